@@ -1,0 +1,69 @@
+//! How a run ends: exit codes, and the one place that prints an error.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// Exit codes of both binaries. They are part of the contract with shells and orchestrators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything asked for was done.
+    Success = 0,
+    /// Something failed; what was committed stays, and its state has been given back.
+    Failure = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The data is committed and its state given back, but the catalog could not be brought up to it.
+    CatalogBehind = 3,
+    /// Ended by SIGINT after what was safe had been committed.
+    Interrupted = 130,
+    /// Ended by SIGTERM after what was safe had been committed.
+    Terminated = 143,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Renders an error with its causes and, when there is one, what to do about it.
+///
+/// Each cause is told once: errors keep the text of their `source` out of their own.
+pub fn render(error: &dyn Error, hint: Option<&str>) -> String {
+    let mut text = format!("error: {error}\n");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        _ = writeln!(text, "  caused by: {inner}");
+        cause = inner.source();
+    }
+    if let Some(hint) = hint {
+        _ = write!(text, "\nhint: {hint}\n");
+    }
+    text
+}
+
+/// Prints an error to stderr as [`render`] words it.
+pub fn print(error: &dyn Error, hint: Option<&str>) {
+    // A closed stderr leaves nobody to tell.
+    _ = std::io::stderr().lock().write_all(render(error, hint).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("could not read page 14 of stream `medias`")]
+    struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn an_error_is_told_with_its_cause_and_a_hint() {
+        let error = Outer(std::io::Error::other("the connection was reset"));
+        assert_eq!(
+            render(&error, Some("try again")),
+            "error: could not read page 14 of stream `medias`\n  caused by: the connection was reset\n\nhint: try again\n"
+        );
+    }
+}
