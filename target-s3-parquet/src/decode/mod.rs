@@ -1,0 +1,50 @@
+//! Record lines to Arrow columns, in one pass and without a tree between.
+//!
+//! [`scan`] walks the JSON text, [`column`] fills typed buffers, [`record`] reads the envelope of a
+//! message and the chunk of lines around it. Everything here is a pure function of bytes, a plan
+//! and a scratch space: no IO, no clock, no allocation per record once buffers have grown.
+
+mod column;
+mod number;
+mod record;
+mod scan;
+mod text;
+pub mod time;
+
+pub(crate) use record::METADATA;
+pub use record::{Chunk, Decoded, Plan, Registry, Rows, Scratch, decode};
+pub use scan::{MessageKind, kind_of_line};
+
+/// Why a value could not be decoded.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The text is no JSON.
+    Syntax(scan::Syntax),
+    /// The value does not fit its column.
+    Value(Box<Misfit>),
+}
+
+/// A value that does not fit its column.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    /// Dotted path below the record, filled in from the inside out.
+    path: String,
+    /// The start of the value's text.
+    value: String,
+    /// What belongs there.
+    expected: String,
+}
+
+impl From<scan::Syntax> for Fault {
+    fn from(syntax: scan::Syntax) -> Self {
+        Self::Syntax(syntax)
+    }
+}
+
+impl Misfit {
+    fn under(mut self: Box<Self>, name: &str) -> Box<Self> {
+        self.path =
+            if self.path.is_empty() { name.to_owned() } else { format!("{name}.{}", self.path) };
+        self
+    }
+}

@@ -1,0 +1,438 @@
+//! A chunk of RECORD lines to one Arrow batch per stream.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use bytes::Bytes;
+use hashbrown::HashMap;
+use memchr::memchr;
+
+use super::column::{Context, StructBuffer};
+use super::scan::{Cursor, Members, Text, describe};
+use super::{Fault, number, text, time};
+use crate::config::OnInvalid;
+use crate::error::{Error, Result};
+use crate::schema::{Column, Kind, fields};
+use crate::table::key;
+
+/// How the records of one stream become columns. A new SCHEMA makes a new plan.
+#[derive(Debug)]
+pub struct Plan {
+    /// The stream's name as the tap writes it.
+    pub stream: String,
+    /// Unlike any other plan's of this run.
+    pub id: u64,
+    /// The columns of the batches, metadata columns included.
+    pub columns: Vec<Column>,
+    /// Positions of the key columns.
+    pub keys: Vec<usize>,
+    /// Treatment of values that do not fit.
+    pub on_invalid: OnInvalid,
+    /// Longest string in bytes.
+    pub max_string_bytes: Option<usize>,
+    /// Where the `_sdc_*` columns begin in `columns`, when they are added.
+    pub metadata_from: Option<usize>,
+    /// Checks every rule of the schema, when asked for.
+    pub validator: Option<jsonschema::Validator>,
+}
+
+/// The plans by stream name, as they are at one place of the input.
+pub type Registry = HashMap<Box<[u8]>, Arc<Plan>>;
+
+/// Consecutive lines of the input, all of them records or blank.
+#[derive(Debug, Clone)]
+pub struct Chunk {
+    /// The lines.
+    pub bytes: Bytes,
+    /// Number of the first line, from 1.
+    pub first_line: u64,
+    /// When they were read, in microseconds since 1970.
+    pub received_at: i64,
+    /// When the run began, in microseconds since 1970.
+    pub started_at: i64,
+}
+
+/// The rows of one stream in a chunk.
+#[derive(Debug)]
+pub struct Rows {
+    /// The plan they were decoded by.
+    pub plan: Arc<Plan>,
+    /// The columns, in the order of the plan.
+    pub batch: RecordBatch,
+    /// The hash of each row's key; empty where the stream has no keys.
+    pub hashes: Vec<u128>,
+    /// Columns with values that became null, and how many.
+    pub invalid: Vec<(String, u64)>,
+    /// Keys that the schema does not know, and how often they came.
+    pub extra: Vec<(String, u64)>,
+    /// Strings that were cut.
+    pub cut: u64,
+    /// Lone surrogates that were replaced.
+    pub replaced: u64,
+}
+
+/// What a chunk holds.
+#[derive(Debug)]
+pub struct Decoded {
+    /// Rows by stream, in the order in which the streams first appear.
+    pub rows: Vec<Rows>,
+    /// The error that ended it, if one did. Nothing after it was read.
+    pub error: Option<Error>,
+}
+
+/// Room that is used again from chunk to chunk. One belongs to one worker.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    streams: HashMap<u64, Stream>,
+}
+
+/// The buffers of one stream.
+#[derive(Debug)]
+struct Stream {
+    plan: Arc<Plan>,
+    record: StructBuffer,
+    context: Context,
+    metadata: Metadata,
+    rows: usize,
+}
+
+/// The `_sdc_*` values that differ by row.
+#[derive(Debug, Default)]
+struct Metadata {
+    extracted_at: Vec<Option<i64>>,
+    versions: Vec<Option<i64>>,
+    sequences: Vec<i64>,
+}
+
+/// The parts of a RECORD message beside the record itself.
+#[derive(Debug, Default)]
+struct Envelope<'a> {
+    stream: Option<Text<'a>>,
+    record: Option<Cursor<'a>>,
+    time_extracted: Option<&'a [u8]>,
+    version: Option<i64>,
+}
+
+/// Decodes a chunk.
+pub fn decode(chunk: &Chunk, registry: &Registry, scratch: &mut Scratch) -> Decoded {
+    let mut order = Vec::new();
+    let error = decode_lines(chunk, registry, scratch, &mut order).err();
+    let mut decoded = Decoded { rows: Vec::with_capacity(order.len()), error };
+    for id in order {
+        let Some(stream) = scratch.streams.get_mut(&id) else { continue };
+        match stream.take(chunk) {
+            Ok(rows) => decoded.rows.push(rows),
+            Err(error) => {
+                decoded.error.get_or_insert(error);
+            }
+        }
+    }
+    decoded
+}
+
+fn decode_lines(
+    chunk: &Chunk,
+    registry: &Registry,
+    scratch: &mut Scratch,
+    order: &mut Vec<u64>,
+) -> Result<()> {
+    let mut rest: &[u8] = &chunk.bytes;
+    let mut number = chunk.first_line;
+    let mut current: Option<(&[u8], u64)> = None;
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
+        let (line, after) = rest.split_at(end);
+        rest = after.get(1..).unwrap_or_default();
+        if !line.trim_ascii().is_empty() {
+            let mut router = Router { registry, scratch, order, chunk, current };
+            router.line(line, number)?;
+            current = router.current;
+        }
+        number += 1;
+    }
+    Ok(())
+}
+
+/// Brings each line to the buffers of its stream.
+struct Router<'a, 'b> {
+    registry: &'b Registry,
+    scratch: &'b mut Scratch,
+    order: &'b mut Vec<u64>,
+    chunk: &'b Chunk,
+    /// The stream of the line before: most lines have the same.
+    current: Option<(&'a [u8], u64)>,
+}
+
+impl<'a> Router<'a, '_> {
+    fn line(&mut self, line: &'a [u8], number: u64) -> Result<()> {
+        let mut cursor = Cursor::new(line);
+        let mut envelope = Envelope::default();
+        let mut id = None;
+        let outcome = (|| -> Result<(), LineFault> {
+            let mut members = Members::open(&mut cursor)?;
+            while let Some(key) = members.next(&mut cursor)? {
+                match key.raw {
+                    b"stream" => {
+                        envelope.stream = Some(cursor.text()?);
+                        id = Some(self.stream(cursor_text(envelope.stream), number)?);
+                    }
+                    b"record" => match id {
+                        // The common order of keys: the record can be read in passing.
+                        Some(id) if envelope.record.is_none() => {
+                            envelope.record = Some(cursor.clone());
+                            self.record(id, &mut cursor, line, number)?;
+                        }
+                        _ => {
+                            let at = cursor.clone();
+                            cursor.skip()?;
+                            if envelope.record.replace(at).is_some() {
+                                return Err(LineFault::text("it has two `record` keys"));
+                            }
+                        }
+                    },
+                    b"time_extracted" if cursor.peek() == b'"' => {
+                        envelope.time_extracted = Some(cursor.text()?.raw);
+                    }
+                    b"version" if cursor.peek() != b'"' => {
+                        let at = cursor.clone();
+                        cursor.skip()?;
+                        envelope.version = number::integer(at.clone().word().unwrap_or_default());
+                    }
+                    _ => cursor.skip()?,
+                }
+            }
+            cursor.end()?;
+            let Some(stream) = id else { return Err(LineFault::text("it has no `stream`")) };
+            let Some(record) = &envelope.record else {
+                return Err(LineFault::text("it has no `record`"));
+            };
+            let pending = self
+                .scratch
+                .streams
+                .get(&stream)
+                .is_some_and(|buffers| buffers.metadata.sequences.len() == buffers.rows);
+            if pending {
+                // The record stood before its stream's name.
+                let mut record = record.clone();
+                self.record(stream, &mut record, line, number)?;
+            }
+            self.finish(stream, &envelope, number);
+            Ok(())
+        })();
+        outcome.map_err(|fault| match fault {
+            LineFault::Ready(error) => *error,
+            LineFault::Text(reason) => Error::Line { line: number, reason },
+            LineFault::Syntax(syntax) => {
+                Error::Line { line: number, reason: describe(line, syntax) }
+            }
+        })
+    }
+
+    fn stream(&mut self, name: &'a [u8], line: u64) -> Result<u64, LineFault> {
+        if let Some((current, id)) = self.current {
+            if current == name {
+                return Ok(id);
+            }
+        }
+        let plan = match self.registry.get(name) {
+            Some(plan) => plan,
+            None => {
+                // A name with escapes is rare enough to be looked up again, unescaped.
+                let mut unescaped = Vec::new();
+                text::append(Text { raw: name, escaped: true }, &mut unescaped)
+                    .map_err(LineFault::text)?;
+                self.registry.get(unescaped.as_slice()).ok_or_else(|| {
+                    LineFault::Ready(Box::new(Error::RecordBeforeSchema {
+                        line,
+                        stream: String::from_utf8_lossy(&unescaped).into_owned(),
+                    }))
+                })?
+            }
+        };
+        let stream = self
+            .scratch
+            .streams
+            .entry(plan.id)
+            .or_insert_with(|| Stream::new(Arc::clone(plan)));
+        if stream.rows == 0 && !self.order.contains(&plan.id) {
+            self.order.push(plan.id);
+        }
+        self.current = Some((name, plan.id));
+        Ok(plan.id)
+    }
+
+    /// Reads one record into the buffers of its stream.
+    fn record(
+        &mut self,
+        id: u64,
+        cursor: &mut Cursor<'_>,
+        line: &[u8],
+        number: u64,
+    ) -> Result<(), LineFault> {
+        if cursor.peek() != b'{' {
+            return Err(LineFault::text("its `record` is no object"));
+        }
+        let Some(stream) = self.scratch.streams.get_mut(&id) else { return Ok(()) };
+        let start = cursor.position();
+        if let Err(fault) = stream.record.push(stream.rows, cursor, &mut stream.context) {
+            return Err(match fault {
+                Fault::Syntax(syntax) => LineFault::Syntax(syntax),
+                Fault::Value(misfit) => LineFault::Ready(Box::new(Error::Value {
+                    line: number,
+                    stream: stream.plan.stream.clone(),
+                    column: misfit.path.replace(".[", "["),
+                    value: misfit.value,
+                    expected: misfit.expected,
+                })),
+            });
+        }
+        if let Some(key) =
+            stream.plan.keys.iter().find(|key| stream.record.is_null(**key, stream.rows))
+        {
+            return Err(LineFault::Ready(Box::new(Error::MissingKey {
+                line: number,
+                stream: stream.plan.stream.clone(),
+                column: stream.plan.columns.get(*key).map_or_else(String::new, |c| c.source.clone()),
+            })));
+        }
+        if let Some(validator) = &stream.plan.validator {
+            let text = line.get(start..cursor.position()).unwrap_or_default();
+            validate(validator, text, &stream.plan.stream, number)?;
+        }
+        stream.rows += 1;
+        Ok(())
+    }
+
+    fn finish(&mut self, id: u64, envelope: &Envelope<'_>, line: u64) {
+        let Some(stream) = self.scratch.streams.get_mut(&id) else { return };
+        let metadata = &mut stream.metadata;
+        if stream.plan.metadata_from.is_some() {
+            metadata.extracted_at.push(envelope.time_extracted.and_then(time::instant));
+            metadata.versions.push(envelope.version);
+        }
+        let line = i64::try_from(line).unwrap_or(i64::MAX);
+        metadata.sequences.push(self.chunk.started_at.saturating_add(line));
+    }
+}
+
+fn cursor_text(text: Option<Text<'_>>) -> &[u8] {
+    text.map(|text| text.raw).unwrap_or_default()
+}
+
+fn validate(
+    validator: &jsonschema::Validator,
+    text: &[u8],
+    stream: &str,
+    line: u64,
+) -> Result<(), LineFault> {
+    let record: serde_json::Value = serde_json::from_slice(text)
+        .map_err(|error| LineFault::Text(format!("its record is no JSON: {error}")))?;
+    match validator.validate(&record) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(LineFault::Ready(Box::new(Error::Invalid {
+            line,
+            stream: stream.to_owned(),
+            path: error.instance_path().to_string(),
+            reason: text::shorten(error.to_string().as_bytes()),
+        }))),
+    }
+}
+
+/// Why a line could not be read.
+enum LineFault {
+    Syntax(super::scan::Syntax),
+    Text(String),
+    Ready(Box<Error>),
+}
+
+impl LineFault {
+    fn text(reason: &str) -> Self {
+        Self::Text(reason.to_owned())
+    }
+}
+
+impl From<super::scan::Syntax> for LineFault {
+    fn from(syntax: super::scan::Syntax) -> Self {
+        Self::Syntax(syntax)
+    }
+}
+
+/// The names and types of the metadata columns, as the Meltano SDK has them.
+pub(crate) const METADATA: [(&str, Kind); 7] = [
+    ("_sdc_extracted_at", Kind::Timestamp),
+    ("_sdc_received_at", Kind::Timestamp),
+    ("_sdc_batched_at", Kind::Timestamp),
+    ("_sdc_deleted_at", Kind::Timestamp),
+    ("_sdc_sequence", Kind::Bigint),
+    ("_sdc_table_version", Kind::Bigint),
+    ("_sdc_sync_started_at", Kind::Bigint),
+];
+
+impl Stream {
+    fn new(plan: Arc<Plan>) -> Self {
+        let own = plan.metadata_from.unwrap_or(plan.columns.len());
+        Self {
+            record: StructBuffer::new(plan.columns.get(..own).unwrap_or_default()),
+            context: Context::new(plan.on_invalid, plan.max_string_bytes),
+            metadata: Metadata::default(),
+            rows: 0,
+            plan,
+        }
+    }
+
+    /// The rows so far; the buffers are empty afterwards.
+    fn take(&mut self, chunk: &Chunk) -> Result<Rows> {
+        let internal = |error: arrow::error::ArrowError| Error::Internal(error.to_string());
+        // A record that broke off in the middle has left values behind its predecessors'.
+        self.record.truncate(self.rows);
+        let rows = std::mem::take(&mut self.rows);
+        let mut arrays = self.record.take().map_err(internal)?;
+        if let Some(from) = self.plan.metadata_from {
+            for column in self.plan.columns.get(from..).unwrap_or_default() {
+                arrays.push(self.metadata.array(&column.source, chunk, rows));
+            }
+        }
+        self.metadata = Metadata::default();
+        let schema = Arc::new(arrow::datatypes::Schema::new(fields(&self.plan.columns)));
+        let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch =
+            RecordBatch::try_new_with_options(schema, arrays, &options).map_err(internal)?;
+        let mut invalid = Vec::new();
+        self.record.take_invalid("", &mut invalid);
+        Ok(Rows {
+            hashes: key::hash_rows(&batch, &self.plan.keys),
+            plan: Arc::clone(&self.plan),
+            batch,
+            invalid,
+            extra: self
+                .context
+                .extra
+                .drain()
+                .map(|(name, count)| (String::from_utf8_lossy(&name).into_owned(), count))
+                .collect(),
+            cut: std::mem::take(&mut self.context.cut),
+            replaced: std::mem::take(&mut self.context.replaced),
+        })
+    }
+}
+
+impl Metadata {
+    fn array(&self, name: &str, chunk: &Chunk, rows: usize) -> ArrayRef {
+        let instants = |values: Vec<Option<i64>>| -> ArrayRef {
+            Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+        };
+        let first = |values: &[Option<i64>]| values.iter().copied().take(rows).collect::<Vec<_>>();
+        match name {
+            "_sdc_extracted_at" => instants(first(&self.extracted_at)),
+            "_sdc_received_at" | "_sdc_batched_at" => instants(vec![Some(chunk.received_at); rows]),
+            "_sdc_sequence" => {
+                Arc::new(self.sequences.iter().copied().take(rows).collect::<Int64Array>())
+            }
+            "_sdc_table_version" => Arc::new(Int64Array::from(first(&self.versions))),
+            "_sdc_sync_started_at" => {
+                Arc::new(Int64Array::from(vec![chunk.started_at / 1000; rows]))
+            }
+            _ => instants(vec![None; rows]),
+        }
+    }
+}

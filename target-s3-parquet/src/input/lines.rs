@@ -1,0 +1,222 @@
+//! Blocks of whole lines from a pipe or a file.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use memchr::{memchr_iter, memrchr};
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::error::{Error, Result};
+
+/// Size of a block: large enough that a chunk's fixed costs do not count, small enough that a few
+/// in flight fit beside the staged rows.
+pub(super) const BLOCK: usize = 2 * 1024 * 1024;
+
+/// A pipe that has been quiet for so long gives what it has.
+const QUIET_MILLIS: i64 = 20;
+
+/// How often a quiet input looks at the stop signal.
+const STOP_MILLIS: i64 = 100;
+
+/// Where messages come from.
+#[derive(Debug)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(File, String),
+}
+
+impl Source {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Stdin => rustix::stdio::stdin(),
+            Self::File(file, _) => file.as_fd(),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Stdin => "standard input".into(),
+            Self::File(_, name) => name.clone(),
+        }
+    }
+}
+
+/// Whole lines, valid UTF-8.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) bytes: Bytes,
+    /// Number of the first line, from 1.
+    pub(super) first_line: u64,
+}
+
+/// Reads a source block by block.
+#[derive(Debug)]
+pub struct Blocks {
+    source: Source,
+    /// Longest line in bytes.
+    longest: usize,
+    stop: Arc<AtomicBool>,
+    buffer: Vec<u8>,
+    line: u64,
+    ended: bool,
+    /// An error found behind lines that are still to be given.
+    fault: Option<Error>,
+}
+
+impl Blocks {
+    /// Reads from `source`; a line may have `longest` bytes; `stop` ends the input.
+    pub fn new(source: Source, longest: usize, stop: Arc<AtomicBool>) -> Self {
+        Self { source, longest, stop, buffer: Vec::new(), line: 1, ended: false, fault: None }
+    }
+
+    /// The next block, or nothing at the end.
+    pub(super) fn next(&mut self) -> Result<Option<Block>> {
+        if let Some(fault) = self.fault.take() {
+            self.ended = true;
+            self.buffer.clear();
+            return Err(fault);
+        }
+        self.fill()?;
+        if self.stop.load(Ordering::Relaxed) {
+            // What has not been routed yet will come again behind the state that is given back.
+            return Ok(None);
+        }
+        let end = match memrchr(b'\n', &self.buffer) {
+            Some(at) => at + 1,
+            None if self.buffer.is_empty() => return Ok(None),
+            None => self.buffer.len(),
+        };
+        let end = if self.ended { self.buffer.len() } else { end };
+        let rest = self.buffer.split_off(end);
+        let mut bytes = std::mem::replace(&mut self.buffer, rest);
+        let first_line = self.line;
+        if first_line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
+            bytes.drain(..3);
+        }
+        if let Err(error) = simdutf8::compat::from_utf8(&bytes) {
+            let good = memrchr(b'\n', bytes.get(..error.valid_up_to()).unwrap_or_default())
+                .map_or(0, |at| at + 1);
+            bytes.truncate(good);
+            self.fault = Some(Error::Line {
+                line: first_line + count_lines(&bytes),
+                reason: "it is not valid UTF-8".into(),
+            });
+        }
+        self.line += count_lines(&bytes);
+        Ok(Some(Block { bytes: bytes.into(), first_line }))
+    }
+
+    /// Reads until a block is full, the source is quiet with a whole line at hand, or it ends.
+    fn fill(&mut self) -> Result<()> {
+        self.buffer.reserve(BLOCK.saturating_sub(self.buffer.len()));
+        let mut searched = 0;
+        let mut has_line = false;
+        while !self.ended && !self.stop.load(Ordering::Relaxed) {
+            has_line = has_line
+                || memrchr(b'\n', self.buffer.get(searched..).unwrap_or_default()).is_some();
+            searched = self.buffer.len();
+            if has_line && self.buffer.len() >= BLOCK {
+                break;
+            }
+            if self.buffer.len() >= self.longest {
+                return Err(Error::Line {
+                    line: self.line,
+                    reason: format!("it is longer than {} bytes (half of memory_mb)", self.longest),
+                });
+            }
+            if !self.wait(if has_line { QUIET_MILLIS } else { STOP_MILLIS })? {
+                if has_line {
+                    break;
+                }
+                continue;
+            }
+            if self.buffer.len() == self.buffer.capacity() {
+                self.buffer.reserve(self.buffer.len().max(BLOCK));
+            }
+            match rustix::io::read(self.source.descriptor(), spare_capacity(&mut self.buffer)) {
+                Ok(0) => self.ended = true,
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is something to read within the time.
+    fn wait(&self, millis: i64) -> Result<bool> {
+        let descriptor = self.source.descriptor();
+        let mut fds = [PollFd::new(&descriptor, PollFlags::IN)];
+        let timeout = Timespec { tv_sec: 0, tv_nsec: millis * 1_000_000 };
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn failed(&self, error: rustix::io::Errno) -> Error {
+        Error::Input { name: self.source.name(), source: io::Error::from(error) }
+    }
+}
+
+fn count_lines(bytes: &[u8]) -> u64 {
+    memchr_iter(b'\n', bytes).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Seek, Write};
+
+    fn blocks(content: &[u8], longest: usize) -> Blocks {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        file.rewind().unwrap();
+        Blocks::new(Source::File(file, "input".into()), longest, Arc::default())
+    }
+
+    #[test]
+    fn a_last_line_needs_no_newline_and_a_byte_order_mark_is_taken_away() {
+        let mut blocks = blocks(b"\xef\xbb\xbfone\r\n\ntwo", 1 << 20);
+        let block = blocks.next().unwrap().unwrap();
+        assert_eq!(&block.bytes[..], b"one\r\n\ntwo");
+        assert_eq!(block.first_line, 1);
+        assert!(blocks.next().unwrap().is_none());
+    }
+
+    #[test]
+    fn lines_longer_than_a_block_come_whole() {
+        let long = "x".repeat(BLOCK * 2 + 5);
+        let mut blocks = blocks(format!("{long}\nshort\n").as_bytes(), BLOCK * 8);
+        let mut all = Vec::new();
+        while let Some(block) = blocks.next().unwrap() {
+            assert!(block.bytes.ends_with(b"\n"));
+            all.extend_from_slice(&block.bytes);
+        }
+        assert_eq!(all.len(), long.len() + 7);
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_refused_with_its_number() {
+        let mut blocks = blocks("y".repeat(BLOCK).as_bytes(), 1000);
+        let error = blocks.next().unwrap_err().to_string();
+        assert!(error.starts_with("line 1 is not a Singer message: it is longer than"), "{error}");
+    }
+
+    #[test]
+    fn lines_before_broken_utf8_are_given_first() {
+        let mut blocks = blocks(b"fine\nfine\nbad \xff\n", 1 << 20);
+        let block = blocks.next().unwrap().unwrap();
+        assert_eq!(&block.bytes[..], b"fine\nfine\n");
+        let error = blocks.next().unwrap_err().to_string();
+        assert_eq!(error, "line 3 is not a Singer message: it is not valid UTF-8");
+        assert!(blocks.next().unwrap().is_none());
+    }
+}
