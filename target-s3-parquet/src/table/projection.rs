@@ -1,5 +1,6 @@
 //! From the columns of a batch to the columns of a table.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -34,22 +35,25 @@ enum Step {
 enum Change {
     Cast(DataType),
     Struct(Fields, Vec<Step>),
-    List(Arc<Field>, Box<Change>),
+    List(Arc<Field>, Option<Box<Change>>),
 }
 
 impl Projection {
     /// From batches of a plan, whose columns are known by their source.
     pub fn from_columns(from: &[Column], to: &[Column]) -> Self {
-        Self::new(&source_fields(from), to, |column| &column.source)
+        let schema = Arc::new(Schema::new(fields(to)));
+        let steps = steps(&source_fields(from), &source_fields(to), schema.fields());
+        Self { schema, steps }
     }
 
     /// From the batches of a file, whose columns are known by their name.
     pub fn from_file(from: &Fields, to: &[Column]) -> Self {
-        Self::new(from, to, |column| &column.name)
+        Self::between(from, &Arc::new(Schema::new(fields(to))))
     }
 
-    fn new(from: &Fields, to: &[Column], key: fn(&Column) -> &str) -> Self {
-        Self { schema: Arc::new(Schema::new(fields(to))), steps: steps(from, to, key) }
+    /// Between two schemas of one table, whose columns are known by their name.
+    pub fn between(from: &Fields, to: &SchemaRef) -> Self {
+        Self { schema: Arc::clone(to), steps: steps(from, to.fields(), to.fields()) }
     }
 
     /// The schema of the table.
@@ -84,14 +88,17 @@ fn source_type(kind: &Kind) -> DataType {
     }
 }
 
-fn steps(from: &Fields, to: &[Column], key: fn(&Column) -> &str) -> Vec<Step> {
-    let positions: std::collections::HashMap<&str, usize> =
+/// The steps to the fields of `to`. `keys` has the same fields under the names by which `from` is
+/// searched.
+fn steps(from: &Fields, keys: &Fields, to: &Fields) -> Vec<Step> {
+    let positions: HashMap<&str, usize> =
         from.iter().enumerate().map(|(at, field)| (field.name().as_str(), at)).collect();
-    to.iter()
-        .map(|column| {
-            let Some(at) = positions.get(key(column)).copied() else { return Step::Null };
+    keys.iter()
+        .zip(to)
+        .map(|(key, target)| {
+            let Some(at) = positions.get(key.name().as_str()).copied() else { return Step::Null };
             let Some(field) = from.get(at) else { return Step::Null };
-            match change(field.data_type(), &column.kind, key) {
+            match change(field.data_type(), key.data_type(), target.data_type()) {
                 Some(change) => Step::Change(at, change),
                 None => Step::Keep(at),
             }
@@ -99,22 +106,19 @@ fn steps(from: &Fields, to: &[Column], key: fn(&Column) -> &str) -> Vec<Step> {
         .collect()
 }
 
-fn change(from: &DataType, to: &Kind, key: fn(&Column) -> &str) -> Option<Change> {
-    let target = to.data_type();
-    if *from == target {
+fn change(from: &DataType, key: &DataType, to: &DataType) -> Option<Change> {
+    if from == to {
         return None;
     }
-    match (from, to) {
-        (DataType::Struct(inner), Kind::Struct(columns)) => {
-            Some(Change::Struct(fields(columns), steps(inner, columns, key)))
+    match (from, key, to) {
+        (DataType::Struct(from), DataType::Struct(keys), DataType::Struct(to)) => {
+            Some(Change::Struct(to.clone(), steps(from, keys, to)))
         }
-        (DataType::List(element), Kind::List(kind)) => {
-            let field = Arc::new(Field::new("element", kind.data_type(), true));
-            let change = change(element.data_type(), kind, key)
-                .unwrap_or_else(|| Change::Cast(kind.data_type()));
-            Some(Change::List(field, Box::new(change)))
+        (DataType::List(from), DataType::List(key), DataType::List(to)) => {
+            let inner = change(from.data_type(), key.data_type(), to.data_type());
+            Some(Change::List(Arc::clone(to), inner.map(Box::new)))
         }
-        _ => Some(Change::Cast(target)),
+        _ => Some(Change::Cast(to.clone())),
     }
 }
 
@@ -151,7 +155,10 @@ fn apply(array: &ArrayRef, change: &Change) -> Result<ArrayRef, ArrowError> {
         }
         Change::List(field, inner) => {
             let old = array.as_list::<i32>();
-            let values = apply(old.values(), inner)?;
+            let values = match inner {
+                Some(inner) => apply(old.values(), inner)?,
+                None => Arc::clone(old.values()),
+            };
             let (offsets, nulls) = (old.offsets().clone(), old.nulls().cloned());
             Arc::new(ListArray::try_new(Arc::clone(field), offsets, values, nulls)?)
         }

@@ -1,0 +1,154 @@
+//! Append: rows flow into new files while they arrive, and the files become visible at the commit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::UInt32Array;
+use arrow::compute::take_record_batch;
+
+use super::{Committed, TableWriter};
+use crate::error::{Error, Result};
+use crate::parquet_file::PartWriter;
+use crate::stage::Group;
+use crate::store::Condition;
+
+/// Staged bytes that are worth encoding at once.
+pub(super) const FEED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Files of one table that may be open at a time; each holds a row group in memory. Beyond it,
+/// rows wait in temporary files.
+const OPEN_FILES: usize = 8;
+
+/// Files that are not yet visible.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    writers: HashMap<Group, PartWriter>,
+    /// Writers of an older schema, complete but for their footer.
+    retired: Vec<(Group, PartWriter)>,
+    next_file: u64,
+    /// Rows that no STATE covers are in the files.
+    mixed: bool,
+}
+
+impl Open {
+    pub(super) fn memory(&self) -> usize {
+        self.writers.values().map(PartWriter::memory).sum()
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        let retired = self.retired.iter().map(|(_, writer)| writer);
+        self.writers.values().chain(retired).map(PartWriter::rows).sum()
+    }
+
+    pub(super) fn is_mixed(&self) -> bool {
+        self.mixed
+    }
+
+    pub(super) fn seal(&mut self) {
+        self.mixed = false;
+    }
+
+    pub(super) fn close_row_groups(&mut self) -> Result<()> {
+        self.writers.values_mut().try_for_each(PartWriter::close_row_group)
+    }
+
+    /// The schema changes: open files keep theirs.
+    pub(super) fn retire(&mut self) -> Result<()> {
+        self.close_row_groups()?;
+        self.retired.extend(self.writers.drain());
+        Ok(())
+    }
+}
+
+impl TableWriter {
+    /// Encodes staged rows if they are at least `least` bytes in few enough groups: those that a
+    /// STATE covers, or `all`. Whether it was done.
+    pub(super) fn feed(&mut self, least: usize, all: bool) -> Result<bool> {
+        if self.stage.groups().len() > OPEN_FILES {
+            return Ok(false);
+        }
+        if self.stage.memory() < least {
+            return Ok(false);
+        }
+        self.append.mixed |= all && self.stage.has_unsealed();
+        let groups = self.stage.groups().to_vec();
+        for (batch, numbers) in self.stage.drain(all) {
+            for (number, group) in (0_u32..).zip(&groups) {
+                let rows: Vec<u32> = (0_u32..)
+                    .zip(&numbers)
+                    .filter(|(_, owner)| **owner == number)
+                    .map(|(row, _)| row)
+                    .collect();
+                if rows.is_empty() {
+                    continue;
+                }
+                let part = if rows.len() == batch.num_rows() {
+                    batch.clone()
+                } else {
+                    take_record_batch(&batch, &UInt32Array::from(rows))
+                        .map_err(|error| Error::Internal(error.to_string()))?
+                };
+                self.writer(*group)?.write(&part)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn writer(&mut self, group: Group) -> Result<&mut PartWriter> {
+        if !self.append.writers.contains_key(&group) {
+            let part = self.new_file(group)?;
+            self.append.writers.insert(group, part);
+        }
+        self.append
+            .writers
+            .get_mut(&group)
+            .ok_or_else(|| Error::Internal("a file that was just opened is gone".into()))
+    }
+
+    fn new_file(&mut self, group: Group) -> Result<PartWriter> {
+        let number = self.append.next_file;
+        self.append.next_file += 1;
+        let key = format!(
+            "{}/{}{}-{number:05}.parquet",
+            self.definition.table,
+            self.stage.folder(group),
+            self.lake.run
+        );
+        self.part(&key, Condition::Absent)
+    }
+}
+
+/// Writes what is staged and makes all files visible.
+pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
+    if !table.feed(0, true)? {
+        // Too many groups to hold a file open for each: one after the other.
+        for group in table.stage.groups().to_vec() {
+            let mut part = match table.append.writers.remove(&group) {
+                Some(part) => part,
+                None => table.new_file(group)?,
+            };
+            table.stage.reader().each(group, |batch| part.write(batch))?;
+            part.close_row_group()?;
+            table.append.retired.push((group, part));
+        }
+    } else if table.stage.spills() > 0 {
+        for group in table.stage.groups().to_vec() {
+            let reader_rows = Arc::clone(table.stage.schema());
+            debug_assert_eq!(&reader_rows, table.stage.schema());
+            let mut part = match table.append.writers.remove(&group) {
+                Some(part) => part,
+                None => table.new_file(group)?,
+            };
+            table.stage.reader().each(group, |batch| part.write(batch))?;
+            table.append.retired.push((group, part));
+        }
+    }
+    table.append.retire()?;
+    table.append.mixed = false;
+    for (group, part) in table.append.retired.drain(..) {
+        if part.rows() > 0 {
+            committed.add(&part.finish()?, &table.stage.folder(group));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,462 @@
+//! From staged rows to objects of the lake.
+//!
+//! A [`TableWriter`] holds one table for one run: its definition, its staged rows and what is open
+//! on the way to the store. How rows become visible is the load method's business: [`upsert`]
+//! merges them into the objects of their groups, [`append`] adds files, [`overwrite`] puts new
+//! objects in the place of all old ones.
+
+mod append;
+mod overwrite;
+mod upsert;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::config::{LoadMethod, StreamSettings};
+use crate::decode::{Plan, Rows};
+use crate::error::{Error, Result};
+use crate::parquet_file::{Format, PartWriter, Written};
+use crate::schema::{Column, names};
+use crate::stage::{Group, Stage};
+use crate::store::{Condition, Object, Store};
+use crate::table::definition::FORMAT;
+use crate::table::evolve::evolve;
+use crate::table::{Definition, Partitioner, Projection, partition};
+
+/// Tries of a write that other writers keep disturbing.
+const MERGE_ATTEMPTS: u32 = 20;
+
+/// What all tables of a run share.
+#[derive(Debug)]
+pub struct Lake {
+    /// Where the objects are.
+    pub store: Arc<dyn Store>,
+    /// Name of the run, unlike any other.
+    pub run: String,
+    /// The workers for decoding and encoding.
+    pub pool: Arc<rayon::ThreadPool>,
+    /// Where temporary files go.
+    pub temp_dir: PathBuf,
+    /// Bytes for staged rows and open row groups.
+    pub budget: usize,
+}
+
+/// What a commit of one table did.
+#[derive(Debug, Default, Clone)]
+pub struct Committed {
+    /// Objects written.
+    pub files: u64,
+    /// Bytes of these objects.
+    pub bytes: u64,
+    /// Rows staged since the commit before.
+    pub rows: u64,
+    /// Folders of the partitions that changed.
+    pub partitions: Vec<String>,
+}
+
+/// One table in one run.
+#[derive(Debug)]
+pub struct TableWriter {
+    lake: Arc<Lake>,
+    settings: StreamSettings,
+    definition: Definition,
+    /// The definition in the lake, if it is there.
+    stored: Option<Object>,
+    /// Whether the definition in the lake is another one.
+    changed: bool,
+    stage: Stage,
+    projections: HashMap<u64, Projection>,
+    append: append::Open,
+    spills: u64,
+}
+
+impl TableWriter {
+    /// Opens the table of a stream, or prepares a new one.
+    pub fn open(lake: Arc<Lake>, plan: &Plan, settings: StreamSettings) -> Result<Self> {
+        let table = settings.table.as_deref().map_or_else(
+            || names::fold_table(&plan.stream),
+            names::fold_table,
+        );
+        let wanted = define(&table, plan, &settings)?;
+        let key = definition_key(&table);
+        let (definition, stored, changed) = match lake.store.get(&key)? {
+            Some((object, text)) => {
+                let found = Definition::parse(&text, &lake.store.locate(&key))?;
+                let definition = reconcile(found.clone(), &wanted, &plan.stream)?;
+                let changed = definition != found;
+                (definition, Some(object), changed)
+            }
+            None => (wanted, None, true),
+        };
+        let stage = new_stage(&definition)?;
+        let mut writer = Self {
+            lake,
+            settings,
+            definition,
+            stored,
+            changed,
+            stage,
+            projections: HashMap::new(),
+            append: append::Open::default(),
+            spills: 0,
+        };
+        writer.evolve(plan)?;
+        Ok(writer)
+    }
+
+    /// The table's definition.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// Takes a new schema of the stream.
+    pub fn evolve(&mut self, plan: &Plan) -> Result<()> {
+        let evolution = evolve(&self.definition.columns, &plan.columns).map_err(|fault| {
+            Error::Incompatible {
+                stream: plan.stream.clone(),
+                table: self.definition.table.clone(),
+                column: fault.column,
+                old: fault.old,
+                new: fault.new,
+            }
+        })?;
+        if evolution.columns != self.definition.columns {
+            self.changed = true;
+            self.definition.widening |= evolution.widened && self.stored.is_some();
+            self.definition.columns = evolution.columns;
+            let schema = Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(
+                &self.definition.columns,
+            )));
+            if *self.stage.schema() != schema {
+                let projection = Projection::between(self.stage.schema().fields(), &schema);
+                self.append.retire()?;
+                self.stage.realign(&projection)?;
+            }
+            self.projections.clear();
+        }
+        self.projections
+            .entry(plan.id)
+            .or_insert_with(|| Projection::from_columns(&plan.columns, &self.definition.columns));
+        Ok(())
+    }
+
+    /// Stages rows.
+    pub fn push(&mut self, rows: &Rows) -> Result<()> {
+        if !self.projections.contains_key(&rows.plan.id) {
+            self.evolve(&rows.plan)?;
+        }
+        let Some(projection) = self.projections.get(&rows.plan.id) else { return Ok(()) };
+        let batch =
+            projection.apply(&rows.batch).map_err(|error| Error::Internal(error.to_string()))?;
+        self.stage.push(batch, &rows.hashes)
+    }
+
+    /// A STATE covers everything so far.
+    pub fn seal(&mut self) -> Result<()> {
+        self.stage.seal();
+        self.append.seal();
+        if self.definition.load_method == LoadMethod::Append {
+            self.feed(append::FEED_BYTES, false)?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that the table holds in memory.
+    pub fn memory(&self) -> usize {
+        self.stage.memory() + self.append.memory()
+    }
+
+    /// Rows that are not yet in the lake.
+    pub fn pending_rows(&self) -> u64 {
+        self.stage.rows() + self.append.rows()
+    }
+
+    /// Whether rows that no STATE covers cannot be told from those that one covers any more.
+    pub fn is_mixed(&self) -> bool {
+        self.append.is_mixed()
+    }
+
+    /// Whether rows wait that no STATE covers.
+    pub fn has_unsealed(&self) -> bool {
+        self.stage.has_unsealed() || self.append.is_mixed()
+    }
+
+    /// How often rows went to temporary files.
+    pub fn spills(&self) -> u64 {
+        self.spills + self.stage.spills() as u64
+    }
+
+    /// Gives memory back.
+    pub fn relieve(&mut self) -> Result<()> {
+        if self.definition.load_method == LoadMethod::Append {
+            if self.append.memory() > self.stage.memory() {
+                return self.append.close_row_groups();
+            }
+            if self.feed(0, true)? {
+                return Ok(());
+            }
+        }
+        self.stage.spill(&self.lake.temp_dir)
+    }
+
+    /// Whether the keys alone need so much memory that the rows should be committed, covered by a
+    /// STATE or not: to upsert them again does no harm.
+    pub fn should_commit_early(&self) -> bool {
+        self.definition.load_method == LoadMethod::Upsert
+            && self.stage.index_bytes() > self.lake.budget / 3
+    }
+
+    /// Drops rows that no STATE covers, where that is possible. An upserted table keeps them: they
+    /// come again and replace themselves.
+    pub fn discard_unsealed(&mut self) {
+        if self.definition.load_method == LoadMethod::Append {
+            self.stage.discard_unsealed();
+        }
+    }
+
+    /// Makes staged rows visible and durable. `complete` says that the stream was seen to its end.
+    pub fn commit(&mut self, complete: bool) -> Result<Committed> {
+        let mut committed = Committed { rows: self.pending_rows(), ..Committed::default() };
+        if committed.rows == 0 && !self.definition.widening {
+            return Ok(committed);
+        }
+        let _guard = self.lake.store.lock(&self.definition.table)?;
+        self.store_definition()?;
+        match self.definition.load_method {
+            LoadMethod::Upsert => upsert::commit(self, &mut committed)?,
+            LoadMethod::Append => append::commit(self, &mut committed)?,
+            LoadMethod::Overwrite if complete => overwrite::commit(self, &mut committed)?,
+            LoadMethod::Overwrite => return Ok(Committed::default()),
+        }
+        self.spills += self.stage.spills() as u64;
+        self.stage.clear();
+        if self.definition.widening {
+            upsert::widen_rest(self, &mut committed)?;
+            self.definition.widening = false;
+            self.changed = true;
+            self.store_definition()?;
+        }
+        Ok(committed)
+    }
+
+    /// Writes the definition if it is new. Another run that was faster is taken into account.
+    fn store_definition(&mut self) -> Result<()> {
+        let key = definition_key(&self.definition.table);
+        for _ in 0..MERGE_ATTEMPTS {
+            if !self.changed {
+                return Ok(());
+            }
+            let condition = Condition::still(self.stored.as_ref());
+            match self.lake.store.put(&key, &self.definition.text(), condition) {
+                Ok(object) => {
+                    self.stored = Some(object);
+                    self.changed = false;
+                }
+                Err(Error::Conflict { .. }) => {
+                    let Some((object, text)) = self.lake.store.get(&key)? else {
+                        self.stored = None;
+                        continue;
+                    };
+                    let found = Definition::parse(&text, &self.lake.store.locate(&key))?;
+                    self.adopt(found, object)?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Conflict { object: self.lake.store.locate(&key) })
+    }
+
+    /// Takes over a definition that another run has written meanwhile.
+    fn adopt(&mut self, found: Definition, object: Object) -> Result<()> {
+        let stream = self.definition.stream.clone();
+        let mut definition = reconcile(found.clone(), &self.definition, &stream)?;
+        let evolution =
+            evolve(&definition.columns, &self.definition.columns).map_err(|fault| {
+                Error::Incompatible {
+                    stream,
+                    table: definition.table.clone(),
+                    column: fault.column,
+                    old: fault.old,
+                    new: fault.new,
+                }
+            })?;
+        definition.widening |= evolution.widened || self.definition.widening;
+        definition.columns = evolution.columns;
+        self.changed = definition != found;
+        self.stored = Some(object);
+        let schema =
+            Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(&definition.columns)));
+        if *self.stage.schema() != schema {
+            let projection = Projection::between(self.stage.schema().fields(), &schema);
+            self.append.retire()?;
+            self.stage.realign(&projection)?;
+        }
+        self.projections.clear();
+        self.definition = definition;
+        Ok(())
+    }
+
+    /// The key of a group's object.
+    fn object_key(&self, group: Group) -> String {
+        format!(
+            "{}/{}part-{:05}.parquet",
+            self.definition.table,
+            self.stage.folder(group),
+            group.shard
+        )
+    }
+
+    fn format(&self) -> Format {
+        Format {
+            compression: self.settings.compression,
+            level: self.settings.compression_level,
+            row_group_bytes: self.settings.row_group_bytes.min(self.lake.budget / 2),
+        }
+    }
+
+    /// Begins a file of the table.
+    fn part(&self, key: &str, condition: Condition) -> Result<PartWriter> {
+        let upload = self.lake.store.create(key, condition)?;
+        PartWriter::new(
+            upload,
+            self.stage.schema(),
+            &self.format(),
+            &self.lake.run,
+            Arc::clone(&self.lake.pool),
+            self.lake.store.locate(key),
+        )
+    }
+}
+
+impl Committed {
+    fn add(&mut self, written: &Written, folder: &str) {
+        self.files += 1;
+        self.bytes += written.object.size;
+        if !self.partitions.iter().any(|known| known == folder) {
+            self.partitions.push(folder.to_owned());
+        }
+    }
+}
+
+fn definition_key(table: &str) -> String {
+    format!("_lake/tables/{table}.json")
+}
+
+/// The definition that a schema and the settings ask for.
+fn define(table: &str, plan: &Plan, settings: &StreamSettings) -> Result<Definition> {
+    let fault = |reason: String| Error::Table { table: table.to_owned(), reason };
+    let keys: Vec<String> = plan
+        .keys
+        .iter()
+        .filter_map(|key| plan.columns.get(*key))
+        .map(|column| column.name.clone())
+        .collect();
+    let load_method = settings.load_method.unwrap_or(if keys.is_empty() {
+        LoadMethod::Append
+    } else {
+        LoadMethod::Upsert
+    });
+    // A stream without keys cannot be upserted; the SDK's targets append then, and so do we.
+    let load_method = match load_method {
+        LoadMethod::Upsert if keys.is_empty() => LoadMethod::Append,
+        other => other,
+    };
+    let definition = Definition {
+        format: FORMAT,
+        table: table.to_owned(),
+        stream: plan.stream.clone(),
+        columns: plan.columns.clone(),
+        keys,
+        load_method,
+        partition_by: settings.partition_by.clone(),
+        shards: settings.shards,
+        widening: false,
+    };
+    if let (Some(by), Some(key)) = (&definition.partition_by, definition.partition_key()) {
+        let column = find(&definition.columns, &by.column).ok_or_else(|| {
+            fault(format!("`partition_by` names the column `{}`, which its schema has not", by.column))
+        })?;
+        if by.granularity.is_some() && !partition::is_dated(&column.kind.data_type()) {
+            return Err(fault(format!(
+                "`partition_by` cuts `{}` by a part of its date, but it is {}",
+                by.column, column.kind
+            )));
+        }
+        if definition.columns.iter().any(|column| column.name == key) {
+            return Err(fault(format!(
+                "its partition key `{key}` is also one of its columns, which Redshift forbids; set `name` in `partition_by`"
+            )));
+        }
+    }
+    Ok(definition)
+}
+
+fn find<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
+    columns.iter().find(|column| column.source == name || column.name == name)
+}
+
+/// Checks what is fixed when a table is made, and takes over what is not.
+fn reconcile(mut found: Definition, wanted: &Definition, stream: &str) -> Result<Definition> {
+    let fault = |reason: String| Err(Error::Table { table: found.table.clone(), reason });
+    if found.partition_by != wanted.partition_by {
+        return fault(format!(
+            "it is partitioned by {}, the settings say {}; load into a new table to change that",
+            describe_partition(&found),
+            describe_partition(wanted),
+        ));
+    }
+    let (old, new) = (found.load_method, wanted.load_method);
+    if new == LoadMethod::Upsert {
+        if found.keys != wanted.keys {
+            return fault(format!(
+                "its keys are {:?}, those of stream `{stream}` are {:?}; load into a new table to change that",
+                found.keys, wanted.keys
+            ));
+        }
+        if old == LoadMethod::Append {
+            return fault(
+                "it was made by appending, so its keys may be doubled; load into a new table, or overwrite it once".into(),
+            );
+        }
+    }
+    if found.shards != wanted.shards {
+        tracing::warn!(
+            table = found.table,
+            shards = found.shards,
+            setting = wanted.shards,
+            "the shards of a table are fixed when it is made; the setting is ignored"
+        );
+    }
+    found.keys.clone_from(&wanted.keys);
+    found.load_method = new;
+    Ok(found)
+}
+
+fn describe_partition(definition: &Definition) -> String {
+    match (&definition.partition_by, definition.partition_key()) {
+        (Some(by), Some(key)) => format!("`{}` as `{key}`", by.column),
+        _ => "nothing".into(),
+    }
+}
+
+fn new_stage(definition: &Definition) -> Result<Stage> {
+    let schema =
+        Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(&definition.columns)));
+    let by = match (&definition.partition_by, definition.partition_key()) {
+        (Some(by), Some(key)) => {
+            let position = definition
+                .columns
+                .iter()
+                .position(|column| column.source == by.column || column.name == by.column)
+                .ok_or_else(|| Error::Table {
+                    table: definition.table.clone(),
+                    reason: format!("its partition column `{}` is gone", by.column),
+                })?;
+            Some((by, key, position))
+        }
+        _ => None,
+    };
+    let keyed = definition.load_method != LoadMethod::Append && !definition.keys.is_empty();
+    Ok(Stage::new(schema, Partitioner::new(by), definition.shards, keyed))
+}

@@ -1,0 +1,27 @@
+//! Overwrite: new objects take the place of all old ones, once the stream was seen whole.
+
+use std::collections::HashSet;
+
+use super::{Committed, TableWriter};
+use crate::error::Result;
+use crate::store::Condition;
+
+/// Puts the staged groups in place and removes every other object of the table.
+pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
+    let old = table.lake.store.list(&format!("{}/", table.definition.table))?;
+    let reader = table.stage.reader();
+    let mut current = HashSet::new();
+    for group in table.stage.groups() {
+        let key = table.object_key(*group);
+        let mut part = table.part(&key, Condition::Always)?;
+        reader.each(*group, |batch| part.write(batch))?;
+        committed.add(&part.finish()?, &table.stage.folder(*group));
+        current.insert(key);
+    }
+    for object in old.iter().filter(|object| !current.contains(&object.key)) {
+        table.lake.store.delete(&object.key)?;
+    }
+    // Whatever types the old objects had, none of them is left.
+    table.definition.widening = false;
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Parquet files: written column by column over all cores, read batch by batch.
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter,
+    ArrowWriterOptions, compute_leaves,
+};
+use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::file::writer::SerializedFileWriter;
+use rayon::prelude::*;
+
+use crate::config::Compression;
+use crate::error::{Error, Result};
+use crate::store::{Object, Upload};
+
+/// Rows that are decoded from a file at a time.
+const READ_ROWS: usize = 8192;
+
+/// How files are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    /// Codec of the pages.
+    pub compression: Compression,
+    /// Its level.
+    pub level: Option<u32>,
+    /// Encoded bytes at which a row group is closed.
+    pub row_group_bytes: usize,
+}
+
+impl Format {
+    /// Version 1 pages with dictionaries and page statistics: what every reader of the lake takes,
+    /// Redshift Spectrum and old Sparks included.
+    fn properties(&self, run: &str) -> WriterProperties {
+        let created_by = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+        WriterProperties::builder()
+            .set_writer_version(WriterVersion::PARQUET_1_0)
+            .set_compression(self.codec())
+            // Lists are `list.element`, as the Parquet specification names them.
+            .set_coerce_types(true)
+            .set_statistics_enabled(EnabledStatistics::Page)
+            .set_created_by(created_by.into())
+            .set_key_value_metadata(Some(vec![KeyValue::new("lake.run".into(), run.to_owned())]))
+            .build()
+    }
+
+    fn codec(&self) -> Codec {
+        match self.compression {
+            Compression::Snappy => Codec::SNAPPY,
+            Compression::None => Codec::UNCOMPRESSED,
+            Compression::Zstd => {
+                let level = self.level.and_then(|level| i32::try_from(level).ok());
+                Codec::ZSTD(level.and_then(|l| ZstdLevel::try_new(l).ok()).unwrap_or_else(|| {
+                    // Level 1 is twice as fast as 3 and a few percent larger.
+                    ZstdLevel::default()
+                }))
+            }
+            Compression::Gzip => Codec::GZIP(
+                self.level.and_then(|level| GzipLevel::try_new(level).ok()).unwrap_or_default(),
+            ),
+        }
+    }
+}
+
+/// A Parquet file being written.
+pub struct PartWriter {
+    file: SerializedFileWriter<Box<dyn Upload>>,
+    factory: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
+    /// Leaf columns of each top-level column.
+    leaves: Vec<usize>,
+    columns: Vec<ArrowColumnWriter>,
+    /// Rows in the open row group.
+    open_rows: usize,
+    row_group_bytes: usize,
+    pool: Arc<rayon::ThreadPool>,
+    object: String,
+    rows: u64,
+}
+
+impl std::fmt::Debug for PartWriter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PartWriter").field("object", &self.object).finish_non_exhaustive()
+    }
+}
+
+/// A file that was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The object.
+    pub object: Object,
+    /// Its rows.
+    pub rows: u64,
+}
+
+impl PartWriter {
+    /// Begins a file; `object` names it in errors.
+    pub fn new(
+        upload: Box<dyn Upload>,
+        schema: &SchemaRef,
+        format: &Format,
+        run: &str,
+        pool: Arc<rayon::ThreadPool>,
+        object: String,
+    ) -> Result<Self> {
+        let failed = |source| Error::Parquet { action: "begin", object: object.clone(), source };
+        let options = ArrowWriterOptions::new().with_properties(format.properties(run));
+        let writer = ArrowWriter::try_new_with_options(upload, Arc::clone(schema), options)
+            .map_err(failed)?;
+        let (file, factory) = writer.into_serialized_writer().map_err(failed)?;
+        let empty = RecordBatch::new_empty(Arc::clone(schema));
+        let leaves = schema
+            .fields()
+            .iter()
+            .zip(empty.columns())
+            .map(|(field, column)| compute_leaves(field, column).map(|leaves| leaves.len()))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(failed)?;
+        Ok(Self {
+            file,
+            factory,
+            schema: Arc::clone(schema),
+            leaves,
+            columns: Vec::new(),
+            open_rows: 0,
+            row_group_bytes: format.row_group_bytes,
+            pool,
+            object,
+            rows: 0,
+        })
+    }
+
+    fn failed(&self, source: ParquetError) -> Error {
+        Error::Parquet { action: "write", object: self.object.clone(), source }
+    }
+
+    /// Bytes held in memory for the open row group.
+    pub fn memory(&self) -> usize {
+        self.columns.iter().map(ArrowColumnWriter::memory_size).sum()
+    }
+
+    /// Adds rows of the writer's schema.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        if self.columns.is_empty() {
+            let index = self.file.flushed_row_groups().len();
+            self.columns =
+                self.factory.create_column_writers(index).map_err(|error| self.failed(error))?;
+        }
+        let mut rest = self.columns.as_mut_slice();
+        let mut work = Vec::with_capacity(self.leaves.len());
+        let fields = self.schema.fields().iter().zip(batch.columns());
+        for ((field, column), leaves) in fields.zip(&self.leaves) {
+            let (writers, after) = rest.split_at_mut(*leaves);
+            rest = after;
+            work.push((field, column, writers));
+        }
+        let encoded = self.pool.install(|| {
+            work.into_par_iter().with_max_len(1).try_for_each(|(field, column, writers)| {
+                let leaves = compute_leaves(field, column)?;
+                writers.iter_mut().zip(&leaves).try_for_each(|(writer, leaf)| writer.write(leaf))
+            })
+        });
+        encoded.map_err(|error| self.failed(error))?;
+        self.open_rows += batch.num_rows();
+        self.rows += batch.num_rows() as u64;
+        let bytes: usize =
+            self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum();
+        if bytes >= self.row_group_bytes {
+            self.close_row_group()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the open row group and gives its memory back.
+    pub fn close_row_group(&mut self) -> Result<()> {
+        if self.open_rows == 0 {
+            return Ok(());
+        }
+        self.open_rows = 0;
+        let columns = std::mem::take(&mut self.columns);
+        let chunks: std::result::Result<Vec<ArrowColumnChunk>, _> = self
+            .pool
+            .install(|| columns.into_par_iter().map(ArrowColumnWriter::close).collect());
+        let written = chunks.and_then(|chunks| {
+            let mut group = self.file.next_row_group()?;
+            for chunk in chunks {
+                chunk.append_to_row_group(&mut group)?;
+            }
+            group.close()
+        });
+        written.map(|_| ()).map_err(|error| self.failed(error))
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Ends the file and makes it visible.
+    pub fn finish(mut self) -> Result<Written> {
+        self.close_row_group()?;
+        let Self { file, object, rows, .. } = self;
+        let upload = file
+            .into_inner()
+            .map_err(|source| Error::Parquet { action: "write", object, source })?;
+        Ok(Written { object: upload.finish()?, rows })
+    }
+}
+
+/// Reads a file batch by batch.
+pub fn read(file: File, object: &str) -> Result<ParquetRecordBatchReader> {
+    ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(|builder| builder.with_batch_size(READ_ROWS).build())
+        .map_err(|source| Error::Parquet { action: "read", object: object.to_owned(), source })
+}

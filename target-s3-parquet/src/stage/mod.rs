@@ -1,0 +1,458 @@
+//! Rows that wait for their commit.
+//!
+//! A stage keeps what arrived in memory and, beyond the budget, in temporary files. Rows know
+//! their group, that is the partition and shard whose object will hold them, and of several rows
+//! with one key only the newest counts.
+
+mod index;
+mod spill;
+
+use std::collections::HashMap;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+
+pub use index::KeyIndex;
+use spill::Spill;
+
+use crate::error::{Error, Result};
+use crate::table::{Partitioner, Projection, key};
+
+/// Batches smaller than this are put together, so that a thousand interleaved streams do not
+/// leave a thousand tiny batches each.
+const SMALL_ROWS: usize = 1024;
+
+/// As many small batches in a row are put together.
+const SMALL_RUN: usize = 64;
+
+/// A partition and a shard of it: what one object holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// Number of the partition.
+    pub partition: u32,
+    /// Number of the shard.
+    pub shard: u32,
+}
+
+/// Staged rows of one table.
+#[derive(Debug)]
+pub struct Stage {
+    schema: SchemaRef,
+    partitioner: Partitioner,
+    shards: u32,
+    groups: Vec<Group>,
+    numbers: HashMap<Group, u32>,
+    batches: Vec<Staged>,
+    /// Batches that a STATE covers.
+    sealed: usize,
+    bytes: usize,
+    next_row: u32,
+    /// Which row of each key is the newest; nothing for tables without keys.
+    index: Option<KeyIndex>,
+    spills: Vec<Spill>,
+    rows: u64,
+}
+
+/// A batch in memory.
+#[derive(Debug)]
+struct Staged {
+    batch: RecordBatch,
+    first_row: u32,
+    groups: Vec<u32>,
+    bytes: usize,
+}
+
+impl Stage {
+    /// An empty stage; with `keyed`, the newest row of each key wins.
+    pub fn new(schema: SchemaRef, partitioner: Partitioner, shards: u32, keyed: bool) -> Self {
+        Self {
+            schema,
+            partitioner,
+            shards,
+            groups: Vec::new(),
+            numbers: HashMap::new(),
+            batches: Vec::new(),
+            sealed: 0,
+            bytes: 0,
+            next_row: 0,
+            index: keyed.then(KeyIndex::default),
+            spills: Vec::new(),
+            rows: 0,
+        }
+    }
+
+    /// Rows since the last commit, superseded ones included.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes in memory.
+    pub fn memory(&self) -> usize {
+        self.bytes + self.index_bytes()
+    }
+
+    /// Bytes of the key index, which no spilling gives back.
+    pub fn index_bytes(&self) -> usize {
+        self.index.as_ref().map_or(0, KeyIndex::bytes)
+    }
+
+    /// How often rows went to temporary files.
+    pub fn spills(&self) -> usize {
+        self.spills.len()
+    }
+
+    /// The columns that rows must have.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The folder of a group's partition.
+    pub fn folder(&self, group: Group) -> String {
+        self.partitioner.folder(group.partition)
+    }
+
+    /// The groups that have rows, in the order of their first.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Whether there are rows that no STATE covers yet.
+    pub fn has_unsealed(&self) -> bool {
+        self.sealed < self.batches.len()
+    }
+
+    /// Adds rows of the table's columns; `hashes` are those of their keys.
+    pub fn push(&mut self, batch: RecordBatch, hashes: &[u128]) -> Result<()> {
+        let rows = u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+        if rows == 0 {
+            return Ok(());
+        }
+        let partitions = self.partitioner.assign(&batch).map_err(internal)?;
+        let mut last = None;
+        let groups = partitions
+            .iter()
+            .enumerate()
+            .map(|(row, partition)| {
+                let shard = match hashes.get(row) {
+                    Some(hash) if self.shards > 1 => key::shard(*hash, self.shards),
+                    _ => 0,
+                };
+                let group = Group { partition: *partition, shard };
+                match last {
+                    Some((known, number)) if known == group => number,
+                    _ => {
+                        let number = number_of(&mut self.groups, &mut self.numbers, group);
+                        last = Some((group, number));
+                        number
+                    }
+                }
+            })
+            .collect();
+        if let Some(index) = &mut self.index {
+            for (hash, row) in hashes.iter().zip(self.next_row..) {
+                index.insert(*hash, row);
+            }
+        }
+        let bytes = batch.get_array_memory_size();
+        self.batches.push(Staged { batch, first_row: self.next_row, groups, bytes });
+        self.bytes += bytes;
+        self.next_row = self.next_row.saturating_add(rows);
+        self.rows += u64::from(rows);
+        self.compact()
+    }
+
+    /// A STATE covers everything so far.
+    pub fn seal(&mut self) {
+        self.sealed = self.batches.len();
+    }
+
+    /// Forgets rows that no STATE covers. Only for stages without keys: an index would go on
+    /// pointing to what is gone.
+    pub fn discard_unsealed(&mut self) {
+        for staged in self.batches.drain(self.sealed..) {
+            self.bytes -= staged.bytes;
+            self.rows -= staged.batch.num_rows() as u64;
+        }
+    }
+
+    /// Puts a run of small batches at the end together.
+    fn compact(&mut self) -> Result<()> {
+        let run = self
+            .batches
+            .iter()
+            .skip(self.sealed)
+            .rev()
+            .take_while(|staged| staged.batch.num_rows() < SMALL_ROWS)
+            .count();
+        if run < SMALL_RUN {
+            return Ok(());
+        }
+        let small = self.batches.split_off(self.batches.len() - run);
+        let Some(first_row) = small.first().map(|staged| staged.first_row) else { return Ok(()) };
+        let batch = concat_batches(&self.schema, small.iter().map(|staged| &staged.batch))
+            .map_err(internal)?;
+        let bytes = batch.get_array_memory_size();
+        self.bytes += bytes;
+        self.bytes -= small.iter().map(|staged| staged.bytes).sum::<usize>();
+        let groups = small.into_iter().flat_map(|staged| staged.groups).collect();
+        self.batches.push(Staged { batch, first_row, groups, bytes });
+        Ok(())
+    }
+
+    /// The table has new columns: rows in memory get them now, spilled ones when they are read.
+    pub fn realign(&mut self, projection: &Projection) -> Result<()> {
+        for staged in &mut self.batches {
+            staged.batch = projection.apply(&staged.batch).map_err(internal)?;
+            self.bytes -= staged.bytes;
+            staged.bytes = staged.batch.get_array_memory_size();
+            self.bytes += staged.bytes;
+        }
+        self.schema = SchemaRef::clone(projection.schema());
+        Ok(())
+    }
+
+    /// Moves the rows in memory to a temporary file.
+    pub fn spill(&mut self, folder: &std::path::Path) -> Result<()> {
+        if self.batches.is_empty() {
+            return Ok(());
+        }
+        let mut spill = Spill::create(folder, &self.schema)?;
+        for (number, parts) in self.by_group().into_iter().enumerate() {
+            for (staged, rows) in parts {
+                let Some(staged) = self.batches.get(staged) else { continue };
+                let batch = pick(&staged.batch, &rows)?;
+                let ids = rows.iter().map(|row| staged.first_row + row).collect();
+                spill.write(number, &batch, ids)?;
+            }
+        }
+        spill.finish()?;
+        self.spills.push(spill);
+        self.batches.clear();
+        self.sealed = 0;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// The rows in memory that still count, by group: positions of batches and rows in them.
+    fn by_group(&self) -> Vec<Vec<(usize, Vec<u32>)>> {
+        let mut groups: Vec<Vec<(usize, Vec<u32>)>> = vec![Vec::new(); self.groups.len()];
+        let newest = self.newest();
+        for (at, staged) in self.batches.iter().enumerate() {
+            for (row, number) in (0_u32..).zip(&staged.groups) {
+                if !newest.contains(staged.first_row + row) {
+                    continue;
+                }
+                let Some(parts) = groups.get_mut(*number as usize) else { continue };
+                match parts.last_mut() {
+                    Some((batch, rows)) if *batch == at => rows.push(row),
+                    _ => parts.push((at, vec![row])),
+                }
+            }
+        }
+        groups
+    }
+
+    fn newest(&self) -> Newest {
+        match &self.index {
+            Some(index) => Newest(Some(index.newest(self.next_row))),
+            None => Newest(None),
+        }
+    }
+
+    /// Prepares to read the rows by group.
+    pub fn reader(&self) -> StageReader<'_> {
+        StageReader { stage: self, groups: self.by_group(), newest: self.newest() }
+    }
+
+    /// Whether a row in the lake with this key is replaced by a staged one.
+    pub fn replaces(&self, hash: u128) -> bool {
+        self.index.as_ref().is_some_and(|index| index.contains(hash))
+    }
+
+    /// Takes the batches in memory that a STATE covers, or all of them, with the group of each
+    /// row. Only for stages without keys.
+    pub fn drain(&mut self, all: bool) -> Vec<(RecordBatch, Vec<u32>)> {
+        let count = if all { self.batches.len() } else { self.sealed };
+        let drained: Vec<_> = self
+            .batches
+            .drain(..count)
+            .map(|staged| {
+                self.bytes -= staged.bytes;
+                (staged.batch, staged.groups)
+            })
+            .collect();
+        self.sealed = 0;
+        drained
+    }
+
+    /// Forgets everything after it was committed.
+    pub fn clear(&mut self) {
+        self.batches.clear();
+        self.sealed = 0;
+        self.bytes = 0;
+        self.next_row = 0;
+        self.rows = 0;
+        self.spills.clear();
+        self.groups.clear();
+        self.numbers.clear();
+        if self.index.is_some() {
+            self.index = Some(KeyIndex::default());
+        }
+    }
+}
+
+/// Which rows are the newest of their key: all of them without keys.
+#[derive(Debug)]
+struct Newest(Option<Vec<u64>>);
+
+impl Newest {
+    fn contains(&self, row: u32) -> bool {
+        self.0.as_ref().is_none_or(|bits| {
+            bits.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+        })
+    }
+}
+
+/// Reads staged rows by group, those that count.
+#[derive(Debug)]
+pub struct StageReader<'a> {
+    stage: &'a Stage,
+    groups: Vec<Vec<(usize, Vec<u32>)>>,
+    newest: Newest,
+}
+
+impl StageReader<'_> {
+    /// Gives the rows of one group batch by batch, as the table's columns.
+    pub fn each(
+        &self,
+        group: Group,
+        mut take: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let Some(number) = self.stage.numbers.get(&group).copied() else { return Ok(()) };
+        for spill in &self.stage.spills {
+            spill.each(number as usize, &self.stage.schema, |batch, ids| {
+                let rows: Vec<u32> = (0_u32..)
+                    .zip(ids)
+                    .filter(|(_, id)| self.newest.contains(**id))
+                    .map(|(row, _)| row)
+                    .collect();
+                take(&pick(batch, &rows)?)
+            })?;
+        }
+        for (at, rows) in self.groups.get(number as usize).into_iter().flatten() {
+            if let Some(staged) = self.stage.batches.get(*at) {
+                take(&pick(&staged.batch, rows)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows at ascending positions.
+fn pick(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch> {
+    if rows.len() == batch.num_rows() {
+        return Ok(batch.clone());
+    }
+    take_record_batch(batch, &UInt32Array::from(rows.to_vec())).map_err(internal)
+}
+
+fn number_of(groups: &mut Vec<Group>, numbers: &mut HashMap<Group, u32>, group: Group) -> u32 {
+    *numbers.entry(group).or_insert_with(|| {
+        groups.push(group);
+        u32::try_from(groups.len() - 1).unwrap_or(u32::MAX)
+    })
+}
+
+fn internal(error: ArrowError) -> Error {
+    Error::Internal(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+    use std::sync::Arc;
+
+    fn rows(range: std::ops::Range<i64>, version: &str) -> RecordBatch {
+        let keys: ArrayRef = Arc::new(range.clone().collect::<Int64Array>());
+        let values: ArrayRef = Arc::new(StringArray::from_iter_values(range.map(|_| version)));
+        RecordBatch::try_from_iter([("k", keys), ("v", values)]).unwrap()
+    }
+
+    fn stage(shards: u32, keyed: bool) -> Stage {
+        Stage::new(rows(0..1, "").schema(), Partitioner::new(None), shards, keyed)
+    }
+
+    fn push(stage: &mut Stage, batch: RecordBatch) {
+        let hashes = key::hash_rows(&batch, &[0]);
+        stage.push(batch, &hashes).unwrap();
+    }
+
+    fn content(stage: &Stage) -> Vec<(i64, String, u32)> {
+        let reader = stage.reader();
+        let mut found = Vec::new();
+        for group in stage.groups() {
+            reader
+                .each(*group, |batch| {
+                    let keys = batch.column(0).as_primitive::<Int64Type>();
+                    let values = batch.column(1).as_string::<i32>();
+                    for row in 0..batch.num_rows() {
+                        found.push((keys.value(row), values.value(row).to_owned(), group.shard));
+                    }
+                    Ok(())
+                })
+                .unwrap();
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn the_newest_row_of_a_key_wins_wherever_the_rows_lie() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut stage = stage(3, true);
+        push(&mut stage, rows(0..10, "old"));
+        stage.spill(folder.path()).unwrap();
+        push(&mut stage, rows(5..15, "mid"));
+        push(&mut stage, rows(7..8, "new"));
+        stage.spill(folder.path()).unwrap();
+        push(&mut stage, rows(9..10, "last"));
+        let found = content(&stage);
+        assert_eq!(found.len(), 15);
+        for (key, value, shard) in found {
+            let expected = match key {
+                9 => "last",
+                7 => "new",
+                0..5 => "old",
+                _ => "mid",
+            };
+            assert_eq!(value, expected, "{key}");
+            assert_eq!(shard, key::shard(key::hash_rows(&rows(key..key + 1, ""), &[0])[0], 3));
+        }
+    }
+
+    #[test]
+    fn without_keys_every_row_counts_and_unsealed_ones_can_be_taken_back() {
+        let mut stage = stage(1, false);
+        stage.push(rows(0..3, "a"), &[]).unwrap();
+        stage.seal();
+        stage.push(rows(0..3, "b"), &[]).unwrap();
+        assert_eq!(content(&stage).len(), 6);
+        stage.discard_unsealed();
+        assert_eq!(content(&stage).len(), 3);
+        assert_eq!(stage.rows(), 3);
+    }
+
+    #[test]
+    fn small_batches_are_put_together() {
+        let mut stage = stage(1, true);
+        for key in 0..1000 {
+            push(&mut stage, rows(key..key + 1, "x"));
+        }
+        assert!(stage.batches.len() < 2 * SMALL_RUN);
+        assert_eq!(content(&stage).len(), 1000);
+    }
+}
