@@ -1,12 +1,173 @@
-//! `target-s3-parquet`: any Singer or Airbyte stream as typed Parquet on S3 or in a folder.
+//! `target-s3-parquet`: any Singer stream as typed Parquet on S3 or in a folder.
+//!
+//! ```text
+//! stdin ─► input (lines, route) ─► decode (workers) ─► engine ─► commit ─► store
+//!                                                        │
+//!                                                        └─► state ─► stdout, --state-out
+//! ```
+//!
+//! [`input`] turns bytes into an ordered sequence of items, [`decode`] is the pure hot path from
+//! JSON text to Arrow columns, [`engine`] decides when to commit, [`commit`] knows how rows become
+//! objects, [`store`] where objects live, and [`state`] gives STATE back when it is safe.
 
+pub mod cli;
 pub mod commit;
 pub mod config;
 pub mod decode;
+pub mod engine;
 pub mod error;
 pub mod input;
+mod log;
 pub mod parquet_file;
 pub mod schema;
+pub mod signal;
 pub mod stage;
+pub mod state;
 pub mod store;
+pub mod summary;
 pub mod table;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use protocol::about::About;
+use protocol::report::{self, Exit};
+use protocol::settings::{self, Document, Environment, Loaded};
+
+use cli::{AboutFormat, Cli};
+use config::{Config, MIB};
+use error::{Error, Result};
+
+/// Prefix of the environment variables.
+pub const ENVIRONMENT_PREFIX: &str = "TARGET_S3_PARQUET";
+
+/// The part of the memory budget that staged rows and open files may take; the rest is for the
+/// blocks in flight and the buffers of readers and uploads.
+const STAGE_SHARE: f64 = 0.5;
+
+/// Runs the program with the given arguments.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout, usage errors to stderr; nobody is left to tell when
+            // that fails.
+            _ = error.print();
+            let usage = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            return usage.into();
+        }
+    };
+    log::start(cli.log_format);
+    let outcome = if cli.about { describe(&cli) } else { write(&cli) };
+    match outcome {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => {
+            report::print(&error, error.hint());
+            error.exit().into()
+        }
+    }
+}
+
+/// What the target is and how it is configured.
+pub fn about() -> About {
+    About {
+        name: "target-s3-parquet",
+        description: env!("CARGO_PKG_DESCRIPTION"),
+        version: env!("CARGO_PKG_VERSION"),
+        capabilities: &["about", "structured-logging", "validate-records"],
+        settings: settings::schema::<Config>(),
+    }
+}
+
+fn describe(cli: &Cli) -> Result<()> {
+    let about = about();
+    let text = match cli.format {
+        AboutFormat::Text => about.text(),
+        AboutFormat::Json => about.json(),
+        AboutFormat::Markdown => about.markdown(),
+    };
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::Input { name: "standard output".into(), source: error })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads the settings as the command line names them.
+fn load(cli: &Cli) -> Result<Config> {
+    let mut documents = Vec::new();
+    let mut environment = cli.config.is_empty();
+    for name in &cli.config {
+        if name == "ENV" {
+            environment = true;
+            continue;
+        }
+        let text = std::fs::read_to_string(name)
+            .map_err(|source| Error::Input { name: name.clone(), source })?;
+        documents.push(Document { name: name.clone(), text });
+    }
+    let environment = environment.then(|| Environment {
+        prefix: ENVIRONMENT_PREFIX,
+        variables: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    });
+    let Loaded { config, warnings } = settings::load::<Config>(&documents, environment.as_ref())?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+fn write(cli: &Cli) -> Result<()> {
+    let config = Arc::new(load(cli)?);
+    let source = match &cli.input {
+        Some(path) => {
+            let name = path.display().to_string();
+            let file = std::fs::File::open(path)
+                .map_err(|source| Error::Input { name: name.clone(), source })?;
+            input::Source::File(file, name)
+        }
+        None => input::Source::Stdin,
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .thread_name(|number| format!("worker-{number}"))
+        .build()
+        .map_err(|error| Error::Internal(format!("no worker threads: {error}")))?;
+    let pool = Arc::new(pool);
+    let now = chrono::Utc::now();
+    let run = format!("{}-{:06x}", now.format("%Y%m%dT%H%M%S%6f"), std::process::id());
+    let lake = Arc::new(commit::Lake {
+        store: store::open(&config, &run)?,
+        run,
+        pool: Arc::clone(&pool),
+        temp_dir: config.temp_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a size in memory"
+        )]
+        budget: ((config.memory_bytes() as f64 * STAGE_SHARE) as usize).max(8 * MIB),
+    });
+    let stop = signal::Stop::listen();
+    let items = input::Items::start(
+        source,
+        Arc::clone(&config),
+        pool,
+        stop.flag(),
+        now.timestamp_micros(),
+    );
+    let state = state::StateSink::new(Box::new(std::io::stdout()), cli.state_out.clone());
+    let mut engine = engine::Engine::new(config, lake, state);
+    let outcome = engine.run(&items, || stop.error());
+    log::summary(engine.summary());
+    outcome?;
+    items.join()
+}

@@ -1,7 +1,6 @@
 //! Append: rows flow into new files while they arrive, and the files become visible at the commit.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
@@ -120,8 +119,9 @@ impl TableWriter {
 
 /// Writes what is staged and makes all files visible.
 pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
-    if !table.feed(0, true)? {
-        // Too many groups to hold a file open for each: one after the other.
+    let fed = table.stage.spills() == 0 && table.feed(0, true)?;
+    if !fed {
+        // Rows in temporary files, or more groups than files may be open: one after the other.
         for group in table.stage.groups().to_vec() {
             let mut part = match table.append.writers.remove(&group) {
                 Some(part) => part,
@@ -129,17 +129,6 @@ pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Resu
             };
             table.stage.reader().each(group, |batch| part.write(batch))?;
             part.close_row_group()?;
-            table.append.retired.push((group, part));
-        }
-    } else if table.stage.spills() > 0 {
-        for group in table.stage.groups().to_vec() {
-            let reader_rows = Arc::clone(table.stage.schema());
-            debug_assert_eq!(&reader_rows, table.stage.schema());
-            let mut part = match table.append.writers.remove(&group) {
-                Some(part) => part,
-                None => table.new_file(group)?,
-            };
-            table.stage.reader().each(group, |batch| part.write(batch))?;
             table.append.retired.push((group, part));
         }
     }

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn tables_are_never_hidden() {
         assert_eq!(fold_table("_private"), "t_private");
-        assert_eq!(fold_table("../../etc/x"), "t_______etc_x");
+        assert_eq!(fold_table("../../etc/x"), "t______etc_x");
         assert_eq!(fold_table("test:SpecialChars!in?attributes"), "test_special_chars_in_attributes");
     }
 

@@ -54,14 +54,20 @@ impl Partitioner {
         let array = batch.column(column);
         let mut last: Option<(String, u32)> = None;
         let mut assigned = Vec::with_capacity(array.len());
-        let formatter = ArrayFormatter::try_new(array, &FormatOptions::new())?;
+        let options = FormatOptions::new();
+        let formatter = match (granularity, array.data_type()) {
+            (None, other) if !matches!(other, DataType::Timestamp(..)) => {
+                Some(ArrayFormatter::try_new(array, &options)?)
+            }
+            _ => None,
+        };
         let mut text = String::new();
         for row in 0..array.len() {
             text.clear();
             if array.is_null(row) {
                 text.push_str(DEFAULT_PARTITION);
             } else {
-                value_of(array, row, granularity, &formatter, &mut text);
+                value_of(array, row, granularity, formatter.as_ref(), &mut text);
             }
             let number = match &last {
                 Some((value, number)) if *value == text => *number,
@@ -91,14 +97,21 @@ fn value_of(
     array: &dyn Array,
     row: usize,
     granularity: Option<Granularity>,
-    formatter: &ArrayFormatter<'_>,
+    formatter: Option<&ArrayFormatter<'_>>,
     text: &mut String,
 ) {
     use std::fmt::Write as _;
     let length = match granularity {
         None => {
             // Writing into a String cannot fail.
-            _ = write!(text, "{}", formatter.value(row));
+            _ = match formatter {
+                Some(formatter) => write!(text, "{}", formatter.value(row)),
+                None => {
+                    let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
+                    let instant = chrono::DateTime::from_timestamp_micros(micros);
+                    write!(text, "{}", instant.unwrap_or_default().format("%Y-%m-%d %H:%M:%S%.f"))
+                }
+            };
             if text.is_empty() {
                 text.push_str(DEFAULT_PARTITION);
             }

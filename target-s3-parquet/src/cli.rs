@@ -1,0 +1,57 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Reads Singer messages and writes typed Parquet to S3 or a folder.
+#[derive(Debug, Parser)]
+#[command(name = "target-s3-parquet", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Settings: a JSON file, or `ENV` for the environment variables `TARGET_S3_PARQUET_<SETTING>`.
+    /// May be given several times; later files win, the environment always.
+    #[arg(short, long, value_name = "FILE|ENV")]
+    pub config: Vec<String>,
+
+    /// Read messages from a file in place of standard input.
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+
+    /// Keep the newest state that was given back in this file, replaced atomically.
+    #[arg(long, value_name = "FILE")]
+    pub state_out: Option<PathBuf>,
+
+    /// Describe the target and its settings.
+    #[arg(long)]
+    pub about: bool,
+
+    /// How to describe it.
+    #[arg(long, value_enum, ignore_case = true, requires = "about", default_value = "text")]
+    pub format: AboutFormat,
+
+    /// How to write the log.
+    #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
+    pub log_format: LogFormat,
+}
+
+/// A form of `--about`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum AboutFormat {
+    /// For reading.
+    Text,
+    /// For programs.
+    Json,
+    /// For documentation.
+    Markdown,
+}
+
+/// A form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text, or JSON where the runner asks for it.
+    Auto,
+    /// One line of text an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}

@@ -1,0 +1,249 @@
+//! The run: items in, commits and states out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::commit::{Lake, TableWriter};
+use crate::config::{Config, LoadMethod};
+use crate::decode::{Decoded, Plan};
+use crate::error::{Error, Result};
+use crate::input::{Item, Items, Next};
+use crate::state::StateSink;
+use crate::summary::Summary;
+
+/// How long to wait for input before looking at the clock.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Holds the tables of a run and decides when to commit.
+#[derive(Debug)]
+pub struct Engine {
+    config: Arc<Config>,
+    lake: Arc<Lake>,
+    tables: BTreeMap<String, TableWriter>,
+    state: StateSink,
+    summary: Summary,
+    last_commit: Instant,
+    started: Instant,
+}
+
+impl Engine {
+    /// An engine that has read nothing yet.
+    pub fn new(config: Arc<Config>, lake: Arc<Lake>, state: StateSink) -> Self {
+        Self {
+            config,
+            lake,
+            tables: BTreeMap::new(),
+            state,
+            summary: Summary::default(),
+            last_commit: Instant::now(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Reads to the end, commits and gives the last state back. `stopped` says at the end of the
+    /// input whether it is a real end or a signal's.
+    pub fn run(&mut self, items: &Items, stopped: impl Fn() -> Option<Error>) -> Result<()> {
+        let outcome = self.read(items);
+        match (outcome, stopped()) {
+            (Ok(()), None) => self.finish(),
+            (Ok(()), Some(signal)) => {
+                self.salvage()?;
+                Err(signal)
+            }
+            (Err(error), _) => {
+                if !matches!(error, Error::Store { .. } | Error::State { .. } | Error::Spill { .. }) {
+                    if let Err(second) = self.salvage() {
+                        tracing::error!(
+                            reason = %protocol::report::render(&second, None).trim_end(),
+                            "what a STATE covered could not be committed"
+                        );
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What was done so far.
+    pub fn summary(&mut self) -> &Summary {
+        self.summary.spills = self.tables.values().map(TableWriter::spills).sum();
+        self.summary.seconds = self.started.elapsed().as_secs_f64();
+        &self.summary
+    }
+
+    fn read(&mut self, items: &Items) -> Result<()> {
+        loop {
+            match items.next(PATIENCE) {
+                Next::Item(item) => self.item(item?)?,
+                Next::Timeout => self.commit_when_due()?,
+                Next::End => return Ok(()),
+            }
+        }
+    }
+
+    fn item(&mut self, item: Item) -> Result<()> {
+        match item {
+            Item::Rows(decoded) => self.rows(decoded),
+            Item::Schema(plan) => self.schema(&plan),
+            Item::State(state) => {
+                for table in self.tables.values_mut().filter(|table| table.has_unsealed()) {
+                    table.seal()?;
+                }
+                self.state.note(state);
+                self.commit_when_due()
+            }
+            Item::ActivateVersion { stream, version } => {
+                tracing::warn!(stream, version, "ACTIVATE_VERSION is ignored");
+                Ok(())
+            }
+            Item::Batch(batch) => Err(Error::Table {
+                table: batch.stream,
+                reason: "BATCH messages are not supported; let the tap send records".into(),
+            }),
+            Item::Warning(text) => {
+                tracing::warn!("{text}");
+                Ok(())
+            }
+        }
+    }
+
+    fn schema(&mut self, plan: &Arc<Plan>) -> Result<()> {
+        if let Some(table) = self.tables.get_mut(&plan.stream) {
+            return table.evolve(plan);
+        }
+        let settings = self.config.stream(&plan.stream);
+        let table = TableWriter::open(Arc::clone(&self.lake), plan, settings)?;
+        let name = &table.definition().table;
+        if let Some((other, _)) =
+            self.tables.iter().find(|(_, other)| other.definition().table == *name)
+        {
+            return Err(Error::Table {
+                table: name.clone(),
+                reason: format!(
+                    "the streams `{other}` and `{}` both want it; give one another `table` in `streams`",
+                    plan.stream
+                ),
+            });
+        }
+        name.clone_into(&mut self.summary.streams.entry(plan.stream.clone()).or_default().table);
+        self.tables.insert(plan.stream.clone(), table);
+        Ok(())
+    }
+
+    fn rows(&mut self, decoded: Decoded) -> Result<()> {
+        for rows in &decoded.rows {
+            let stream = &rows.plan.stream;
+            let Some(table) = self.tables.get_mut(stream) else { continue };
+            let summary = self.summary.streams.entry(stream.clone()).or_default();
+            for key in summary.read(rows) {
+                tracing::warn!(stream, key, "the schema does not know this key; its values are ignored");
+            }
+            table.push(rows)?;
+        }
+        match decoded.error {
+            Some(error) => Err(error),
+            None => self.relieve(),
+        }
+    }
+
+    /// Gives memory back until the rows fit their budget with room for more.
+    fn relieve(&mut self) -> Result<()> {
+        let mut total: usize = self.tables.values().map(TableWriter::memory).sum();
+        if total <= self.lake.budget {
+            return Ok(());
+        }
+        while total > self.lake.budget / 2 {
+            let Some(largest) = self.tables.values_mut().max_by_key(|table| table.memory()) else {
+                break;
+            };
+            let before = largest.memory();
+            largest.relieve()?;
+            if largest.should_commit_early() {
+                let committed = largest.commit(false)?;
+                let stream = largest.definition().stream.clone();
+                self.summary.streams.entry(stream).or_default().committed(&committed);
+            }
+            let freed = before.saturating_sub(largest.memory());
+            if freed == 0 {
+                break;
+            }
+            total -= freed;
+        }
+        Ok(())
+    }
+
+    /// Commits when the interval has passed and a state waits for it.
+    fn commit_when_due(&mut self) -> Result<()> {
+        let interval = Duration::from_secs(self.config.commit_interval_seconds);
+        if !self.state.is_pending() || self.last_commit.elapsed() < interval {
+            return Ok(());
+        }
+        let must_wait = self.tables.values().any(|table| {
+            table.is_mixed()
+                || (table.definition().load_method == LoadMethod::Overwrite
+                    && table.pending_rows() > 0)
+        });
+        if must_wait {
+            return Ok(());
+        }
+        self.commit(false)
+    }
+
+    fn commit(&mut self, complete: bool) -> Result<()> {
+        let mut changed = false;
+        for (stream, table) in &mut self.tables {
+            let committed = table.commit(complete)?;
+            changed |= committed.files > 0;
+            self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
+            if committed.files > 0 {
+                tracing::info!(
+                    stream,
+                    table = table.definition().table,
+                    rows = committed.rows,
+                    files = committed.files,
+                    bytes = committed.bytes,
+                    "committed"
+                );
+            }
+        }
+        self.summary.commits += u64::from(changed);
+        self.last_commit = Instant::now();
+        self.state.give()
+    }
+
+    /// The input ended as it should: everything is committed.
+    fn finish(&mut self) -> Result<()> {
+        let incomplete: Vec<String> = self
+            .tables
+            .iter()
+            .filter(|(_, table)| {
+                table.definition().load_method == LoadMethod::Overwrite && table.has_unsealed()
+            })
+            .map(|(stream, _)| format!("`{stream}`"))
+            .collect();
+        if !incomplete.is_empty() {
+            let verb = if incomplete.len() == 1 { "was" } else { "were" };
+            self.salvage()?;
+            return Err(Error::Incomplete { streams: incomplete.join(", "), verb });
+        }
+        self.commit(true)
+    }
+
+    /// The input ended before its time: what a state covers is committed, and it is given back.
+    fn salvage(&mut self) -> Result<()> {
+        if !self.state.is_pending() {
+            return Ok(());
+        }
+        let lost = self.tables.values().any(|table| {
+            table.is_mixed()
+                || (table.definition().load_method == LoadMethod::Overwrite
+                    && table.pending_rows() > 0)
+        });
+        if lost {
+            return Ok(());
+        }
+        self.tables.values_mut().for_each(TableWriter::discard_unsealed);
+        self.commit(false)
+    }
+}

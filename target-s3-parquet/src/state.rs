@@ -1,0 +1,132 @@
+//! Giving STATE back: to stdout, and to `--state-out`.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+
+/// Where states go once the rows before them are durable.
+pub struct StateSink {
+    stdout: Box<dyn Write + Send>,
+    file: Option<PathBuf>,
+    pending: Option<Box<RawValue>>,
+    given: Option<String>,
+}
+
+impl std::fmt::Debug for StateSink {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("StateSink").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl StateSink {
+    /// A sink to `stdout` and, if wanted, to a file that always holds the newest state.
+    pub fn new(stdout: Box<dyn Write + Send>, file: Option<PathBuf>) -> Self {
+        Self { stdout, file, pending: None, given: None }
+    }
+
+    /// Notes a state. Only the newest one that is durable counts, so it replaces one that waits.
+    pub fn note(&mut self, state: Box<RawValue>) {
+        self.pending = Some(state);
+    }
+
+    /// Whether a state waits to be given back.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Everything before the pending state is durable: gives it back, byte for byte as it came. An
+    /// empty state is kept back, because runners would store it and start afresh; so is one that
+    /// was given last.
+    pub fn give(&mut self) -> Result<()> {
+        let Some(state) = self.pending.take() else { return Ok(()) };
+        let text = state.get().trim();
+        let is_empty = matches!(text, "{}" | "null" | "\"\"" | "[]")
+            || text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(
+                |inner| inner.trim().is_empty(),
+            );
+        if is_empty || self.given.as_deref() == Some(text) {
+            return Ok(());
+        }
+        if let Some(path) = &self.file {
+            replace(path, text).map_err(|source| Error::State {
+                name: path.display().to_string(),
+                source,
+            })?;
+        }
+        let line = format!("{text}\n");
+        self.stdout
+            .write_all(line.as_bytes())
+            .and_then(|()| self.stdout.flush())
+            .map_err(|source| Error::State { name: "standard output".into(), source })?;
+        self.given = Some(text.to_owned());
+        Ok(())
+    }
+}
+
+/// Replaces a file atomically: whoever reads it finds the old text or the new one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn raw(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.into()).unwrap()
+    }
+
+    #[test]
+    fn states_come_back_as_they_were_and_empty_ones_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.json");
+        let lines = Lines::default();
+        let mut sink = StateSink::new(Box::new(lines.clone()), Some(file.clone()));
+        for text in ["{}", "{ }", "null", r#"{"b":1.10,"a":12345678901234567890}"#] {
+            sink.note(raw(text));
+            sink.give().unwrap();
+        }
+        sink.note(raw(r#"{"b":1.10,"a":12345678901234567890}"#));
+        sink.give().unwrap();
+        sink.give().unwrap();
+        let printed = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(printed, "{\"b\":1.10,\"a\":12345678901234567890}\n");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), printed);
+    }
+
+    #[test]
+    fn a_state_file_that_cannot_be_written_is_an_error_that_says_so() {
+        let mut sink =
+            StateSink::new(Box::new(io::sink()), Some(PathBuf::from("/nowhere/state.json")));
+        sink.note(raw(r#"{"a":1}"#));
+        let error = sink.give().unwrap_err().to_string();
+        assert!(error.contains("/nowhere/state.json"), "{error}");
+    }
+}

@@ -1,0 +1,85 @@
+//! What a run did, for the log.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::commit::Committed;
+use crate::decode::Rows;
+
+/// The summary of a run.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// By stream.
+    pub streams: BTreeMap<String, StreamSummary>,
+    /// Commits that changed something.
+    pub commits: u64,
+    /// How often rows went to temporary files.
+    pub spills: u64,
+    /// Seconds from start to end.
+    pub seconds: f64,
+}
+
+/// The summary of one stream.
+#[derive(Debug, Default, Serialize)]
+pub struct StreamSummary {
+    /// The table.
+    pub table: String,
+    /// Records read.
+    pub records: u64,
+    /// Rows committed.
+    pub rows: u64,
+    /// Objects written.
+    pub files: u64,
+    /// Bytes of these objects.
+    pub bytes: u64,
+    /// Values that did not fit and became null, by column.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub invalid: BTreeMap<String, u64>,
+    /// Values of keys that the schema does not know, by key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: BTreeMap<String, u64>,
+    /// Strings cut to `max_string_bytes`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cut: u64,
+    /// Lone surrogates replaced by U+FFFD.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub replaced: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Unknown keys that are kept by name; a stream of random keys must not fill the memory.
+const NAMED_UNKNOWN: usize = 1000;
+
+impl StreamSummary {
+    /// Counts rows that were read. True for the names of unknown keys that are new.
+    pub fn read(&mut self, rows: &Rows) -> Vec<String> {
+        self.records += rows.batch.num_rows() as u64;
+        self.cut += rows.cut;
+        self.replaced += rows.replaced;
+        for (column, count) in &rows.invalid {
+            *self.invalid.entry(column.clone()).or_default() += count;
+        }
+        let mut new = Vec::new();
+        for (key, count) in &rows.extra {
+            if let Some(known) = self.unknown.get_mut(key) {
+                *known += count;
+            } else if self.unknown.len() < NAMED_UNKNOWN {
+                self.unknown.insert(key.clone(), *count);
+                new.push(key.clone());
+            }
+        }
+        new
+    }
+
+    /// Counts rows that were committed.
+    pub fn committed(&mut self, committed: &Committed) {
+        self.rows += committed.rows;
+        self.files += committed.files;
+        self.bytes += committed.bytes;
+    }
+}
