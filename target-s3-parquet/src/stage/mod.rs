@@ -280,6 +280,7 @@ impl Stage {
             .drain(..count)
             .map(|staged| {
                 self.bytes -= staged.bytes;
+                self.rows -= staged.batch.num_rows() as u64;
                 (staged.batch, staged.groups)
             })
             .collect();
