@@ -263,13 +263,14 @@ impl Config {
         if self.destination.trim().is_empty() {
             return fault("destination", "it is empty; name a folder or s3://bucket/prefix".into());
         }
-        if let Some((scheme, _)) = self.destination.split_once("://") {
-            if scheme != "s3" && scheme != "file" {
-                return fault(
-                    "destination",
-                    format!("`{scheme}://` is not supported; use s3://bucket/prefix or a folder"),
-                );
-            }
+        if let Some((scheme, _)) = self.destination.split_once("://")
+            && scheme != "s3"
+            && scheme != "file"
+        {
+            return fault(
+                "destination",
+                format!("`{scheme}://` is not supported; use s3://bucket/prefix or a folder"),
+            );
         }
         if self.shards == 0 || self.shards > 10_000 {
             return fault("shards", format!("{} is not between 1 and 10000", self.shards));
@@ -423,7 +424,10 @@ mod tests {
             (r#"{"destination":"gs://x"}"#, "destination"),
             (r#"{"destination":"x","shards":0}"#, "shards"),
             (r#"{"destination":"x","memory_mb":1}"#, "memory_mb"),
-            (r#"{"destination":"x","compression":"zstd","compression_level":99}"#, "compression_level"),
+            (
+                r#"{"destination":"x","compression":"zstd","compression_level":99}"#,
+                "compression_level",
+            ),
             (r#"{"destination":"x","s3":{"checksum":"md5"}}"#, "s3.checksum"),
         ] {
             let error = config(text).validate().unwrap_err().to_string();

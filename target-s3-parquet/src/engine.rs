@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::commit::journal::Journal;
 use crate::commit::{Lake, TableWriter};
-use crate::config::{Config, LoadMethod};
+use crate::config::Config;
 use crate::decode::{Decoded, Plan};
 use crate::error::{Error, Result};
 use crate::input::{Item, Items, Next};
@@ -22,6 +23,7 @@ pub struct Engine {
     lake: Arc<Lake>,
     tables: BTreeMap<String, TableWriter>,
     state: StateSink,
+    journal: Journal,
     summary: Summary,
     last_commit: Instant,
     started: Instant,
@@ -32,6 +34,7 @@ impl Engine {
     pub fn new(config: Arc<Config>, lake: Arc<Lake>, state: StateSink) -> Self {
         Self {
             config,
+            journal: Journal::new(&lake.run),
             lake,
             tables: BTreeMap::new(),
             state,
@@ -52,13 +55,13 @@ impl Engine {
                 Err(signal)
             }
             (Err(error), _) => {
-                if !matches!(error, Error::Store { .. } | Error::State { .. } | Error::Spill { .. }) {
-                    if let Err(second) = self.salvage() {
-                        tracing::error!(
-                            reason = %protocol::report::render(&second, None).trim_end(),
-                            "what a STATE covered could not be committed"
-                        );
-                    }
+                if !matches!(error, Error::Store { .. } | Error::State { .. } | Error::Spill { .. })
+                    && let Err(second) = self.salvage()
+                {
+                    tracing::error!(
+                        reason = %protocol::report::render(&second, None).trim_end(),
+                        "what a STATE covered could not be committed"
+                    );
                 }
                 Err(error)
             }
@@ -94,7 +97,10 @@ impl Engine {
                 self.commit_when_due()
             }
             Item::ActivateVersion { stream, version } => {
-                tracing::warn!(stream, version, "ACTIVATE_VERSION is ignored");
+                match self.tables.get_mut(&stream) {
+                    Some(table) => table.activate(version),
+                    None => tracing::warn!(stream, "ACTIVATE_VERSION before the SCHEMA is ignored"),
+                }
                 Ok(())
             }
             Item::Batch(batch) => Err(Error::Table {
@@ -137,7 +143,11 @@ impl Engine {
             let Some(table) = self.tables.get_mut(stream) else { continue };
             let summary = self.summary.streams.entry(stream.clone()).or_default();
             for key in summary.read(rows) {
-                tracing::warn!(stream, key, "the schema does not know this key; its values are ignored");
+                tracing::warn!(
+                    stream,
+                    key,
+                    "the schema does not know this key; its values are ignored"
+                );
             }
             table.push(rows)?;
         }
@@ -179,12 +189,7 @@ impl Engine {
         if !self.state.is_pending() || self.last_commit.elapsed() < interval {
             return Ok(());
         }
-        let must_wait = self.tables.values().any(|table| {
-            table.is_mixed()
-                || (table.definition().load_method == LoadMethod::Overwrite
-                    && table.pending_rows() > 0)
-        });
-        if must_wait {
+        if self.tables.values().any(TableWriter::must_wait) {
             return Ok(());
         }
         self.commit(false)
@@ -192,6 +197,12 @@ impl Engine {
 
     fn commit(&mut self, complete: bool) -> Result<()> {
         let mut changed = false;
+        let mut files = Vec::new();
+        for table in self.tables.values_mut() {
+            files.extend(table.prepare()?);
+        }
+        let (state, state_out) = (self.state.pending(), self.state.file());
+        self.journal.publishing(&self.lake, files, state, state_out)?;
         for (stream, table) in &mut self.tables {
             let committed = table.commit(complete)?;
             changed |= committed.files > 0;
@@ -209,7 +220,9 @@ impl Engine {
         }
         self.summary.commits += u64::from(changed);
         self.last_commit = Instant::now();
-        self.state.give()
+        self.journal.giving(&self.lake)?;
+        self.state.give()?;
+        self.journal.given(&self.lake)
     }
 
     /// The input ended as it should: everything is committed.
@@ -217,9 +230,7 @@ impl Engine {
         let incomplete: Vec<String> = self
             .tables
             .iter()
-            .filter(|(_, table)| {
-                table.definition().load_method == LoadMethod::Overwrite && table.has_unsealed()
-            })
+            .filter(|(_, table)| table.must_be_complete() && table.has_unsealed())
             .map(|(stream, _)| format!("`{stream}`"))
             .collect();
         if !incomplete.is_empty() {
@@ -227,6 +238,7 @@ impl Engine {
             self.salvage()?;
             return Err(Error::Incomplete { streams: incomplete.join(", "), verb });
         }
+        self.tables.values_mut().try_for_each(TableWriter::seal)?;
         self.commit(true)
     }
 
@@ -235,15 +247,10 @@ impl Engine {
         if !self.state.is_pending() {
             return Ok(());
         }
-        let lost = self.tables.values().any(|table| {
-            table.is_mixed()
-                || (table.definition().load_method == LoadMethod::Overwrite
-                    && table.pending_rows() > 0)
-        });
-        if lost {
+        self.tables.values_mut().for_each(TableWriter::discard_unsealed);
+        if self.tables.values().any(TableWriter::must_wait) {
             return Ok(());
         }
-        self.tables.values_mut().for_each(TableWriter::discard_unsealed);
         self.commit(false)
     }
 }

@@ -35,7 +35,9 @@ pub enum Error {
         reason: String,
     },
     /// A record before its schema.
-    #[error("line {line} holds a record of stream `{stream}` before the SCHEMA message of that stream")]
+    #[error(
+        "line {line} holds a record of stream `{stream}` before the SCHEMA message of that stream"
+    )]
     RecordBeforeSchema {
         /// Line number, from 1.
         line: u64,
@@ -53,7 +55,9 @@ pub enum Error {
         reason: String,
     },
     /// A record without its key.
-    #[error("line {line}: a record of stream `{stream}` has no value for its key property `{column}` (key_properties)")]
+    #[error(
+        "line {line}: a record of stream `{stream}` has no value for its key property `{column}` (key_properties)"
+    )]
     MissingKey {
         /// Line number, from 1.
         line: u64,
@@ -89,7 +93,9 @@ pub enum Error {
         reason: String,
     },
     /// A schema that the table cannot take.
-    #[error("stream `{stream}`: column `{column}` is {old} in table `{table}` and {new} in the schema")]
+    #[error(
+        "stream `{stream}`: column `{column}` is {old} in table `{table}` and {new} in the schema"
+    )]
     Incompatible {
         /// The stream.
         stream: String,
@@ -205,8 +211,12 @@ impl Error {
             Self::Settings(SettingsError::Missing { .. }) => {
                 "write it into the --config file, or set TARGET_S3_PARQUET_<SETTING> and pass --config ENV"
             }
-            Self::Line { .. } => "the input must be one JSON message a line; is another program printing to the same pipe?",
-            Self::RecordBeforeSchema { .. } => "a tap must send the SCHEMA of a stream before its first RECORD",
+            Self::Line { .. } => {
+                "the input must be one JSON message a line; is another program printing to the same pipe?"
+            }
+            Self::RecordBeforeSchema { .. } => {
+                "a tap must send the SCHEMA of a stream before its first RECORD"
+            }
             Self::MissingKey { .. } => {
                 "every record needs its key; set `key_properties` of the stream in `streams`, or [] to append without keys"
             }
@@ -215,10 +225,14 @@ impl Error {
             Self::Incompatible { .. } => {
                 "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)"
             }
-            Self::Locked { .. } => "wait for that run to end; a lock of a run that died is taken over after ten minutes",
+            Self::Locked { .. } => {
+                "wait for that run to end; a lock of a run that died is taken over after ten minutes"
+            }
             Self::Conflict { .. } => "run again: nothing of this run's state was given back for it",
             Self::Spill { .. } => "set `temp_dir` to a folder with room and write permission",
-            Self::Incomplete { .. } => "run the tap again to the end; overwrite replaces a table only when a STATE follows its records",
+            Self::Incomplete { .. } => {
+                "run the tap again to the end; overwrite replaces a table only when a STATE follows its records"
+            }
             _ => return None,
         })
     }

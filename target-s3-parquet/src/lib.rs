@@ -157,13 +157,8 @@ fn write(cli: &Cli) -> Result<()> {
         budget: ((config.memory_bytes() as f64 * STAGE_SHARE) as usize).max(8 * MIB),
     });
     let stop = signal::Stop::listen();
-    let items = input::Items::start(
-        source,
-        Arc::clone(&config),
-        pool,
-        stop.flag(),
-        now.timestamp_micros(),
-    );
+    let items =
+        input::Items::start(source, Arc::clone(&config), pool, stop.flag(), now.timestamp_micros());
     let state = state::StateSink::new(Box::new(std::io::stdout()), cli.state_out.clone());
     let mut engine = engine::Engine::new(config, lake, state);
     let outcome = engine.run(&items, || stop.error());

@@ -188,9 +188,8 @@ impl PartWriter {
         }
         self.open_rows = 0;
         let columns = std::mem::take(&mut self.columns);
-        let chunks: std::result::Result<Vec<ArrowColumnChunk>, _> = self
-            .pool
-            .install(|| columns.into_par_iter().map(ArrowColumnWriter::close).collect());
+        let chunks: std::result::Result<Vec<ArrowColumnChunk>, _> =
+            self.pool.install(|| columns.into_par_iter().map(ArrowColumnWriter::close).collect());
         let written = chunks.and_then(|chunks| {
             let mut group = self.file.next_row_group()?;
             for chunk in chunks {
@@ -210,9 +209,11 @@ impl PartWriter {
     pub fn finish(mut self) -> Result<Written> {
         self.close_row_group()?;
         let Self { file, object, rows, .. } = self;
-        let upload = file
-            .into_inner()
-            .map_err(|source| Error::Parquet { action: "write", object, source })?;
+        let upload = file.into_inner().map_err(|source| Error::Parquet {
+            action: "write",
+            object,
+            source,
+        })?;
         Ok(Written { object: upload.finish()?, rows })
     }
 }

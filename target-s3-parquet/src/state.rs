@@ -33,6 +33,16 @@ impl StateSink {
         self.pending = Some(state);
     }
 
+    /// The state that waits to be given back.
+    pub fn pending(&self) -> Option<&str> {
+        self.pending.as_ref().map(|state| state.get().trim())
+    }
+
+    /// The file that holds the newest state.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
     /// Whether a state waits to be given back.
     pub fn is_pending(&self) -> bool {
         self.pending.is_some()
@@ -45,17 +55,16 @@ impl StateSink {
         let Some(state) = self.pending.take() else { return Ok(()) };
         let text = state.get().trim();
         let is_empty = matches!(text, "{}" | "null" | "\"\"" | "[]")
-            || text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).is_some_and(
-                |inner| inner.trim().is_empty(),
-            );
+            || text
+                .strip_prefix('{')
+                .and_then(|rest| rest.strip_suffix('}'))
+                .is_some_and(|inner| inner.trim().is_empty());
         if is_empty || self.given.as_deref() == Some(text) {
             return Ok(());
         }
         if let Some(path) = &self.file {
-            replace(path, text).map_err(|source| Error::State {
-                name: path.display().to_string(),
-                source,
-            })?;
+            replace(path, text)
+                .map_err(|source| Error::State { name: path.display().to_string(), source })?;
         }
         let line = format!("{text}\n");
         self.stdout

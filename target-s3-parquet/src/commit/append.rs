@@ -21,26 +21,38 @@ const OPEN_FILES: usize = 8;
 /// Files that are not yet visible.
 #[derive(Debug, Default)]
 pub(super) struct Open {
-    writers: HashMap<Group, PartWriter>,
-    /// Writers of an older schema, complete but for their footer.
-    retired: Vec<(Group, PartWriter)>,
+    writers: HashMap<Group, NewFile>,
+    /// Files of an older schema, or of a commit that has begun: complete but for their footer.
+    retired: Vec<(Group, NewFile)>,
     next_file: u64,
     /// Rows that no STATE covers are in the files.
     mixed: bool,
 }
 
+/// A file that is not yet visible.
+#[derive(Debug)]
+struct NewFile {
+    key: String,
+    part: PartWriter,
+}
+
 impl Open {
     pub(super) fn memory(&self) -> usize {
-        self.writers.values().map(PartWriter::memory).sum()
+        self.writers.values().map(|file| file.part.memory()).sum()
     }
 
     pub(super) fn rows(&self) -> u64 {
-        let retired = self.retired.iter().map(|(_, writer)| writer);
-        self.writers.values().chain(retired).map(PartWriter::rows).sum()
+        let retired = self.retired.iter().map(|(_, file)| file);
+        self.writers.values().chain(retired).map(|file| file.part.rows()).sum()
     }
 
     pub(super) fn is_mixed(&self) -> bool {
         self.mixed
+    }
+
+    /// Rows that no STATE covers can no more be told from those that one covers.
+    pub(super) fn mix(&mut self) {
+        self.mixed = true;
     }
 
     pub(super) fn seal(&mut self) {
@@ -48,7 +60,7 @@ impl Open {
     }
 
     pub(super) fn close_row_groups(&mut self) -> Result<()> {
-        self.writers.values_mut().try_for_each(PartWriter::close_row_group)
+        self.writers.values_mut().try_for_each(|file| file.part.close_row_group())
     }
 
     /// The schema changes: open files keep theirs.
@@ -87,16 +99,16 @@ impl TableWriter {
                     take_record_batch(&batch, &UInt32Array::from(rows))
                         .map_err(|error| Error::Internal(error.to_string()))?
                 };
-                self.writer(*group)?.write(&part)?;
+                self.file(*group)?.part.write(&part)?;
             }
         }
         Ok(true)
     }
 
-    fn writer(&mut self, group: Group) -> Result<&mut PartWriter> {
+    fn file(&mut self, group: Group) -> Result<&mut NewFile> {
         if !self.append.writers.contains_key(&group) {
-            let part = self.new_file(group)?;
-            self.append.writers.insert(group, part);
+            let file = self.new_file(group)?;
+            self.append.writers.insert(group, file);
         }
         self.append
             .writers
@@ -104,7 +116,7 @@ impl TableWriter {
             .ok_or_else(|| Error::Internal("a file that was just opened is gone".into()))
     }
 
-    fn new_file(&mut self, group: Group) -> Result<PartWriter> {
+    fn new_file(&mut self, group: Group) -> Result<NewFile> {
         let number = self.append.next_file;
         self.append.next_file += 1;
         let key = format!(
@@ -113,31 +125,37 @@ impl TableWriter {
             self.stage.folder(group),
             self.lake.run
         );
-        self.part(&key, Condition::Absent)
+        let part = self.part(&key, Condition::Absent)?;
+        Ok(NewFile { key, part })
     }
 }
 
-/// Writes what is staged and makes all files visible.
-pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
-    let fed = table.stage.spills() == 0 && table.feed(0, true)?;
+/// Writes what is staged and names the files; none of them is visible yet.
+pub(super) fn prepare(table: &mut TableWriter) -> Result<Vec<String>> {
+    let fed = !table.stage.is_spilled() && table.feed(0, true)?;
     if !fed {
         // Rows in temporary files, or more groups than files may be open: one after the other.
         for group in table.stage.groups().to_vec() {
-            let mut part = match table.append.writers.remove(&group) {
-                Some(part) => part,
+            let mut file = match table.append.writers.remove(&group) {
+                Some(file) => file,
                 None => table.new_file(group)?,
             };
-            table.stage.reader().each(group, |batch| part.write(batch))?;
-            part.close_row_group()?;
-            table.append.retired.push((group, part));
+            table.stage.reader().each(group, |batch| file.part.write(batch))?;
+            file.part.close_row_group()?;
+            table.append.retired.push((group, file));
         }
+        table.stage.forget_rows();
     }
     table.append.retire()?;
     table.append.mixed = false;
-    for (group, part) in table.append.retired.drain(..) {
-        if part.rows() > 0 {
-            committed.add(&part.finish()?, &table.stage.folder(group));
-        }
+    table.append.retired.retain(|(_, file)| file.part.rows() > 0);
+    Ok(table.append.retired.iter().map(|(_, file)| file.key.clone()).collect())
+}
+
+/// Makes the prepared files visible.
+pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
+    for (group, file) in table.append.retired.drain(..) {
+        committed.add(&file.part.finish()?, &table.stage.folder(group));
     }
     Ok(())
 }

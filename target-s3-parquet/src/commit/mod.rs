@@ -6,6 +6,7 @@
 //! objects in the place of all old ones.
 
 mod append;
+pub mod journal;
 mod overwrite;
 mod upsert;
 
@@ -68,22 +69,27 @@ pub struct TableWriter {
     stage: Stage,
     projections: HashMap<u64, Projection>,
     append: append::Open,
-    spills: u64,
+    /// Rows of this run are already in the lake.
+    begun: bool,
+    /// The version that shall take the place of what the table holds, as ACTIVATE_VERSION says.
+    replacing: Option<i64>,
+    /// That ACTIVATE_VERSION has come.
+    activated: bool,
 }
 
 impl TableWriter {
     /// Opens the table of a stream, or prepares a new one.
     pub fn open(lake: Arc<Lake>, plan: &Plan, settings: StreamSettings) -> Result<Self> {
-        let table = settings.table.as_deref().map_or_else(
-            || names::fold_table(&plan.stream),
-            names::fold_table,
-        );
+        let table = settings
+            .table
+            .as_deref()
+            .map_or_else(|| names::fold_table(&plan.stream), names::fold_table);
         let wanted = define(&table, plan, &settings)?;
         let key = definition_key(&table);
         let (definition, stored, changed) = match lake.store.get(&key)? {
             Some((object, text)) => {
                 let found = Definition::parse(&text, &lake.store.locate(&key))?;
-                let definition = reconcile(found.clone(), &wanted, &plan.stream)?;
+                let definition = reconcile(&found, &wanted, &plan.stream)?;
                 let changed = definition != found;
                 (definition, Some(object), changed)
             }
@@ -99,7 +105,9 @@ impl TableWriter {
             stage,
             projections: HashMap::new(),
             append: append::Open::default(),
-            spills: 0,
+            begun: false,
+            replacing: None,
+            activated: false,
         };
         writer.evolve(plan)?;
         Ok(writer)
@@ -146,17 +154,63 @@ impl TableWriter {
         if !self.projections.contains_key(&rows.plan.id) {
             self.evolve(&rows.plan)?;
         }
+        if let Some(version) = rows.version {
+            self.see_version(version);
+        }
         let Some(projection) = self.projections.get(&rows.plan.id) else { return Ok(()) };
         let batch =
             projection.apply(&rows.batch).map_err(|error| Error::Internal(error.to_string()))?;
         self.stage.push(batch, &rows.hashes)
     }
 
+    /// Records of another version than the table's may be about to replace it: they are held back
+    /// until ACTIVATE_VERSION or the end of the input decides.
+    fn see_version(&mut self, version: i64) {
+        if self.definition.version.is_none() {
+            // Rows without a version are of no older one.
+            self.changed = true;
+            self.definition.version = Some(version);
+        } else if self.definition.version != Some(version) && !self.begun {
+            self.replacing = Some(version);
+        }
+    }
+
+    /// ACTIVATE_VERSION: rows of other versions are obsolete.
+    pub fn activate(&mut self, version: i64) {
+        if self.definition.version.is_none() {
+            self.see_version(version);
+        }
+        if self.definition.version == Some(version) {
+            return;
+        }
+        if self.begun || self.append.rows() > 0 {
+            tracing::warn!(
+                table = self.definition.table,
+                version,
+                "rows without a version were committed before ACTIVATE_VERSION; the table keeps its old rows"
+            );
+            return;
+        }
+        self.replacing = Some(version);
+        self.activated = true;
+        self.stage.seal();
+    }
+
+    /// Whether the rows of this run wait to replace the whole table at its end.
+    pub fn is_replacing(&self) -> bool {
+        self.definition.load_method == LoadMethod::Overwrite || self.replacing.is_some()
+    }
+
+    /// Whether the table may only be replaced by a stream that was seen to its end.
+    pub fn must_be_complete(&self) -> bool {
+        self.definition.load_method == LoadMethod::Overwrite || self.activated
+    }
+
     /// A STATE covers everything so far.
     pub fn seal(&mut self) -> Result<()> {
         self.stage.seal();
         self.append.seal();
-        if self.definition.load_method == LoadMethod::Append {
+        if self.streams_files() {
             self.feed(append::FEED_BYTES, false)?;
         }
         Ok(())
@@ -172,9 +226,11 @@ impl TableWriter {
         self.stage.rows() + self.append.rows()
     }
 
-    /// Whether rows that no STATE covers cannot be told from those that one covers any more.
-    pub fn is_mixed(&self) -> bool {
-        self.append.is_mixed()
+    /// Whether a commit now would show rows that it must not: appended ones that no STATE covers, or
+    /// those of a table that is replaced as a whole at the end.
+    pub fn must_wait(&self) -> bool {
+        (self.is_replacing() && self.pending_rows() > 0)
+            || (self.definition.load_method == LoadMethod::Append && self.has_unsealed())
     }
 
     /// Whether rows wait that no STATE covers.
@@ -184,12 +240,12 @@ impl TableWriter {
 
     /// How often rows went to temporary files.
     pub fn spills(&self) -> u64 {
-        self.spills + self.stage.spills() as u64
+        self.stage.spills()
     }
 
     /// Gives memory back.
     pub fn relieve(&mut self) -> Result<()> {
-        if self.definition.load_method == LoadMethod::Append {
+        if self.streams_files() {
             if self.append.memory() > self.stage.memory() {
                 return self.append.close_row_groups();
             }
@@ -197,13 +253,22 @@ impl TableWriter {
                 return Ok(());
             }
         }
+        if self.streams_files() && self.stage.has_unsealed() {
+            self.append.mix();
+        }
         self.stage.spill(&self.lake.temp_dir)
+    }
+
+    /// Whether rows flow into new files while they arrive.
+    fn streams_files(&self) -> bool {
+        self.definition.load_method == LoadMethod::Append && self.replacing.is_none()
     }
 
     /// Whether the keys alone need so much memory that the rows should be committed, covered by a
     /// STATE or not: to upsert them again does no harm.
     pub fn should_commit_early(&self) -> bool {
         self.definition.load_method == LoadMethod::Upsert
+            && self.replacing.is_none()
             && self.stage.index_bytes() > self.lake.budget / 3
     }
 
@@ -215,21 +280,40 @@ impl TableWriter {
         }
     }
 
+    /// Keys of the files that the next commit adds, after writing to them all that is staged. They
+    /// are not visible yet.
+    pub fn prepare(&mut self) -> Result<Vec<String>> {
+        if self.streams_files() && self.pending_rows() > 0 {
+            append::prepare(self)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
     /// Makes staged rows visible and durable. `complete` says that the stream was seen to its end.
     pub fn commit(&mut self, complete: bool) -> Result<Committed> {
         let mut committed = Committed { rows: self.pending_rows(), ..Committed::default() };
         if committed.rows == 0 && !self.definition.widening {
             return Ok(committed);
         }
+        if self.is_replacing() && !complete {
+            return Ok(Committed::default());
+        }
         let _guard = self.lake.store.lock(&self.definition.table)?;
+        if self.activated && !self.has_unsealed() {
+            self.changed |= self.definition.version != self.replacing;
+            self.definition.version = self.replacing;
+        }
         self.store_definition()?;
         match self.definition.load_method {
-            LoadMethod::Upsert => upsert::commit(self, &mut committed)?,
-            LoadMethod::Append => append::commit(self, &mut committed)?,
-            LoadMethod::Overwrite if complete => overwrite::commit(self, &mut committed)?,
-            LoadMethod::Overwrite => return Ok(Committed::default()),
+            _ if self.must_be_complete() => overwrite::commit(self, &mut committed)?,
+            LoadMethod::Upsert | LoadMethod::Overwrite => upsert::commit(self, &mut committed)?,
+            LoadMethod::Append => {
+                append::prepare(self)?;
+                append::commit(self, &mut committed)?;
+            }
         }
-        self.spills += self.stage.spills() as u64;
+        self.begun = true;
         self.stage.clear();
         if self.definition.widening {
             upsert::widen_rest(self, &mut committed)?;
@@ -259,7 +343,7 @@ impl TableWriter {
                         continue;
                     };
                     let found = Definition::parse(&text, &self.lake.store.locate(&key))?;
-                    self.adopt(found, object)?;
+                    self.adopt(&found, object)?;
                 }
                 Err(error) => return Err(error),
             }
@@ -268,22 +352,21 @@ impl TableWriter {
     }
 
     /// Takes over a definition that another run has written meanwhile.
-    fn adopt(&mut self, found: Definition, object: Object) -> Result<()> {
+    fn adopt(&mut self, found: &Definition, object: Object) -> Result<()> {
         let stream = self.definition.stream.clone();
-        let mut definition = reconcile(found.clone(), &self.definition, &stream)?;
-        let evolution =
-            evolve(&definition.columns, &self.definition.columns).map_err(|fault| {
-                Error::Incompatible {
-                    stream,
-                    table: definition.table.clone(),
-                    column: fault.column,
-                    old: fault.old,
-                    new: fault.new,
-                }
-            })?;
+        let mut definition = reconcile(found, &self.definition, &stream)?;
+        let evolution = evolve(&definition.columns, &self.definition.columns).map_err(|fault| {
+            Error::Incompatible {
+                stream,
+                table: definition.table.clone(),
+                column: fault.column,
+                old: fault.old,
+                new: fault.new,
+            }
+        })?;
         definition.widening |= evolution.widened || self.definition.widening;
         definition.columns = evolution.columns;
-        self.changed = definition != found;
+        self.changed = definition != *found;
         self.stored = Some(object);
         let schema =
             Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(&definition.columns)));
@@ -371,11 +454,15 @@ fn define(table: &str, plan: &Plan, settings: &StreamSettings) -> Result<Definit
         load_method,
         partition_by: settings.partition_by.clone(),
         shards: settings.shards,
+        version: None,
         widening: false,
     };
     if let (Some(by), Some(key)) = (&definition.partition_by, definition.partition_key()) {
         let column = find(&definition.columns, &by.column).ok_or_else(|| {
-            fault(format!("`partition_by` names the column `{}`, which its schema has not", by.column))
+            fault(format!(
+                "`partition_by` names the column `{}`, which its schema has not",
+                by.column
+            ))
         })?;
         if by.granularity.is_some() && !partition::is_dated(&column.kind.data_type()) {
             return Err(fault(format!(
@@ -397,12 +484,12 @@ fn find<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
 }
 
 /// Checks what is fixed when a table is made, and takes over what is not.
-fn reconcile(mut found: Definition, wanted: &Definition, stream: &str) -> Result<Definition> {
+fn reconcile(found: &Definition, wanted: &Definition, stream: &str) -> Result<Definition> {
     let fault = |reason: String| Err(Error::Table { table: found.table.clone(), reason });
     if found.partition_by != wanted.partition_by {
         return fault(format!(
             "it is partitioned by {}, the settings say {}; load into a new table to change that",
-            describe_partition(&found),
+            describe_partition(found),
             describe_partition(wanted),
         ));
     }
@@ -428,9 +515,7 @@ fn reconcile(mut found: Definition, wanted: &Definition, stream: &str) -> Result
             "the shards of a table are fixed when it is made; the setting is ignored"
         );
     }
-    found.keys.clone_from(&wanted.keys);
-    found.load_method = new;
-    Ok(found)
+    Ok(Definition { keys: wanted.keys.clone(), load_method: new, ..found.clone() })
 }
 
 fn describe_partition(definition: &Definition) -> String {

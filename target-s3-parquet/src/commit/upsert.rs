@@ -106,16 +106,14 @@ pub(super) fn widen_rest(table: &TableWriter, committed: &mut Committed) -> Resu
             part.finish()
         })?;
         let folder = listed.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
-        committed.add(&written, &folder.map_or_else(String::new, |(folder, _)| format!("{folder}/")));
+        committed
+            .add(&written, &folder.map_or_else(String::new, |(folder, _)| format!("{folder}/")));
     }
     Ok(())
 }
 
 /// Whether every column that a file has is of the table's type.
-fn is_current(
-    file: &arrow::datatypes::Fields,
-    table: &arrow::datatypes::Schema,
-) -> bool {
+fn is_current(file: &arrow::datatypes::Fields, table: &arrow::datatypes::Schema) -> bool {
     file.iter().all(|field| {
         table.field_with_name(field.name()).is_ok_and(|own| own.data_type() == field.data_type())
     })

@@ -69,6 +69,8 @@ pub struct Rows {
     pub cut: u64,
     /// Lone surrogates that were replaced.
     pub replaced: u64,
+    /// The table version that the records carry, where they carry one.
+    pub version: Option<i64>,
 }
 
 /// What a chunk holds.
@@ -93,6 +95,7 @@ struct Stream {
     record: StructBuffer,
     context: Context,
     metadata: Metadata,
+    version: Option<i64>,
     rows: usize,
 }
 
@@ -229,10 +232,10 @@ impl<'a> Router<'a, '_> {
     }
 
     fn stream(&mut self, name: &'a [u8], line: u64) -> Result<u64, LineFault> {
-        if let Some((current, id)) = self.current {
-            if current == name {
-                return Ok(id);
-            }
+        if let Some((current, id)) = self.current
+            && current == name
+        {
+            return Ok(id);
         }
         let plan = match self.registry.get(name) {
             Some(plan) => plan,
@@ -249,11 +252,8 @@ impl<'a> Router<'a, '_> {
                 })?
             }
         };
-        let stream = self
-            .scratch
-            .streams
-            .entry(plan.id)
-            .or_insert_with(|| Stream::new(Arc::clone(plan)));
+        let stream =
+            self.scratch.streams.entry(plan.id).or_insert_with(|| Stream::new(Arc::clone(plan)));
         if stream.rows == 0 && !self.order.contains(&plan.id) {
             self.order.push(plan.id);
         }
@@ -292,7 +292,11 @@ impl<'a> Router<'a, '_> {
             return Err(LineFault::Ready(Box::new(Error::MissingKey {
                 line: number,
                 stream: stream.plan.stream.clone(),
-                column: stream.plan.columns.get(*key).map_or_else(String::new, |c| c.source.clone()),
+                column: stream
+                    .plan
+                    .columns
+                    .get(*key)
+                    .map_or_else(String::new, |c| c.source.clone()),
             })));
         }
         if let Some(validator) = &stream.plan.validator {
@@ -305,6 +309,7 @@ impl<'a> Router<'a, '_> {
 
     fn finish(&mut self, id: u64, envelope: &Envelope<'_>, line: u64) {
         let Some(stream) = self.scratch.streams.get_mut(&id) else { return };
+        stream.version = envelope.version.or(stream.version);
         let metadata = &mut stream.metadata;
         if stream.plan.metadata_from.is_some() {
             metadata.extracted_at.push(envelope.time_extracted.and_then(time::instant));
@@ -375,6 +380,7 @@ impl Stream {
             record: StructBuffer::new(plan.columns.get(..own).unwrap_or_default()),
             context: Context::new(plan.on_invalid, plan.max_string_bytes),
             metadata: Metadata::default(),
+            version: None,
             rows: 0,
             plan,
         }
@@ -412,6 +418,7 @@ impl Stream {
                 .collect(),
             cut: std::mem::take(&mut self.context.cut),
             replaced: std::mem::take(&mut self.context.replaced),
+            version: self.version.take(),
         })
     }
 }

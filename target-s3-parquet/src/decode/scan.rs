@@ -141,11 +141,7 @@ impl<'a> Cursor<'a> {
             return Ok(false);
         }
         let at = self.at;
-        if self.word()? == b"null" {
-            Ok(true)
-        } else {
-            Err(Syntax { at, expected: "a value" })
-        }
+        if self.word()? == b"null" { Ok(true) } else { Err(Syntax { at, expected: "a value" }) }
     }
 
     /// Passes over one value of any kind.
@@ -269,9 +265,9 @@ pub fn kind_of_line(line: &[u8]) -> Result<MessageKind, String> {
     if COMMON.iter().any(|start| line.starts_with(start)) {
         return Ok(MessageKind::Record);
     }
-    slow_kind(line).map_err(|syntax| describe(line, syntax))?.ok_or_else(|| {
-        format!("it has no `type`: {}", super::text::shorten(line))
-    })
+    slow_kind(line)
+        .map_err(|syntax| describe(line, syntax))?
+        .ok_or_else(|| format!("it has no `type`: {}", super::text::shorten(line)))
 }
 
 fn slow_kind(line: &[u8]) -> Result<Option<MessageKind>, Syntax> {
@@ -308,7 +304,11 @@ fn message_kind(name: &[u8]) -> MessageKind {
 pub(crate) fn describe(line: &[u8], syntax: Syntax) -> String {
     let from = line.get(syntax.at.min(line.len())..).unwrap_or_default();
     if memchr(b'\n', from) == Some(0) || from.is_empty() {
-        format!("expected {} at column {}, found the end of the line", syntax.expected, syntax.at + 1)
+        format!(
+            "expected {} at column {}, found the end of the line",
+            syntax.expected,
+            syntax.at + 1
+        )
     } else {
         format!(
             "expected {} at column {}, found {}",
@@ -343,8 +343,23 @@ mod tests {
     #[test]
     fn broken_text_is_noticed() {
         for text in [
-            "", "{", "[1,", "[1 2]", "{\"a\"}", "{\"a\":}", "\"abc", "\"a\\", "tru", "01x", "{,}",
-            "[,]", "{\"a\":1,}", "1.", "--1", "nul", "]",
+            "",
+            "{",
+            "[1,",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "\"abc",
+            "\"a\\",
+            "tru",
+            "01x",
+            "{,}",
+            "[,]",
+            "{\"a\":1,}",
+            "1.",
+            "--1",
+            "nul",
+            "]",
         ] {
             let mut cursor = Cursor::new(text.as_bytes());
             assert!(cursor.skip().and_then(|()| cursor.end()).is_err(), "{text}");

@@ -50,13 +50,13 @@ fn unicode(rest: &[u8]) -> Result<(char, &[u8], u64), &'static str> {
     if let Some(character) = char::from_u32(unit) {
         return Ok((character, after, 0));
     }
-    if (0xd800..0xdc00).contains(&unit) {
-        if let Some(low) = after.strip_prefix(b"\\u") {
-            let (second, after) = hex4(low)?;
-            if (0xdc00..0xe000).contains(&second) {
-                let code = 0x10000 + ((unit - 0xd800) << 10) + (second - 0xdc00);
-                return Ok((char::from_u32(code).unwrap_or('\u{fffd}'), after, 0));
-            }
+    if (0xd800..0xdc00).contains(&unit)
+        && let Some(low) = after.strip_prefix(b"\\u")
+    {
+        let (second, after) = hex4(low)?;
+        if (0xdc00..0xe000).contains(&second) {
+            let code = 0x10000 + ((unit - 0xd800) << 10) + (second - 0xdc00);
+            return Ok((char::from_u32(code).unwrap_or('\u{fffd}'), after, 0));
         }
     }
     Ok(('\u{fffd}', after, 1))
@@ -122,7 +122,8 @@ fn string_length(quoted: &[u8]) -> usize {
 pub(crate) fn shorten(bytes: &[u8]) -> String {
     const LONGEST: usize = 60;
     let text = String::from_utf8_lossy(bytes.get(..LONGEST * 4).unwrap_or(bytes));
-    let mut short: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut short: String =
+        text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if short.len() < bytes.len() {
         short.push('…');
     }
@@ -148,7 +149,10 @@ mod tests {
 
     #[test]
     fn lone_surrogates_are_replaced_and_counted() {
-        assert_eq!(unescaped(r"a\ud83db\ude00\ud83d\u0041"), ("a\u{fffd}b\u{fffd}\u{fffd}A".into(), 3));
+        assert_eq!(
+            unescaped(r"a\ud83db\ude00\ud83d\u0041"),
+            ("a\u{fffd}b\u{fffd}\u{fffd}A".into(), 3)
+        );
     }
 
     #[test]

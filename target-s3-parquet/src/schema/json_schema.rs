@@ -49,11 +49,8 @@ impl<'a> Resolver<'a> {
     fn columns(&self, properties: &'a Map<String, Value>, depth: usize) -> Vec<Column> {
         let mut taken = std::collections::HashSet::new();
         // A name that needs no folding keeps it, whatever stands before it.
-        let plain: std::collections::HashSet<String> = properties
-            .keys()
-            .filter(|source| names::fold(source) == **source)
-            .cloned()
-            .collect();
+        let plain: std::collections::HashSet<String> =
+            properties.keys().filter(|source| names::fold(source) == **source).cloned().collect();
         properties
             .iter()
             .map(|(source, schema)| {
@@ -279,7 +276,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn kind(schema: Value) -> String {
+    fn kind(schema: &Value) -> String {
         let root = json!({
             "properties": {"x": schema},
             "definitions": {"money": {"type": "number"}, "loop": {"$ref": "#/definitions/loop"}},
@@ -304,7 +301,10 @@ mod tests {
             (json!({"type": "number", "multipleOf": 1}), "decimal(38,0)"),
             (json!({"type": "integer", "multipleOf": 5}), "bigint"),
             (json!({"type": ["null", "string"], "format": "singer.decimal"}), "decimal(38,9)"),
-            (json!({"type": "string", "format": "x-singer.decimal", "precision": 10, "scale": 2}), "decimal(10,2)"),
+            (
+                json!({"type": "string", "format": "x-singer.decimal", "precision": 10, "scale": 2}),
+                "decimal(10,2)",
+            ),
             (json!({"type": "boolean"}), "boolean"),
             (json!({"type": "string"}), "string"),
             (json!({"type": "string", "format": "date-time"}), "timestamp"),
@@ -315,8 +315,14 @@ mod tests {
             (json!({"type": ["integer", "string"]}), "string"),
             (json!({"type": ["integer", "boolean", "null"]}), "string"),
             (json!({"anyOf": [{"type": "integer"}, {"type": "null"}]}), "bigint"),
-            (json!({"oneOf": [{"type": "null"}, {"type": "string", "format": "date-time"}]}), "timestamp"),
-            (json!({"anyOf": [{"type": "string", "format": "date-time"}, {"type": ["string", "null"]}]}), "string"),
+            (
+                json!({"oneOf": [{"type": "null"}, {"type": "string", "format": "date-time"}]}),
+                "timestamp",
+            ),
+            (
+                json!({"anyOf": [{"type": "string", "format": "date-time"}, {"type": ["string", "null"]}]}),
+                "string",
+            ),
             (json!({"allOf": [{"$ref": "#/definitions/money"}, {"description": "x"}]}), "double"),
             (json!({"$ref": "#/definitions/money"}), "double"),
             (json!({"$ref": "#/definitions/loop"}), "string"),
@@ -325,13 +331,22 @@ mod tests {
             (json!({"type": "object", "properties": {}}), "string"),
             (json!({"type": "object", "additionalProperties": {"type": "integer"}}), "string"),
             (json!({"type": "object", "patternProperties": {"^a": {}}}), "string"),
-            (json!({"type": ["null", "object"], "properties": {"fileSize": {"type": "integer"}, "x": {"type": "array", "items": {"type": "string"}}}}), "struct<file_size:bigint,x:array<string>>"),
+            (
+                json!({"type": ["null", "object"], "properties": {"fileSize": {"type": "integer"}, "x": {"type": "array", "items": {"type": "string"}}}}),
+                "struct<file_size:bigint,x:array<string>>",
+            ),
             (json!({"properties": {"a": {"type": "boolean"}}}), "struct<a:boolean>"),
             (json!({"type": "array"}), "array<string>"),
             (json!({"type": "array", "items": {}}), "array<string>"),
             (json!({"type": "array", "items": [{"type": "integer"}]}), "array<string>"),
-            (json!({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}), "array<array<bigint>>"),
-            (json!({"anyOf": [{"type": "object", "properties": {"a": {"type": "integer"}}}, {"type": "object", "properties": {"b": {"type": "string"}}}]}), "struct<a:bigint,b:string>"),
+            (
+                json!({"type": "array", "items": {"type": "array", "items": {"type": "integer"}}}),
+                "array<array<bigint>>",
+            ),
+            (
+                json!({"anyOf": [{"type": "object", "properties": {"a": {"type": "integer"}}}, {"type": "object", "properties": {"b": {"type": "string"}}}]}),
+                "struct<a:bigint,b:string>",
+            ),
             (json!({"enum": ["a", "b", null]}), "string"),
             (json!({"enum": [1, 2]}), "bigint"),
             (json!({"const": 1.5}), "double"),
@@ -341,13 +356,13 @@ mod tests {
             (json!({"type": "null"}), "string"),
             (json!({"type": "number", "airbyte_type": "integer"}), "bigint"),
         ] {
-            assert_eq!(kind(schema.clone()), hive, "{schema}");
+            assert_eq!(kind(&schema), hive, "{schema}");
         }
     }
 
     #[test]
     fn a_recursive_schema_ends_in_json_text() {
-        let hive = kind(json!({"$ref": "#/$defs/tree"}));
+        let hive = kind(&json!({"$ref": "#/$defs/tree"}));
         assert_eq!(hive, "struct<name:string,children:array<string>>");
     }
 

@@ -35,7 +35,7 @@ pub enum Kind {
     /// Named fields.
     Struct(Vec<Column>),
     /// List of one element type.
-    List(Box<Kind>),
+    List(Box<Self>),
 }
 
 /// A column of a table, or a field of a struct.
@@ -99,8 +99,5 @@ impl fmt::Display for Kind {
 
 /// The Arrow fields of columns. All are nullable: a column that disappears stays as nulls.
 pub fn fields(columns: &[Column]) -> Fields {
-    columns
-        .iter()
-        .map(|column| Field::new(&column.name, column.kind.data_type(), true))
-        .collect()
+    columns.iter().map(|column| Field::new(&column.name, column.kind.data_type(), true)).collect()
 }

@@ -1,6 +1,7 @@
 //! Names that Glue, Athena, Spark and Redshift all accept.
 
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -44,19 +45,18 @@ pub fn fold_table(name: &str) -> String {
 
 /// A folded name that is not yet taken. The suffix depends on the original name alone, so the same
 /// names collide the same way each time.
-pub fn unique(name: &str, taken: &HashSet<String>) -> String {
+pub fn unique<S: BuildHasher>(name: &str, taken: &HashSet<String, S>) -> String {
     let folded = fold(name);
     if !taken.contains(&folded) {
         return folded;
     }
-    let suffixed = with_suffix(&folded, name);
-    if !taken.contains(&suffixed) {
-        return suffixed;
+    let mut candidate = with_suffix(&folded, name);
+    let mut count = 2;
+    while taken.contains(&candidate) {
+        candidate = with_suffix(&format!("{folded}_{count}"), name);
+        count += 1;
     }
-    (2..)
-        .map(|count| with_suffix(&format!("{folded}_{count}"), name))
-        .find(|candidate| !taken.contains(candidate))
-        .unwrap_or(suffixed)
+    candidate
 }
 
 fn shorten(folded: String, original: &str) -> String {
@@ -97,7 +97,10 @@ mod tests {
     fn tables_are_never_hidden() {
         assert_eq!(fold_table("_private"), "t_private");
         assert_eq!(fold_table("../../etc/x"), "t______etc_x");
-        assert_eq!(fold_table("test:SpecialChars!in?attributes"), "test_special_chars_in_attributes");
+        assert_eq!(
+            fold_table("test:SpecialChars!in?attributes"),
+            "test_special_chars_in_attributes"
+        );
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Stage {
     /// Which row of each key is the newest; nothing for tables without keys.
     index: Option<KeyIndex>,
     spills: Vec<Spill>,
+    /// Temporary files that are gone again.
+    spilled: u64,
     rows: u64,
 }
 
@@ -79,6 +81,7 @@ impl Stage {
             next_row: 0,
             index: keyed.then(KeyIndex::default),
             spills: Vec::new(),
+            spilled: 0,
             rows: 0,
         }
     }
@@ -99,8 +102,13 @@ impl Stage {
     }
 
     /// How often rows went to temporary files.
-    pub fn spills(&self) -> usize {
-        self.spills.len()
+    pub fn spills(&self) -> u64 {
+        self.spilled + self.spills.len() as u64
+    }
+
+    /// Whether rows are in temporary files now.
+    pub fn is_spilled(&self) -> bool {
+        !self.spills.is_empty()
     }
 
     /// The columns that rows must have.
@@ -288,14 +296,20 @@ impl Stage {
         drained
     }
 
-    /// Forgets everything after it was committed.
-    pub fn clear(&mut self) {
+    /// Forgets the rows after they were written, and keeps the groups.
+    pub fn forget_rows(&mut self) {
         self.batches.clear();
         self.sealed = 0;
         self.bytes = 0;
         self.next_row = 0;
         self.rows = 0;
+        self.spilled += self.spills.len() as u64;
         self.spills.clear();
+    }
+
+    /// Forgets everything after it was committed.
+    pub fn clear(&mut self) {
+        self.forget_rows();
         self.groups.clear();
         self.numbers.clear();
         if self.index.is_some() {
@@ -366,6 +380,7 @@ fn number_of(groups: &mut Vec<Group>, numbers: &mut HashMap<Group, u32>, group: 
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
 fn internal(error: ArrowError) -> Error {
     Error::Internal(error.to_string())
 }

@@ -38,8 +38,8 @@ impl Spill {
         let failed = |source| Error::Spill { action: "create", path: name.clone(), source };
         let file = tempfile::tempfile_in(folder).map_err(failed)?;
         let buffered = BufWriter::with_capacity(256 * 1024, file.try_clone().map_err(failed)?);
-        let writer = FileWriter::try_new(buffered, schema)
-            .map_err(|error| failed(io_error(error)))?;
+        let writer =
+            FileWriter::try_new(buffered, schema).map_err(|error| failed(io_error(error)))?;
         Ok(Self { file, folder: name, writer: Some(writer), batches: Vec::new() })
     }
 
@@ -74,9 +74,10 @@ impl Spill {
         if !self.batches.iter().any(|(owner, _)| *owner == group) {
             return Ok(());
         }
-        let again = self.file.try_clone().map_err(|error| {
-            self.failed("read", ArrowError::IoError(error.to_string(), error))
-        })?;
+        let again = self
+            .file
+            .try_clone()
+            .map_err(|error| self.failed("read", ArrowError::IoError(error.to_string(), error)))?;
         let mut reader = FileReader::try_new(BufReader::new(again), None)
             .map_err(|error| self.failed("read", error))?;
         let projection = (reader.schema() != *schema)

@@ -15,13 +15,13 @@ use super::{Condition, Guard, Object, Store, Upload};
 use crate::error::{Error, Result};
 
 /// A lock that was not renewed for so long belongs to nobody.
-const STALE_AFTER: Duration = Duration::from_secs(600);
+const STALE_AFTER: Duration = Duration::from_mins(10);
 
 /// How long a commit waits for another run's commit.
-const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 
 /// Temporary files this old are nobody's, whatever process has their writer's number now.
-const LEFTOVER_AFTER: Duration = Duration::from_secs(24 * 3600);
+const LEFTOVER_AFTER: Duration = Duration::from_hours(24);
 
 /// A folder of objects.
 #[derive(Debug)]
@@ -35,20 +35,26 @@ pub struct LocalStore {
 impl LocalStore {
     /// Opens a folder, making it if it is not there, and removes what dead runs left behind.
     pub fn open(root: &Path, run: &str) -> Result<Self> {
-        let store = Self {
-            root: root.to_owned(),
-            owner: format!("{}.{}.{run}", host(), std::process::id()),
-            counter: AtomicU64::new(0),
-        };
+        let store =
+            Self { root: root.to_owned(), owner: Self::owner(run), counter: AtomicU64::new(0) };
         let temporary = store.temporary();
-        fs::create_dir_all(&temporary)
-            .map_err(|error| store.failed("create", &temporary, error))?;
+        fs::create_dir_all(&temporary).map_err(|error| failed("create", &temporary, error))?;
         // Better now than after an hour of reading.
         let probe = temporary.join(format!("{}.probe", store.owner));
-        File::create(&probe).map_err(|error| store.failed("write to", &store.root, error))?;
-        fs::remove_file(&probe).map_err(|error| store.failed("remove", &probe, error))?;
+        File::create(&probe).map_err(|error| failed("write to", &store.root, error))?;
+        fs::remove_file(&probe).map_err(|error| failed("remove", &probe, error))?;
         store.remove_leftovers();
         Ok(store)
+    }
+
+    /// What names this process among all that write to a lake: host, process and run.
+    pub fn owner(run: &str) -> String {
+        format!("{}.{}.{run}", host(), std::process::id())
+    }
+
+    /// Whether an owner is a process of this host that is no more. Of other hosts nothing is known.
+    pub fn is_dead(owner: &str) -> bool {
+        owner_is_dead(owner)
     }
 
     fn temporary(&self) -> PathBuf {
@@ -57,10 +63,6 @@ impl LocalStore {
 
     fn path(&self, key: &str) -> PathBuf {
         self.root.join(key)
-    }
-
-    fn failed(&self, action: &'static str, path: &Path, error: io::Error) -> Error {
-        Error::store(action, path.display().to_string(), error)
     }
 
     fn remove_leftovers(&self) {
@@ -74,41 +76,45 @@ impl LocalStore {
             }
         }
     }
+}
 
-    fn object(&self, key: &str, metadata: &fs::Metadata) -> Object {
-        Object {
-            key: key.to_owned(),
-            size: metadata.len(),
-            version: format!(
-                "{}-{}-{}.{:09}",
-                metadata.ino(),
-                metadata.len(),
-                metadata.mtime(),
-                metadata.mtime_nsec()
-            ),
-        }
+fn failed(action: &'static str, path: &Path, error: io::Error) -> Error {
+    Error::store(action, path.display().to_string(), error)
+}
+
+fn object_of(key: &str, metadata: &fs::Metadata) -> Object {
+    Object {
+        key: key.to_owned(),
+        size: metadata.len(),
+        version: format!(
+            "{}-{}-{}.{:09}",
+            metadata.ino(),
+            metadata.len(),
+            metadata.mtime(),
+            metadata.mtime_nsec()
+        ),
     }
+}
 
-    fn walk(&self, folder: &Path, prefix: &str, found: &mut Vec<Object>) -> io::Result<()> {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) if is_absent(&error) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let entry = entry?;
-            let key = format!("{prefix}{}", entry.file_name().to_string_lossy());
-            match entry.metadata() {
-                Ok(metadata) if metadata.is_dir() => {
-                    self.walk(&entry.path(), &format!("{key}/"), found)?;
-                }
-                Ok(metadata) => found.push(self.object(&key, &metadata)),
-                Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(error),
+fn walk(folder: &Path, prefix: &str, found: &mut Vec<Object>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        let key = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                walk(&entry.path(), &format!("{key}/"), found)?;
             }
+            Ok(metadata) => found.push(object_of(&key, &metadata)),
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(error),
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn is_absent(error: &io::Error) -> bool {
@@ -139,10 +145,10 @@ fn owner_is_dead(owner: &str) -> bool {
 impl Store for LocalStore {
     fn head(&self, key: &str) -> Result<Option<Object>> {
         match fs::metadata(self.path(key)) {
-            Ok(metadata) if metadata.is_file() => Ok(Some(self.object(key, &metadata))),
+            Ok(metadata) if metadata.is_file() => Ok(Some(object_of(key, &metadata))),
             Ok(_) => Ok(None),
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(self.failed("look up", &self.path(key), error)),
+            Err(error) => Err(failed("look up", &self.path(key), error)),
         }
     }
 
@@ -151,15 +157,15 @@ impl Store for LocalStore {
         match fs::read(self.path(key)) {
             Ok(bytes) => Ok(Some((object, bytes))),
             Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(self.failed("read", &self.path(key), error)),
+            Err(error) => Err(failed("read", &self.path(key), error)),
         }
     }
 
     fn fetch(&self, object: &Object) -> Result<File> {
         let path = self.path(&object.key);
-        let file = File::open(&path).map_err(|error| self.failed("open", &path, error))?;
-        let metadata = file.metadata().map_err(|error| self.failed("open", &path, error))?;
-        if self.object(&object.key, &metadata).version == object.version {
+        let file = File::open(&path).map_err(|error| failed("open", &path, error))?;
+        let metadata = file.metadata().map_err(|error| failed("open", &path, error))?;
+        if object_of(&object.key, &metadata).version == object.version {
             Ok(file)
         } else {
             Err(Error::Conflict { object: self.locate(&object.key) })
@@ -169,8 +175,7 @@ impl Store for LocalStore {
     fn create(&self, key: &str, condition: Condition) -> Result<Box<dyn Upload>> {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let temporary = self.temporary().join(format!("{}.{number}.tmp", self.owner));
-        let file =
-            File::create(&temporary).map_err(|error| self.failed("create", &temporary, error))?;
+        let file = File::create(&temporary).map_err(|error| failed("create", &temporary, error))?;
         Ok(Box::new(LocalUpload {
             file: io::BufWriter::with_capacity(256 * 1024, file),
             temporary,
@@ -191,7 +196,7 @@ impl Store for LocalStore {
         let path = self.path(folder);
         let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let mut found = Vec::new();
-        self.walk(&path, &start, &mut found).map_err(|error| self.failed("list", &path, error))?;
+        walk(&path, &start, &mut found).map_err(|error| failed("list", &path, error))?;
         found.retain(|object| object.key.starts_with(prefix));
         found.sort_by(|left, right| left.key.cmp(&right.key));
         Ok(found)
@@ -201,13 +206,13 @@ impl Store for LocalStore {
         match fs::remove_file(self.path(key)) {
             Ok(()) => Ok(()),
             Err(error) if is_absent(&error) => Ok(()),
-            Err(error) => Err(self.failed("remove", &self.path(key), error)),
+            Err(error) => Err(failed("remove", &self.path(key), error)),
         }
     }
 
     fn lock(&self, table: &str) -> Result<Option<Box<dyn Guard>>> {
         let folder = self.root.join("_lake/locks");
-        fs::create_dir_all(&folder).map_err(|error| self.failed("create", &folder, error))?;
+        fs::create_dir_all(&folder).map_err(|error| failed("create", &folder, error))?;
         let path = folder.join(format!("{table}.lock"));
         let began = std::time::Instant::now();
         loop {
@@ -215,11 +220,11 @@ impl Store for LocalStore {
                 Ok(mut file) => {
                     let text = format!("{}\n{}\n", self.owner, chrono::Utc::now().to_rfc3339());
                     file.write_all(text.as_bytes())
-                        .map_err(|error| self.failed("write", &path, error))?;
+                        .map_err(|error| failed("write", &path, error))?;
                     return Ok(Some(Box::new(LocalGuard { path, owner: self.owner.clone() })));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(self.failed("create", &path, error)),
+                Err(error) => return Err(failed("create", &path, error)),
             }
             let owner = fs::read_to_string(&path).unwrap_or_default();
             if is_stale(&path, &owner) {
@@ -249,9 +254,8 @@ fn is_stale(path: &Path, owner: &str) -> bool {
         return true;
     }
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-    modified.is_ok_and(|time| {
-        SystemTime::now().duration_since(time).is_ok_and(|age| age > STALE_AFTER)
-    })
+    modified
+        .is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > STALE_AFTER))
 }
 
 /// A lock file.
@@ -297,9 +301,8 @@ impl Write for LocalUpload {
 
 impl Upload for LocalUpload {
     fn finish(mut self: Box<Self>) -> Result<Object> {
-        let failed = |error: io::Error| {
-            Error::store("write", self.target.display().to_string(), error)
-        };
+        let failed =
+            |error: io::Error| Error::store("write", self.target.display().to_string(), error);
         self.file.flush().map_err(failed)?;
         self.file.get_ref().sync_all().map_err(failed)?;
         let current = self.store.head(&self.key)?;
@@ -318,9 +321,9 @@ impl Upload for LocalUpload {
         fs::rename(&self.temporary, &self.target).map_err(failed)?;
         self.done = true;
         sync_folders(folder, &self.store.root).map_err(failed)?;
-        self.store.head(&self.key)?.ok_or_else(|| Error::Conflict {
-            object: self.target.display().to_string(),
-        })
+        self.store
+            .head(&self.key)?
+            .ok_or_else(|| Error::Conflict { object: self.target.display().to_string() })
     }
 }
 

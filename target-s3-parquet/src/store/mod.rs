@@ -84,9 +84,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Writes a small object.
     fn put(&self, key: &str, bytes: &[u8], condition: Condition) -> Result<Object> {
         let mut upload = self.create(key, condition)?;
-        upload
-            .write_all(bytes)
-            .map_err(|error| Error::store("write", self.locate(key), error))?;
+        upload.write_all(bytes).map_err(|error| Error::store("write", self.locate(key), error))?;
         upload.finish()
     }
 }
@@ -96,8 +94,7 @@ pub fn open(config: &Config, run: &str) -> Result<Arc<dyn Store>> {
     match config.destination.strip_prefix("s3://") {
         Some(rest) => Ok(Arc::new(S3Store::open(rest, config, run)?)),
         None => {
-            let path =
-                config.destination.strip_prefix("file://").unwrap_or(&config.destination);
+            let path = config.destination.strip_prefix("file://").unwrap_or(&config.destination);
             Ok(Arc::new(LocalStore::open(path.as_ref(), run)?))
         }
     }

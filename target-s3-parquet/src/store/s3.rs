@@ -17,7 +17,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation};
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass};
+use aws_sdk_s3::types::{
+    CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass,
+};
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -36,10 +38,10 @@ const PARTS_IN_FLIGHT: usize = 3;
 const ATTEMPTS: u32 = 7;
 
 /// One try of a request; a part of 8 MiB needs 1.1 Mbit/s.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(60);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// All tries of a request.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(600);
+const OPERATION_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The metadata key of our mark.
 const MARK: &str = "lake-write";
@@ -139,13 +141,12 @@ async fn client(settings: &S3Config) -> Client {
     if let Some(endpoint) = &settings.endpoint_url {
         builder = builder.endpoint_url(endpoint);
     }
-    let path_style = settings.force_path_style.unwrap_or(
-        settings.endpoint_url.is_some() || shared.endpoint_url().is_some(),
-    );
+    let path_style = settings
+        .force_path_style
+        .unwrap_or(settings.endpoint_url.is_some() || shared.endpoint_url().is_some());
     builder = builder.force_path_style(path_style);
     if settings.checksum.as_deref() == Some("when_required") {
-        builder =
-            builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        builder = builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
     }
     Client::from_conf(builder.build())
 }
@@ -235,9 +236,7 @@ impl Shared {
 
     async fn object_of(&self, key: &str, size: u64, version: Option<&str>) -> Result<Object> {
         match version {
-            Some(version) => {
-                Ok(Object { key: key.to_owned(), size, version: version.to_owned() })
-            }
+            Some(version) => Ok(Object { key: key.to_owned(), size, version: version.to_owned() }),
             None => match self.head(key).await? {
                 Some((object, _)) => Ok(object),
                 None => Err(Error::Conflict { object: self.locate(key) }),
@@ -245,7 +244,13 @@ impl Shared {
         }
     }
 
-    async fn put(&self, key: &str, body: Bytes, condition: &Condition, mark: &str) -> Result<Object> {
+    async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: &Condition,
+        mark: &str,
+    ) -> Result<Object> {
         let size = body.len() as u64;
         let (absent, unchanged) = headers(condition);
         let request = self
@@ -265,7 +270,9 @@ impl Shared {
             Ok(put) => self.object_of(key, size, put.e_tag()).await,
             Err(error) if is_conflict(&error) => self.settle(key, mark).await,
             // An object to be replaced that is gone fails If-Match with 404.
-            Err(error) if status(&error) == Some(404) && error_code(&error) == Some("NoSuchKey") => {
+            Err(error)
+                if status(&error) == Some(404) && error_code(&error) == Some("NoSuchKey") =>
+            {
                 Err(Error::Conflict { object: self.locate(key) })
             }
             Err(error) => Err(self.failed("write", key, &error)),
@@ -292,12 +299,19 @@ impl Shared {
             .set_storage_class(self.storage_class())
             .set_expected_bucket_owner(self.settings.expected_bucket_owner.clone());
         let begun = request.send().await.map_err(|error| self.failed("write", key, &error))?;
-        begun.upload_id().map(str::to_owned).ok_or_else(|| {
-            Error::store("write", self.locate(key), "the store gave no upload id")
-        })
+        begun
+            .upload_id()
+            .map(str::to_owned)
+            .ok_or_else(|| Error::store("write", self.locate(key), "the store gave no upload id"))
     }
 
-    async fn part(&self, key: &str, upload: &str, number: i32, body: Bytes) -> Result<CompletedPart> {
+    async fn part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: i32,
+        body: Bytes,
+    ) -> Result<CompletedPart> {
         let request = self
             .client
             .upload_part()
@@ -467,9 +481,8 @@ impl Store for S3Store {
     }
 
     fn fetch(&self, object: &Object) -> Result<File> {
-        let spill = |action| {
-            move |source| Error::Spill { action, path: "of a download".into(), source }
-        };
+        let spill =
+            |action| move |source| Error::Spill { action, path: "of a download".into(), source };
         let mut file = tempfile::tempfile().map_err(spill("create"))?;
         self.shared.runtime.block_on(Box::pin(self.shared.download(object, &mut file)))?;
         file.rewind().map_err(spill("read"))?;
@@ -572,8 +585,7 @@ impl S3Upload {
         let multipart = match &mut self.multipart {
             Some(multipart) => multipart,
             none => {
-                let id =
-                    shared.runtime.block_on(Box::pin(shared.begin(&self.key, &self.mark)))?;
+                let id = shared.runtime.block_on(Box::pin(shared.begin(&self.key, &self.mark)))?;
                 none.insert(Multipart { id, next: 1, running: JoinSet::new(), done: Vec::new() })
             }
         };
@@ -626,9 +638,12 @@ impl Upload for S3Upload {
         let shared = Arc::clone(&self.shared);
         if self.multipart.is_none() {
             let body = Bytes::from(std::mem::take(&mut self.buffer));
-            return shared
-                .runtime
-                .block_on(Box::pin(shared.put(&self.key, body, &self.condition, &self.mark)));
+            return shared.runtime.block_on(Box::pin(shared.put(
+                &self.key,
+                body,
+                &self.condition,
+                &self.mark,
+            )));
         }
         if !self.buffer.is_empty() {
             self.send_part()?;

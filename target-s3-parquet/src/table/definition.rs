@@ -29,6 +29,9 @@ pub struct Definition {
     pub partition_by: Option<PartitionBy>,
     /// Objects per partition.
     pub shards: u32,
+    /// The version that ACTIVATE_VERSION has made the table's, if its stream has versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<i64>,
     /// A column has widened and files of the narrower type may remain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub widening: bool,

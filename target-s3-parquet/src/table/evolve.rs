@@ -61,16 +61,19 @@ fn merge(existing: &mut Column, new: &Column) -> Result<bool, Incompatible> {
     if new.description.is_some() {
         existing.description.clone_from(&new.description);
     }
-    let (kind, widened) = widen(&existing.kind, &new.kind)
-        .map_err(|fault| fault.under(&existing.name))?;
+    let (kind, widened) =
+        widen(&existing.kind, &new.kind).map_err(|fault| fault.under(&existing.name))?;
     existing.kind = kind;
     Ok(widened)
 }
 
 impl Incompatible {
     fn under(mut self, name: &str) -> Self {
-        self.column =
-            if self.column.is_empty() { name.to_owned() } else { format!("{name}.{}", self.column) };
+        self.column = if self.column.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}.{}", self.column)
+        };
         self
     }
 }
@@ -137,8 +140,8 @@ mod tests {
         let evolution =
             evolve(&[column("l", list(Kind::Int))], &[column("l", list(Kind::Double))]).unwrap();
         assert_eq!(hive(&evolution.columns), "struct<l:array<struct<x:double>>>");
-        let fault =
-            evolve(&[column("l", list(Kind::Int))], &[column("l", list(Kind::String))]).unwrap_err();
+        let fault = evolve(&[column("l", list(Kind::Int))], &[column("l", list(Kind::String))])
+            .unwrap_err();
         assert_eq!(fault.column, "l.element.x");
         assert_eq!((fault.old.as_str(), fault.new.as_str()), ("int", "string"));
     }

@@ -23,8 +23,7 @@ pub fn is_hashable(kind: &Kind) -> bool {
 
 /// The hash of every row's key; empty where there are no key columns.
 pub fn hash_rows(batch: &RecordBatch, keys: &[usize]) -> Vec<u128> {
-    let columns: Vec<&ArrayRef> =
-        keys.iter().filter_map(|key| batch.columns().get(*key)).collect();
+    let columns: Vec<&ArrayRef> = keys.iter().filter_map(|key| batch.columns().get(*key)).collect();
     match columns[..] {
         [] => Vec::new(),
         [column] => match column.as_string_opt::<i32>() {
@@ -122,13 +121,13 @@ mod tests {
         assert_eq!(
             hash_rows(&rows, &[0]),
             // The first is the published test value of XXH3_128 for "a".
-            [0xa96f_af70_5af1_6834_e6c6_32b6_1e96_4e1f, 305_264_098_164_109_812_391_731_106_632_691_657_814]
+            [
+                0xa96f_af70_5af1_6834_e6c6_32b6_1e96_4e1f,
+                305_264_098_164_109_812_391_731_106_632_691_657_814
+            ]
         );
         assert_eq!(shard(hash_rows(&rows, &[0])[0], 7), shard(xxh3_128(b"a"), 7));
-        assert_eq!(
-            hash_rows(&rows, &[0, 1])[0],
-            xxh3_128(b"\x01\0\0\0a\x01\0\0\x001")
-        );
+        assert_eq!(hash_rows(&rows, &[0, 1])[0], xxh3_128(b"\x01\0\0\0a\x01\0\0\x001"));
         assert!(hash_rows(&rows, &[]).is_empty());
     }
 

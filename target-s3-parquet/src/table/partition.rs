@@ -1,6 +1,7 @@
 //! Which partition a row belongs to.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
@@ -100,7 +101,6 @@ fn value_of(
     formatter: Option<&ArrayFormatter<'_>>,
     text: &mut String,
 ) {
-    use std::fmt::Write as _;
     let length = match granularity {
         None => {
             // Writing into a String cannot fail.
@@ -155,7 +155,8 @@ fn escape(value: &str) -> String {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            // Writing into a String cannot fail.
+            _ = write!(escaped, "%{byte:02X}");
         }
     }
     // Segments of dots alone would climb out of the table.
@@ -188,14 +189,23 @@ mod tests {
         let default = format!("month={DEFAULT_PARTITION}/");
         assert_eq!(
             folders(Arc::new(texts), Some(Granularity::Month)),
-            ["month=2024-03/".to_owned(), "month=2024-03/".into(), default.clone(), default.clone(), default]
+            [
+                "month=2024-03/".to_owned(),
+                "month=2024-03/".into(),
+                default.clone(),
+                default.clone(),
+                default
+            ]
         );
     }
 
     #[test]
     fn dates_and_instants_are_cut_in_utc() {
         let dates = Date32Array::from(vec![0, -1]);
-        assert_eq!(folders(Arc::new(dates), Some(Granularity::Day)), ["dt=1970-01-01/", "dt=1969-12-31/"]);
+        assert_eq!(
+            folders(Arc::new(dates), Some(Granularity::Day)),
+            ["dt=1970-01-01/", "dt=1969-12-31/"]
+        );
         let instants = TimestampMicrosecondArray::from(vec![-1]).with_timezone("UTC");
         assert_eq!(folders(Arc::new(instants), Some(Granularity::Year)), ["year=1969/"]);
     }

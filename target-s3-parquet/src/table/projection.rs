@@ -35,7 +35,7 @@ enum Step {
 enum Change {
     Cast(DataType),
     Struct(Fields, Vec<Step>),
-    List(Arc<Field>, Option<Box<Change>>),
+    List(Arc<Field>, Option<Box<Self>>),
 }
 
 impl Projection {
@@ -198,10 +198,9 @@ mod tests {
             vec![Arc::new(structs), Arc::new(Int32Array::from(vec![Some(1), None]))],
         )
         .unwrap();
-        for projection in [
-            Projection::from_columns(&old, &new),
-            Projection::from_file(&fields(&old), &new),
-        ] {
+        for projection in
+            [Projection::from_columns(&old, &new), Projection::from_file(&fields(&old), &new)]
+        {
             let projected = projection.apply(&batch).unwrap();
             assert_eq!(projected.schema().as_ref(), &Schema::new(fields(&new)));
             assert_eq!(projected.column(1).null_count(), 2);

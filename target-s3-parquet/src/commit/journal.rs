@@ -1,0 +1,163 @@
+//! The journal of appended files: `_lake/commits/<run>.json`.
+//!
+//! Rows of an upserted table may come again without harm. Appended rows may not: when a run dies
+//! between showing its files and giving their STATE back, the tap sends the same rows again. So the
+//! names of the files are written down before they become visible, and crossed out after the STATE
+//! has been given back. Whoever finds an entry of a dead run takes its files away again.
+//!
+//! ```text
+//! write entry (publishing) → files visible → entry (giving) → STATE given back → entry removed
+//! ```
+//!
+//! A run that dies while it is `giving` may or may not have given its STATE back. With
+//! `--state-out` the file tells; without, the files stay.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Lake;
+use crate::error::{Error, Result};
+use crate::store::{Condition, LocalStore};
+
+/// An entry of another host that is this old belongs to a dead run: what lies between writing and
+/// removing it takes seconds.
+const DEAD_AFTER: Duration = Duration::from_mins(2);
+
+/// How often to look at an entry of a run that may be alive.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+const FOLDER: &str = "_lake/commits/";
+
+/// What a run is about to show.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    run: String,
+    owner: String,
+    at: DateTime<Utc>,
+    phase: Phase,
+    files: Vec<String>,
+    state: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Phase {
+    Publishing,
+    Giving,
+}
+
+/// The entry of this run, while it has one.
+#[derive(Debug)]
+pub struct Journal {
+    key: String,
+    entry: Option<Entry>,
+    recovered: bool,
+}
+
+impl Journal {
+    /// The journal of a run.
+    pub fn new(run: &str) -> Self {
+        Self { key: format!("{FOLDER}{run}.json"), entry: None, recovered: false }
+    }
+
+    /// Writes down which files are about to become visible, and which state covers them.
+    pub fn publishing(
+        &mut self,
+        lake: &Lake,
+        files: Vec<String>,
+        state: Option<&str>,
+        state_out: Option<&Path>,
+    ) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        if !self.recovered {
+            recover(lake, state_out)?;
+            self.recovered = true;
+        }
+        self.entry = Some(Entry {
+            run: lake.run.clone(),
+            owner: LocalStore::owner(&lake.run),
+            at: Utc::now(),
+            phase: Phase::Publishing,
+            files,
+            state: state.map(str::to_owned),
+        });
+        self.write(lake)
+    }
+
+    /// The files are visible; their state is about to be given back.
+    pub fn giving(&mut self, lake: &Lake) -> Result<()> {
+        match &mut self.entry {
+            Some(entry) => entry.phase = Phase::Giving,
+            None => return Ok(()),
+        }
+        self.write(lake)
+    }
+
+    /// The state has been given back.
+    pub fn given(&mut self, lake: &Lake) -> Result<()> {
+        if self.entry.take().is_some() {
+            lake.store.delete(&self.key)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, lake: &Lake) -> Result<()> {
+        let text = serde_json::to_vec_pretty(&self.entry)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        lake.store.put(&self.key, &text, Condition::Always).map(|_| ())
+    }
+}
+
+/// Settles what dead runs have left open. An entry of a run that may be alive is waited for.
+pub fn recover(lake: &Lake, state_out: Option<&Path>) -> Result<()> {
+    for object in lake.store.list(FOLDER)? {
+        loop {
+            let Some((_, text)) = lake.store.get(&object.key)? else { break };
+            let Ok(entry) = serde_json::from_slice::<Entry>(&text) else {
+                tracing::warn!(
+                    object = lake.store.locate(&object.key),
+                    "a damaged journal entry is ignored"
+                );
+                break;
+            };
+            if entry.run == lake.run {
+                break;
+            }
+            let age = (Utc::now() - entry.at).to_std().unwrap_or_default();
+            if age < DEAD_AFTER && !LocalStore::is_dead(&entry.owner) {
+                tracing::info!(run = entry.run, "waiting for another run's commit");
+                std::thread::sleep(LOOK_EVERY);
+                continue;
+            }
+            settle(lake, &entry, state_out)?;
+            lake.store.delete(&object.key)?;
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn settle(lake: &Lake, entry: &Entry, state_out: Option<&Path>) -> Result<()> {
+    let was_given = match (entry.phase, state_out) {
+        (Phase::Publishing, _) => false,
+        (Phase::Giving, None) => true,
+        (Phase::Giving, Some(path)) => {
+            let given = std::fs::read_to_string(path).ok();
+            given.as_deref().map(str::trim) == entry.state.as_deref()
+        }
+    };
+    if was_given {
+        return Ok(());
+    }
+    tracing::warn!(
+        run = entry.run,
+        files = entry.files.len(),
+        "a run died before it gave the state of its appended files back; they are taken away and come again"
+    );
+    entry.files.iter().try_for_each(|file| lake.store.delete(file))
+}
