@@ -1,0 +1,126 @@
+//! Writing Singer messages, one JSON object a line.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 64 * 1024;
+
+/// Writes messages; whole lines only, in writes of about 64 KiB.
+#[derive(Debug)]
+pub struct MessageWriter<W: Write> {
+    output: W,
+    buffer: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct SchemaMessage<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    stream: &'a str,
+    schema: &'a Value,
+    key_properties: &'a [&'a str],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    bookmark_properties: &'a [&'a str],
+}
+
+#[derive(Serialize)]
+struct RecordMessage<'a, R: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    stream: &'a str,
+    record: &'a R,
+    time_extracted: &'a str,
+}
+
+#[derive(Serialize)]
+struct StateMessage<'a, S: Serialize> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    value: &'a S,
+}
+
+impl<W: Write> MessageWriter<W> {
+    /// A writer to `output`.
+    pub fn new(output: W) -> Self {
+        Self { output, buffer: Vec::with_capacity(BUFFER + BUFFER / 4) }
+    }
+
+    /// Writes SCHEMA.
+    pub fn schema(
+        &mut self,
+        stream: &str,
+        schema: &Value,
+        keys: &[&str],
+        bookmarks: &[&str],
+    ) -> io::Result<()> {
+        self.line(&SchemaMessage {
+            kind: "SCHEMA",
+            stream,
+            schema,
+            key_properties: keys,
+            bookmark_properties: bookmarks,
+        })
+    }
+
+    /// Writes RECORD; `time_extracted` is an RFC 3339 time.
+    pub fn record<R: Serialize>(
+        &mut self,
+        stream: &str,
+        record: &R,
+        time_extracted: &str,
+    ) -> io::Result<()> {
+        self.line(&RecordMessage { kind: "RECORD", stream, record, time_extracted })
+    }
+
+    /// Writes STATE, and everything before it to the output.
+    pub fn state<S: Serialize>(&mut self, value: &S) -> io::Result<()> {
+        self.line(&StateMessage { kind: "STATE", value })?;
+        self.flush()
+    }
+
+    /// Writes what was gathered.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.output.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.output.flush()
+    }
+
+    fn line<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
+        serde_json::to_writer(&mut self.buffer, message)?;
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= BUFFER {
+            self.output.write_all(&self.buffer)?;
+            self.buffer.clear();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn messages_are_lines_in_the_order_in_which_they_were_written() {
+        let mut bytes = Vec::new();
+        let mut writer = MessageWriter::new(&mut bytes);
+        writer.schema("s", &json!({"properties": {}}), &["id"], &[]).unwrap();
+        writer.record("s", &json!({"id": 1}), "2026-01-01T00:00:00Z").unwrap();
+        writer.state(&json!({"bookmarks": {}})).unwrap();
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            concat!(
+                r#"{"type":"SCHEMA","stream":"s","schema":{"properties":{}},"key_properties":["id"]}"#,
+                "\n",
+                r#"{"type":"RECORD","stream":"s","record":{"id":1},"time_extracted":"2026-01-01T00:00:00Z"}"#,
+                "\n",
+                r#"{"type":"STATE","value":{"bookmarks":{}}}"#,
+                "\n"
+            )
+        );
+    }
+}
