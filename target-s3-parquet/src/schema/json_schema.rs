@@ -4,6 +4,7 @@
 //! types are possible, to the narrowest that holds them all ([`join`]).
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
@@ -47,17 +48,17 @@ impl<'a> Resolver<'a> {
     }
 
     fn columns(&self, properties: &'a Map<String, Value>, depth: usize) -> Vec<Column> {
-        let mut taken = std::collections::HashSet::new();
         // A name that needs no folding keeps it, whatever stands before it.
-        let plain: std::collections::HashSet<String> =
+        let plain: HashSet<String> =
             properties.keys().filter(|source| names::fold(source) == **source).cloned().collect();
+        let mut taken = plain.clone();
         properties
             .iter()
             .map(|(source, schema)| {
                 let name = if plain.contains(source) {
                     source.clone()
                 } else {
-                    names::unique(source, &plain.union(&taken).cloned().collect())
+                    names::unique(source, &taken)
                 };
                 taken.insert(name.clone());
                 Column {

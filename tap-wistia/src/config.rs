@@ -1,0 +1,237 @@
+//! The tap's settings, declared once: `--about`, the settings schema and the documentation are made
+//! from the doc comments below.
+
+use chrono::{Days, NaiveDate};
+use protocol::Secret;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// Settings of `tap-wistia`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Config {
+    /// Access token of the Wistia account, with the permission "Read all data". Account owners make
+    /// one under Account > Settings > API Access.
+    pub api_token: Secret,
+
+    /// Base URL of the v1 API.
+    #[serde(default = "default_api_url")]
+    pub api_url: String,
+
+    /// First day of events and daily figures (YYYY-MM-DD). Default: two years ago, because Wistia
+    /// keeps no older events.
+    pub start_date: Option<String>,
+
+    /// Last day (YYYY-MM-DD). Default: today.
+    pub end_date: Option<String>,
+
+    /// Days before the bookmark from which events are read again: plays grow while they are
+    /// watched, and some arrive late.
+    #[serde(default = "default_lookback_days")]
+    pub lookback_days: u32,
+
+    /// Days before the bookmark from which daily figures are read again: Wistia restates recent
+    /// days.
+    #[serde(default = "default_byday_lookback_days")]
+    pub byday_lookback_days: u32,
+
+    /// Requests a minute at most. Wistia allows 600 for the whole account, other programs included.
+    #[serde(default = "default_requests_per_minute")]
+    #[schemars(range(min = 1))]
+    pub requests_per_minute: u32,
+
+    /// Requests in flight at most.
+    #[serde(default = "default_concurrency")]
+    #[schemars(range(min = 1, max = 64))]
+    pub concurrency: usize,
+
+    /// Seconds that one request may take.
+    #[serde(default = "default_request_timeout_seconds")]
+    #[schemars(range(min = 1))]
+    pub request_timeout_seconds: u64,
+
+    /// Seconds for which a failing request is tried again.
+    #[serde(default = "default_retry_for_seconds")]
+    pub retry_for_seconds: u64,
+
+    /// Only these medias, by hashed id. Default: all.
+    #[serde(default)]
+    pub media_ids: Vec<String>,
+
+    /// Read archived medias too.
+    #[serde(default = "default_include_archived")]
+    pub include_archived: bool,
+
+    /// What happens to personal data: `keep` it, `hash` it (IP address and visitor key as HMAC of
+    /// `personal_data_salt`, so that joins still work; tokens and queries are cut from URLs), or
+    /// `drop` it (as `hash`, and IP address, city, coordinates and organisation are null).
+    #[serde(default)]
+    pub personal_data: PersonalData,
+
+    /// Secret that goes into the hashes of personal data. Keep it: with another one, visitors are
+    /// others.
+    pub personal_data_salt: Option<Secret>,
+
+    /// User agent of all requests.
+    #[serde(default = "default_user_agent")]
+    pub user_agent: String,
+}
+
+/// Treatment of personal data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PersonalData {
+    /// As the API sends it.
+    #[default]
+    Keep,
+    /// Pseudonyms in the place of identities.
+    Hash,
+    /// Nothing that points at a person or a place smaller than a region.
+    Drop,
+}
+
+fn default_api_url() -> String {
+    "https://api.wistia.com/v1".into()
+}
+
+fn default_lookback_days() -> u32 {
+    3
+}
+
+fn default_byday_lookback_days() -> u32 {
+    14
+}
+
+fn default_requests_per_minute() -> u32 {
+    600
+}
+
+fn default_concurrency() -> usize {
+    8
+}
+
+fn default_request_timeout_seconds() -> u64 {
+    60
+}
+
+fn default_retry_for_seconds() -> u64 {
+    600
+}
+
+fn default_include_archived() -> bool {
+    true
+}
+
+fn default_user_agent() -> String {
+    concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into()
+}
+
+/// The days that a sync is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Period {
+    /// First day.
+    pub start: NaiveDate,
+    /// Last day.
+    pub end: NaiveDate,
+    /// The UTC day on which the sync began.
+    pub today: NaiveDate,
+}
+
+/// Days for which Wistia keeps events.
+const KEPT_DAYS: u64 = 730;
+
+impl Config {
+    /// Checks what the types cannot.
+    pub fn validate(&self) -> Result<(), Error> {
+        let fault = |key: &'static str, reason: String| Err(Error::Setting { key, reason });
+        if self.api_token.expose().trim().is_empty() {
+            return fault("api_token", "it is empty".into());
+        }
+        if !self.api_token.expose().chars().all(|c| c.is_ascii_graphic()) {
+            return fault("api_token", "it has characters that no token has, such as spaces".into());
+        }
+        match url::Url::parse(&self.api_url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => {}
+            _ => return fault("api_url", format!("`{}` is no http(s) URL", self.api_url)),
+        }
+        if self.requests_per_minute == 0 {
+            return fault("requests_per_minute", "it must be at least 1".into());
+        }
+        if !(1..=64).contains(&self.concurrency) {
+            return fault("concurrency", format!("{} is not between 1 and 64", self.concurrency));
+        }
+        if self.request_timeout_seconds == 0 {
+            return fault("request_timeout_seconds", "it must be at least 1".into());
+        }
+        if self.personal_data != PersonalData::Keep && self.personal_data_salt.is_none() {
+            return fault("personal_data_salt", "`personal_data` needs it; any long secret will do".into());
+        }
+        Ok(())
+    }
+
+    /// The days to read, seen from `today`.
+    pub fn period(&self, today: NaiveDate) -> Result<Period, Error> {
+        let day = |key: &'static str, text: &Option<String>| match text {
+            None => Ok(None),
+            Some(text) => parse_day(text).map(Some).ok_or_else(|| Error::Setting {
+                key,
+                reason: format!("`{text}` is no date; write YYYY-MM-DD"),
+            }),
+        };
+        let start = day("start_date", &self.start_date)?
+            .or_else(|| today.checked_sub_days(Days::new(KEPT_DAYS)))
+            .unwrap_or(today);
+        let end = day("end_date", &self.end_date)?.unwrap_or(today).min(today);
+        if start > end {
+            return Err(Error::Setting {
+                key: "start_date",
+                reason: format!("{start} is after the last day, {end}"),
+            });
+        }
+        Ok(Period { start, end, today })
+    }
+}
+
+/// A date, or the date of a time.
+pub fn parse_day(text: &str) -> Option<NaiveDate> {
+    let day = text.trim().get(..10)?;
+    NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_period_is_two_years_unless_told_otherwise() {
+        let today = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+        let period = config(r#"{"api_token":"x"}"#).period(today).unwrap();
+        assert_eq!((period.start.to_string(), period.end), ("2024-11-23".into(), today));
+        let period = config(
+            r#"{"api_token":"x","start_date":"2026-01-02T00:00:00Z","end_date":"2027-01-01"}"#,
+        )
+        .period(today)
+        .unwrap();
+        assert_eq!((period.start.to_string(), period.end), ("2026-01-02".into(), today));
+        let error = config(r#"{"api_token":"x","start_date":"soon"}"#).period(today).unwrap_err();
+        assert!(error.to_string().contains("`start_date`"), "{error}");
+    }
+
+    #[test]
+    fn what_the_types_cannot_check_is_refused_with_its_key() {
+        for (text, key) in [
+            (r#"{"api_token":" "}"#, "api_token"),
+            (r#"{"api_token":"x","api_url":"nowhere"}"#, "api_url"),
+            (r#"{"api_token":"x","concurrency":0}"#, "concurrency"),
+            (r#"{"api_token":"x","personal_data":"hash"}"#, "personal_data_salt"),
+        ] {
+            let error = config(text).validate().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+    }
+}
