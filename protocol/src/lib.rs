@@ -1,8 +1,10 @@
 //! What the tap and the target share: protocol messages, catalogs, settings and the way errors are told.
 //!
-//! Nothing here opens a file or a socket: text comes in, text goes out. The binaries own the edges.
+//! Except for [`program`], which starts both binaries, nothing here opens a file or a socket: text
+//! comes in, text goes out.
 
 pub mod about;
+pub mod program;
 pub mod report;
 pub mod schema;
 pub mod secret;

@@ -40,6 +40,15 @@ pub struct Loaded<C> {
 /// What is wrong with the settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// A document could not be read.
+    #[error("could not read the settings in {name}")]
+    Unreadable {
+        /// The document.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A document is no JSON.
     #[error("{name} is not valid JSON: {reason}")]
     Syntax {

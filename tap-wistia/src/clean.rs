@@ -2,7 +2,7 @@
 //!
 //! An empty string means "absent" in this API, numbers may come as strings, objects may be empty.
 //! Each function here reads one kind of column leniently; a value that is nothing of the kind
-//! becomes null and is counted ([`take_nulled`]).
+//! becomes null and is counted ([`take_counts`]).
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,18 +12,54 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-thread_local! {
-    static NULLED: Cell<u64> = const { Cell::new(0) };
+/// What cleaning changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Values that became null.
+    pub nulled: u64,
+    /// Empty rows that were left out.
+    pub skipped: u64,
 }
 
-/// How many values became null on this thread since the last call.
-pub fn take_nulled() -> u64 {
-    NULLED.take()
+thread_local! {
+    static COUNTS: Cell<Counts> = const { Cell::new(Counts { nulled: 0, skipped: 0 }) };
+}
+
+/// What was changed on this thread since the last call.
+pub fn take_counts() -> Counts {
+    COUNTS.take()
 }
 
 fn nulled<T>() -> Option<T> {
-    NULLED.set(NULLED.get() + 1);
+    let counts = COUNTS.get();
+    COUNTS.set(Counts { nulled: counts.nulled + 1, ..counts });
     None
+}
+
+fn skipped<T>() -> Option<T> {
+    let counts = COUNTS.get();
+    COUNTS.set(Counts { skipped: counts.skipped + 1, ..counts });
+    None
+}
+
+/// A row of a list: nothing where it is empty.
+#[derive(Debug)]
+pub struct Row<T>(pub Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Row<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(deserializer.deserialize_any(ObjectVisitor(PhantomData))?.or_else(skipped)))
+    }
+}
+
+/// A key column of text.
+pub fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    text(deserializer)?.ok_or_else(|| de::Error::custom("the key is absent"))
+}
+
+/// A key column of integers.
+pub fn key_bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    bigint(deserializer)?.ok_or_else(|| de::Error::custom("the key is absent or no integer"))
 }
 
 /// A scalar as it stands in the JSON text.
@@ -120,7 +156,8 @@ pub fn double<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>,
 fn parse_double(text: &str) -> Option<f64> {
     let text = text.trim();
     // "inf" and "nan" are numbers to Rust, but not to this API.
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
+    let plain =
+        text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E'));
     text.parse::<f64>().ok().filter(|value| plain && value.is_finite())
 }
 
@@ -217,8 +254,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         let mut counted = Counted { map, members: 0 };
-        let value = T::deserialize(MapAccessDeserializer::new(&mut counted))?;
-        Ok((counted.members > 0).then_some(value))
+        let value = T::deserialize(MapAccessDeserializer::new(&mut counted));
+        // An empty object lacks even what every other must have.
+        if counted.members == 0 { Ok(None) } else { value.map(Some) }
     }
 }
 
@@ -254,15 +292,7 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct Item<T>(Option<T>);
-
-    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Item<T> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            object(deserializer).map(Self)
-        }
-    }
-
-    sequence::<_, Item<T>>(deserializer)
+    sequence::<_, Row<T>>(deserializer)
         .map(|items| items.map(|items| items.into_iter().filter_map(|item| item.0).collect()))
 }
 
@@ -396,13 +426,13 @@ mod tests {
 
     #[test]
     fn an_empty_string_is_absent_in_every_column() {
-        take_nulled();
+        take_counts();
         assert_eq!(read!(text, r#""""#), None);
         assert_eq!(read!(double, r#""""#), None);
         assert_eq!(read!(bigint, r#""""#), None);
         assert_eq!(read!(boolean, r#""""#), None);
         assert_eq!(read!(tags, r#""""#), None);
-        assert_eq!(take_nulled(), 0);
+        assert_eq!(take_counts().nulled, 0);
     }
 
     #[test]
@@ -415,13 +445,13 @@ mod tests {
 
     #[test]
     fn a_value_that_is_no_number_is_null_and_counted() {
-        take_nulled();
+        take_counts();
         assert_eq!(read!(double, r#""n/a""#), None);
         assert_eq!(read!(double, r#""inf""#), None);
         assert_eq!(read!(bigint, r#""1.5""#), None);
         assert_eq!(read!(bigint, "true"), None);
         assert_eq!(read!(double, "[1]"), None);
-        assert_eq!(take_nulled(), 5);
+        assert_eq!(take_counts().nulled, 5);
     }
 
     #[test]

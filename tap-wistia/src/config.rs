@@ -36,6 +36,11 @@ pub struct Config {
     #[serde(default = "default_byday_lookback_days")]
     pub byday_lookback_days: u32,
 
+    /// Channels of medias that Wistia does not know, such as `YouTube`, for `bridge_media_channel`: the
+    /// first rule whose patterns all fit a media names its channel.
+    #[serde(default)]
+    pub channel_rules: Vec<ChannelRule>,
+
     /// Requests a minute at most. Wistia allows 600 for the whole account, other programs included.
     #[serde(default = "default_requests_per_minute")]
     #[schemars(range(min = 1))]
@@ -76,6 +81,22 @@ pub struct Config {
     /// User agent of all requests.
     #[serde(default = "default_user_agent")]
     pub user_agent: String,
+}
+
+/// A rule that names the channel of medias. Patterns are regular expressions that need to match
+/// somewhere in the text; all that are given must fit.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct ChannelRule {
+    /// Name of the channel.
+    pub channel: String,
+    /// Pattern for the media's title.
+    pub name: Option<String>,
+    /// Pattern for its section.
+    pub section: Option<String>,
+    /// Pattern for the name of its project.
+    pub project: Option<String>,
+    /// Pattern for one of its tags.
+    pub tag: Option<String>,
 }
 
 /// Treatment of personal data.
@@ -138,6 +159,14 @@ pub struct Period {
     pub today: NaiveDate,
 }
 
+impl Period {
+    /// The last day that records may be of. Where nothing ends the period, plays of the minutes
+    /// after midnight belong to it.
+    pub fn last(&self) -> NaiveDate {
+        if self.end < self.today { self.end } else { NaiveDate::MAX }
+    }
+}
+
 /// Days for which Wistia keeps events.
 const KEPT_DAYS: u64 = 730;
 
@@ -149,7 +178,10 @@ impl Config {
             return fault("api_token", "it is empty".into());
         }
         if !self.api_token.expose().chars().all(|c| c.is_ascii_graphic()) {
-            return fault("api_token", "it has characters that no token has, such as spaces".into());
+            return fault(
+                "api_token",
+                "it has characters that no token has, such as spaces".into(),
+            );
         }
         match url::Url::parse(&self.api_url) {
             Ok(url) if matches!(url.scheme(), "http" | "https") => {}
@@ -165,7 +197,10 @@ impl Config {
             return fault("request_timeout_seconds", "it must be at least 1".into());
         }
         if self.personal_data != PersonalData::Keep && self.personal_data_salt.is_none() {
-            return fault("personal_data_salt", "`personal_data` needs it; any long secret will do".into());
+            return fault(
+                "personal_data_salt",
+                "`personal_data` needs it; any long secret will do".into(),
+            );
         }
         Ok(())
     }

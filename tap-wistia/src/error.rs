@@ -37,8 +37,10 @@ pub enum Error {
         reason: String,
     },
     /// A catalog names a stream that there is not.
-    #[error("the catalog names the stream `{stream}`, which does not exist")]
+    #[error("{catalog} names the stream `{stream}`, which does not exist")]
     UnknownStream {
+        /// The catalog.
+        catalog: String,
         /// The stream.
         stream: String,
     },
@@ -96,22 +98,14 @@ pub enum Error {
         expected: &'static str,
         /// What is wrong.
         reason: String,
+        /// Whether the body is no JSON at all, as when it was cut off.
+        cut: bool,
     },
     /// The same page comes again and again.
     #[error("GET {path} answers the same page again and again; the pages never end")]
     EndlessPages {
         /// Path of the request.
         path: String,
-    },
-    /// A record without its key.
-    #[error("a record of stream `{stream}` has no `{key}`: {record}")]
-    MissingKey {
-        /// The stream.
-        stream: &'static str,
-        /// The key.
-        key: &'static str,
-        /// What is known of the record.
-        record: String,
     },
     /// Messages could not be written.
     #[error("could not write messages to standard output")]
@@ -145,7 +139,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Stopped { exit, .. } => *exit,
-            Self::File { .. } => Exit::Usage,
+            Self::File { .. } | Self::Settings(SettingsError::Unreadable { .. }) => Exit::Usage,
             _ => Exit::Failure,
         }
     }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use protocol::program::{AboutFormat, LogFormat};
 
 /// Reads Singer messages and writes typed Parquet to S3 or a folder.
 #[derive(Debug, Parser)]
@@ -32,26 +33,4 @@ pub struct Cli {
     /// How to write the log.
     #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
     pub log_format: LogFormat,
-}
-
-/// A form of `--about`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum AboutFormat {
-    /// For reading.
-    Text,
-    /// For programs.
-    Json,
-    /// For documentation.
-    Markdown,
-}
-
-/// A form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// Text, or JSON where the runner asks for it.
-    Auto,
-    /// One line of text an event.
-    Text,
-    /// One JSON object an event.
-    Json,
 }

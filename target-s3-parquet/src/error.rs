@@ -201,6 +201,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Stopped { exit, .. } => *exit,
+            Self::Settings(SettingsError::Unreadable { .. }) => Exit::Usage,
             _ => Exit::Failure,
         }
     }

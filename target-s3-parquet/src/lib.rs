@@ -17,7 +17,6 @@ pub mod decode;
 pub mod engine;
 pub mod error;
 pub mod input;
-mod log;
 pub mod parquet_file;
 pub mod schema;
 pub mod signal;
@@ -28,7 +27,6 @@ pub mod summary;
 pub mod table;
 
 use std::ffi::OsString;
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -36,9 +34,9 @@ use std::sync::Arc;
 use clap::Parser;
 use protocol::about::About;
 use protocol::report::{self, Exit};
-use protocol::settings::{self, Document, Environment, Loaded};
+use protocol::{program, settings};
 
-use cli::{AboutFormat, Cli};
+use cli::Cli;
 use config::{Config, MIB};
 use error::{Error, Result};
 
@@ -61,8 +59,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return usage.into();
         }
     };
-    log::start(cli.log_format);
-    let outcome = if cli.about { describe(&cli) } else { write(&cli) };
+    program::start_log("target_s3_parquet", ENVIRONMENT_PREFIX, cli.log_format);
+    let outcome = if cli.about {
+        about()
+            .print(cli.format)
+            .map_err(|source| Error::Input { name: "standard output".into(), source })
+    } else {
+        write(&cli)
+    };
     match outcome {
         Ok(()) => Exit::Success.into(),
         Err(error) => {
@@ -83,50 +87,10 @@ pub fn about() -> About {
     }
 }
 
-fn describe(cli: &Cli) -> Result<()> {
-    let about = about();
-    let text = match cli.format {
-        AboutFormat::Text => about.text(),
-        AboutFormat::Json => about.json(),
-        AboutFormat::Markdown => about.markdown(),
-    };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::Input { name: "standard output".into(), source: error })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Reads the settings as the command line names them.
-fn load(cli: &Cli) -> Result<Config> {
-    let mut documents = Vec::new();
-    let mut environment = cli.config.is_empty();
-    for name in &cli.config {
-        if name == "ENV" {
-            environment = true;
-            continue;
-        }
-        let text = std::fs::read_to_string(name)
-            .map_err(|source| Error::Input { name: name.clone(), source })?;
-        documents.push(Document { name: name.clone(), text });
-    }
-    let environment = environment.then(|| Environment {
-        prefix: ENVIRONMENT_PREFIX,
-        variables: std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect(),
-    });
-    let Loaded { config, warnings } = settings::load::<Config>(&documents, environment.as_ref())?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    config.validate()?;
-    Ok(config)
-}
-
 fn write(cli: &Cli) -> Result<()> {
-    let config = Arc::new(load(cli)?);
+    let config: Config = program::load(&cli.config, ENVIRONMENT_PREFIX)?;
+    config.validate()?;
+    let config = Arc::new(config);
     let source = match &cli.input {
         Some(path) => {
             let name = path.display().to_string();
@@ -162,7 +126,7 @@ fn write(cli: &Cli) -> Result<()> {
     let state = state::StateSink::new(Box::new(std::io::stdout()), cli.state_out.clone());
     let mut engine = engine::Engine::new(config, lake, state);
     let outcome = engine.run(&items, || stop.error());
-    log::summary(engine.summary());
+    engine.summary().log();
     outcome?;
     items.join()
 }

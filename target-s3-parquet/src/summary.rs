@@ -47,6 +47,30 @@ pub struct StreamSummary {
     pub replaced: u64,
 }
 
+impl Summary {
+    /// Logs it: a line a stream, and one for all.
+    pub fn log(&self) {
+        for (stream, counts) in &self.streams {
+            tracing::info!(
+                stream,
+                table = counts.table,
+                records = counts.records,
+                rows = counts.rows,
+                files = counts.files,
+                bytes = counts.bytes,
+                "stream"
+            );
+            for (column, count) in &counts.invalid {
+                tracing::warn!(stream, column, count, "values did not fit and are null");
+            }
+        }
+        match serde_json::to_string(self) {
+            Ok(text) => tracing::info!(summary = text, "done"),
+            Err(error) => tracing::warn!(%error, "no summary"),
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(count: &u64) -> bool {
     *count == 0

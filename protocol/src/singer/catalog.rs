@@ -177,7 +177,9 @@ fn project(value: &mut Value, schema: &Value) {
         }
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| project(item, schema));
+                for item in items {
+                    project(item, schema);
+                }
             }
         }
         _ => {}
@@ -189,7 +191,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn entry(metadata: Value) -> CatalogEntry {
+    fn entry(metadata: &Value) -> CatalogEntry {
         serde_json::from_value(json!({
             "tap_stream_id": "s",
             "schema": {"properties": {"id": {}, "a": {}, "o": {"properties": {"x": {}, "y": {}}}}},
@@ -214,16 +216,16 @@ mod tests {
                 false,
             ),
         ] {
-            assert_eq!(entry(metadata.clone()).is_selected(), selected, "{metadata}");
+            assert_eq!(entry(&metadata).is_selected(), selected, "{metadata}");
         }
-        let legacy = CatalogEntry { selected: Some(true), ..entry(json!([])) };
+        let legacy = CatalogEntry { selected: Some(true), ..entry(&json!([])) };
         assert!(legacy.is_selected());
     }
 
     #[test]
     fn fields_are_left_out_at_every_level_but_keys_are_always_sent() {
         let full = json!({"properties": {"id": {}, "a": {}, "o": {"properties": {"x": {}, "y": {}}}, "new": {}}});
-        let selection = entry(json!([
+        let selection = entry(&json!([
             {"breadcrumb": ["properties", "id"], "metadata": {"selected": false}},
             {"breadcrumb": ["properties", "a"], "metadata": {"selected": false}},
             {"breadcrumb": ["properties", "o", "properties", "y"], "metadata": {"selected": "false"}},

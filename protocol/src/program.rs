@@ -1,0 +1,113 @@
+//! What both programs do alike when they start: read settings, start the log, describe themselves.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use tracing_subscriber::EnvFilter;
+
+use crate::about::About;
+use crate::settings::{self, Document, Environment, Loaded, SettingsError};
+
+/// A form of `--about`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum AboutFormat {
+    /// For reading.
+    Text,
+    /// For programs.
+    Json,
+    /// For documentation.
+    Markdown,
+}
+
+/// A form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Text, or JSON where the runner asks for it.
+    Auto,
+    /// One line of text an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+impl About {
+    /// Prints itself to stdout. A reader that has gone is no error.
+    pub fn print(&self, format: AboutFormat) -> io::Result<()> {
+        print(&match format {
+            AboutFormat::Text => self.text(),
+            AboutFormat::Json => self.json(),
+            AboutFormat::Markdown => self.markdown(),
+        })
+    }
+}
+
+/// Prints a text to stdout. A reader that has gone is no error.
+pub fn print(text: &str) -> io::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Reads settings as the command line names them: files, and `ENV` for the environment variables
+/// that begin with `prefix`. Without any name it is the environment. Warnings go to the log.
+pub fn load<C: DeserializeOwned + JsonSchema>(
+    names: &[String],
+    prefix: &'static str,
+) -> Result<C, SettingsError> {
+    let mut documents = Vec::new();
+    for name in names.iter().filter(|name| *name != "ENV") {
+        let text = std::fs::read_to_string(name)
+            .map_err(|source| SettingsError::Unreadable { name: name.clone(), source })?;
+        documents.push(Document { name: name.clone(), text });
+    }
+    let environment = documents.len() < names.len() || names.is_empty();
+    let environment = environment.then(|| Environment {
+        prefix,
+        variables: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
+    });
+    let Loaded { config, warnings } = settings::load(&documents, environment.as_ref())?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+/// Starts the log of a program on stderr. The level is that of `<PREFIX>_LOGLEVEL` or `LOGLEVEL`;
+/// what libraries log below a warning is left out.
+pub fn start_log(program: &str, prefix: &str, format: LogFormat) {
+    let level = [&format!("{prefix}_LOGLEVEL"), "LOGLEVEL"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_default()
+        .to_lowercase();
+    let level = match level.as_str() {
+        "warning" => "warn",
+        "critical" | "fatal" => "error",
+        known @ ("trace" | "debug" | "info" | "warn" | "error" | "off") => known,
+        _ => "info",
+    };
+    let json = match format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => runner_wants_json(),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(format!("warn,{program}={level},protocol={level}")))
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    // A second start, as in a test, keeps the first.
+    _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+}
+
+/// Meltano names a Python logging configuration whose formatter says which lines it reads.
+fn runner_wants_json() -> bool {
+    std::env::var("SINGER_SDK_LOG_CONFIG")
+        .ok()
+        .and_then(|path| std::fs::read_to_string(path).ok())
+        .is_some_and(|text| text.contains("StructuredFormatter"))
+}

@@ -1,0 +1,148 @@
+//! Date slices that adapt: wide where little happened, narrow where much did.
+
+use chrono::{Days, NaiveDate};
+
+use crate::client::PAGE;
+
+/// Events that a slice should hold. Each slice may cost a page that is nearly empty, each open slice
+/// is held in memory.
+const TARGET: u64 = 12 * PAGE as u64;
+
+/// Days of the first slice.
+const FIRST: u64 = 32;
+
+/// Days of a slice at most.
+const WIDEST: u64 = 128;
+
+/// Pages after which a slice of more than a day is cut: pages get slower with their depth.
+pub const DEEP: usize = 300;
+
+/// Days from the first to the last, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// The first day.
+    pub start: NaiveDate,
+    /// The last day.
+    pub end: NaiveDate,
+}
+
+impl Slice {
+    /// How many days it has.
+    pub fn days(&self) -> u64 {
+        u64::try_from((self.end - self.start).num_days()).unwrap_or(0) + 1
+    }
+}
+
+/// Cuts a period into slices, oldest first, by what the slices before them held.
+#[derive(Debug)]
+pub struct Slicer {
+    next: Option<NaiveDate>,
+    end: NaiveDate,
+    width: u64,
+    /// Whether the width rests on what was seen.
+    settled: bool,
+}
+
+impl Slicer {
+    /// Cuts the days from `start` to `end`.
+    pub fn new(start: NaiveDate, end: NaiveDate) -> Self {
+        Self { next: (start <= end).then_some(start), end, width: FIRST, settled: false }
+    }
+
+    /// The same knowledge for other days.
+    #[must_use]
+    pub fn over(&self, start: NaiveDate, end: NaiveDate) -> Self {
+        Self { next: (start <= end).then_some(start), end, ..*self }
+    }
+
+    /// The same, starting elsewhere.
+    #[must_use]
+    pub fn from(&self, start: NaiveDate) -> Self {
+        self.over(start, self.end)
+    }
+
+    /// The next slice.
+    pub fn take(&mut self) -> Option<Slice> {
+        let start = self.next?;
+        let end =
+            start.checked_add_days(Days::new(self.width - 1)).unwrap_or(self.end).min(self.end);
+        self.next = end.succ_opt().filter(|next| *next <= self.end);
+        Some(Slice { start, end })
+    }
+
+    /// Whether the next slices are likely to be of a good size. As long as they are not, they are
+    /// better read one after another.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Learns how many events a slice held.
+    pub fn learn(&mut self, slice: Slice, events: usize) {
+        let events = events as u64;
+        let fitting = (slice.days() * TARGET).checked_div(events).unwrap_or(WIDEST);
+        // One quiet month says little about the next: grow in steps, shrink at once.
+        self.width = fitting.clamp(1, (slice.days().max(FIRST / 4) * 4).min(WIDEST));
+        self.settled = events >= TARGET / 8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn day(offset: u64) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2024, 11, 23).unwrap() + Days::new(offset)
+    }
+
+    /// Slices of a period with so many events each day, and the pages that they cost.
+    fn cut(days: u64, events: impl Fn(u64) -> usize) -> (Vec<Slice>, usize) {
+        let mut slicer = Slicer::new(day(0), day(days - 1));
+        let (mut slices, mut pages) = (Vec::new(), 0);
+        while let Some(slice) = slicer.take() {
+            let first = u64::try_from((slice.start - day(0)).num_days()).unwrap();
+            let held = (first..first + slice.days()).map(&events).sum::<usize>();
+            pages += held / PAGE + 1;
+            slicer.learn(slice, held);
+            slices.push(slice);
+        }
+        (slices, pages)
+    }
+
+    #[test]
+    fn two_empty_years_cost_a_handful_of_requests() {
+        let (slices, pages) = cut(730, |_| 0);
+        assert_eq!((slices.len(), pages), (7, 7));
+    }
+
+    #[test]
+    fn a_steady_account_has_slices_near_the_target() {
+        let (slices, pages) = cut(730, |_| 500);
+        assert!(slices.iter().skip(1).all(|slice| slice.days() <= 3));
+        assert!(pages <= 3650 + slices.len());
+    }
+
+    #[test]
+    fn a_busy_day_makes_the_next_slice_narrow() {
+        let mut slicer = Slicer::new(day(0), day(700));
+        let slice = slicer.take().unwrap();
+        slicer.learn(slice, 40_000);
+        assert_eq!(slicer.take().unwrap().days(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn slices_partition_the_period(days in 1_u64..900, seed in proptest::collection::vec(0_usize..4000, 1..40)) {
+            let (slices, _) = cut(days, |day| {
+                let quiet = day % 7 < 3;
+                if quiet { 0 } else { seed[usize::try_from(day).unwrap() % seed.len()] }
+            });
+            prop_assert_eq!(slices[0].start, day(0));
+            prop_assert_eq!(slices[slices.len() - 1].end, day(days - 1));
+            for pair in slices.windows(2) {
+                prop_assert_eq!(pair[0].end.succ_opt(), Some(pair[1].start));
+                prop_assert!(pair[0].start <= pair[0].end);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! State: how far each stream has come. It stays small whatever the account's size.
+
+use std::collections::BTreeMap;
+
+use chrono::{Days, NaiveDate};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::streams::{self, Stream};
+
+/// State of a tap, as STATE messages carry it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// How far each stream has come.
+    #[serde(default)]
+    bookmarks: BTreeMap<String, Bookmark>,
+    /// What runners add beside it.
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+/// How far a stream has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bookmark {
+    /// All days up to this one have been read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<NaiveDate>,
+    /// The day on which the sync began that read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_on: Option<NaiveDate>,
+    /// A pass over all medias that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Pass>,
+}
+
+/// A pass over all medias, in the order of their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pass {
+    /// The day on which it began.
+    pub began: NaiveDate,
+    /// The last media that was read.
+    pub media_id: i64,
+}
+
+impl Bookmark {
+    /// The first day that the next sync reads: what follows the last day that was read, and before
+    /// it the days that may have changed since they were read.
+    pub fn next_day(&self, lookback_days: u32) -> Option<NaiveDate> {
+        let day = self.day?;
+        let fresh = day.checked_add_days(Days::new(1)).unwrap_or(day);
+        let read_on = self.read_on.unwrap_or(day);
+        let changing = read_on.checked_sub_days(Days::new(lookback_days.into())).unwrap_or(read_on);
+        Some(fresh.min(changing))
+    }
+}
+
+impl State {
+    /// Reads a state file. An empty one is the state before the first sync.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let damaged = |reason: String| Error::Document { name: name.into(), what: "state", reason };
+        let mut value: Value =
+            serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
+        // Some runners keep the whole message.
+        if value.get("type").and_then(Value::as_str) == Some("STATE")
+            && let Some(inner) = value.get_mut("value")
+        {
+            value = inner.take();
+        }
+        let Value::Object(object) = &value else {
+            return Err(damaged("it is no JSON object".into()));
+        };
+        if !object.is_empty() && !object.contains_key("bookmarks") {
+            return Err(damaged("it has no `bookmarks`".into()));
+        }
+        let state: Self = serde_path_to_error::deserialize(&value)
+            .map_err(|error| damaged(format!("{} at `{}`", error.inner(), error.path())))?;
+        match state.bookmarks.keys().find(|stream| streams::by_name(stream).is_none()) {
+            Some(stream) => Err(damaged(format!("there is no stream `{stream}`"))),
+            None => Ok(state),
+        }
+    }
+
+    /// How far a stream has come.
+    pub fn bookmark(&self, stream: &Stream) -> Bookmark {
+        self.bookmarks.get(stream.name).copied().unwrap_or_default()
+    }
+
+    /// Notes how far a stream has come.
+    pub fn set(&mut self, stream: &Stream, bookmark: Bookmark) {
+        if bookmark == Bookmark::default() {
+            self.bookmarks.remove(stream.name);
+        } else {
+            self.bookmarks.insert(stream.name.to_owned(), bookmark);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streams::event::FACT_EVENTS;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_next_sync_starts_the_lookback_before_the_last_one() {
+        let done = Bookmark {
+            day: Some(day("2026-11-23")),
+            read_on: Some(day("2026-11-23")),
+            ..Bookmark::default()
+        };
+        assert_eq!(done.next_day(3), Some(day("2026-11-20")));
+        let interrupted = Bookmark { day: Some(day("2025-01-31")), ..done };
+        assert_eq!(interrupted.next_day(3), Some(day("2025-02-01")));
+        assert_eq!(Bookmark::default().next_day(3), None);
+    }
+
+    #[test]
+    fn state_goes_around_with_what_runners_add() {
+        let text = r#"{"bookmarks":{"fact_events":{"day":"2026-11-23"}},"singer_sdk_version":"1"}"#;
+        let state = State::parse("state.json", text).unwrap();
+        assert_eq!(state.bookmark(&FACT_EVENTS).day, Some(day("2026-11-23")));
+        assert_eq!(serde_json::to_string(&state).unwrap(), text);
+        let message = format!(r#"{{"type":"STATE","value":{text}}}"#);
+        assert_eq!(State::parse("state.json", &message).unwrap(), state);
+    }
+
+    #[test]
+    fn nothing_is_a_first_sync_and_damage_is_an_error() {
+        for text in ["", " \n", "{}", "\u{feff}{}"] {
+            assert_eq!(State::parse("s", text).unwrap(), State::default());
+        }
+        for text in [
+            "{\"bookmarks\":{\"fact_e",
+            "[]",
+            "null",
+            r#"{"fact_events":"2026-01-01"}"#,
+            r#"{"bookmarks":{"orders":{"day":"2026-01-01"}}}"#,
+            r#"{"bookmarks":{"fact_events":{"day":"soon"}}}"#,
+            r#"{"bookmarks":{"fact_events":{"days":"2026-01-01"}}}"#,
+        ] {
+            let error = State::parse("state.json", text).unwrap_err().to_string();
+            assert!(error.starts_with("state.json is no valid state"), "{error}");
+        }
+    }
+}

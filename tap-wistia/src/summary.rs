@@ -1,0 +1,73 @@
+//! What a sync did, told at its end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::client::Traffic;
+use crate::output::Output;
+
+/// What a sync did.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// Records of each stream.
+    pub records: BTreeMap<&'static str, u64>,
+    /// Requests sent, repeated ones included.
+    pub requests: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// Seconds that requests waited for the rate limit, summed over all.
+    pub waited_seconds: f64,
+    /// Values that cleaning made null.
+    pub nulled_values: u64,
+    /// Empty rows that were left out.
+    pub skipped_rows: u64,
+    /// Streams that the token may not read.
+    pub failed: Vec<&'static str>,
+    /// Seconds from start to end.
+    pub seconds: f64,
+}
+
+impl Summary {
+    /// The summary of what was done so far.
+    pub fn new(
+        output: &Output,
+        traffic: &Traffic,
+        failed: &[&'static str],
+        time: Duration,
+    ) -> Self {
+        Self {
+            records: output
+                .selected()
+                .iter()
+                .map(|selected| (selected.stream.name, selected.records))
+                .collect(),
+            requests: traffic.requests(),
+            retries: traffic.retries(),
+            waited_seconds: traffic.waited_seconds(),
+            nulled_values: traffic.nulled(),
+            skipped_rows: traffic.skipped(),
+            failed: failed.to_vec(),
+            seconds: time.as_secs_f64(),
+        }
+    }
+
+    /// Logs it: a metric for each stream in the form of the Meltano SDK, and one line for all.
+    pub fn log(&self) {
+        for (stream, records) in &self.records {
+            let metric = json!({
+                "type": "counter",
+                "metric": "record_count",
+                "value": records,
+                "tags": {"stream": stream, "pid": std::process::id(), "context": {}},
+            });
+            tracing::info!("METRIC: {metric}");
+        }
+        match serde_json::to_string(self) {
+            Ok(text) => tracing::info!(summary = text, "done"),
+            Err(error) => tracing::warn!(%error, "no summary"),
+        }
+    }
+}

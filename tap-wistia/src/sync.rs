@@ -1,0 +1,364 @@
+//! The sync: stream after stream, each as its source allows.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::{StreamExt, stream};
+
+use crate::client::{Client, PAGE, Page, Request};
+use crate::config::{Config, Period};
+use crate::error::{Error, Result};
+use crate::events::{self, Readings};
+use crate::output::{Output, Selected};
+use crate::pages::Pages;
+use crate::privacy::Privacy;
+use crate::progress::Progress;
+use crate::state::{Bookmark, Pass, State};
+use crate::streams::account::{AccountByDay, FACT_ACCOUNT_BYDAY};
+use crate::streams::byday::{ByDay, Day, FACT_ENGAGEMENTS_BYDAY};
+use crate::streams::channels::{
+    BRIDGE_MEDIA_CHANNEL, Channel, Channels, Episode, MediaChannel, Rules,
+};
+use crate::streams::engagements::Engagements;
+use crate::streams::event::{DIM_VISITORS, FACT_EVENTS};
+use crate::streams::graph::Graphs;
+use crate::streams::media::{DIM_MEDIA, Media};
+use crate::streams::projects::Projects;
+use crate::streams::visitor::Visitors;
+use crate::streams::{Listing, MediaStats, Source, Stream};
+
+/// Medias between two states.
+const MEDIAS_PER_STATE: usize = 100;
+
+/// One sync.
+#[derive(Debug)]
+pub struct Sync<'a> {
+    /// The API.
+    pub client: &'a Client,
+    /// The settings.
+    pub config: &'a Config,
+    /// The days that are read.
+    pub period: Period,
+    /// Treatment of personal data.
+    pub privacy: Privacy,
+    /// Rules for channels.
+    pub rules: Rules,
+    /// Where records go.
+    pub output: Output,
+    /// How far the streams have come.
+    pub state: State,
+    /// Streams that the token may not read.
+    pub failed: Vec<&'static str>,
+    /// What a person at the terminal sees.
+    pub progress: Progress,
+}
+
+/// What the other streams need to know of a media.
+#[derive(Debug)]
+struct MediaId {
+    id: i64,
+    hashed_id: String,
+}
+
+impl Sync<'_> {
+    /// Reads all selected streams.
+    pub async fn run(&mut self) -> Result<()> {
+        self.output.schemas()?;
+        let outcome = self.medias().await;
+        let medias = self.tolerate(&[&DIM_MEDIA], outcome)?.unwrap_or_default();
+        self.list(&Projects).await?;
+        self.list(&Channels).await?;
+        if self.output.wants(&BRIDGE_MEDIA_CHANNEL) {
+            let outcome = self.episodes().await;
+            self.tolerate(&[&BRIDGE_MEDIA_CHANNEL], outcome)?;
+        }
+        self.stats(&medias, &Engagements { date: self.period.today }, None).await?;
+        let start = self.start_of(&FACT_ENGAGEMENTS_BYDAY, self.config.byday_lookback_days);
+        let end = self.period.end;
+        self.stats(&medias, &ByDay { start, end }, Some(self.read_to_the_end())).await?;
+        self.stats(&medias, &Graphs, None).await?;
+        if self.output.wants(&FACT_ACCOUNT_BYDAY) {
+            let outcome = self.account().await;
+            self.tolerate(&[&FACT_ACCOUNT_BYDAY], outcome)?;
+        }
+        if self.output.wants_any(&[&FACT_EVENTS, &DIM_VISITORS]) {
+            let outcome = self.events().await;
+            self.tolerate(&[&FACT_EVENTS, &DIM_VISITORS], outcome)?;
+        }
+        self.list(&Visitors).await?;
+        // Runners wait for a state even where nothing was new.
+        self.output.state(&self.state)?;
+        if self.failed.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Streams { count: self.failed.len(), streams: self.failed.join(", ") })
+    }
+
+    /// Lets a stream fail that the token may not read; the others go on.
+    fn tolerate<T>(
+        &mut self,
+        streams: &[&'static Stream],
+        outcome: Result<T>,
+    ) -> Result<Option<T>> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_of_stream() => {
+                for stream in streams.iter().filter(|stream| self.output.wants(stream)) {
+                    tracing::error!(stream = stream.name, hint = error.hint(), "{error}");
+                    self.failed.push(stream.name);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The first day to read of a stream.
+    fn start_of(&self, stream: &Stream, lookback_days: u32) -> chrono::NaiveDate {
+        let next = self.state.bookmark(stream).next_day(lookback_days);
+        next.unwrap_or(self.period.start).clamp(self.period.start, self.period.end)
+    }
+
+    /// The bookmark of a stream of which every day has been read.
+    fn read_to_the_end(&self) -> Bookmark {
+        Bookmark { day: Some(self.period.end), read_on: Some(self.period.today), pass: None }
+    }
+
+    fn is_media_wanted(&self, hashed_id: Option<&String>) -> bool {
+        let ids = &self.config.media_ids;
+        ids.is_empty() || hashed_id.is_some_and(|id| ids.contains(id))
+    }
+
+    /// Reads the medias: by cursor, which stays right while medias are added and deleted, and by
+    /// page number where the answer has no cursor.
+    async fn medias(&mut self) -> Result<Vec<MediaId>> {
+        let is_needed = |selected: &Selected| match selected.stream.source {
+            Source::Media(_) => true,
+            Source::Rules(_) => !self.rules.is_empty(),
+            _ => selected.stream.name == DIM_MEDIA.name,
+        };
+        if !self.output.selected().iter().any(is_needed) {
+            return Ok(Vec::new());
+        }
+        self.progress.stream(&DIM_MEDIA);
+        let mut list = Request::new("/medias").with("per_page", PAGE);
+        if !self.config.include_archived {
+            list = list.with("archived", false);
+        }
+        let mut request = list.clone().with("cursor[enabled]", 1);
+        let mut medias = Vec::new();
+        let mut known = HashSet::new();
+        let mut last_cursor = None;
+        let mut number = 1;
+        loop {
+            let page: Page<Media> = self.client.get(&request).await?.value;
+            self.output.extracted_now();
+            let is_last = page.is_last();
+            let cursor = page.rows.last().and_then(|media| media.cursor.clone());
+            let before = known.len();
+            for media in page.rows {
+                if known.insert(media.id) && self.is_media_wanted(media.hashed_id.as_ref()) {
+                    self.media(&media)?;
+                    if let Some(hashed_id) = media.hashed_id {
+                        medias.push(MediaId { id: media.id, hashed_id });
+                    }
+                }
+            }
+            self.output.state(&self.state)?;
+            self.progress.show(&self.output, self.client, None);
+            if is_last {
+                break;
+            }
+            if known.len() == before || (cursor.is_some() && cursor == last_cursor) {
+                return Err(Error::EndlessPages { path: "/medias".into() });
+            }
+            number += 1;
+            request = match &cursor {
+                Some(cursor) => {
+                    list.clone().with("cursor[enabled]", 1).with("cursor[after]", cursor)
+                }
+                None => list.clone().with("page", number),
+            };
+            last_cursor = cursor;
+        }
+        medias.sort_by_key(|media| media.id);
+        Ok(medias)
+    }
+
+    fn media(&mut self, media: &Media) -> Result<()> {
+        self.output.record(&DIM_MEDIA, media)?;
+        if let (Some(media_id), Some(channel)) = (&media.hashed_id, self.rules.channel(media)) {
+            let record = MediaChannel { media_id, channel, source: "rule" };
+            self.output.record(&BRIDGE_MEDIA_CHANNEL, &record)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the medias that Wistia's own channels show.
+    async fn episodes(&mut self) -> Result<()> {
+        let mut names = HashMap::new();
+        let mut channels = Pages::<Channel>::new(self.client, Channels.request(), true);
+        while let Some(page) = channels.next().await? {
+            names.extend(page.into_iter().filter_map(|row| Some((row.hashed_id?, row.name?))));
+        }
+        let mut seen = HashSet::new();
+        let request = Request::new("/channel_episodes");
+        let mut episodes = Pages::<Episode>::new(self.client, request, true);
+        while let Some(page) = episodes.next().await? {
+            self.output.extracted_now();
+            for episode in page {
+                let (Some(media_id), Some(channel)) =
+                    (episode.media_hashed_id, episode.channel_hashed_id)
+                else {
+                    continue;
+                };
+                let channel = names.get(&channel).cloned().unwrap_or(channel);
+                if self.is_media_wanted(Some(&media_id))
+                    && seen.insert((media_id.clone(), channel.clone()))
+                {
+                    let record =
+                        MediaChannel { media_id: &media_id, channel: &channel, source: "wistia" };
+                    self.output.record(&BRIDGE_MEDIA_CHANNEL, &record)?;
+                }
+            }
+        }
+        self.output.state(&self.state)
+    }
+
+    /// Reads a list of its own.
+    async fn list<L: Listing>(&mut self, listing: &L) -> Result<()> {
+        if !self.output.wants(L::STREAM) {
+            return Ok(());
+        }
+        self.progress.stream(L::STREAM);
+        let mut pages = Pages::<L::Row>::new(self.client, listing.request(), true);
+        let outcome = loop {
+            match pages.next().await {
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error),
+                Ok(Some(rows)) => {
+                    self.output.extracted_now();
+                    for row in rows {
+                        listing.emit(row, &self.privacy, &mut self.output)?;
+                    }
+                    self.progress.show(&self.output, self.client, None);
+                }
+            }
+        };
+        self.tolerate(&[L::STREAM], outcome)?;
+        self.output.state(&self.state)
+    }
+
+    /// Reads figures media by media, many at a time, in the order of the medias. Afterwards the
+    /// stream's bookmark is `done`.
+    async fn stats<S: MediaStats>(
+        &mut self,
+        medias: &[MediaId],
+        source: &S,
+        done: Option<Bookmark>,
+    ) -> Result<()> {
+        if !self.output.wants_any(S::FEEDS) {
+            return Ok(());
+        }
+        let Some(stream) = S::FEEDS.first() else { return Ok(()) };
+        self.progress.stream(stream);
+        let bookmark = self.state.bookmark(stream);
+        let began = self.period.today;
+        let resumed = bookmark.pass.filter(|pass| pass.began == began).map(|pass| pass.media_id);
+        let rest = medias.partition_point(|media| resumed.is_some_and(|last| media.id <= last));
+        let rest = &medias[rest..];
+        let client = self.client;
+        let mut answers = stream::iter(rest)
+            .map(|media| async move {
+                (media, client.get::<S::Answer>(&source.request(&media.hashed_id)).await)
+            })
+            .buffered(self.config.concurrency);
+        let mut read = 0;
+        while let Some((media, answer)) = answers.next().await {
+            match answer {
+                Ok(answer) => {
+                    self.output.extracted_now();
+                    source.emit(&media.hashed_id, answer.value, &mut self.output)?;
+                }
+                Err(error @ Error::NotFound { .. }) => {
+                    let media_id = &media.hashed_id;
+                    tracing::warn!(
+                        stream = stream.name,
+                        media_id,
+                        "{error}; the media is left out"
+                    );
+                }
+                Err(error) => {
+                    drop(answers);
+                    return self.tolerate(S::FEEDS, Err(error)).map(|_: Option<()>| ());
+                }
+            }
+            read += 1;
+            if read % MEDIAS_PER_STATE == 0 {
+                let pass = Pass { began, media_id: media.id };
+                self.state.set(stream, Bookmark { pass: Some(pass), ..bookmark });
+                self.output.state(&self.state)?;
+            }
+            self.progress.show(&self.output, client, Some((read, rest.len())));
+        }
+        self.state.set(stream, done.unwrap_or_default());
+        self.output.state(&self.state)
+    }
+
+    /// Reads the daily figures of the account.
+    async fn account(&mut self) -> Result<()> {
+        self.progress.stream(&FACT_ACCOUNT_BYDAY);
+        let request = Request::new("/stats/account/by_date")
+            .with("start_date", self.start_of(&FACT_ACCOUNT_BYDAY, self.config.byday_lookback_days))
+            .with("end_date", self.period.end);
+        let mut days = self.client.get::<Page<Day>>(&request).await?.value.rows;
+        days.sort_by(|a, b| a.date.cmp(&b.date));
+        self.output.extracted_now();
+        for Day { date, load_count, play_count, hours_watched } in days {
+            let record = AccountByDay { date, load_count, play_count, hours_watched };
+            self.output.record(&FACT_ACCOUNT_BYDAY, &record)?;
+        }
+        self.state.set(&FACT_ACCOUNT_BYDAY, self.read_to_the_end());
+        self.output.state(&self.state)
+    }
+
+    /// Reads events, slice after slice.
+    async fn events(&mut self) -> Result<()> {
+        self.progress.stream(&FACT_EVENTS);
+        let fed = [&FACT_EVENTS, &DIM_VISITORS];
+        let start = fed
+            .into_iter()
+            .filter(|stream| self.output.wants(stream))
+            .map(|stream| self.start_of(stream, self.config.lookback_days))
+            .min()
+            .unwrap_or(self.period.start);
+        let reader = events::Reader {
+            client: self.client,
+            privacy: &self.privacy,
+            media_ids: &self.config.media_ids,
+            period: self.period,
+            start,
+        };
+        let mut readings = Readings::new(&reader, self.config.concurrency);
+        let mut read = 0;
+        let days = (self.period.end - start).num_days();
+        while let Some(reading) = readings.next().await? {
+            events::emit(&reading.events, &mut self.output)?;
+            let bookmark = Bookmark {
+                day: Some(reading.slice.end.min(self.period.end)),
+                read_on: Some(self.period.today),
+                pass: None,
+            };
+            for stream in fed {
+                if self.output.wants(stream) {
+                    self.state.set(stream, bookmark);
+                }
+            }
+            self.output.state(&self.state)?;
+            read += reading.slice.days();
+            let of = usize::try_from(days).unwrap_or(0) + 1;
+            let read = usize::try_from(read).unwrap_or(of).min(of);
+            self.progress.show(&self.output, self.client, Some((read, of)));
+        }
+        Ok(())
+    }
+}
