@@ -41,6 +41,10 @@ fn simplify(schema: &mut Schema) {
     merge_single_all_of(object);
     merge_nullable_any_of(object);
     null_first(object);
+    // What may be absent defaults to null anyway.
+    if object.get("default").is_some_and(Value::is_null) {
+        object.remove("default");
+    }
     if !object.get("type").is_some_and(|kind| has_type(kind, "string")) {
         object.remove("format");
     }

@@ -1,0 +1,139 @@
+//! The rows that a correct lake holds, made from the account and not from what the API sends.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::NaiveDate;
+use serde_json::{Value, json};
+
+use crate::account::{Account, PLACES, PROJECTS};
+use crate::dress;
+
+/// The days that a lake was filled with.
+#[derive(Debug, Clone, Copy)]
+pub struct Days {
+    /// The first.
+    pub start: NaiveDate,
+    /// The last.
+    pub end: NaiveDate,
+    /// The day of the last sync.
+    pub sync: NaiveDate,
+}
+
+/// The rows of a table, by key; nothing for a table that there is not.
+pub fn rows(account: &Account, table: &str, days: Days) -> Option<Vec<Value>> {
+    let medias = || account.medias.iter().enumerate().filter(|(_, media)| !media.vanished);
+    Some(match table {
+        "dim_media" => dim_media(account),
+        "dim_visitors" => dim_visitors(account, days),
+        "fact_events" => fact_events(account, days),
+        "fact_engagements" => medias()
+            .map(|(place, media)| {
+                let sum = account.lifetime(place);
+                json!({"media_id": media.hashed_id, "date": days.sync.to_string(),
+                    "load_count": sum.loads, "play_count": sum.plays, "play_rate": rate(sum.loads, sum.plays),
+                    "hours_watched": sum.hours, "engagement": 0.25, "visitors": sum.loads / 2})
+            })
+            .collect(),
+        "fact_engagements_byday" => medias()
+            .flat_map(|(place, media)| {
+                days.start.iter_days().take_while(|day| *day <= days.end).map(move |day| {
+                    let figures = account.figures(place, day);
+                    json!({"media_id": media.hashed_id, "date": day.to_string(), "load_count": figures.loads,
+                        "play_count": figures.plays, "hours_watched": figures.hours})
+                })
+            })
+            .collect(),
+        "fact_engagement_graph" => medias()
+            .map(|(place, media)| {
+                let (watched, again): (Vec<u64>, Vec<u64>) = account.graph(place).into_iter().unzip();
+                json!({"media_id": media.hashed_id, "engagement": 0.25, "engagement_data": watched, "rewatch_data": again})
+            })
+            .collect(),
+        "fact_engagement_graph_points" => medias()
+            .flat_map(|(place, media)| {
+                account.graph(place).into_iter().enumerate().map(|(position, (watched, again))| {
+                    json!({"media_id": media.hashed_id, "position": position, "engagement": watched, "rewatch": again})
+                })
+            })
+            .collect(),
+        _ => return None,
+    })
+}
+
+/// A rate that is neither of the plain quotients, as in the API.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+pub fn rate(loads: u64, plays: u64) -> f64 {
+    if loads == 0 { 0.0 } else { plays as f64 / (loads as f64 + 1.0) }
+}
+
+fn dim_media(account: &Account) -> Vec<Value> {
+    let rows = account.medias.iter().map(|media| {
+        let key = &media.hashed_id;
+        let thumbnail = media.thumbnail.then(|| {
+            json!({"url": format!("https://embed.example.com/deliveries/{key}.jpg"), "width": 200, "height": 120})
+        });
+        let project = media.project.map(|place| {
+            json!({"id": 7001 + place, "name": PROJECTS[place], "hashed_id": format!("projexmpl{place}")})
+        });
+        let assets: Vec<Value> =
+            (0..media.assets).map(|number| dress::asset(key, number, true)).collect();
+        json!({"id": media.id, "name": media.name, "type": media.kind, "archived": media.archived,
+            "created": media.created, "updated": media.updated, "duration": media.duration,
+            "hashed_id": media.hashed_id, "description": media.description, "progress": media.progress,
+            "status": media.status, "thumbnail": thumbnail, "section": media.section,
+            "project": project, "assets": assets, "tags": media.tags})
+    });
+    rows.collect()
+}
+
+fn fact_events(account: &Account, days: Days) -> Vec<Value> {
+    let mut rows = BTreeMap::new();
+    for event in account.events_between(days.start, days.end, 0) {
+        let visitor = &account.visitors[event.visitor];
+        let media = &account.medias[event.media];
+        let place = visitor.place.map(|place| PLACES[place]);
+        let agent = visitor.agent.map(|(browser, version, platform, mobile)| {
+            json!({"browser": browser, "browser_version": version, "platform": platform, "mobile": mobile})
+        });
+        let row = json!({
+            "received_at": dress::received_at(event),
+            "event_key": event.key,
+            "region": place.map(|place| place.1),
+            "city": place.map(|place| place.2),
+            "lat": place.map(|place| place.3),
+            "lon": place.map(|place| place.4),
+            "org": place.map(|place| place.5),
+            "email": i32::from(visitor.email.is_some()),
+            "percent_viewed": event.percent_viewed,
+            "embed_url": event.embed_url,
+            "conversion_type": event.conversion_type,
+            "iframe_heatmap_url": dress::heatmap(event),
+            "visitor_key": visitor.key,
+            "user_agent_details": agent,
+            "media_id": media.hashed_id,
+            "media_name": media.name,
+            "media_url": format!("https://example.wistia.com/medias/{}", media.hashed_id),
+            "thumbnail": event.thumbnail.then(|| dress::asset(&media.hashed_id, 0, true)),
+        });
+        rows.insert(event.key.clone(), row);
+    }
+    rows.into_values().collect()
+}
+
+fn dim_visitors(account: &Account, days: Days) -> Vec<Value> {
+    // Events are in order of time, so the last one of a visitor is the newest.
+    let mut newest = HashMap::new();
+    for event in account.events_between(days.start, days.end, 0) {
+        newest.insert(event.visitor, event);
+    }
+    let mut rows: Vec<Value> = newest
+        .into_keys()
+        .map(|place| {
+            let visitor = &account.visitors[place];
+            let country = visitor.place.map(|place| PLACES[place].0);
+            json!({"visitor_id": visitor.key, "ip_address": visitor.ip, "country": country})
+        })
+        .collect();
+    rows.sort_by(|a, b| a["visitor_id"].as_str().cmp(&b["visitor_id"].as_str()));
+    rows
+}
