@@ -30,6 +30,9 @@ pub struct Bookmark {
     /// The day on which the sync began that read them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_on: Option<NaiveDate>,
+    /// The newest media among those that were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_media: Option<i64>,
     /// A pass over all medias that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<Pass>,

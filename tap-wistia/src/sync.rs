@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures::{StreamExt, stream};
 
 use crate::client::{Client, PAGE, Page, Request};
-use crate::config::{Config, Period};
+use crate::config::{Config, Period, parse_day};
 use crate::error::{Error, Result};
 use crate::events::{self, Readings};
 use crate::output::{Output, Selected};
@@ -24,7 +24,7 @@ use crate::streams::graph::Graphs;
 use crate::streams::media::{DIM_MEDIA, Media};
 use crate::streams::projects::Projects;
 use crate::streams::visitor::Visitors;
-use crate::streams::{Listing, MediaStats, Source, Stream};
+use crate::streams::{Listing, MediaId, MediaStats, Source, Stream};
 
 /// Medias between two states.
 const MEDIAS_PER_STATE: usize = 100;
@@ -52,13 +52,6 @@ pub struct Sync<'a> {
     pub progress: Progress,
 }
 
-/// What the other streams need to know of a media.
-#[derive(Debug)]
-struct MediaId {
-    id: i64,
-    hashed_id: String,
-}
-
 impl Sync<'_> {
     /// Reads all selected streams.
     pub async fn run(&mut self) -> Result<()> {
@@ -72,9 +65,7 @@ impl Sync<'_> {
             self.tolerate(&[&BRIDGE_MEDIA_CHANNEL], outcome)?;
         }
         self.stats(&medias, &Engagements { date: self.period.today }, None).await?;
-        let start = self.start_of(&FACT_ENGAGEMENTS_BYDAY, self.config.byday_lookback_days);
-        let end = self.period.end;
-        self.stats(&medias, &ByDay { start, end }, Some(self.read_to_the_end())).await?;
+        self.byday(&medias).await?;
         self.stats(&medias, &Graphs, None).await?;
         if self.output.wants(&FACT_ACCOUNT_BYDAY) {
             let outcome = self.account().await;
@@ -120,7 +111,11 @@ impl Sync<'_> {
 
     /// The bookmark of a stream of which every day has been read.
     fn read_to_the_end(&self) -> Bookmark {
-        Bookmark { day: Some(self.period.end), read_on: Some(self.period.today), pass: None }
+        Bookmark {
+            day: Some(self.period.end),
+            read_on: Some(self.period.today),
+            ..Bookmark::default()
+        }
     }
 
     fn is_media_wanted(&self, hashed_id: Option<&String>) -> bool {
@@ -159,7 +154,8 @@ impl Sync<'_> {
                 if known.insert(media.id) && self.is_media_wanted(media.hashed_id.as_ref()) {
                     self.media(&media)?;
                     if let Some(hashed_id) = media.hashed_id {
-                        medias.push(MediaId { id: media.id, hashed_id });
+                        let created = media.created.as_deref().and_then(parse_day);
+                        medias.push(MediaId { id: media.id, hashed_id, created });
                     }
                 }
             }
@@ -248,6 +244,20 @@ impl Sync<'_> {
         self.output.state(&self.state)
     }
 
+    /// Reads the daily figures of the medias.
+    async fn byday(&mut self, medias: &[MediaId]) -> Result<()> {
+        let bookmark = self.state.bookmark(&FACT_ENGAGEMENTS_BYDAY);
+        let source = ByDay {
+            first: self.period.start,
+            since: self.start_of(&FACT_ENGAGEMENTS_BYDAY, self.config.byday_lookback_days),
+            last: self.period.end,
+            bookmark,
+        };
+        let newest_media = medias.iter().map(|media| media.id).max().max(bookmark.newest_media);
+        let done = Bookmark { newest_media, ..self.read_to_the_end() };
+        self.stats(medias, &source, Some(done)).await
+    }
+
     /// Reads figures media by media, many at a time, in the order of the medias. Afterwards the
     /// stream's bookmark is `done`.
     async fn stats<S: MediaStats>(
@@ -267,11 +277,12 @@ impl Sync<'_> {
         let rest = medias.partition_point(|media| resumed.is_some_and(|last| media.id <= last));
         let rest = &medias[rest..];
         let client = self.client;
-        let mut answers = stream::iter(rest)
-            .map(|media| async move {
-                (media, client.get::<S::Answer>(&source.request(&media.hashed_id)).await)
-            })
-            .buffered(self.config.concurrency);
+        let mut answers =
+            stream::iter(rest)
+                .map(|media| async move {
+                    (media, client.get::<S::Answer>(&source.request(media)).await)
+                })
+                .buffered(self.config.concurrency);
         let mut read = 0;
         while let Some((media, answer)) = answers.next().await {
             match answer {
@@ -346,7 +357,7 @@ impl Sync<'_> {
             let bookmark = Bookmark {
                 day: Some(reading.slice.end.min(self.period.end)),
                 read_on: Some(self.period.today),
-                pass: None,
+                ..Bookmark::default()
             };
             for stream in fed {
                 if self.output.wants(stream) {

@@ -4,7 +4,7 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MediaStats, Source, Stream, schema};
+use super::{MediaId, MediaStats, Source, Stream, schema};
 use crate::clean;
 use crate::client::{Request, Resource};
 use crate::error::Result;
@@ -75,8 +75,8 @@ impl MediaStats for Engagements {
     type Answer = clean::Row<Stats>;
     const FEEDS: &'static [&'static Stream] = &[&FACT_ENGAGEMENTS];
 
-    fn request(&self, media_id: &str) -> Request {
-        Request::new(format!("/stats/medias/{media_id}"))
+    fn request(&self, media: &MediaId) -> Request {
+        Request::new(format!("/stats/medias/{}", media.hashed_id))
     }
 
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {

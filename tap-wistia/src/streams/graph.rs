@@ -4,7 +4,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MediaStats, Source, Stream, schema};
+use super::{MediaId, MediaStats, Source, Stream, schema};
 use crate::clean;
 use crate::client::{Request, Resource};
 use crate::error::Result;
@@ -82,8 +82,8 @@ impl MediaStats for Graphs {
     const FEEDS: &'static [&'static Stream] =
         &[&FACT_ENGAGEMENT_GRAPH, &FACT_ENGAGEMENT_GRAPH_POINTS];
 
-    fn request(&self, media_id: &str) -> Request {
-        Request::new(format!("/stats/medias/{media_id}/engagement"))
+    fn request(&self, media: &MediaId) -> Request {
+        Request::new(format!("/stats/medias/{}/engagement", media.hashed_id))
     }
 
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {

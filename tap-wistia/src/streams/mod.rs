@@ -13,6 +13,7 @@ pub mod media;
 pub mod projects;
 pub mod visitor;
 
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -77,6 +78,17 @@ fn schema<T: JsonSchema>() -> Value {
     protocol::schema::record::<T>()
 }
 
+/// What the other streams need to know of a media.
+#[derive(Debug)]
+pub struct MediaId {
+    /// Its number. Younger medias have larger ones.
+    pub id: i64,
+    /// Its id in the paths of the API.
+    pub hashed_id: String,
+    /// The day on which it was created.
+    pub created: Option<NaiveDate>,
+}
+
 /// Figures that are asked for media by media.
 pub trait MediaStats {
     /// What is answered for one media.
@@ -85,7 +97,7 @@ pub trait MediaStats {
     const FEEDS: &'static [&'static Stream];
 
     /// The request for a media.
-    fn request(&self, media_id: &str) -> Request;
+    fn request(&self, media: &MediaId) -> Request;
 
     /// Writes the records of a media.
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()>;

@@ -1,17 +1,21 @@
 //! Upsert: the object of each touched group is read, rid of the keys that are replaced, extended
-//! by the new rows and put back in one atomic write. Untouched objects are not even looked at.
+//! by the new rows and put back in one atomic write. Untouched objects are not even looked at, and
+//! an object whose rows all come again as they are stays as it is.
 
 use std::time::Duration;
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchReader as _};
+use arrow::compute::{filter_record_batch, not};
+use arrow::datatypes::{Fields, Schema};
+use arrow::error::ArrowError;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::{Committed, MERGE_ATTEMPTS, TableWriter};
 use crate::error::{Error, Result};
 use crate::parquet_file::{self, PartWriter, Written};
 use crate::stage::{Group, StageReader};
 use crate::store::{Condition, Object};
-use crate::table::{Projection, key};
+use crate::table::{Content, Projection, key};
 
 /// Commits all staged groups.
 pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
@@ -22,13 +26,15 @@ pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Resu
             let existing = table.lake.store.head(&key)?;
             merge(table, &reader, *group, &key, existing.as_ref())
         })?;
-        committed.add(&written, &table.stage.folder(*group));
+        if let Some(written) = written {
+            committed.add(&written, &table.stage.folder(*group));
+        }
     }
     Ok(())
 }
 
 /// Tries again while another writer is faster.
-fn persist(mut write: impl FnMut() -> Result<Written>) -> Result<Written> {
+fn persist<T>(mut write: impl FnMut() -> Result<T>) -> Result<T> {
     let mut attempt = 1;
     loop {
         match write() {
@@ -42,49 +48,92 @@ fn persist(mut write: impl FnMut() -> Result<Written>) -> Result<Written> {
     }
 }
 
+/// Merges the staged rows of a group with those of its object; nothing is written where they are
+/// there already.
 fn merge(
     table: &TableWriter,
     staged: &StageReader<'_>,
     group: Group,
     key: &str,
     existing: Option<&Object>,
-) -> Result<Written> {
+) -> Result<Option<Written>> {
     let mut part = table.part(key, Condition::still(existing))?;
     if let Some(object) = existing {
-        copy(table, object, &mut part, |hash| !table.stage.replaces(hash))?;
-    }
-    staged.each(group, |batch| part.write(batch))?;
-    part.finish()
-}
-
-/// Copies the rows of an object whose keys `keep`, as the table's columns are now.
-fn copy(
-    table: &TableWriter,
-    object: &Object,
-    part: &mut PartWriter,
-    keep: impl Fn(u128) -> bool,
-) -> Result<()> {
-    let name = table.lake.store.locate(&object.key);
-    let broken = |source: arrow::error::ArrowError| Error::Parquet {
-        action: "read",
-        object: name.clone(),
-        source: source.into(),
-    };
-    let keys = table.definition.key_positions();
-    let reader = parquet_file::read(table.lake.store.fetch(object)?, &name)?;
-    let fields = arrow::array::RecordBatchReader::schema(&reader);
-    let projection = Projection::between(fields.fields(), table.stage.schema());
-    for batch in reader {
-        let batch = projection.apply(&batch.map_err(broken)?).map_err(broken)?;
-        let kept: BooleanArray =
-            key::hash_rows(&batch, &keys).into_iter().map(|hash| Some(keep(hash))).collect();
-        if kept.is_empty() || kept.true_count() == batch.num_rows() {
-            part.write(&batch)?;
-        } else {
-            part.write(&filter_record_batch(&batch, &kept).map_err(broken)?)?;
+        let mut replaced = Content::new(table.stage.schema()).map_err(internal)?;
+        let old = Old::open(table, object)?;
+        let is_current = old.is_current;
+        old.copy(&mut part, |hash| !table.stage.replaces(hash), |rows| replaced.add(rows))?;
+        if is_current && replaced.rows() > 0 {
+            let mut new = Content::new(table.stage.schema()).map_err(internal)?;
+            staged.each(group, |batch| {
+                // More rows than are replaced are other rows, whatever they hold.
+                if new.rows() <= replaced.rows() {
+                    new.add(batch).map_err(internal)
+                } else {
+                    Ok(())
+                }
+            })?;
+            if new.is(&replaced) {
+                return Ok(None);
+            }
         }
     }
-    Ok(())
+    staged.each(group, |batch| part.write(batch))?;
+    part.finish().map(Some)
+}
+
+fn internal(error: ArrowError) -> Error {
+    Error::Internal(error.to_string())
+}
+
+/// An object as it was before the commit.
+struct Old<'a> {
+    table: &'a TableWriter,
+    reader: ParquetRecordBatchReader,
+    name: String,
+    /// Whether the object has the table's columns, all of them and as they are now.
+    is_current: bool,
+}
+
+impl<'a> Old<'a> {
+    fn open(table: &'a TableWriter, object: &Object) -> Result<Self> {
+        let name = table.lake.store.locate(&object.key);
+        let reader = parquet_file::read(table.lake.store.fetch(object)?, &name)?;
+        let columns = reader.schema();
+        let is_current = columns.fields().len() == table.stage.schema().fields().len()
+            && are_of_current_type(columns.fields(), table.stage.schema());
+        Ok(Self { table, reader, name, is_current })
+    }
+
+    /// Copies the rows whose keys `keep`, as the table's columns are now; the others go to `rest`.
+    fn copy(
+        self,
+        part: &mut PartWriter,
+        keep: impl Fn(u128) -> bool,
+        mut rest: impl FnMut(&RecordBatch) -> std::result::Result<(), ArrowError>,
+    ) -> Result<()> {
+        let Self { table, reader, name, .. } = self;
+        let broken = |source: ArrowError| Error::Parquet {
+            action: "read",
+            object: name.clone(),
+            source: source.into(),
+        };
+        let keys = table.definition.key_positions();
+        let projection = Projection::between(reader.schema().fields(), table.stage.schema());
+        for batch in reader {
+            let batch = projection.apply(&batch.map_err(broken)?).map_err(broken)?;
+            let kept: BooleanArray =
+                key::hash_rows(&batch, &keys).into_iter().map(|hash| Some(keep(hash))).collect();
+            if kept.is_empty() || kept.true_count() == batch.num_rows() {
+                part.write(&batch)?;
+            } else {
+                part.write(&filter_record_batch(&batch, &kept).map_err(broken)?)?;
+                let gone = not(&kept).map_err(broken)?;
+                rest(&filter_record_batch(&batch, &gone).map_err(broken)?).map_err(broken)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// After a column has widened: brings the objects that no commit has touched to the new type.
@@ -92,9 +141,8 @@ pub(super) fn widen_rest(table: &TableWriter, committed: &mut Committed) -> Resu
     let prefix = format!("{}/", table.definition.table);
     for listed in table.lake.store.list(&prefix)? {
         let name = table.lake.store.locate(&listed.key);
-        let reader = parquet_file::read(table.lake.store.fetch(&listed)?, &name)?;
-        let fields = arrow::array::RecordBatchReader::schema(&reader);
-        if is_current(fields.fields(), table.stage.schema()) {
+        let columns = Old::open(table, &listed)?.reader.schema();
+        if are_of_current_type(columns.fields(), table.stage.schema()) {
             continue;
         }
         let written = persist(|| {
@@ -102,7 +150,7 @@ pub(super) fn widen_rest(table: &TableWriter, committed: &mut Committed) -> Resu
                 return Err(Error::Conflict { object: name.clone() });
             };
             let mut part = table.part(&listed.key, Condition::still(Some(&object)))?;
-            copy(table, &object, &mut part, |_| true)?;
+            Old::open(table, &object)?.copy(&mut part, |_| true, |_| Ok(()))?;
             part.finish()
         })?;
         let folder = listed.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
@@ -113,7 +161,7 @@ pub(super) fn widen_rest(table: &TableWriter, committed: &mut Committed) -> Resu
 }
 
 /// Whether every column that a file has is of the table's type.
-fn is_current(file: &arrow::datatypes::Fields, table: &arrow::datatypes::Schema) -> bool {
+fn are_of_current_type(file: &Fields, table: &Schema) -> bool {
     file.iter().all(|field| {
         table.field_with_name(field.name()).is_ok_and(|own| own.data_type() == field.data_type())
     })

@@ -1,0 +1,34 @@
+import pytest
+from harness import PARTITIONS, S3, Pipe, Simulator
+
+
+@pytest.fixture
+def simulator():
+    """Starts simulated accounts."""
+    started = []
+
+    def start(**options):
+        started.append(Simulator(**options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def s3():
+    server = S3()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """Makes the main job for an account, with a lake in a folder unless told otherwise."""
+
+    def make(simulator, target=None, catalog=None, **settings):
+        target = {"destination": str(tmp_path / "lake"), "streams": PARTITIONS, **(target or {})}
+        return Pipe(tmp_path, simulator.settings(**settings), target, catalog)
+
+    return make

@@ -1,0 +1,282 @@
+"""Runs the built programs the way a user does, and the servers that they talk to."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import boto3
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+BINARIES = Path(os.environ.get("BINARIES", ROOT / "target" / "debug"))
+TAP = str(BINARIES / "tap-wistia")
+TARGET = str(BINARIES / "target-s3-parquet")
+TOKEN = "simulated-token"
+DEADLINE = 120
+"""Seconds after which a program hangs."""
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def today():
+    return datetime.now(timezone.utc).date()
+
+
+def first_day():
+    """The first day of a sync without `start_date`."""
+    return today() - timedelta(days=730)
+
+
+def environment(extra=None):
+    """A clean environment: no setting of the machine reaches the programs under test."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+    return {**kept, "AWS_EC2_METADATA_DISABLED": "true", **(extra or {})}
+
+
+@dataclass
+class Run:
+    """What a program did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def messages(self):
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def of_type(self, kind, stream=None):
+        return [m for m in self.messages if m["type"] == kind and stream in (None, m.get("stream"))]
+
+    @property
+    def summary(self):
+        """The summary at the end of the log."""
+        for line in reversed(self.err.splitlines()):
+            if "done summary=" in ANSI.sub("", line):
+                return json.loads(json.loads(ANSI.sub("", line).split("summary=", 1)[1]))
+        raise AssertionError(f"no summary in the log:\n{self.err}")
+
+    def succeeded(self):
+        assert self.code == 0, f"exit code {self.code}\n{self.err[-4000:]}"
+        return self
+
+    def refused(self, *words, code=1):
+        """Failed with one clear message, that has these words in it and no secret."""
+        assert self.code == code, f"exit code {self.code}\n{self.err[-4000:]}"
+        problems = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(problems) == 1, f"not one error line\n{self.err[-4000:]}"
+        # The sentence, its cause and its remedy.
+        text = self.err[self.err.index("error: ") :]
+        for word in words:
+            assert word in text, f"{word!r} is not in\n{text}"
+        assert "panicked" not in self.err
+        assert TOKEN not in self.out + self.err
+        return self
+
+
+def run(*command, stdin="", env=None, cwd=None, timeout=DEADLINE):
+    """Runs a program to its end."""
+    data = stdin if isinstance(stdin, bytes) else stdin.encode()
+    done = subprocess.run(
+        [str(word) for word in command], input=data, capture_output=True, timeout=timeout, cwd=cwd, env=environment(env)
+    )
+    return Run(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def lines(*messages):
+    """Messages as a tap writes them."""
+    return "".join(json.dumps(message) + "\n" for message in messages)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Server:
+    """A server process that ends with its test."""
+
+    def __init__(self, command, **options):
+        self.process = subprocess.Popen([str(word) for word in command], env=environment(), **options)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream:
+                stream.close()
+
+
+class Simulator(Server):
+    """A simulated Wistia account."""
+
+    def __init__(self, **options):
+        options = {"requests_per_minute": 1_000_000, **options}
+        flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        super().__init__([BINARIES / "wistia-simulator", *flags], stdout=subprocess.PIPE)
+        where = json.loads(self.process.stdout.readline())
+        self.url, self.steer = where["url"], where["control"]
+
+    def truth(self, table, start=None, end=None):
+        """The rows that a lake with these days must hold."""
+        days = {"start_date": start or first_day(), "end_date": end or today(), "sync_date": today()}
+        answer = requests.get(f"{self.steer}/truth/{table}", params=days, timeout=DEADLINE)
+        answer.raise_for_status()
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+    def tell(self, what, **body):
+        requests.post(f"{self.steer}/{what}", json=body, timeout=DEADLINE).raise_for_status()
+
+    def grow(self, **growth):
+        self.tell("grow", **growth)
+
+    def fault(self, **fault):
+        self.tell("faults", **fault)
+
+    def heal(self):
+        requests.delete(f"{self.steer}/faults", timeout=DEADLINE).raise_for_status()
+
+    def requests(self):
+        """The requests since they were last forgotten."""
+        return requests.get(f"{self.steer}/requests", timeout=DEADLINE).json()
+
+    def forget(self):
+        requests.delete(f"{self.steer}/requests", timeout=DEADLINE).raise_for_status()
+
+    def settings(self, **more):
+        """The tap's settings for this account."""
+        return {"api_token": TOKEN, "api_url": self.url, "requests_per_minute": 1_000_000, **more}
+
+
+class S3(Server):
+    """An S3 server."""
+
+    def __init__(self):
+        port = free_port()
+        super().__init__(
+            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.url = f"http://127.0.0.1:{port}"
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                requests.get(f"{self.url}/moto-api/", timeout=1)
+                break
+            except requests.ConnectionError:
+                assert time.monotonic() < until, "the S3 server does not start"
+                time.sleep(0.1)
+        self.client = boto3.client(
+            "s3",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+
+    def bucket(self, name):
+        self.client.create_bucket(Bucket=name)
+        return name
+
+    def settings(self, destination, **more):
+        """The target's settings for a lake on this server."""
+        s3 = {
+            "endpoint_url": self.url,
+            "force_path_style": True,
+            "region": "us-east-1",
+            "access_key_id": "test",
+            "secret_access_key": "test",
+        }
+        return {"destination": destination, "s3": {**s3, **more.pop("s3", {})}, **more}
+
+    def keys(self, bucket, prefix=""):
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+
+    def uploads(self, bucket):
+        """Multipart uploads that nobody completed or aborted."""
+        return self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+
+    def download(self, bucket, folder, prefix=""):
+        """Copies a lake into a folder, to be read like any other."""
+        for key in self.keys(bucket, prefix):
+            path = Path(folder) / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.client.download_file(bucket, key, str(path))
+        return Path(folder) / prefix
+
+
+PARTITIONS = {
+    "fact_events": {"partition_by": {"column": "received_at", "granularity": "month"}},
+    "fact_engagements": {"partition_by": {"column": "date", "granularity": "month"}},
+    "fact_engagements_byday": {"partition_by": {"column": "date", "granularity": "month"}},
+}
+"""The partitions of the examples."""
+
+
+@dataclass
+class Pipe:
+    """The main job: tap and target, and the state between the runs."""
+
+    folder: Path
+    tap: dict
+    target: dict
+    catalog: dict = None
+    runs: list = field(default_factory=list)
+
+    @property
+    def state(self):
+        return self.folder / "state.json"
+
+    @property
+    def lake(self):
+        return Path(self.target["destination"])
+
+    def write(self, name, document):
+        path = self.folder / name
+        path.write_text(json.dumps(document))
+        return path
+
+    def tap_command(self):
+        command = [TAP, "--config", self.write("tap.json", self.tap)]
+        if self.catalog:
+            command += ["--catalog", self.write("catalog.json", self.catalog)]
+        if self.state.exists():
+            command += ["--state", self.state]
+        return [str(word) for word in command]
+
+    def target_command(self):
+        config = self.write("target.json", self.target)
+        return [TARGET, "--config", str(config), "--state-out", str(self.state)]
+
+    def sync(self):
+        """One sync; both programs must succeed."""
+        tap = run(*self.tap_command()).succeeded()
+        target = run(*self.target_command(), stdin=tap.out).succeeded()
+        self.runs.append((tap, target))
+        return tap, target
+
+    def start(self):
+        """The two processes, joined by a pipe."""
+        tap = subprocess.Popen(
+            self.tap_command(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
+        )
+        target = subprocess.Popen(
+            self.target_command(),
+            stdin=tap.stdout,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+        tap.stdout.close()
+        return tap, target
