@@ -4,6 +4,8 @@
 //! the settings schema ([`schema`]), from which come `--about`, the documentation tables and the
 //! Airbyte specification; [`load`] reads values against the same schema.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -72,10 +74,12 @@ pub enum SettingsError {
         key: String,
     },
     /// A setting has a value of another type, or one that is not allowed.
-    #[error("the setting `{key}` is not valid: {reason}")]
+    #[error("the setting `{key}` in {origin} is not valid: {reason}")]
     Invalid {
         /// Dotted path of the setting.
         key: String,
+        /// The document that holds it, or the environment.
+        origin: String,
         /// What was found and what belongs there, without the value of a secret.
         reason: String,
     },
@@ -94,18 +98,25 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
 ) -> Result<Loaded<C>, SettingsError> {
     let schema = schema::<C>();
     let mut merged = Map::new();
+    let mut origins = HashMap::new();
     for document in documents {
-        merged.extend(parse(document)?);
+        let settings = parse(document)?;
+        origins.extend(settings.keys().map(|key| (key.clone(), document.name.clone())));
+        merged.extend(settings);
     }
     if let Some(environment) = environment {
-        overlay(&mut merged, environment, &schema)?;
+        overlay(&mut merged, &mut origins, environment, &schema)?;
     }
     let mut settings = Value::Object(merged);
     strip_nulls(&mut settings);
     let mut warnings = Vec::new();
     find_unknown(&settings, &schema, "", &mut warnings);
-    let config = serde_path_to_error::deserialize(&settings)
-        .map_err(|error| explain(&error.path().to_string(), error.inner(), &settings, &schema))?;
+    let config = serde_path_to_error::deserialize(&settings).map_err(|error| {
+        let path = error.path().to_string();
+        let origin = path.split(['.', '[']).next().and_then(|key| origins.get(key));
+        let origin = origin.map_or("the settings", String::as_str);
+        explain(&path, origin, error.inner(), &settings, &schema)
+    })?;
     Ok(Loaded { config, warnings })
 }
 
@@ -126,6 +137,7 @@ fn parse(document: &Document) -> Result<Map<String, Value>, SettingsError> {
 /// Puts `PREFIX_KEY` and, for nested settings, `PREFIX_OUTER__INNER` over the documents.
 fn overlay(
     settings: &mut Map<String, Value>,
+    origins: &mut HashMap<String, String>,
     environment: &Environment,
     schema: &Value,
 ) -> Result<(), SettingsError> {
@@ -144,9 +156,13 @@ fn overlay(
     for (name, path, leaf, text) in variables {
         let value = parse_variable(leaf, text).map_err(|expected| SettingsError::Invalid {
             key: path.join("."),
-            reason: format!("the environment variable {name} must hold {expected}"),
+            origin: format!("the environment variable {name}"),
+            reason: format!("it must hold {expected}"),
         })?;
         insert_at(settings, &path, value);
+        if let Some(key) = path.into_iter().next() {
+            origins.insert(key, format!("the environment variable {name}"));
+        }
     }
     Ok(())
 }
@@ -244,6 +260,7 @@ pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<
 /// Words a deserialisation error, naming the key and hiding what a secret holds.
 fn explain(
     path: &str,
+    origin: &str,
     error: &serde_json::Error,
     settings: &Value,
     schema: &Value,
@@ -261,9 +278,12 @@ fn explain(
     let is_secret = leaf.and_then(|leaf| leaf.get("secret")) == Some(&Value::Bool(true));
     let reason = match (is_secret, found) {
         (true, Some(value)) => format!("expected a string, found {}", kind_of(value)),
-        _ => text,
+        _ => text
+            .replace("usize", "a whole number")
+            .replace("u32", "a whole number")
+            .replace("u64", "a whole number"),
     };
-    SettingsError::Invalid { key: path.to_owned(), reason }
+    SettingsError::Invalid { key: path.to_owned(), origin: origin.to_owned(), reason }
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -353,11 +373,13 @@ mod tests {
         let error = load::<Config>(&[document(r#"{"api_token":12345}"#)], None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the setting `api_token` is not valid: expected a string, found a number"
+            "the setting `api_token` in c.json is not valid: expected a string, found a number"
         );
         let error = load::<Config>(&[document(r#"{"api_token":"a","concurrency":"many"}"#)], None)
             .unwrap_err();
-        assert!(error.to_string().starts_with("the setting `concurrency` is not valid: "));
+        assert!(
+            error.to_string().starts_with("the setting `concurrency` in c.json is not valid: ")
+        );
         let error = load::<Config>(
             &[document(r#"{"api_token":"a"}"#)],
             Some(&environment(&[("TAP_X_CONCURRENCY", "many")])),
@@ -365,7 +387,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the setting `concurrency` is not valid: the environment variable TAP_X_CONCURRENCY must hold an integer"
+            "the setting `concurrency` in the environment variable TAP_X_CONCURRENCY is not valid: it must hold an integer"
         );
     }
 

@@ -1,0 +1,69 @@
+"""Prints what a local lake holds, and three answers from it."""
+
+import sys
+from pathlib import Path
+
+import duckdb
+
+ANSWERS = {
+    "Top videos by hours watched": (
+        ["fact_engagements", "dim_media"],
+        """
+        select m.name as video, round(e.hours_watched, 1) as hours, e.play_count as plays
+        from fact_engagements e join dim_media m on m.hashed_id = e.media_id
+        where e.date = (select max(date) from fact_engagements)
+        order by e.hours_watched desc limit 5
+        """,
+    ),
+    "Visitors by country": (
+        ["dim_visitors"],
+        """
+        select coalesce(country, 'unknown') as country, count(*) as visitors
+        from dim_visitors group by 1 order by 2 desc, 1 limit 5
+        """,
+    ),
+    "Plays by day": (
+        ["fact_engagements_byday"],
+        """
+        select date, sum(play_count)::bigint as plays, round(sum(hours_watched), 1) as hours
+        from fact_engagements_byday group by 1 order by 1 desc limit 5
+        """,
+    ),
+}
+
+
+def table(header, rows):
+    cells = [list(header), *([("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    numeric = [all(isinstance(row[column], (int, float)) for row in rows) for column in range(len(header))]
+    for row in cells:
+        line = (cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric))
+        print("  " + "  ".join(line).rstrip())
+
+
+def main(lake):
+    tables = {}
+    for folder in sorted(path for path in lake.iterdir() if path.is_dir() and path.name != "_lake"):
+        files = sorted(folder.rglob("*.parquet"))
+        if files:
+            tables[folder.name] = files
+    connection = duckdb.connect()
+    rows = []
+    for name, files in tables.items():
+        paths = [str(path) for path in files]
+        relation = connection.read_parquet(paths, hive_partitioning=False, union_by_name=True)
+        relation.create_view(name)
+        size = sum(path.stat().st_size for path in files)
+        rows.append((name, relation.count("*").fetchone()[0], len(files), size))
+    print("\nTables in", lake)
+    table(("table", "rows", "files", "bytes"), rows)
+    for title, (needs, query) in ANSWERS.items():
+        if all(name in tables for name in needs):
+            result = connection.execute(query)
+            header = [column[0] for column in result.description]
+            print(f"\n{title}")
+            table(header, result.fetchall())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
