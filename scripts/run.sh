@@ -29,7 +29,7 @@ else
     echo "first sync: there is no state.json yet" >&2
 fi
 
-"$binaries/tap-wistia" --config examples/tap.json "${state[@]}" |
+"$binaries/tap-wistia" --config examples/tap.json --config ENV "${state[@]}" |
     "$binaries/target-s3-parquet" --config examples/target-local.json --state-out state.json > /dev/null
 
 .venv/bin/python scripts/report.py lake

@@ -10,7 +10,7 @@ use protocol::program::{AboutFormat, LogFormat};
 #[command(name = "tap-wistia", version, about, max_term_width = 100)]
 pub struct Cli {
     /// Settings: a JSON file, or `ENV` for the environment variables `TAP_WISTIA_<SETTING>`. May be
-    /// given several times; later files win, the environment always.
+    /// given several times; later files win, `ENV` wins over all. Default: ENV.
     #[arg(short, long, value_name = "FILE|ENV")]
     pub config: Vec<String>,
 

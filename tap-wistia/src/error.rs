@@ -148,7 +148,7 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Settings(SettingsError::Missing { .. }) => {
-                "write it into the --config file, or set TAP_WISTIA_<SETTING> (TAP_WISTIA_API_TOKEN for the token)"
+                "write it into the --config file, or set TAP_WISTIA_<SETTING> (TAP_WISTIA_API_TOKEN for the token) and pass --config ENV"
             }
             Self::Unauthorized { .. } => {
                 "make a token with the permission \"Read all data\" under Account > Settings > API Access and set `api_token` or TAP_WISTIA_API_TOKEN"

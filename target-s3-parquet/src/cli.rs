@@ -9,8 +9,8 @@ use protocol::program::{AboutFormat, LogFormat};
 #[derive(Debug, Parser)]
 #[command(name = "target-s3-parquet", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// Settings: a JSON file, or `ENV` for the environment variables `TARGET_S3_PARQUET_<SETTING>`.
-    /// May be given several times; later files win, the environment always.
+    /// Settings: a JSON file, or `ENV` for the environment variables `TARGET_S3_PARQUET_<SETTING>`. May be
+    /// given several times; later files win, `ENV` wins over all. Default: ENV.
     #[arg(short, long, value_name = "FILE|ENV")]
     pub config: Vec<String>,
 
