@@ -32,8 +32,14 @@ ANSWERS = {
 }
 
 
+def text(cell):
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    return "" if cell is None else str(cell)
+
+
 def table(header, rows):
-    cells = [list(header), *([("" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row] for row in rows)]
+    cells = [list(header), *([text(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     numeric = [all(isinstance(row[column], (int, float)) for row in rows) for column in range(len(header))]
     for row in cells:
@@ -54,7 +60,7 @@ def main(lake):
         relation = connection.read_parquet(paths, hive_partitioning=False, union_by_name=True)
         relation.create_view(name)
         size = sum(path.stat().st_size for path in files)
-        rows.append((name, relation.count("*").fetchone()[0], len(files), size))
+        rows.append((name, relation.count("*").fetchall()[0][0], len(files), size))
     print("\nTables in", lake)
     table(("table", "rows", "files", "bytes"), rows)
     for title, (needs, query) in ANSWERS.items():
