@@ -73,14 +73,32 @@ impl<T> Page<T> {
 /// A GET request below the API's base URL.
 #[derive(Debug, Clone)]
 pub struct Request {
+    api: Api,
     path: String,
     query: Vec<(&'static str, String)>,
 }
 
+/// Which of Wistia's two APIs answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Api {
+    /// The stable one.
+    V1,
+    /// The one whose versions expire after about a year. It is a sibling of the other.
+    Modern,
+}
+
+/// The version of the modern API that the tap speaks.
+const MODERN_VERSION: &str = "2026-03";
+
 impl Request {
     /// A request for `path`, which begins with a slash and has no suffix.
     pub fn new(path: impl Into<String>) -> Self {
-        Self { path: path.into(), query: Vec::new() }
+        Self { api: Api::V1, path: path.into(), query: Vec::new() }
+    }
+
+    /// A request to the modern API.
+    pub fn modern(path: impl Into<String>) -> Self {
+        Self { api: Api::Modern, ..Self::new(path) }
     }
 
     /// With a parameter.
@@ -154,7 +172,8 @@ impl Traffic {
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
-    base: String,
+    v1: String,
+    modern: String,
     token: Secret,
     limiter: DefaultDirectRateLimiter,
     in_flight: Semaphore,
@@ -174,9 +193,11 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::Internal(format!("no HTTP client: {error}")))?;
+        let v1 = config.api_url.trim_end_matches('/');
         Ok(Self {
             http,
-            base: config.api_url.trim_end_matches('/').to_owned(),
+            v1: v1.to_owned(),
+            modern: format!("{}/modern", v1.trim_end_matches("/v1")),
             token: config.api_token.clone(),
             limiter: RateLimiter::direct(quota(config.requests_per_minute)),
             in_flight: Semaphore::new(config.concurrency),
@@ -239,13 +260,20 @@ impl Client {
             path: path.clone(),
             source: source.without_url(),
         };
+        let address = match request.api {
+            Api::V1 => format!("{}{}.json", self.v1, request.path),
+            Api::Modern => format!("{}{}", self.modern, request.path),
+        };
         let url = Url::parse_with_params(
-            &format!("{}{}.json", self.base, request.path),
+            &address,
             request.query.iter().map(|(name, value)| (*name, value.as_str())),
         )
         .map_err(|error| Error::Internal(format!("{path} is no URL: {error}")))?;
-        let response =
-            self.http.get(url).bearer_auth(self.token.expose()).send().await.map_err(transport)?;
+        let mut sent = self.http.get(url).bearer_auth(self.token.expose());
+        if request.api == Api::Modern {
+            sent = sent.header("X-Wistia-API-Version", MODERN_VERSION);
+        }
+        let response = sent.send().await.map_err(transport)?;
         let status = response.status();
         let retry_after = response
             .headers()

@@ -33,9 +33,7 @@ pub async fn run(client: &Client, selected: &Selected) -> Result<()> {
                 Some(Request::new(path).with("per_page", 1))
             }
             Source::Single(path) => Some(Request::new(path)),
-            Source::Media(path) => {
-                media.as_ref().map(|media| Request::new(format!("/stats/medias/{media}{path}")))
-            }
+            Source::Media(request) => media.as_deref().map(request),
         };
         let Some(request) = request else {
             tracing::info!(stream = stream.name, "nothing to ask for: the account has no media");

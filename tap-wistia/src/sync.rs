@@ -14,7 +14,7 @@ use crate::privacy::Privacy;
 use crate::progress::Progress;
 use crate::state::{Bookmark, Pass, State};
 use crate::streams::account::{AccountByDay, FACT_ACCOUNT_BYDAY};
-use crate::streams::byday::{ByDay, Day, FACT_ENGAGEMENTS_BYDAY};
+use crate::streams::byday::{ByDay, Day, FACT_ENGAGEMENTS_BYDAY, MediaDays};
 use crate::streams::channels::{
     BRIDGE_MEDIA_CHANNEL, Channel, Channels, Episode, MediaChannel, Rules,
 };
@@ -23,6 +23,7 @@ use crate::streams::event::{DIM_VISITORS, FACT_EVENTS};
 use crate::streams::graph::Graphs;
 use crate::streams::media::{DIM_MEDIA, Media};
 use crate::streams::projects::Projects;
+use crate::streams::timeseries::{FACT_MEDIA_TIMESERIES, Timeseries};
 use crate::streams::visitor::Visitors;
 use crate::streams::{Listing, MediaId, MediaStats, Source, Stream};
 
@@ -65,7 +66,10 @@ impl Sync<'_> {
             self.tolerate(&[&BRIDGE_MEDIA_CHANNEL], outcome)?;
         }
         self.stats(&medias, &Engagements { date: self.period.today }, None).await?;
-        self.byday(&medias).await?;
+        let days = self.days_of(&FACT_ENGAGEMENTS_BYDAY);
+        self.by_day(&medias, &ByDay(days), days).await?;
+        let days = self.days_of(&FACT_MEDIA_TIMESERIES);
+        self.by_day(&medias, &Timeseries(days), days).await?;
         self.stats(&medias, &Graphs, None).await?;
         if self.output.wants(&FACT_ACCOUNT_BYDAY) {
             let outcome = self.account().await;
@@ -244,18 +248,27 @@ impl Sync<'_> {
         self.output.state(&self.state)
     }
 
-    /// Reads the daily figures of the medias.
-    async fn byday(&mut self, medias: &[MediaId]) -> Result<()> {
-        let bookmark = self.state.bookmark(&FACT_ENGAGEMENTS_BYDAY);
-        let source = ByDay {
+    /// The days to read of each media for a stream.
+    fn days_of(&self, stream: &Stream) -> MediaDays {
+        MediaDays {
             first: self.period.start,
-            since: self.start_of(&FACT_ENGAGEMENTS_BYDAY, self.config.byday_lookback_days),
+            since: self.start_of(stream, self.config.byday_lookback_days),
             last: self.period.end,
-            bookmark,
-        };
-        let newest_media = medias.iter().map(|media| media.id).max().max(bookmark.newest_media);
+            bookmark: self.state.bookmark(stream),
+        }
+    }
+
+    /// Reads daily figures of the medias.
+    async fn by_day<S: MediaStats>(
+        &mut self,
+        medias: &[MediaId],
+        source: &S,
+        days: MediaDays,
+    ) -> Result<()> {
+        let newest = medias.iter().map(|media| media.id).max();
+        let newest_media = newest.max(days.bookmark.newest_media);
         let done = Bookmark { newest_media, ..self.read_to_the_end() };
-        self.stats(medias, &source, Some(done)).await
+        self.stats(medias, source, Some(done)).await
     }
 
     /// Reads figures media by media, many at a time, in the order of the medias. Afterwards the

@@ -63,6 +63,13 @@ pub fn answer(account: &Account, zone: i64, path: &str, query: &Query) -> Result
             let days = start.iter_days().take_while(|day| *day <= end);
             Ok(days.map(|day| dress::day(day, account.figures(place, day))).collect())
         }
+        ["analytics", "medias", id, "timeseries"] => {
+            let place = media(account, id).ok_or(Refusal::NoStats)?;
+            let today = account.recipe.today;
+            let (start, end) = dates(query, today, today)?;
+            let days = start.iter_days().take_while(|day| *day < end);
+            Ok(days.map(|day| dress::measured(day, zone, account.figures(place, day))).collect())
+        }
         ["stats", "medias", id, "engagement"] => {
             let place = media(account, id).ok_or(Refusal::NoStats)?;
             let (watched, again): (Vec<u64>, Vec<u64>) = account.graph(place).into_iter().unzip();

@@ -1,7 +1,7 @@
 //! How the API sends things: with empty strings for what is absent, numbers as strings, old and new
 //! forms side by side. Which form a thing has depends on nothing but its key.
 
-use chrono::{NaiveDate, SecondsFormat};
+use chrono::{Duration, NaiveDate, NaiveTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
 use crate::account::{Account, DayFigures, Event, PLACES, PROJECTS, Visitor, hash};
@@ -208,6 +208,20 @@ pub fn rows_of_event(account: &Account, place: &Event) -> Vec<Value> {
     }
     rows.push(dressed);
     rows
+}
+
+/// What the modern API measured on a day: the time is the account's midnight in UTC.
+pub fn measured(day: NaiveDate, zone: i64, figures: DayFigures) -> Value {
+    let midnight = day.and_time(NaiveTime::MIN) - Duration::hours(zone);
+    let timestamp = format!("{}.000Z", midnight.format("%Y-%m-%d %H:%M:%S"));
+    let DayFigures { loads, plays, hours } = figures;
+    if plays == 0 {
+        return json!({"timestamp": timestamp});
+    }
+    json!({"timestamp": timestamp, "unique_loads": loads / 2, "unique_plays": plays / 2, "plays": plays,
+        "play_rate": crate::truth::rate(loads, plays), "played_time": hours * 1800.0,
+        "unique_visitors": loads / 2, "engagement_rate": 0.25, "cta_impressions": 0, "cta_conversions": 0,
+        "cta_conversion_rate": null, "form_conversions": 0})
 }
 
 /// The figures of a day.

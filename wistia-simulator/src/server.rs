@@ -83,7 +83,8 @@ async fn route(State(simulator): State<Simulator>, request: Request) -> Response
         let (parts, body) = request.into_parts();
         return control(&simulator, &parts.method, path, &query, body).await;
     }
-    match path.strip_prefix("/v1/") {
+    let path = path.strip_prefix("/v1/").or_else(|| path.strip_prefix("/modern/"));
+    match path {
         Some(path) => serve(&simulator, request.headers(), path, query).await,
         None => fault::json(StatusCode::NOT_FOUND, &json!({"error": "Not found"})),
     }

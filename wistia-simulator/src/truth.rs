@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 
-use crate::account::{Account, PLACES, PROJECTS};
+use crate::account::{Account, DayFigures, PLACES, PROJECTS};
 use crate::dress;
 
 /// The days that a lake was filled with.
@@ -43,6 +43,21 @@ pub fn rows(account: &Account, table: &str, days: Days) -> Option<Vec<Value>> {
                 })
             })
             .collect(),
+        "fact_media_timeseries" => medias()
+            .flat_map(|(place, media)| {
+                days.start.iter_days().take_while(|day| *day <= days.end).map(move |day| {
+                    let DayFigures { loads, plays, hours } = account.figures(place, day);
+                    let seen = |value: Value| if plays > 0 { value } else { Value::Null };
+                    json!({"media_id": media.hashed_id, "date": day.to_string(),
+                        "played_time": seen(json!(hours * 1800.0)), "plays": seen(json!(plays)),
+                        "unique_plays": seen(json!(plays / 2)), "unique_loads": seen(json!(loads / 2)),
+                        "unique_visitors": seen(json!(loads / 2)), "play_rate": seen(json!(rate(loads, plays))),
+                        "engagement_rate": seen(json!(0.25)), "cta_impressions": seen(json!(0)),
+                        "cta_conversions": seen(json!(0)), "cta_conversion_rate": null,
+                        "form_conversions": seen(json!(0))})
+                })
+            })
+            .collect(),
         "fact_engagement_graph" => medias()
             .map(|(place, media)| {
                 let (watched, again): (Vec<u64>, Vec<u64>) = account.graph(place).into_iter().unzip();
@@ -56,8 +71,55 @@ pub fn rows(account: &Account, table: &str, days: Days) -> Option<Vec<Value>> {
                 })
             })
             .collect(),
+        "fact_account_byday" => account_byday(account, days),
+        "visitors" => (0..account.visitors.len()).map(|place| visitor(account, place)).collect(),
+        "dim_projects" => PROJECTS
+            .iter()
+            .enumerate()
+            .map(|(place, name)| {
+                json!({"id": 7001 + place, "hashed_id": format!("projexmpl{place}"), "name": name, "description": null,
+                    "media_count": 12, "created": "2023-01-01T00:00:00+00:00", "updated": "2026-06-30T21:15:42+00:00"})
+            })
+            .collect(),
+        "dim_channels" => vec![
+            json!({"id": 501, "hashed_id": "chanexmpl1", "name": "Academy", "description": null, "media_count": 3,
+                "created": "2025-02-03T04:05:06+00:00", "updated": "2026-02-03T04:05:06+00:00"}),
+        ],
+        "bridge_media_channel" => account
+            .medias
+            .iter()
+            .step_by(5)
+            .map(|media| json!({"media_id": media.hashed_id, "channel": "Academy", "source": "wistia"}))
+            .collect(),
         _ => return None,
     })
+}
+
+fn account_byday(account: &Account, days: Days) -> Vec<Value> {
+    days.start
+        .iter_days()
+        .take_while(|day| *day <= days.end)
+        .map(|day| {
+            let medias = (0..account.medias.len()).map(|place| account.figures(place, day));
+            let (loads, plays, hours) = medias.fold((0, 0, 0.0), |(loads, plays, hours), media| {
+                (loads + media.loads, plays + media.plays, hours + media.hours)
+            });
+            json!({"date": day.to_string(), "load_count": loads, "play_count": plays, "hours_watched": hours})
+        })
+        .collect()
+}
+
+fn visitor(account: &Account, place: usize) -> Value {
+    let visitor = &account.visitors[place];
+    let last = account.events.iter().rev().find(|event| event.visitor == place);
+    let agent = visitor.agent.map(|(browser, version, platform, mobile)| {
+        json!({"browser": browser, "browser_version": version, "platform": platform, "mobile": mobile})
+    });
+    json!({"visitor_key": visitor.key, "created_at": "2024-12-12T01:51:36Z",
+        "last_active_at": last.map(dress::received_at), "last_event_key": last.map(|event| event.key.as_str()),
+        "load_count": 1 + place % 17, "play_count": place % 17, "identifying_event_key": null,
+        "visitor_identity": {"name": visitor.name, "email": i32::from(visitor.email.is_some()), "org": {"name": null, "title": null}},
+        "user_agent_details": agent})
 }
 
 /// A rate that is neither of the plain quotients, as in the API.

@@ -17,7 +17,7 @@ pub static FACT_ENGAGEMENTS_BYDAY: Stream = Stream {
     keys: &["media_id", "date"],
     replication_key: Some("date"),
     selected_by_default: true,
-    source: Source::Media("/by_date"),
+    source: Source::Media(request),
     schema: schema::<EngagementByDay<'_>>,
 };
 
@@ -34,6 +34,10 @@ pub struct EngagementByDay<'a> {
     pub play_count: Option<i64>,
     /// Hours watched: the plays times the media's mean, which Wistia restates.
     pub hours_watched: Option<f64>,
+}
+
+fn request(media_id: &str) -> Request {
+    Request::new(format!("/stats/medias/{media_id}/by_date"))
 }
 
 /// A day as the API answers it.
@@ -58,10 +62,10 @@ impl Resource for Day {
     const UNUSED: &'static [&'static str] = &[];
 }
 
-/// Reads the days that may have changed since the last sync, and all days of medias that were not
-/// there then.
-#[derive(Debug)]
-pub struct ByDay {
+/// The days that are read of each media: those that may have changed since the last sync, and all
+/// of medias that were not there then.
+#[derive(Debug, Clone, Copy)]
+pub struct MediaDays {
     /// The first day of medias that are new.
     pub first: NaiveDate,
     /// The first day of the others.
@@ -72,23 +76,29 @@ pub struct ByDay {
     pub bookmark: Bookmark,
 }
 
-impl ByDay {
-    fn is_new(&self, media: &MediaId) -> bool {
+impl MediaDays {
+    /// The first day to read of a media.
+    pub fn start(&self, media: &MediaId) -> NaiveDate {
         // Days begin and end with the account's time zone, which may be a day off.
         let recent = self.bookmark.read_on.and_then(|day| day.pred_opt());
-        self.bookmark.newest_media.is_none_or(|newest| media.id > newest)
-            || media.created.zip(recent).is_some_and(|(created, recent)| created >= recent)
+        let is_new = self.bookmark.newest_media.is_none_or(|newest| media.id > newest)
+            || media.created.zip(recent).is_some_and(|(created, recent)| created >= recent);
+        if is_new { self.first } else { self.since }
     }
 }
+
+/// Reads the daily figures.
+#[derive(Debug)]
+pub struct ByDay(pub MediaDays);
 
 impl MediaStats for ByDay {
     type Answer = Page<Day>;
     const FEEDS: &'static [&'static Stream] = &[&FACT_ENGAGEMENTS_BYDAY];
 
     fn request(&self, media: &MediaId) -> Request {
-        Request::new(format!("/stats/medias/{}/by_date", media.hashed_id))
-            .with("start_date", if self.is_new(media) { self.first } else { self.since })
-            .with("end_date", self.last)
+        request(&media.hashed_id)
+            .with("start_date", self.0.start(media))
+            .with("end_date", self.0.last)
     }
 
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {
@@ -118,7 +128,7 @@ mod tests {
             newest_media: Some(7),
             ..Bookmark::default()
         };
-        let source = ByDay {
+        let days = MediaDays {
             first: day("2024-11-24"),
             since: day("2026-11-06"),
             last: day("2026-11-24"),
@@ -126,11 +136,11 @@ mod tests {
         };
         let first_day = |id, created: Option<&str>| {
             let media = MediaId { id, hashed_id: "abc".into(), created: created.map(day) };
-            source.request(&media).to_string()
+            days.start(&media).to_string()
         };
-        assert!(first_day(7, None).contains("start_date=2026-11-06"));
-        assert!(first_day(7, Some("2026-11-18")).contains("start_date=2026-11-06"));
-        assert!(first_day(8, None).contains("start_date=2024-11-24"));
-        assert!(first_day(2, Some("2026-11-19")).contains("start_date=2024-11-24"));
+        assert_eq!(first_day(7, None), "2026-11-06");
+        assert_eq!(first_day(7, Some("2026-11-18")), "2026-11-06");
+        assert_eq!(first_day(8, None), "2024-11-24");
+        assert_eq!(first_day(2, Some("2026-11-19")), "2024-11-24");
     }
 }

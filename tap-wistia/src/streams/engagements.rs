@@ -16,7 +16,7 @@ pub static FACT_ENGAGEMENTS: Stream = Stream {
     keys: &["media_id", "date"],
     replication_key: None,
     selected_by_default: true,
-    source: Source::Media(""),
+    source: Source::Media(request),
     schema: schema::<Engagement<'_>>,
 };
 
@@ -71,12 +71,16 @@ pub struct Engagements {
     pub date: NaiveDate,
 }
 
+fn request(media_id: &str) -> Request {
+    Request::new(format!("/stats/medias/{media_id}"))
+}
+
 impl MediaStats for Engagements {
     type Answer = clean::Row<Stats>;
     const FEEDS: &'static [&'static Stream] = &[&FACT_ENGAGEMENTS];
 
     fn request(&self, media: &MediaId) -> Request {
-        Request::new(format!("/stats/medias/{}", media.hashed_id))
+        request(&media.hashed_id)
     }
 
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {

@@ -16,7 +16,7 @@ pub static FACT_ENGAGEMENT_GRAPH: Stream = Stream {
     keys: &["media_id"],
     replication_key: None,
     selected_by_default: true,
-    source: Source::Media("/engagement"),
+    source: Source::Media(request),
     schema: schema::<Graph<'_>>,
 };
 
@@ -26,7 +26,7 @@ pub static FACT_ENGAGEMENT_GRAPH_POINTS: Stream = Stream {
     keys: &["media_id", "position"],
     replication_key: None,
     selected_by_default: false,
-    source: Source::Media("/engagement"),
+    source: Source::Media(request),
     schema: schema::<Point<'_>>,
 };
 
@@ -77,13 +77,17 @@ impl Resource for clean::Row<Cells> {
 #[derive(Debug)]
 pub struct Graphs;
 
+fn request(media_id: &str) -> Request {
+    Request::new(format!("/stats/medias/{media_id}/engagement"))
+}
+
 impl MediaStats for Graphs {
     type Answer = clean::Row<Cells>;
     const FEEDS: &'static [&'static Stream] =
         &[&FACT_ENGAGEMENT_GRAPH, &FACT_ENGAGEMENT_GRAPH_POINTS];
 
     fn request(&self, media: &MediaId) -> Request {
-        Request::new(format!("/stats/medias/{}/engagement", media.hashed_id))
+        request(&media.hashed_id)
     }
 
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {

@@ -11,6 +11,7 @@ pub mod event;
 pub mod graph;
 pub mod media;
 pub mod projects;
+pub mod timeseries;
 pub mod visitor;
 
 use chrono::NaiveDate;
@@ -46,14 +47,14 @@ pub enum Source {
     List(&'static str),
     /// A list, and the team's rules on medias.
     Rules(&'static str),
-    /// An answer for each media: what follows `/stats/medias/{id}`.
-    Media(&'static str),
+    /// An answer for each media: the request for it.
+    Media(fn(&str) -> Request),
     /// One answer.
     Single(&'static str),
 }
 
 /// All streams, each after those it depends on.
-pub static ALL: [&Stream; 12] = [
+pub static ALL: [&Stream; 13] = [
     &media::DIM_MEDIA,
     &projects::DIM_PROJECTS,
     &channels::DIM_CHANNELS,
@@ -62,6 +63,7 @@ pub static ALL: [&Stream; 12] = [
     &byday::FACT_ENGAGEMENTS_BYDAY,
     &graph::FACT_ENGAGEMENT_GRAPH,
     &graph::FACT_ENGAGEMENT_GRAPH_POINTS,
+    &timeseries::FACT_MEDIA_TIMESERIES,
     &account::FACT_ACCOUNT_BYDAY,
     &event::FACT_EVENTS,
     &event::DIM_VISITORS,

@@ -1,0 +1,168 @@
+//! `fact_media_timeseries`: measured watch time of each media a day, from the modern API's
+//! `/analytics/medias/{id}/timeseries`.
+
+use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::byday::MediaDays;
+use super::{MediaId, MediaStats, Source, Stream, schema};
+use crate::clean;
+use crate::client::{Page, Request, Resource};
+use crate::error::{Error, Result};
+use crate::output::Output;
+
+/// The measured figures.
+pub static FACT_MEDIA_TIMESERIES: Stream = Stream {
+    name: "fact_media_timeseries",
+    keys: &["media_id", "date"],
+    replication_key: Some("date"),
+    selected_by_default: false,
+    source: Source::Media(request),
+    schema: schema::<MediaTimeseries<'_>>,
+};
+
+/// What was measured of a media on a day. Days without a view have nulls.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MediaTimeseries<'a> {
+    /// Hashed id of the media.
+    pub media_id: &'a str,
+    /// Day (YYYY-MM-DD) in the account's time zone.
+    pub date: String,
+    /// Seconds that were watched, as measured.
+    pub played_time: Option<f64>,
+    /// Plays.
+    pub plays: Option<i64>,
+    /// Visitors who played it.
+    pub unique_plays: Option<i64>,
+    /// Visitors who loaded it.
+    pub unique_loads: Option<i64>,
+    /// Visitors.
+    pub unique_visitors: Option<i64>,
+    /// Part of the loads that became plays.
+    pub play_rate: Option<f64>,
+    /// Mean part of the media that was watched.
+    pub engagement_rate: Option<f64>,
+    /// Times a call to action was shown.
+    pub cta_impressions: Option<i64>,
+    /// Times it was followed.
+    pub cta_conversions: Option<i64>,
+    /// Part of the times shown that it was followed.
+    pub cta_conversion_rate: Option<f64>,
+    /// Forms that were sent.
+    pub form_conversions: Option<i64>,
+}
+
+/// A day as the API answers it.
+#[derive(Debug, Deserialize)]
+pub struct Point {
+    #[serde(deserialize_with = "clean::key")]
+    timestamp: String,
+    #[serde(default, deserialize_with = "clean::double")]
+    played_time: Option<f64>,
+    #[serde(default, deserialize_with = "clean::bigint")]
+    plays: Option<i64>,
+    #[serde(default, deserialize_with = "clean::bigint")]
+    unique_plays: Option<i64>,
+    #[serde(default, deserialize_with = "clean::bigint")]
+    unique_loads: Option<i64>,
+    #[serde(default, deserialize_with = "clean::bigint")]
+    unique_visitors: Option<i64>,
+    #[serde(default, deserialize_with = "clean::double")]
+    play_rate: Option<f64>,
+    #[serde(default, deserialize_with = "clean::double")]
+    engagement_rate: Option<f64>,
+    #[serde(default, deserialize_with = "clean::bigint")]
+    cta_impressions: Option<i64>,
+    #[serde(default, deserialize_with = "clean::bigint")]
+    cta_conversions: Option<i64>,
+    #[serde(default, deserialize_with = "clean::double")]
+    cta_conversion_rate: Option<f64>,
+    #[serde(default, deserialize_with = "clean::bigint")]
+    form_conversions: Option<i64>,
+}
+
+impl Resource for Point {
+    const NAME: &'static str = "the figures of a day";
+    const UNUSED: &'static [&'static str] = &[];
+}
+
+fn request(media_id: &str) -> Request {
+    Request::modern(format!("/analytics/medias/{media_id}/timeseries"))
+        .with("granularity", "daily")
+}
+
+/// Reads the measured figures.
+#[derive(Debug)]
+pub struct Timeseries(pub MediaDays);
+
+impl MediaStats for Timeseries {
+    type Answer = Page<Point>;
+    const FEEDS: &'static [&'static Stream] = &[&FACT_MEDIA_TIMESERIES];
+
+    fn request(&self, media: &MediaId) -> Request {
+        // This endpoint alone takes the day after the last one.
+        let end = self.0.last.succ_opt().unwrap_or(self.0.last);
+        request(&media.hashed_id)
+            .with("start_date", self.0.start(media))
+            .with("end_date", end)
+    }
+
+    fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {
+        for point in answer.rows {
+            let date = local_day(&point.timestamp).ok_or_else(|| Error::Malformed {
+                path: request(media_id).to_string(),
+                expected: Point::NAME,
+                reason: format!("the timestamp `{}` is no time", point.timestamp),
+                cut: false,
+            })?;
+            let record = MediaTimeseries {
+                media_id,
+                date: date.to_string(),
+                played_time: point.played_time,
+                plays: point.plays,
+                unique_plays: point.unique_plays,
+                unique_loads: point.unique_loads,
+                unique_visitors: point.unique_visitors,
+                play_rate: point.play_rate,
+                engagement_rate: point.engagement_rate,
+                cta_impressions: point.cta_impressions,
+                cta_conversions: point.cta_conversions,
+                cta_conversion_rate: point.cta_conversion_rate,
+                form_conversions: point.form_conversions,
+            };
+            output.record(&FACT_MEDIA_TIMESERIES, &record)?;
+        }
+        Ok(())
+    }
+}
+
+/// The account's day whose midnight a UTC time is. Time zones from 10:15 west (Hawaii) to 13:45 east
+/// (Chatham) have their midnight within a day of each other.
+fn local_day(timestamp: &str) -> Option<NaiveDate> {
+    let instant = DateTime::parse_from_rfc3339(&timestamp.replacen(' ', "T", 1))
+        .map(|instant| instant.naive_utc())
+        .or_else(|_| NaiveDateTime::parse_from_str(timestamp, "%Y-%m-%d %H:%M:%S%.f"))
+        .ok()?;
+    Some((instant + Duration::minutes(13 * 60 + 45)).date())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_midnight_anywhere_belongs_to_the_day_that_begins() {
+        for (timestamp, day) in [
+            ("2026-07-01 05:00:00.000Z", "2026-07-01"),
+            ("2026-07-01 10:00:00.000Z", "2026-07-01"),
+            ("2026-07-01T00:00:00Z", "2026-07-01"),
+            ("2026-06-30 23:00:00.000Z", "2026-07-01"),
+            ("2026-06-30 11:00:00.000Z", "2026-07-01"),
+            ("2026-06-30 11:00:00", "2026-07-01"),
+        ] {
+            assert_eq!(local_day(timestamp).unwrap().to_string(), day, "{timestamp}");
+        }
+        assert!(local_day("yesterday").is_none());
+    }
+}
