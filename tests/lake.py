@@ -101,6 +101,12 @@ KEYS = {
     "fact_engagement_graph": ["media_id"],
     "fact_engagement_graph_points": ["media_id", "position"],
     "fact_events": ["event_key"],
+    "fact_account_byday": ["date"],
+    "fact_media_timeseries": ["media_id", "date"],
+    "dim_projects": ["id"],
+    "dim_channels": ["id"],
+    "bridge_media_channel": ["media_id", "channel"],
+    "visitors": ["visitor_key"],
 }
 
 

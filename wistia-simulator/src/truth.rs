@@ -78,7 +78,8 @@ pub fn rows(account: &Account, table: &str, days: Days) -> Option<Vec<Value>> {
             .enumerate()
             .map(|(place, name)| {
                 json!({"id": 7001 + place, "hashed_id": format!("projexmpl{place}"), "name": name, "description": null,
-                    "media_count": 12, "created": "2023-01-01T00:00:00+00:00", "updated": "2026-06-30T21:15:42+00:00"})
+                    "media_count": 12, "created": "2023-01-01T00:00:00+00:00", "updated": "2026-06-30T21:15:42+00:00",
+                    "public": false})
             })
             .collect(),
         "dim_channels" => vec![

@@ -134,11 +134,16 @@ impl Rules {
     /// Compiles the rules of the settings.
     pub fn new(rules: &[ChannelRule]) -> Result<Self> {
         let compile = |pattern: &Option<String>| {
-            pattern
-                .as_deref()
-                .map(Regex::new)
-                .transpose()
-                .map_err(|error| Error::Setting { key: "channel_rules", reason: error.to_string() })
+            let Some(pattern) = pattern else { return Ok(None) };
+            Regex::new(pattern).map(Some).map_err(|error| {
+                // The lines before the last one draw the pattern with a mark under it.
+                let text = error.to_string();
+                let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                Error::Setting {
+                    key: "channel_rules",
+                    reason: format!("`{pattern}` is no pattern: {reason}"),
+                }
+            })
         };
         let mut compiled = Vec::new();
         for rule in rules {

@@ -88,8 +88,7 @@ impl Resource for Point {
 }
 
 fn request(media_id: &str) -> Request {
-    Request::modern(format!("/analytics/medias/{media_id}/timeseries"))
-        .with("granularity", "daily")
+    Request::modern(format!("/analytics/medias/{media_id}/timeseries")).with("granularity", "daily")
 }
 
 /// Reads the measured figures.
@@ -103,9 +102,7 @@ impl MediaStats for Timeseries {
     fn request(&self, media: &MediaId) -> Request {
         // This endpoint alone takes the day after the last one.
         let end = self.0.last.succ_opt().unwrap_or(self.0.last);
-        request(&media.hashed_id)
-            .with("start_date", self.0.start(media))
-            .with("end_date", end)
+        request(&media.hashed_id).with("start_date", self.0.start(media)).with("end_date", end)
     }
 
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {
