@@ -341,7 +341,7 @@ impl Client {
 /// A quota under which no minute sees more than `requests_per_minute`: what may come at once and
 /// what comes back in a minute are that together.
 fn quota(requests_per_minute: u32) -> Quota {
-    let burst = (requests_per_minute / 40).max(1);
+    let burst = (requests_per_minute / 60).max(1);
     let refill = requests_per_minute.saturating_sub(burst).max(1);
     let per_request = Duration::from_mins(1) / refill;
     let quota = Quota::with_period(per_request).unwrap_or(Quota::per_minute(NonZeroU32::MIN));

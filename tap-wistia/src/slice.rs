@@ -82,7 +82,9 @@ impl Slicer {
         let fitting = (slice.days() * TARGET).checked_div(events).unwrap_or(WIDEST);
         // One quiet month says little about the next: grow in steps, shrink at once.
         self.width = fitting.clamp(1, (slice.days().max(FIRST / 4) * 4).min(WIDEST));
-        self.settled = events >= TARGET / 8;
+        // A slice that was empty in part says little about the next; a wide one after it, many at a
+        // time, would hold too much in memory.
+        self.settled = events >= TARGET / 8 && self.width <= 2 * slice.days();
     }
 }
 

@@ -157,9 +157,13 @@ fn per_page(query: &Query) -> usize {
 }
 
 fn page(rows: impl Iterator<Item = Value>, query: &Query) -> Value {
+    of_page(rows, query).collect()
+}
+
+fn of_page<T>(rows: impl Iterator<Item = T>, query: &Query) -> impl Iterator<Item = T> {
     let size = per_page(query);
     let first = (query.number("page").unwrap_or(1).max(1) - 1) * size;
-    rows.skip(first).take(size).collect()
+    rows.skip(first).take(size)
 }
 
 fn dates(
@@ -208,6 +212,6 @@ fn events(account: &Account, zone: i64, query: &Query) -> Result<Value, Refusal>
         .rev()
         .filter(|event| of_media.is_none_or(|media| media == Some(event.media)))
         .filter(|event| of_visitor.is_none_or(|key| account.visitors[event.visitor].key == key))
-        .flat_map(|event| dress::rows_of_event(account, event));
-    Ok(page(rows, query))
+        .flat_map(|event| dress::rows_of_event(event).iter().map(move |row| (event, *row)));
+    Ok(of_page(rows, query).map(|(event, row)| dress::row(account, event, row)).collect())
 }

@@ -192,22 +192,37 @@ pub fn heatmap(event: &Event) -> String {
     )
 }
 
-/// What the list of events holds at an event: the event; now and then an empty row or a double that
-/// was watched less.
-pub fn rows_of_event(account: &Account, place: &Event) -> Vec<Value> {
-    let dressed = event(account, place);
-    let mut rows = Vec::with_capacity(1);
-    match form(&place.key, "row", 400) {
-        0 => rows.push(json!({})),
-        1 => {
-            let mut double = dressed.clone();
-            double["percent_viewed"] = json!(0);
-            rows.push(double);
-        }
-        _ => {}
+/// A row of the list of events.
+#[derive(Debug, Clone, Copy)]
+pub enum Row {
+    /// The event.
+    Event,
+    /// The event again, watched less.
+    Double,
+    /// An empty row.
+    Empty,
+}
+
+/// The rows that the list of events has for an event.
+pub fn rows_of_event(event: &Event) -> &'static [Row] {
+    match form(&event.key, "row", 400) {
+        0 => &[Row::Empty, Row::Event],
+        1 => &[Row::Double, Row::Event],
+        _ => &[Row::Event],
     }
-    rows.push(dressed);
-    rows
+}
+
+/// A row of the list of events.
+pub fn row(account: &Account, place: &Event, row: Row) -> Value {
+    match row {
+        Row::Event => event(account, place),
+        Row::Double => {
+            let mut double = event(account, place);
+            double["percent_viewed"] = json!(0);
+            double
+        }
+        Row::Empty => json!({}),
+    }
 }
 
 /// What the modern API measured on a day: the time is the account's midnight in UTC.

@@ -35,6 +35,7 @@ pub struct Behaviour {
 
 #[derive(Debug)]
 struct World {
+    started: Instant,
     account: Account,
     faults: Vec<Fault>,
     recent: VecDeque<Instant>,
@@ -56,6 +57,7 @@ impl Simulator {
     pub fn new(account: Account, behaviour: Behaviour) -> Self {
         let world = World {
             random: fastrand::Rng::with_seed(hash((account.recipe.seed, "faults"))),
+            started: Instant::now(),
             account,
             faults: Vec::new(),
             recent: VecDeque::new(),
@@ -134,9 +136,9 @@ async fn serve(
         let fault = if limited.is_some() { None } else { world.fault(path, behaviour.fault_rate) };
         let pairs: Vec<String> =
             query.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        world
-            .requests
-            .push(json!({"path": path, "query": pairs.join("&"), "limited": limited.is_some()}));
+        let seconds = world.started.elapsed().as_secs_f64();
+        world.requests.push(json!({"path": path, "query": pairs.join("&"), "seconds": seconds,
+            "limited": limited.is_some()}));
         (limited, fault)
     };
     tokio::time::sleep(behaviour.latency).await;
