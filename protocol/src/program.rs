@@ -104,6 +104,11 @@ pub fn start_log(program: &str, prefix: &str, format: LogFormat) {
     _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
 }
 
+/// Whether a person reads the log as it is written.
+pub fn is_watched(format: LogFormat) -> bool {
+    io::stderr().is_terminal() && format != LogFormat::Json
+}
+
 /// Meltano names a Python logging configuration whose formatter says which lines it reads.
 fn runner_wants_json() -> bool {
     std::env::var("SINGER_SDK_LOG_CONFIG")

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use comfy_table::{CellAlignment, Table};
+
 /// Exit codes of both binaries. They are part of the contract with shells and orchestrators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -48,6 +50,20 @@ pub fn render(error: &dyn Error, hint: Option<&str>) -> String {
 pub fn print(error: &dyn Error, hint: Option<&str>) {
     // A closed stderr leaves nobody to tell.
     _ = std::io::stderr().lock().write_all(render(error, hint).as_bytes());
+}
+
+/// Prints a table to stderr: a name in the first column, figures in the others.
+pub fn table<const COLUMNS: usize>(
+    header: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(header).add_rows(rows);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    // Whoever has closed stderr does not want it.
+    _ = writeln!(std::io::stderr().lock(), "\n{table}\n");
 }
 
 #[cfg(test)]

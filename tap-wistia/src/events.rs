@@ -12,7 +12,7 @@ use crate::client::{Client, Request};
 use crate::config::Period;
 use crate::error::Result;
 use crate::output::Output;
-use crate::pages::Pages;
+use crate::pages::{LookAhead, Pages};
 use crate::privacy::Privacy;
 use crate::slice::{DEEP, Slice, Slicer};
 use crate::streams::event::{DIM_VISITORS, Event, FACT_EVENTS};
@@ -81,11 +81,15 @@ impl<'a> Readings<'a> {
     /// The next slice, oldest first.
     pub async fn next(&mut self) -> Result<Option<Reading>> {
         loop {
-            let wanted = if self.slicer.is_settled() { self.concurrency } else { 1 };
+            let (wanted, look_ahead) = if self.slicer.is_settled() {
+                (self.concurrency, LookAhead::Little)
+            } else {
+                (1, LookAhead::Much)
+            };
             while self.in_flight.len() < wanted
                 && let Some(slice) = self.slicer.take()
             {
-                self.in_flight.push_back(Box::pin(self.reader.read(slice)));
+                self.in_flight.push_back(Box::pin(self.reader.read(slice, look_ahead)));
             }
             let Some(reading) = self.in_flight.next().await else {
                 // What was cut off goes after what is older.
@@ -113,7 +117,7 @@ impl<'a> Readings<'a> {
 
 impl Reader<'_> {
     /// Reads days on which nothing new is expected.
-    async fn read(&self, slice: Slice) -> Result<Reading> {
+    async fn read(&self, slice: Slice, look_ahead: LookAhead) -> Result<Reading> {
         // The zone of the server's days is not documented: the outermost days are asked for with a
         // day beside them.
         let outermost = slice.end == self.period.end;
@@ -122,7 +126,7 @@ impl Reader<'_> {
             end: if outermost { after(slice.end, 1) } else { slice.end },
         };
         let mut events = Gathered::default();
-        let mut pages = Pages::new(self.client, self.request(asked), true);
+        let mut pages = Pages::new(self.client, self.request(asked), look_ahead);
         while let Some(page) = pages.next().await? {
             let oldest = page.last().and_then(Event::day);
             self.gather(&mut events, page);
@@ -141,7 +145,8 @@ impl Reader<'_> {
     async fn read_live(&self, slice: Slice) -> Result<Reading> {
         let start = if slice.start == self.start { before(slice.start, 1) } else { slice.start };
         let mut events = Gathered::default();
-        let mut pages = Pages::new(self.client, self.request(Slice { start, ..slice }), false);
+        let request = self.request(Slice { start, ..slice });
+        let mut pages = Pages::new(self.client, request, LookAhead::Never);
         while let Some(page) = pages.next().await? {
             self.gather(&mut events, page);
         }

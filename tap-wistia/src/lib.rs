@@ -30,7 +30,6 @@ pub mod summary;
 pub mod sync;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -133,7 +132,8 @@ fn connected(cli: &Cli) -> Result<()> {
         if cli.test {
             return probe::run(&client, &selected).await;
         }
-        synced(&client, &config, period, rules, selected, state).await
+        let progress = Progress::new(program::is_watched(cli.log_format));
+        synced(&client, &config, period, rules, selected, state, progress).await
     };
     runtime.block_on(async {
         tokio::select! {
@@ -150,6 +150,7 @@ async fn synced(
     rules: Rules,
     selected: Selected,
     state: State,
+    progress: Progress,
 ) -> Result<()> {
     let started = Instant::now();
     let mut sync = Sync {
@@ -161,11 +162,12 @@ async fn synced(
         output: Output::new(Box::new(std::io::stdout()), selected),
         state,
         failed: Vec::new(),
-        progress: Progress::new(!std::io::stderr().is_terminal()),
+        progress,
     };
     let outcome = Box::pin(sync.run()).await;
     sync.progress.clear();
-    Summary::new(&sync.output, client.traffic(), &sync.failed, started.elapsed()).log();
+    Summary::new(&sync.output, client.traffic(), &sync.failed, started.elapsed())
+        .tell(sync.progress.is_watched());
     outcome
 }
 

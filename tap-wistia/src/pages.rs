@@ -12,15 +12,34 @@ use crate::error::{Error, Result};
 /// Times that one and the same full page may come in a row.
 const SAME: u32 = 3;
 
-/// Pages that are read for each one that is asked for ahead. The last pages of a list that are asked
-/// for in vain are at most one in so many.
-const PAGES_PER_LOOK_AHEAD: usize = 25;
+/// How far a list is read ahead. What is asked for beyond its end is asked in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LookAhead {
+    /// Not at all: for a list that grows at its head while it is read. Of two pages in flight the
+    /// second may be answered first, and rows that move from one to the other in between would be in
+    /// neither.
+    Never,
+    /// A page for each 25 that were read: where other lists are read at the same time.
+    Little,
+    /// A page for each six: where all else waits for this list.
+    Much,
+}
+
+impl LookAhead {
+    fn after(self, read: usize) -> usize {
+        match self {
+            Self::Never => 0,
+            Self::Little => read / 25,
+            Self::Much => read / 6,
+        }
+    }
+}
 
 /// Reads a list page after page.
 pub struct Pages<'a, T> {
     client: &'a Client,
     request: Request,
-    look_ahead: bool,
+    look_ahead: LookAhead,
     asked: usize,
     read: usize,
     ended: bool,
@@ -36,10 +55,8 @@ impl<T> fmt::Debug for Pages<'_, T> {
 }
 
 impl<'a, T: Resource + 'a> Pages<'a, T> {
-    /// Reads a list. A list that grows at its head while it is read must not be looked ahead in: of
-    /// two pages in flight the second may be answered first, and rows that move from one to the
-    /// other in between would be in neither.
-    pub fn new(client: &'a Client, request: Request, look_ahead: bool) -> Self {
+    /// Reads a list.
+    pub fn new(client: &'a Client, request: Request, look_ahead: LookAhead) -> Self {
         Self {
             client,
             request,
@@ -63,7 +80,7 @@ impl<'a, T: Resource + 'a> Pages<'a, T> {
         if self.ended {
             return Ok(None);
         }
-        let ahead = if self.look_ahead { self.read / PAGES_PER_LOOK_AHEAD } else { 0 };
+        let ahead = self.look_ahead.after(self.read);
         while self.in_flight.len() <= ahead {
             self.asked += 1;
             let request = self.request.clone().with("per_page", PAGE).with("page", self.asked);

@@ -13,19 +13,25 @@ use crate::streams::Stream;
 pub struct Progress {
     line: ProgressBar,
     stream: &'static str,
+    watched: bool,
 }
 
 impl Progress {
-    /// A line where stderr is a terminal.
-    pub fn new(quiet: bool) -> Self {
-        let line = if quiet { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    /// A line, where somebody watches.
+    pub fn new(watched: bool) -> Self {
+        let line = if watched { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
             line.set_style(style);
         }
-        if !quiet {
+        if watched {
             line.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { line, stream: "" }
+        Self { line, stream: "", watched }
+    }
+
+    /// Whether somebody watches.
+    pub fn is_watched(&self) -> bool {
+        self.watched
     }
 
     /// A stream begins.

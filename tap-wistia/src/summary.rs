@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use indicatif::HumanCount;
+use protocol::report;
 use serde::Serialize;
 use serde_json::json;
 
@@ -54,8 +56,28 @@ impl Summary {
         }
     }
 
+    /// Tells it: as a table to a person who watches, else in the log.
+    pub fn tell(&self, watched: bool) {
+        if !watched {
+            return self.log();
+        }
+        let rows = self
+            .records
+            .iter()
+            .map(|(stream, records)| [(*stream).to_owned(), HumanCount(*records).to_string()]);
+        report::table(["stream", "records"], rows);
+        tracing::info!(
+            requests = self.requests,
+            repeated = self.retries,
+            seconds = format!("{:.1}", self.seconds),
+            nulled_values = self.nulled_values,
+            skipped_rows = self.skipped_rows,
+            "done"
+        );
+    }
+
     /// Logs it: a metric for each stream in the form of the Meltano SDK, and one line for all.
-    pub fn log(&self) {
+    fn log(&self) {
         for (stream, records) in &self.records {
             let metric = json!({
                 "type": "counter",

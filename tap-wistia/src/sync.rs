@@ -9,7 +9,7 @@ use crate::config::{Config, Period, parse_day};
 use crate::error::{Error, Result};
 use crate::events::{self, Readings};
 use crate::output::{Output, Selected};
-use crate::pages::Pages;
+use crate::pages::{LookAhead, Pages};
 use crate::privacy::Privacy;
 use crate::progress::Progress;
 use crate::state::{Bookmark, Pass, State};
@@ -196,13 +196,14 @@ impl Sync<'_> {
     /// Reads the medias that Wistia's own channels show.
     async fn episodes(&mut self) -> Result<()> {
         let mut names = HashMap::new();
-        let mut channels = Pages::<Channel>::new(self.client, Channels.request(), true);
+        let mut channels =
+            Pages::<Channel>::new(self.client, Channels.request(), LookAhead::Little);
         while let Some(page) = channels.next().await? {
             names.extend(page.into_iter().filter_map(|row| Some((row.hashed_id?, row.name?))));
         }
         let mut seen = HashSet::new();
         let request = Request::new("/channel_episodes");
-        let mut episodes = Pages::<Episode>::new(self.client, request, true);
+        let mut episodes = Pages::<Episode>::new(self.client, request, LookAhead::Little);
         while let Some(page) = episodes.next().await? {
             self.output.extracted_now();
             for episode in page {
@@ -230,7 +231,7 @@ impl Sync<'_> {
             return Ok(());
         }
         self.progress.stream(L::STREAM);
-        let mut pages = Pages::<L::Row>::new(self.client, listing.request(), true);
+        let mut pages = Pages::<L::Row>::new(self.client, listing.request(), LookAhead::Much);
         let outcome = loop {
             match pages.next().await {
                 Ok(None) => break Ok(()),

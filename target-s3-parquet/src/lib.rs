@@ -126,7 +126,7 @@ fn write(cli: &Cli) -> Result<()> {
     let state = state::StateSink::new(Box::new(std::io::stdout()), cli.state_out.clone());
     let mut engine = engine::Engine::new(config, lake, state);
     let outcome = engine.run(&items, || stop.error());
-    engine.summary().log();
+    engine.summary().tell(program::is_watched(cli.log_format));
     outcome?;
     items.join()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::report;
 use serde::Serialize;
 
 use crate::commit::Committed;
@@ -48,8 +49,32 @@ pub struct StreamSummary {
 }
 
 impl Summary {
+    /// Tells it: as a table to a person who watches, else in the log.
+    pub fn tell(&self, watched: bool) {
+        for (stream, counts) in &self.streams {
+            for (column, count) in &counts.invalid {
+                tracing::warn!(stream, column, count, "values did not fit and are null");
+            }
+        }
+        if !watched {
+            return self.log();
+        }
+        let rows = self.streams.values().map(|counts| {
+            let figures = [counts.rows, counts.files, counts.bytes].map(|count| count.to_string());
+            let [rows, files, bytes] = figures;
+            [counts.table.clone(), rows, files, bytes]
+        });
+        report::table(["table", "rows", "files written", "bytes"], rows);
+        tracing::info!(
+            commits = self.commits,
+            spills = self.spills,
+            seconds = format!("{:.1}", self.seconds),
+            "done"
+        );
+    }
+
     /// Logs it: a line a stream, and one for all.
-    pub fn log(&self) {
+    fn log(&self) {
         for (stream, counts) in &self.streams {
             tracing::info!(
                 stream,
@@ -60,9 +85,6 @@ impl Summary {
                 bytes = counts.bytes,
                 "stream"
             );
-            for (column, count) in &counts.invalid {
-                tracing::warn!(stream, column, count, "values did not fit and are null");
-            }
         }
         match serde_json::to_string(self) {
             Ok(text) => tracing::info!(summary = text, "done"),
