@@ -103,10 +103,6 @@ impl Engine {
                 }
                 Ok(())
             }
-            Item::Batch(batch) => Err(Error::Table {
-                table: batch.stream,
-                reason: "BATCH messages are not supported; let the tap send records".into(),
-            }),
             Item::Warning(text) => {
                 tracing::warn!("{text}");
                 Ok(())

@@ -26,6 +26,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file of a BATCH message cannot be read.
+    #[error("the batch file {file}: {reason}")]
+    Batch {
+        /// Its URL.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// A line is no message.
     #[error("line {line} is not a Singer message: {reason}")]
     Line {

@@ -82,7 +82,13 @@ pub fn about() -> About {
         name: "target-s3-parquet",
         description: env!("CARGO_PKG_DESCRIPTION"),
         version: env!("CARGO_PKG_VERSION"),
-        capabilities: &["about", "structured-logging", "validate-records"],
+        capabilities: &[
+            "about",
+            "activate-version",
+            "batch",
+            "structured-logging",
+            "validate-records",
+        ],
         settings: settings::schema::<Config>(),
     }
 }

@@ -4,6 +4,7 @@
 //! decode workers by the chunk, everything else is read on the spot. Tickets keep the order of the
 //! input, so that a STATE comes out exactly behind the rows that stood before it.
 
+mod batch;
 mod lines;
 mod plan;
 mod route;
@@ -17,10 +18,9 @@ use serde_json::value::RawValue;
 
 use crate::config::Config;
 use crate::decode::{self, Chunk, Decoded, Plan, Registry, Scratch};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 pub use lines::{Blocks, Source};
-pub use plan::BatchMessage;
 
 /// Chunks that may be read ahead of the one being staged. Each holds one block of input and its
 /// decoded rows, so this bounds the memory of the pipeline.
@@ -42,8 +42,6 @@ pub enum Item {
         /// The version that stays.
         version: i64,
     },
-    /// Files with records of a stream.
-    Batch(BatchMessage),
     /// A warning about the input.
     Warning(String),
 }
@@ -93,7 +91,7 @@ impl Items {
             Ok(Ticket::Ready(item)) => Next::Item(item),
             Ok(Ticket::Decoding(decoded)) => match decoded.recv() {
                 Ok(decoded) => Next::Item(Ok(Item::Rows(decoded))),
-                Err(_) => Next::Item(Err(crate::error::Error::Internal(
+                Err(_) => Next::Item(Err(Error::Internal(
                     "a decode worker ended without a result".into(),
                 ))),
             },
@@ -107,7 +105,7 @@ impl Items {
         let reader = self.reader.take();
         drop(self);
         match reader.map(JoinHandle::join) {
-            Some(Err(_)) => Err(crate::error::Error::Internal("the reader panicked".into())),
+            Some(Err(_)) => Err(Error::Internal("the reader panicked".into())),
             _ => Ok(()),
         }
     }
@@ -136,15 +134,19 @@ impl Output {
         self.sender.send(Ticket::Ready(item)).is_ok()
     }
 
-    /// Has a chunk decoded by a worker, with the schemas as they are now.
-    fn chunk(&self, chunk: Chunk, registry: Arc<Registry>) -> bool {
+    /// Has a chunk decoded by a worker, with the schemas as they are now. `file` is where the chunk
+    /// is from, if not from the input itself.
+    fn chunk(&self, chunk: Chunk, registry: Arc<Registry>, file: Option<Arc<str>>) -> bool {
         thread_local! {
             static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
         }
         let (result, ticket) = bounded(1);
         self.pool.spawn(move || {
-            let decoded =
+            let mut decoded =
                 SCRATCH.with_borrow_mut(|scratch| decode::decode(&chunk, &registry, scratch));
+            if let (Some(file), Some(error)) = (file, decoded.error.as_mut()) {
+                *error = Error::Batch { file: file.to_string(), reason: error.to_string() };
+            }
             // Nobody waits for it after an error before it.
             _ = result.send(decoded);
         });

@@ -22,27 +22,6 @@ pub(super) struct SchemaMessage {
     key_properties: Option<Vec<String>>,
 }
 
-/// A BATCH message: files with the records of a stream.
-#[derive(Debug, Clone, Deserialize)]
-pub struct BatchMessage {
-    /// The stream.
-    pub stream: String,
-    /// Format and compression of the files.
-    pub encoding: BatchEncoding,
-    /// URLs of the files.
-    pub manifest: Vec<String>,
-}
-
-/// How the files of a BATCH message are written.
-#[derive(Debug, Clone, Deserialize)]
-pub struct BatchEncoding {
-    /// `jsonl` or `parquet`.
-    pub format: String,
-    /// `gzip`, `none` or nothing.
-    #[serde(default)]
-    pub compression: Option<String>,
-}
-
 impl SchemaMessage {
     /// Reads the message.
     pub(super) fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {

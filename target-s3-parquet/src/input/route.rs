@@ -7,8 +7,9 @@ use memchr::memchr;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::batch::BatchMessage;
 use super::lines::{Block, Blocks};
-use super::plan::{BatchMessage, Planner, SchemaMessage};
+use super::plan::{Planner, SchemaMessage};
 use super::{Item, Output};
 use crate::config::Config;
 use crate::decode::{Chunk, MessageKind, Registry, kind_of_line};
@@ -35,6 +36,7 @@ struct TypeOnly {
 /// Reads the lines that are no records, and cuts those that are into chunks.
 pub(super) struct Router {
     output: Output,
+    config: Arc<Config>,
     planner: Planner,
     registry: Arc<Registry>,
     started_at: i64,
@@ -59,7 +61,8 @@ impl Router {
     pub(super) fn new(config: Arc<Config>, output: Output, started_at: i64) -> Self {
         Self {
             output,
-            planner: Planner::new(config),
+            planner: Planner::new(Arc::clone(&config)),
+            config,
             registry: Arc::default(),
             started_at,
             warned: std::collections::HashSet::new(),
@@ -117,12 +120,33 @@ impl Router {
     }
 
     fn records(&self, bytes: Bytes, first_line: u64, received_at: i64) -> Result<(), Stop> {
+        self.records_of(None, bytes, first_line, received_at)
+    }
+
+    fn records_of(
+        &self,
+        file: Option<Arc<str>>,
+        bytes: Bytes,
+        first_line: u64,
+        received_at: i64,
+    ) -> Result<(), Stop> {
         if bytes.is_empty() {
             return Ok(());
         }
         let chunk = Chunk { bytes, first_line, received_at, started_at: self.started_at };
-        let heard = self.output.chunk(chunk, Arc::clone(&self.registry));
+        let heard = self.output.chunk(chunk, Arc::clone(&self.registry), file);
         if heard { Ok(()) } else { Err(Stop::Unheard) }
+    }
+
+    fn batch(&self, message: &BatchMessage) -> Result<(), Stop> {
+        for url in &message.manifest {
+            let mut file = message.open(url, &self.config)?;
+            let received_at = chrono::Utc::now().timestamp_micros();
+            while let Some((bytes, first_line)) = file.next()? {
+                self.records_of(Some(url.as_str().into()), bytes, first_line, received_at)?;
+            }
+        }
+        Ok(())
     }
 
     fn message(&mut self, kind: MessageKind, line: &[u8], number: u64) -> Result<(), Stop> {
@@ -155,7 +179,7 @@ impl Router {
             }
             MessageKind::Batch => {
                 let message: BatchMessage = serde_json::from_slice(line).map_err(broken)?;
-                Item::Batch(message)
+                return self.batch(&message);
             }
             MessageKind::Other => {
                 let message: TypeOnly = serde_json::from_slice(line).map_err(broken)?;

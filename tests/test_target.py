@@ -1,0 +1,381 @@
+"""The target: exact types from the schema alone, exact values, and clear words where that cannot be."""
+
+import datetime
+import decimal
+import gzip
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from harness import TARGET, lines, run
+from lake import array, files
+
+UTC = pa.timestamp("us", tz="UTC")
+JSON = pa.string()
+
+# One line for each construct: the schema of a property, and the type of its column.
+TYPES = {
+    "integer": ({"type": "integer"}, pa.int64()),
+    "nullable": ({"type": ["null", "integer"]}, pa.int64()),
+    "small": ({"type": "integer", "minimum": 0, "maximum": 100}, pa.int32()),
+    "long": ({"type": "integer", "minimum": -(2**53), "maximum": 2**53}, pa.int64()),
+    "number": ({"type": ["number", "null"]}, pa.float64()),
+    "money": ({"type": "number", "multipleOf": 0.01}, pa.decimal128(38, 2)),
+    "singer_decimal": ({"type": ["null", "string"], "format": "singer.decimal"}, pa.decimal128(38, 9)),
+    "boolean": ({"type": "boolean"}, pa.bool_()),
+    "text": ({"type": "string"}, pa.string()),
+    "uuid": ({"type": "string", "format": "uuid"}, pa.string()),
+    "date": ({"type": ["null", "string"], "format": "date"}, pa.date32()),
+    "instant": ({"type": "string", "format": "date-time"}, UTC),
+    "time": ({"type": "string", "format": "time"}, pa.string()),
+    "any_of": ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}]}, UTC),
+    "one_of": ({"oneOf": [{"type": "null"}, {"type": "integer"}]}, pa.int64()),
+    "either_number": ({"anyOf": [{"type": "integer"}, {"type": "number"}]}, pa.float64()),
+    "date_or_text": ({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string"}]}, pa.string()),
+    "referenced": ({"$ref": "#/$defs/point"}, pa.struct([("x", pa.float64()), ("y", pa.float64())])),
+    "tree": ({"$ref": "#/$defs/node"}, pa.struct([("name", pa.string()), ("children", array(JSON))])),
+    "object": (
+        {"type": "object", "properties": {"a": {"type": "integer"}, "B c": {"type": "string"}}},
+        pa.struct([("a", pa.int64()), ("b_c", pa.string())]),
+    ),
+    "map": ({"type": "object", "additionalProperties": {"type": "string"}}, JSON),
+    "patterned": ({"type": "object", "patternProperties": {"^x": {"type": "integer"}}}, JSON),
+    "empty_object": ({"type": "object", "properties": {}}, JSON),
+    "list": ({"type": "array", "items": {"type": "integer"}}, array(pa.int64())),
+    "list_of_lists": ({"type": "array", "items": {"type": "array", "items": {"type": "string"}}}, array(array(pa.string()))),
+    "list_of_objects": (
+        {"type": "array", "items": {"type": "object", "properties": {"n": {"type": "number"}}}},
+        array(pa.struct([("n", pa.float64())])),
+    ),
+    "list_of_anything": ({"type": "array"}, array(JSON)),
+    "untyped": ({}, JSON),
+    "mixed": ({"type": ["string", "integer", "object"]}, JSON),
+    "enumerated": ({"enum": ["a", "b", None]}, pa.string()),
+    "enumerated_numbers": ({"enum": [1, 2]}, pa.int64()),
+    "constant": ({"const": 1.5}, pa.float64()),
+    "only_null": ({"type": "null"}, JSON),
+}
+SCHEMA = {
+    "$defs": {
+        "point": {"type": "object", "properties": {"x": {"type": "number"}, "y": {"type": "number"}}},
+        "node": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#/$defs/node"}}},
+        },
+    },
+    "properties": {name: schema for name, (schema, _) in TYPES.items()},
+}
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Runs the target on messages; gives the run."""
+
+    def start(messages, **settings):
+        config = {"destination": str(tmp_path / "lake"), **settings}
+        (tmp_path / "t.json").write_text(json.dumps(config))
+        stdin = messages if isinstance(messages, (str, bytes)) else lines(*messages)
+        return run(TARGET, "--config", tmp_path / "t.json", stdin=stdin)
+
+    return start
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """The rows of a table in the lake."""
+
+    def read(table="s"):
+        found = [row for path in files(tmp_path / "lake", table) for row in pq.ParquetFile(path).read().to_pylist()]
+        return sorted(found, key=lambda row: str(row.get("id", row)))
+
+    return read
+
+
+def schema(properties, keys=("id",), stream="s"):
+    return {"type": "SCHEMA", "stream": stream, "key_properties": list(keys), "schema": {"properties": properties}}
+
+
+def record(stream="s", **values):
+    return {"type": "RECORD", "stream": stream, "record": values}
+
+
+def state(value=1):
+    return {"type": "STATE", "value": {"bookmarks": value}}
+
+
+ID = {"id": {"type": "integer"}}
+
+
+def test_every_construct_has_its_type_whatever_the_values(load, tmp_path):
+    expected = pa.schema([(name, kind) for name, (_, kind) in TYPES.items()])
+    values = [
+        {},
+        {name: None for name in TYPES},
+        {"list": [], "list_of_objects": [], "object": {}, "map": {}, "list_of_lists": [[], None]},
+        {"integer": 1, "list": [1, None], "object": {"a": 1}, "list_of_objects": [{"n": 1}, None, {}], "untyped": [1, {"a": None}]},
+    ]
+    for value in values:
+        load([{"type": "SCHEMA", "stream": "s", "key_properties": [], "schema": SCHEMA}, record(**value), state()]).succeeded()
+    paths = files(tmp_path / "lake", "s")
+    assert len(paths) == len(values)
+    for path in paths:
+        found = pq.read_schema(path)
+        for name in expected.names:
+            assert found.field(name).type == expected.field(name).type, name
+        assert found.equals(expected)
+
+
+@pytest.mark.parametrize(
+    "kind, text, value",
+    [
+        ({"type": "integer"}, "1.0", 1),
+        ({"type": "integer"}, "-9223372036854775808", -(2**63)),
+        ({"type": "integer"}, "1e3", 1000),
+        ({"type": "number"}, "1", 1.0),
+        ({"type": "number"}, "0.1", 0.1),
+        ({"type": "number"}, "1.7976931348623157e308", 1.7976931348623157e308),
+        ({"type": "number"}, "-0.0", -0.0),
+        ({"type": "number", "multipleOf": 0.01}, "12.34", decimal.Decimal("12.34")),
+        ({"type": "string", "format": "singer.decimal"}, '"123.456"', decimal.Decimal("123.456")),
+        ({"type": "boolean"}, "true", True),
+        ({"type": "string"}, r'"aé\u00e9\ud83d\ude00\n"', "aéé😀\n"),
+        ({"type": "string"}, '""', ""),
+        ({"type": "string"}, "12.50", "12.50"),
+        ({"type": "string", "format": "date"}, '"2024-02-29"', datetime.date(2024, 2, 29)),
+        ({"type": "string", "format": "date"}, '"2024-02-29T00:00:00Z"', datetime.date(2024, 2, 29)),
+        ({}, '{"b":1,"a":[null, 2.50]}', '{"b":1,"a":[null, 2.50]}'),
+        ({"type": "array", "items": {"type": "string"}}, '["a",null]', ["a", None]),
+    ],
+)
+def test_values_come_back_as_they_were(load, rows, kind, text, value):
+    message = '{"type":"RECORD","stream":"s","record":{"id":1,"v":%s}}\n' % text
+    load(lines(schema({**ID, "v": kind})) + message + lines(state())).succeeded()
+    (row,) = rows()
+    assert row["v"] == value or json.loads(row["v"]) == json.loads(value)
+    assert str(row["v"]) == str(value) or isinstance(value, str)
+
+
+@pytest.mark.parametrize(
+    "text, instant",
+    [
+        ("2024-05-06T07:08:09Z", "2024-05-06T07:08:09+00:00"),
+        ("2024-05-06 07:08:09", "2024-05-06T07:08:09+00:00"),
+        ("2024-05-06T07:08:09.123456789+02:00", "2024-05-06T05:08:09.123456+00:00"),
+        ("2024-05-06T07:08:09.5-0330", "2024-05-06T10:38:09.500000+00:00"),
+        ("2024-05-06T07:08+01", "2024-05-06T06:08:00+00:00"),
+        ("2024-05-06", "2024-05-06T00:00:00+00:00"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
+    ],
+)
+def test_times_of_every_form_become_utc(load, rows, text, instant):
+    load([schema({**ID, "v": {"type": "string", "format": "date-time"}}), record(id=1, v=text), state()]).succeeded()
+    assert rows()[0]["v"].isoformat() == instant
+
+
+BAD = {
+    "too large": ({"type": "integer"}, "9223372036854775808"),
+    "fraction": ({"type": "integer"}, "1.5"),
+    "text for integer": ({"type": "integer"}, '"abc"'),
+    "NaN": ({"type": "number"}, "NaN"),
+    "Infinity": ({"type": "number"}, "-Infinity"),
+    "too large a double": ({"type": "number"}, "1e999"),
+    "object for text": ({"type": "string"}, '{"a":1}'),
+    "no date": ({"type": "string", "format": "date"}, '"2024-02-30"'),
+    "year out of range": ({"type": "string", "format": "date-time"}, '"99999-01-01T00:00:00Z"'),
+    "beyond int": ({"type": "integer", "minimum": 0, "maximum": 10}, "4294967296"),
+    "too many digits": ({"type": "number", "multipleOf": 0.01}, "1e40"),
+    "list for object": ({"type": "object", "properties": {"a": {"type": "integer"}}}, "[1]"),
+}
+
+
+@pytest.mark.parametrize("kind, text", BAD.values(), ids=BAD.keys())
+def test_values_that_do_not_fit(load, rows, kind, text):
+    message = '{"type":"RECORD","stream":"s","record":{"id":1,"v":%s}}\n' % text
+    stdin = lines(schema({**ID, "v": kind})) + message + lines(state())
+    load(stdin).refused("line 2", "`s`", "`v`", text.strip('"')[:8])
+    done = load(stdin, on_invalid="null").succeeded()
+    assert rows() == [{"id": 1, "v": None}]
+    assert done.summary["streams"]["s"]["invalid"] == {"v": 1}
+
+
+def test_strings_with_numbers_fit_number_columns_where_nulls_would_be(load, rows):
+    message = [schema({**ID, "n": {"type": "integer"}, "d": {"type": "number"}}), record(id=1, n="12", d="1.5"), state()]
+    load(message).refused("line 2", "`n`")
+    load(message, on_invalid="null").succeeded()
+    assert rows() == [{"id": 1, "n": None, "d": None}]
+
+
+def test_unknown_missing_and_double_keys(load, rows):
+    text = '{"type":"RECORD","stream":"s","record":{"id":1,"a":"old","x":{"y":[1]},"a":"new"}}\n'
+    done = load(lines(schema({**ID, "a": {"type": "string"}, "b": {"type": "string"}})) + text + lines(state())).succeeded()
+    assert rows() == [{"id": 1, "a": "new", "b": None}]
+    assert done.summary["streams"]["s"]["unknown"] == {"x": 1}
+
+
+def test_lone_surrogates_are_replaced_and_counted(load, rows):
+    text = '{"type":"RECORD","stream":"s","record":{"id":1,"a":"x\\ud800y"}}\n'
+    done = load(lines(schema({**ID, "a": {"type": "string"}})) + text + lines(state())).succeeded()
+    assert rows()[0]["a"] == "x\ufffdy"
+    assert done.summary["streams"]["s"]["replaced"] == 1
+
+
+def test_long_strings_are_cut_at_a_character(load, rows):
+    done = load([schema({**ID, "a": {"type": "string"}}), record(id=1, a="é" * 10), state()], max_string_bytes=7).succeeded()
+    assert rows()[0]["a"] == "é" * 3
+    assert done.summary["streams"]["s"]["cut"] == 1
+
+
+def test_validation_says_which_rule_failed(load):
+    kind = {"type": "string", "pattern": "^[a-z]+$"}
+    load([schema({**ID, "a": kind}), record(id=1, a="ok"), state()], validate_records=True).succeeded()
+    done = load([schema({**ID, "a": kind}), record(id=1, a="NO"), state()], validate_records=True)
+    done.refused("line 2", "`s`", "a", "^[a-z]+$")
+
+
+def test_new_columns_come_last_and_old_ones_stay(load, rows, tmp_path):
+    load([schema({**ID, "a": {"type": "integer"}}), record(id=1, a=1), state()]).succeeded()
+    load([schema({"b": {"type": "string"}, **ID}), record(id=2, b="x"), state()]).succeeded()
+    assert rows() == [{"id": 1, "a": 1, "b": None}, {"id": 2, "a": None, "b": "x"}]
+    assert pq.read_schema(files(tmp_path / "lake", "s")[0]).names == ["id", "a", "b"]
+
+
+def test_columns_widen_within_a_run_and_between_runs(load, rows, tmp_path):
+    small, large = {"type": "integer", "minimum": 0, "maximum": 9}, {"type": "integer"}
+    partition = {"partition_by": {"column": "p"}}
+    p = {"p": {"type": "string"}}
+    load([schema({**ID, **p, "v": small}), record(id=1, p="a", v=1), record(id=2, p="b", v=2), state()], **partition).succeeded()
+    messages = [
+        schema({**ID, **p, "v": large}),
+        record(id=3, p="a", v=2**40),
+        schema({**ID, **p, "v": {"type": "number"}}),
+        record(id=4, p="c", v=0.5),
+        state(),
+    ]
+    load(messages, **partition).succeeded()
+    assert [row["v"] for row in rows()] == [1.0, 2.0, float(2**40), 0.5]
+    types = {str(pq.read_schema(path).field("v").type) for path in files(tmp_path / "lake", "s")}
+    assert types == {"double"}, "files of all partitions have one type"
+
+
+def test_names_are_folded_the_same_way_each_time(load, tmp_path):
+    properties = {"ID": {"type": "integer"}, "User Name": {"type": "string"}, "user_name": {"type": "string"}, "Ünï": {"type": "string"}}
+    properties["_" + "x" * 200] = {"type": "string"}
+    names = []
+    for _ in range(2):
+        message = schema(properties, keys=["ID"], stream="My Stream-1")
+        load([message, record("My Stream-1", **{"ID": 1, "User Name": "a", "user_name": "b"}), state()]).succeeded()
+        (path,) = files(tmp_path / "lake", "my_stream_1")
+        names.append(pq.read_schema(path).names)
+        (row,) = pq.read_table(path, partitioning=None).to_pylist()
+        assert row["user_name"] == "b" and "a" in row.values()
+    assert names[0] == names[1] and len(set(names[0])) == 5
+    for name in names[0]:
+        assert len(name) <= 127 and name.replace("_", "").isalnum() and name == name.lower()
+
+
+def test_record_metadata_as_the_sdk_has_it(load, rows):
+    message = {**record(id=1), "time_extracted": "2024-05-06T07:08:09Z", "version": 7}
+    load([schema(ID), message, state()], add_record_metadata=True).succeeded()
+    (row,) = rows()
+    assert set(row) == {"id", *(f"_sdc_{name}" for name in ("extracted_at", "received_at", "batched_at", "deleted_at", "sequence", "table_version", "sync_started_at"))}
+    assert row["_sdc_extracted_at"].isoformat() == "2024-05-06T07:08:09+00:00"
+    assert row["_sdc_table_version"] == 7 and row["_sdc_deleted_at"] is None
+    assert row["_sdc_received_at"] <= row["_sdc_batched_at"]
+    assert row["_sdc_sequence"] > 1_700_000_000_000
+
+
+def test_activate_version_removes_the_rows_of_other_versions(load, rows):
+    old = [{**record(id=n), "version": 1} for n in (1, 2)]
+    load([schema(ID), *old, {"type": "ACTIVATE_VERSION", "stream": "s", "version": 1}, state()]).succeeded()
+    new = [{**record(id=n), "version": 2} for n in (2, 3)]
+    load([schema(ID), *new, {"type": "ACTIVATE_VERSION", "stream": "s", "version": 2}, state()]).succeeded()
+    assert [row["id"] for row in rows()] == [2, 3]
+
+
+def test_batches_of_files_read_like_records(load, rows, tmp_path, s3):
+    def batch(*urls, **encoding):
+        return {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl", **encoding}, "manifest": list(urls)}
+
+    plain, packed = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
+    plain.write_text('{"id": 1, "v": "a"}\n\n{"id": 2, "v": "b"}')
+    packed.write_bytes(gzip.compress(b'{"id": 3, "v": "c"}\n') + gzip.compress(b'{"id": 2, "v": "B"}\n'))
+    head = schema({**ID, "v": {"type": "string"}})
+    messages = [head, batch(f"file://{plain}"), batch(str(packed), compression="gzip"), state()]
+    load(messages).succeeded()
+    assert [row["v"] for row in rows()] == ["a", "B", "c"]
+    bucket = s3.bucket("batches")
+    s3.client.upload_file(str(packed), bucket, "dir/b.jsonl.gz")
+    settings = {"s3": s3.settings("")["s3"]}
+    load([head, batch(f"s3://{bucket}/dir/b.jsonl.gz", compression="gzip"), state()], **settings).succeeded()
+    assert len(rows()) == 3
+
+    plain.write_text('{"id": 1}\n{"id": ')
+    load([head, batch(str(plain)), state()]).refused("a.jsonl", "line 2")
+    load([head, batch(str(tmp_path / "none")), state()]).refused("none", "does not exist")
+    load([head, batch(str(plain), compression="lz4"), state()]).refused("lz4")
+    load([head, {**batch(), "encoding": {"format": "avro"}, "manifest": [str(plain)]}, state()]).refused("avro")
+
+
+def test_messages_in_every_spelling(load, rows):
+    text = "\ufeff" + lines({**schema(ID), "type": "schema"}) + "\r\n\n" + '{"record":{"id":1},"stream":"s","type":"record"}\r\n'
+    done = load((text + lines(state())).encode()).succeeded()
+    assert rows() == [{"id": 1}] and done.out == '{"bookmarks": 1}\n'
+
+
+def test_states_come_back_as_they_were_and_in_order(load):
+    texts = ['{"b": 1.50, "a": [ ]}', '{"b":1.5,"a":[]}', "{}"]
+    stdin = lines(schema(ID)) + "".join('{"type":"STATE","value":%s}\n' % text for text in texts)
+    done = load(stdin, commit_interval_seconds=0).succeeded()
+    shown = done.out.splitlines()
+    assert shown == [text for text in texts if text in shown] and "{}" not in shown
+
+
+def test_upsert_keeps_the_last_version_and_append_all(load, rows):
+    messages = [schema({**ID, "v": {"type": "string"}}), record(id=1, v="a"), record(id=1, v="b"), state()]
+    load(messages).succeeded()
+    load([messages[0], record(id=1, v="c"), record(id=2, v="d"), state()]).succeeded()
+    assert rows() == [{"id": 1, "v": "c"}, {"id": 2, "v": "d"}]
+    load([{**messages[0], "stream": "t"}, record("t", id=1, v="a"), record("t", id=1, v="b"), state()], load_method="append-only").succeeded()
+    assert len(rows("t")) == 2
+
+
+def test_overwrite_replaces_a_table_only_when_its_stream_was_seen_to_end(load, rows):
+    settings = {"load_method": "overwrite"}
+    load([schema(ID), record(id=1), state()], **settings).succeeded()
+    load([schema(ID), record(id=2), record(id=3), state()], **settings).succeeded()
+    assert [row["id"] for row in rows()] == [2, 3]
+    load([schema(ID), record(id=4)], **settings).refused("s")
+    assert [row["id"] for row in rows()] == [2, 3]
+
+
+def test_deep_nesting_wide_tables_and_long_strings(load, rows, tmp_path):
+    deep, value = {"type": "integer"}, 1
+    for _ in range(50):
+        deep, value = {"type": "object", "properties": {"n": deep}}, {"n": value}
+    wide = {f"c{n}": {"type": "integer"} for n in range(2000)}
+    load([schema({**ID, "deep": deep, "long": {"type": "string"}, **wide}), record(id=1, deep=value, long="x" * 2_000_000, c1999=7), state()]).succeeded()
+    (row,) = rows()
+    assert row["deep"] == value and row["c1999"] == 7 and len(row["long"]) == 2_000_000
+
+
+def test_a_thousand_interleaved_streams(load, tmp_path):
+    names = [f"s{n}" for n in range(1000)]
+    messages = [schema(ID, stream=name) for name in names]
+    messages += [record(name, id=n) for n in range(5) for name in names]
+    load([*messages, state()]).succeeded()
+    assert len(files(tmp_path / "lake")) == 1000
+    assert pq.ParquetFile(files(tmp_path / "lake", "s999")[0]).metadata.num_rows == 5
+
+
+def test_rows_beyond_the_memory_spill_and_are_gone_after_the_run(load, rows, tmp_path):
+    spills = tmp_path / "spills"
+    spills.mkdir()
+    messages = [schema({**ID, "v": {"type": "string"}})]
+    messages += [record(id=n % 40_000, v=f"{n:0500}") for n in range(60_000)]
+    done = load([*messages, state()], memory_mb=32, temp_dir=str(spills)).succeeded()
+    assert done.summary["spills"] > 0
+    assert not list(spills.iterdir())
+    found = rows()
+    assert len(found) == 40_000
+    assert {row["v"][-5:] for row in found if row["id"] < 20_000} == {f"{n + 40_000:05}" for n in range(20_000)}
