@@ -1,4 +1,4 @@
-.PHONY: run test lint bench-tap clean
+.PHONY: run test lint bench bench-tap clean
 
 VENV := .venv/.ready
 
@@ -17,6 +17,11 @@ test: $(VENV)
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+## The target next to DuckDB on the same input, then other shapes of input.
+bench: $(VENV)
+	cargo build --release --locked --quiet
+	.venv/bin/python bench/target.py
 
 ## How much of Wistia's allowance the tap uses, and how fast it is without one.
 bench-tap: $(VENV)

@@ -141,7 +141,6 @@ def test_every_construct_has_its_type_whatever_the_values(load, tmp_path):
         ({"type": "boolean"}, "true", True),
         ({"type": "string"}, r'"aé\u00e9\ud83d\ude00\n"', "aéé😀\n"),
         ({"type": "string"}, '""', ""),
-        ({"type": "string"}, "12.50", "12.50"),
         ({"type": "string", "format": "date"}, '"2024-02-29"', datetime.date(2024, 2, 29)),
         ({"type": "string", "format": "date"}, '"2024-02-29T00:00:00Z"', datetime.date(2024, 2, 29)),
         ({}, '{"b":1,"a":[null, 2.50]}', '{"b":1,"a":[null, 2.50]}'),
@@ -152,8 +151,8 @@ def test_values_come_back_as_they_were(load, rows, kind, text, value):
     message = '{"type":"RECORD","stream":"s","record":{"id":1,"v":%s}}\n' % text
     load(lines(schema({**ID, "v": kind})) + message + lines(state())).succeeded()
     (row,) = rows()
-    assert row["v"] == value or json.loads(row["v"]) == json.loads(value)
-    assert str(row["v"]) == str(value) or isinstance(value, str)
+    assert row["v"] == value
+    assert type(row["v"]) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +180,7 @@ BAD = {
     "Infinity": ({"type": "number"}, "-Infinity"),
     "too large a double": ({"type": "number"}, "1e999"),
     "object for text": ({"type": "string"}, '{"a":1}'),
+    "number for text": ({"type": "string"}, "12.50"),
     "no date": ({"type": "string", "format": "date"}, '"2024-02-30"'),
     "year out of range": ({"type": "string", "format": "date-time"}, '"99999-01-01T00:00:00Z"'),
     "beyond int": ({"type": "integer", "minimum": 0, "maximum": 10}, "4294967296"),
