@@ -15,6 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
 
 use crate::config::Compression;
@@ -23,6 +24,10 @@ use crate::store::{Object, Upload};
 
 /// Rows that are decoded from a file at a time.
 const READ_ROWS: usize = 8192;
+
+/// Columns beyond which numbers have no dictionary: an empty one takes 70 kB, and every column of an
+/// open row group has its own.
+const DICTIONARY_COLUMNS: usize = 256;
 
 /// How files are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +43,17 @@ pub struct Format {
 impl Format {
     /// Version 1 pages with dictionaries and page statistics: what every reader of the lake takes,
     /// Redshift Spectrum and old Sparks included.
-    fn properties(&self, run: &str) -> WriterProperties {
+    fn properties(&self, run: &str, schema: &SchemaRef) -> WriterProperties {
         let created_by = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
-        WriterProperties::builder()
+        let mut properties = WriterProperties::builder();
+        if schema.fields().len() > DICTIONARY_COLUMNS {
+            let numbers = schema.fields().iter().filter(|field| field.data_type().is_primitive());
+            for field in numbers {
+                let path = ColumnPath::from(field.name().as_str());
+                properties = properties.set_column_dictionary_enabled(path, false);
+            }
+        }
+        properties
             .set_writer_version(WriterVersion::PARQUET_1_0)
             .set_compression(self.codec())
             // Lists are `list.element`, as the Parquet specification names them.
@@ -111,7 +124,7 @@ impl PartWriter {
         object: String,
     ) -> Result<Self> {
         let failed = |source| Error::Parquet { action: "begin", object: object.clone(), source };
-        let options = ArrowWriterOptions::new().with_properties(format.properties(run));
+        let options = ArrowWriterOptions::new().with_properties(format.properties(run, schema));
         let writer = ArrowWriter::try_new_with_options(upload, Arc::clone(schema), options)
             .map_err(failed)?;
         let (file, factory) = writer.into_serialized_writer().map_err(failed)?;
