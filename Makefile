@@ -1,6 +1,7 @@
-.PHONY: run test lint bench bench-tap clean
+.PHONY: run test lint bench bench-tap fuzz clean
 
 VENV := .venv/.ready
+FUZZ_RUNS ?= 200000
 
 ## Sync a Wistia account (TAP_WISTIA_API_TOKEN) or a simulated one into ./lake.
 run: $(VENV)
@@ -27,6 +28,13 @@ bench: $(VENV)
 bench-tap: $(VENV)
 	cargo build --release --locked --quiet
 	.venv/bin/python bench/tap.py
+
+## The reader and the decoder against random bytes. Needs `cargo install cargo-fuzz` and a C++ compiler.
+fuzz:
+	for target in input record; do \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target -- \
+			-runs=$(FUZZ_RUNS) -max_len=4096 -timeout=20 -rss_limit_mb=1024 || exit 1; \
+	done
 
 clean:
 	rm -rf lake state.json

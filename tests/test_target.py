@@ -143,7 +143,7 @@ def test_every_construct_has_its_type_whatever_the_values(load, tmp_path):
         ({"type": "string"}, '""', ""),
         ({"type": "string", "format": "date"}, '"2024-02-29"', datetime.date(2024, 2, 29)),
         ({"type": "string", "format": "date"}, '"2024-02-29T00:00:00Z"', datetime.date(2024, 2, 29)),
-        ({}, '{"b":1,"a":[null, 2.50]}', '{"b":1,"a":[null, 2.50]}'),
+        ({}, '{"b": 1, "a": [null, 2.50]}', '{"b":1,"a":[null,2.50]}'),
         ({"type": "array", "items": {"type": "string"}}, '["a",null]', ["a", None]),
     ],
 )
