@@ -112,32 +112,22 @@ def test_appended_rows_are_neither_lost_nor_doubled_by_kills(tmp_path):
     config = tmp_path / "t.json"
     config.write_text(json.dumps({"destination": str(tmp_path / "lake"), "load_method": "append", "commit_interval_seconds": 0}))
     state_file = tmp_path / "state.json"
-    chance, last, kills = random.Random(71), 1500, 0
+    chance, last, kills = random.Random(71), 400, 0
     while True:
         begun = json.loads(state_file.read_text())["bookmarks"]["s"] if state_file.exists() else 0
         messages = [SCHEMA]
         for part in range(begun, last):
             messages += [*records(part * 5, 5), state(part + 1)]
-        process = subprocess.Popen(
-            [TARGET, "--config", config, "--state-out", state_file],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-        )
-        deadline = time.monotonic() + chance.uniform(0.01, 0.12)
+        (tmp_path / "messages").write_text(lines(*messages))
+        command = [TARGET, "--config", config, "--input", tmp_path / "messages", "--state-out", state_file]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
         try:
-            for message in messages:
-                process.stdin.write(lines(message).encode())
-                if kills < 30 and time.monotonic() > deadline:
-                    process.kill()
-                    kills += 1
-                    break
-            process.stdin.close()
-        except BrokenPipeError:
-            pass
-        if process.wait(60) == 0:
-            break
+            if process.wait(chance.uniform(0.01, 0.4) if kills < 30 else 120) == 0:
+                break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(60)
+            kills += 1
     assert kills >= 5
     rows = [row["id"] for path in files(tmp_path / "lake", "s") for row in pq.ParquetFile(path).read(["id"]).to_pylist()]
     assert sorted(rows) == list(range(last * 5))
