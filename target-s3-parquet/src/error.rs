@@ -1,5 +1,6 @@
 //! Everything that can go wrong, told so that a person knows what to do.
 
+use arrow::error::ArrowError;
 use protocol::report::Exit;
 use protocol::settings::SettingsError;
 
@@ -205,6 +206,12 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// A computation on columns failed, which none should.
+    #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
+    pub(crate) fn arrow(error: ArrowError) -> Self {
+        Self::Internal(error.to_string())
+    }
+
     /// How a run that ends by this error exits.
     pub fn exit(&self) -> Exit {
         match self {

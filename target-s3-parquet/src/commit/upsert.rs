@@ -59,16 +59,16 @@ fn merge(
 ) -> Result<Option<Written>> {
     let mut part = table.part(key, Condition::still(existing))?;
     if let Some(object) = existing {
-        let mut replaced = Content::new(table.stage.schema()).map_err(internal)?;
+        let mut replaced = Content::new(table.stage.schema()).map_err(Error::arrow)?;
         let old = Old::open(table, object)?;
         let is_current = old.is_current;
         old.copy(&mut part, |hash| !table.stage.replaces(hash), |rows| replaced.add(rows))?;
         if is_current && replaced.rows() > 0 {
-            let mut new = Content::new(table.stage.schema()).map_err(internal)?;
+            let mut new = Content::new(table.stage.schema()).map_err(Error::arrow)?;
             staged.each(group, |batch| {
                 // More rows than are replaced are other rows, whatever they hold.
                 if new.rows() <= replaced.rows() {
-                    new.add(batch).map_err(internal)
+                    new.add(batch).map_err(Error::arrow)
                 } else {
                     Ok(())
                 }
@@ -80,10 +80,6 @@ fn merge(
     }
     staged.each(group, |batch| part.write(batch))?;
     part.finish().map(Some)
-}
-
-fn internal(error: ArrowError) -> Error {
-    Error::Internal(error.to_string())
 }
 
 /// An object as it was before the commit.

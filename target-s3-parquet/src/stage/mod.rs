@@ -12,7 +12,6 @@ use std::collections::HashMap;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 
 pub use index::KeyIndex;
 use spill::Spill;
@@ -137,7 +136,7 @@ impl Stage {
         if rows == 0 {
             return Ok(());
         }
-        let partitions = self.partitioner.assign(&batch).map_err(internal)?;
+        let partitions = self.partitioner.assign(&batch).map_err(Error::arrow)?;
         let mut last = None;
         let groups = partitions
             .iter()
@@ -200,7 +199,7 @@ impl Stage {
         let small = self.batches.split_off(self.batches.len() - run);
         let Some(first_row) = small.first().map(|staged| staged.first_row) else { return Ok(()) };
         let batch = concat_batches(&self.schema, small.iter().map(|staged| &staged.batch))
-            .map_err(internal)?;
+            .map_err(Error::arrow)?;
         let bytes = batch.get_array_memory_size();
         self.bytes += bytes;
         self.bytes -= small.iter().map(|staged| staged.bytes).sum::<usize>();
@@ -212,7 +211,7 @@ impl Stage {
     /// The table has new columns: rows in memory get them now, spilled ones when they are read.
     pub fn realign(&mut self, projection: &Projection) -> Result<()> {
         for staged in &mut self.batches {
-            staged.batch = projection.apply(&staged.batch).map_err(internal)?;
+            staged.batch = projection.apply(&staged.batch).map_err(Error::arrow)?;
             self.bytes -= staged.bytes;
             staged.bytes = staged.batch.get_array_memory_size();
             self.bytes += staged.bytes;
@@ -370,7 +369,7 @@ fn pick(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch> {
     if rows.len() == batch.num_rows() {
         return Ok(batch.clone());
     }
-    take_record_batch(batch, &UInt32Array::from(rows.to_vec())).map_err(internal)
+    take_record_batch(batch, &UInt32Array::from(rows.to_vec())).map_err(Error::arrow)
 }
 
 fn number_of(groups: &mut Vec<Group>, numbers: &mut HashMap<Group, u32>, group: Group) -> u32 {
@@ -378,11 +377,6 @@ fn number_of(groups: &mut Vec<Group>, numbers: &mut HashMap<Group, u32>, group: 
         groups.push(group);
         u32::try_from(groups.len() - 1).unwrap_or(u32::MAX)
     })
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
-fn internal(error: ArrowError) -> Error {
-    Error::Internal(error.to_string())
 }
 
 #[cfg(test)]
