@@ -32,7 +32,8 @@ bench-tap: $(VENV)
 ## The reader and the decoder against random bytes. Needs `cargo install cargo-fuzz` and a C++ compiler.
 fuzz:
 	for target in input record; do \
-		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target -- \
+		mkdir -p fuzz/target/corpus/$$target && \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
 			-runs=$(FUZZ_RUNS) -max_len=4096 -timeout=20 -rss_limit_mb=1024 || exit 1; \
 	done
 

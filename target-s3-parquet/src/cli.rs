@@ -18,9 +18,9 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
 
-    /// Keep the newest state that was given back in this file, replaced atomically.
-    #[arg(long, value_name = "FILE")]
-    pub state_out: Option<PathBuf>,
+    /// Keep the newest state that was given back in this file or S3 object, replaced atomically.
+    #[arg(long, value_name = "FILE|S3-URL")]
+    pub state_out: Option<String>,
 
     /// Describe the target and its settings.
     #[arg(long)]

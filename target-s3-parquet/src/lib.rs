@@ -129,7 +129,11 @@ fn write(cli: &Cli) -> Result<()> {
     let stop = signal::Stop::listen();
     let items =
         input::Items::start(source, Arc::clone(&config), pool, stop.flag(), now.timestamp_micros());
-    let state = state::StateSink::new(Box::new(std::io::stdout()), cli.state_out.clone());
+    let state_file = match &cli.state_out {
+        Some(name) => Some(state::StateFile::open(name, &config, &lake.run)?),
+        None => None,
+    };
+    let state = state::StateSink::new(Box::new(std::io::stdout()), state_file);
     let mut engine = engine::Engine::new(config, lake, state);
     let outcome = engine.run(&items, || stop.error());
     engine.summary().tell(program::is_watched(cli.log_format));

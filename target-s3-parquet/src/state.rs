@@ -3,15 +3,69 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::store::{self, Condition, Store};
+
+/// Where the newest state is kept.
+#[derive(Debug)]
+pub enum StateFile {
+    /// In a file.
+    Local(PathBuf),
+    /// In an object on S3.
+    S3 {
+        /// The bucket.
+        bucket: Arc<dyn Store>,
+        /// The object's key in it.
+        key: String,
+    },
+}
+
+impl StateFile {
+    /// The place of that name: a path, or `s3://bucket/key`.
+    pub fn open(name: &str, config: &Config, run: &str) -> Result<Self> {
+        let Some(address) = name.strip_prefix("s3://") else {
+            return Ok(Self::Local(name.into()));
+        };
+        let Some((bucket, key)) = address.split_once('/').filter(|(_, key)| !key.is_empty()) else {
+            let reason = "it names no object; write s3://bucket/key";
+            return Err(Error::Setting { key: "--state-out".into(), reason: reason.into() });
+        };
+        let bucket = Config { destination: format!("s3://{bucket}"), ..config.clone() };
+        Ok(Self::S3 { bucket: store::open(&bucket, run)?, key: key.to_owned() })
+    }
+
+    /// The state that is kept there, as far as it can be read.
+    pub fn read(&self) -> Option<String> {
+        match self {
+            Self::Local(path) => std::fs::read_to_string(path).ok(),
+            Self::S3 { bucket, key } => {
+                let (_, bytes) = bucket.get(key).ok()??;
+                String::from_utf8(bytes).ok()
+            }
+        }
+    }
+
+    fn replace(&self, text: &str) -> Result<()> {
+        match self {
+            Self::Local(path) => replace(path, text)
+                .map_err(|source| Error::State { name: path.display().to_string(), source }),
+            Self::S3 { bucket, key } => {
+                let text = format!("{text}\n");
+                bucket.put(key, text.as_bytes(), Condition::Always).map(|_| ())
+            }
+        }
+    }
+}
 
 /// Where states go once the rows before them are durable.
 pub struct StateSink {
     stdout: Box<dyn Write + Send>,
-    file: Option<PathBuf>,
+    file: Option<StateFile>,
     pending: Option<Box<RawValue>>,
     given: Option<String>,
 }
@@ -24,7 +78,7 @@ impl std::fmt::Debug for StateSink {
 
 impl StateSink {
     /// A sink to `stdout` and, if wanted, to a file that always holds the newest state.
-    pub fn new(stdout: Box<dyn Write + Send>, file: Option<PathBuf>) -> Self {
+    pub fn new(stdout: Box<dyn Write + Send>, file: Option<StateFile>) -> Self {
         Self { stdout, file, pending: None, given: None }
     }
 
@@ -39,8 +93,8 @@ impl StateSink {
     }
 
     /// The file that holds the newest state.
-    pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    pub fn file(&self) -> Option<&StateFile> {
+        self.file.as_ref()
     }
 
     /// Whether a state waits to be given back.
@@ -62,9 +116,8 @@ impl StateSink {
         if is_empty || self.given.as_deref() == Some(text) {
             return Ok(());
         }
-        if let Some(path) = &self.file {
-            replace(path, text)
-                .map_err(|source| Error::State { name: path.display().to_string(), source })?;
+        if let Some(file) = &self.file {
+            file.replace(text)?;
         }
         let line = format!("{text}\n");
         self.stdout
@@ -117,7 +170,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.json");
         let lines = Lines::default();
-        let mut sink = StateSink::new(Box::new(lines.clone()), Some(file.clone()));
+        let mut sink =
+            StateSink::new(Box::new(lines.clone()), Some(StateFile::Local(file.clone())));
         for text in ["{}", "{ }", "null", r#"{"b":1.10,"a":12345678901234567890}"#] {
             sink.note(raw(text));
             sink.give().unwrap();
@@ -132,8 +186,10 @@ mod tests {
 
     #[test]
     fn a_state_file_that_cannot_be_written_is_an_error_that_says_so() {
-        let mut sink =
-            StateSink::new(Box::new(io::sink()), Some(PathBuf::from("/nowhere/state.json")));
+        let mut sink = StateSink::new(
+            Box::new(io::sink()),
+            Some(StateFile::Local("/nowhere/state.json".into())),
+        );
         sink.note(raw(r#"{"a":1}"#));
         let error = sink.give().unwrap_err().to_string();
         assert!(error.contains("/nowhere/state.json"), "{error}");

@@ -12,7 +12,7 @@
 //! A run that dies while it is `giving` may or may not have given its STATE back. With
 //! `--state-out` the file tells; without, the files stay.
 
-use std::path::Path;
+use crate::state::StateFile;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -69,7 +69,7 @@ impl Journal {
         lake: &Lake,
         files: Vec<String>,
         state: Option<&str>,
-        state_out: Option<&Path>,
+        state_out: Option<&StateFile>,
     ) -> Result<()> {
         if files.is_empty() {
             return Ok(());
@@ -114,7 +114,7 @@ impl Journal {
 }
 
 /// Settles what dead runs have left open. An entry of a run that may be alive is waited for.
-pub fn recover(lake: &Lake, state_out: Option<&Path>) -> Result<()> {
+pub fn recover(lake: &Lake, state_out: Option<&StateFile>) -> Result<()> {
     for object in lake.store.list(FOLDER)? {
         loop {
             let Some((_, text)) = lake.store.get(&object.key)? else { break };
@@ -142,12 +142,12 @@ pub fn recover(lake: &Lake, state_out: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-fn settle(lake: &Lake, entry: &Entry, state_out: Option<&Path>) -> Result<()> {
+fn settle(lake: &Lake, entry: &Entry, state_out: Option<&StateFile>) -> Result<()> {
     let was_given = match (entry.phase, state_out) {
         (Phase::Publishing, _) => false,
         (Phase::Giving, None) => true,
-        (Phase::Giving, Some(path)) => {
-            let given = std::fs::read_to_string(path).ok();
+        (Phase::Giving, Some(file)) => {
+            let given = file.read();
             given.as_deref().map(str::trim) == entry.state.as_deref()
         }
     };
