@@ -14,6 +14,9 @@ use std::time::{Duration, SystemTime};
 use super::{Condition, Guard, Object, Store, Upload};
 use crate::error::{Error, Result};
 
+/// A lock that nobody has signed for so long is nobody's.
+const UNSIGNED_AFTER: Duration = Duration::from_secs(2);
+
 /// A lock that was not renewed for so long belongs to nobody.
 const STALE_AFTER: Duration = Duration::from_mins(10);
 
@@ -267,9 +270,10 @@ fn is_stale(path: &Path, owner: &str) -> bool {
     if owner_is_dead(owner) {
         return true;
     }
+    // Its writer died between making the lock and signing it.
+    let limit = if owner.trim().is_empty() { UNSIGNED_AFTER } else { STALE_AFTER };
     let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-    modified
-        .is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > STALE_AFTER))
+    modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > limit))
 }
 
 /// A lock file.
