@@ -44,11 +44,11 @@ def load(source, keep=False, **settings):
     return time.monotonic() - started, usage.ru_maxrss / 1024
 
 
-def hive(schema):
+def duckdb_type(schema):
     """The DuckDB type of a property."""
     kind = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if "object" in kind:
-        return "STRUCT(" + ", ".join(f'"{name}" {hive(inner)}' for name, inner in schema["properties"].items()) + ")"
+        return "STRUCT(" + ", ".join(f'"{name}" {duckdb_type(inner)}' for name, inner in schema["properties"].items()) + ")"
     return {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}[kind[-1]]
 
 
@@ -66,7 +66,7 @@ print(time.monotonic() - started)
 
 
 def duckdb(source, codec):
-    command = [sys.executable, "-c", DUCKDB, source, FOLDER / "duckdb.parquet", codec, hive({"type": "object", "properties": EVENT})]
+    command = [sys.executable, "-c", DUCKDB, source, FOLDER / "duckdb.parquet", codec, duckdb_type({"type": "object", "properties": EVENT})]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

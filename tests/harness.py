@@ -266,6 +266,19 @@ class Pipe:
         self.runs.append((tap, target))
         return tap, target
 
+    def kill_target_after(self, seconds):
+        """One sync whose target is killed then. Whether it was, or had ended before."""
+        tap, target = self.start()
+        try:
+            target.wait(seconds)
+            return False
+        except subprocess.TimeoutExpired:
+            target.kill()
+            return True
+        finally:
+            target.wait(60)
+            tap.wait(60)
+
     def start(self):
         """The two processes, joined by a pipe."""
         tap = subprocess.Popen(

@@ -89,16 +89,11 @@ def test_a_hundred_kills_under_the_eyes_of_a_reader(simulator, pipe):
     reader.start()
     killed = 0
     while killed < 100:
-        tap, target = job.start()
-        try:
-            target.wait(chance.uniform(0.02, 1.0))
+        if job.kill_target_after(chance.uniform(0.02, 1.0)):
+            killed += 1
+        else:
             # It was faster; there will be something to do.
             server.grow(new_events=40, late_events=20, risen_events=20)
-        except subprocess.TimeoutExpired:
-            target.send_signal(signal.SIGKILL)
-            killed += 1
-        target.wait(60)
-        tap.wait(60)
         if chance.random() < 0.2:
             server.grow(new_events=20, late_events=10, risen_events=10)
     job.sync()
@@ -246,15 +241,10 @@ def test_kills_on_s3(simulator, pipe, s3, tmp_path):
     job = pipe(server, target=s3.settings(f"s3://{bucket}/lake", commit_interval_seconds=0))
     chance, killed = random.Random(73), 0
     while killed < 15:
-        tap, target = job.start()
-        try:
-            target.wait(chance.uniform(0.05, 2.0))
-            server.grow(new_events=20, late_events=10, risen_events=10)
-        except subprocess.TimeoutExpired:
-            target.kill()
+        if job.kill_target_after(chance.uniform(0.05, 2.0)):
             killed += 1
-        target.wait(60)
-        tap.wait(60)
+        else:
+            server.grow(new_events=20, late_events=10, risen_events=10)
     job.sync()
     assert_equals(server, s3.download(bucket, tmp_path / "copy", "lake"))
 

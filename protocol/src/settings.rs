@@ -278,10 +278,10 @@ fn explain(
     let is_secret = leaf.and_then(|leaf| leaf.get("secret")) == Some(&Value::Bool(true));
     let reason = match (is_secret, found) {
         (true, Some(value)) => format!("expected a string, found {}", kind_of(value)),
-        _ => text
-            .replace("usize", "a whole number")
-            .replace("u32", "a whole number")
-            .replace("u64", "a whole number"),
+        // What a person knows it as; the value itself stays as it was written.
+        _ => ["usize", "u32", "u64"].iter().fold(text, |text, kind| {
+            text.replace(&format!("expected {kind}"), "expected a whole number")
+        }),
     };
     SettingsError::Invalid { key: path.to_owned(), origin: origin.to_owned(), reason }
 }

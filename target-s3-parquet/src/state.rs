@@ -28,15 +28,14 @@ pub enum StateFile {
 impl StateFile {
     /// The place of that name: a path, or `s3://bucket/key`.
     pub fn open(name: &str, config: &Config, run: &str) -> Result<Self> {
-        let Some(address) = name.strip_prefix("s3://") else {
-            return Ok(Self::Local(name.into()));
-        };
-        let Some((bucket, key)) = address.split_once('/').filter(|(_, key)| !key.is_empty()) else {
-            let reason = "it names no object; write s3://bucket/key";
-            return Err(Error::Setting { key: "--state-out".into(), reason: reason.into() });
-        };
-        let bucket = Config { destination: format!("s3://{bucket}"), ..config.clone() };
-        Ok(Self::S3 { bucket: store::open(&bucket, run)?, key: key.to_owned() })
+        match store::open_url(name, config, run)? {
+            None => Ok(Self::Local(name.into())),
+            Some((_, key)) if key.is_empty() => {
+                let reason = "it names no object; write s3://bucket/key";
+                Err(Error::Setting { key: "--state-out".into(), reason: reason.into() })
+            }
+            Some((bucket, key)) => Ok(Self::S3 { bucket, key }),
+        }
     }
 
     /// The state that is kept there, as far as it can be read.

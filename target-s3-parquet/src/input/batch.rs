@@ -111,16 +111,13 @@ impl BatchFile {
 /// A local file or an S3 object as a file.
 fn fetch(url: &str, config: &Config) -> Result<File> {
     let missing = || Error::Batch { file: url.to_owned(), reason: "it does not exist".into() };
-    let Some(address) = url.strip_prefix("s3://") else {
+    let Some((bucket, key)) = store::open_url(url, config, "batch")? else {
         let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
         return File::open(path).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => missing(),
             _ => Error::Input { name: url.to_owned(), source },
         });
     };
-    let (bucket, key) = address.split_once('/').ok_or_else(missing)?;
-    let bucket = Config { destination: format!("s3://{bucket}"), ..config.clone() };
-    let store = store::open(&bucket, "batch")?;
-    let object = store.head(key)?.ok_or_else(missing)?;
-    store.fetch(&object)
+    let object = bucket.head(&key)?.ok_or_else(missing)?;
+    bucket.fetch(&object)
 }

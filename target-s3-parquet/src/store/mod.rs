@@ -89,6 +89,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     }
 }
 
+/// The bucket of an `s3://bucket/key` URL and the key in it; nothing for what is no such URL. The key
+/// is empty where the URL names none.
+pub fn open_url(url: &str, config: &Config, run: &str) -> Result<Option<(Arc<dyn Store>, String)>> {
+    let Some(address) = url.strip_prefix("s3://") else { return Ok(None) };
+    let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
+    let bucket = Config { destination: format!("s3://{bucket}"), ..config.clone() };
+    Ok(Some((open(&bucket, run)?, key.to_owned())))
+}
+
 /// Opens the store that the configuration names.
 pub fn open(config: &Config, run: &str) -> Result<Arc<dyn Store>> {
     match config.destination.strip_prefix("s3://") {
