@@ -62,8 +62,10 @@ fn merge(
         let mut replaced = Content::new(table.stage.schema()).map_err(Error::arrow)?;
         let old = Old::open(table, object)?;
         let is_current = old.is_current;
-        old.copy(&mut part, |hash| !table.stage.replaces(hash), |rows| replaced.add(rows))?;
-        if is_current && replaced.rows() > 0 {
+        // An object of older columns is written again in any case.
+        let note = |rows: &RecordBatch| if is_current { replaced.add(rows) } else { Ok(()) };
+        old.copy(&mut part, |hash| !table.stage.replaces(hash), note)?;
+        if replaced.rows() > 0 {
             let mut new = Content::new(table.stage.schema()).map_err(Error::arrow)?;
             staged.each(group, |batch| {
                 // More rows than are replaced are other rows, whatever they hold.
