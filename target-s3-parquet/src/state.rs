@@ -38,14 +38,16 @@ impl StateFile {
         }
     }
 
-    /// The state that is kept there, as far as it can be read.
-    pub fn read(&self) -> Option<String> {
+    /// What is kept there, if anything is. That it cannot be read is an error: what follows from
+    /// "there is nothing" would take rows away.
+    pub fn read(&self) -> Result<Option<Vec<u8>>> {
         match self {
-            Self::Local(path) => std::fs::read_to_string(path).ok(),
-            Self::S3 { bucket, key } => {
-                let (_, bytes) = bucket.get(key).ok()??;
-                String::from_utf8(bytes).ok()
-            }
+            Self::Local(path) => match std::fs::read(path) {
+                Ok(text) => Ok(Some(text)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(source) => Err(Error::Input { name: path.display().to_string(), source }),
+            },
+            Self::S3 { bucket, key } => Ok(bucket.get(key)?.map(|(_, text)| text)),
         }
     }
 
@@ -181,6 +183,13 @@ mod tests {
         let printed = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(printed, "{\"b\":1.10,\"a\":12345678901234567890}\n");
         assert_eq!(std::fs::read_to_string(file).unwrap(), printed);
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_read_is_not_taken_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(StateFile::Local(folder.path().into()).read().is_err());
+        assert!(StateFile::Local(folder.path().join("none")).read().unwrap().is_none());
     }
 
     #[test]

@@ -147,8 +147,8 @@ fn settle(lake: &Lake, entry: &Entry, state_out: Option<&StateFile>) -> Result<(
         (Phase::Publishing, _) => false,
         (Phase::Giving, None) => true,
         (Phase::Giving, Some(file)) => {
-            let given = file.read();
-            given.as_deref().map(str::trim) == entry.state.as_deref()
+            let given = file.read()?;
+            given.as_deref().map(<[u8]>::trim_ascii) == entry.state.as_deref().map(str::as_bytes)
         }
     };
     if was_given {
