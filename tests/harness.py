@@ -158,12 +158,12 @@ class Simulator(Server):
 
 
 class S3(Server):
-    """An S3 server."""
+    """An AWS with S3 and Glue."""
 
     def __init__(self):
         port = free_port()
         super().__init__(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port],
+            [sys.executable, ROOT / "tests" / "aws_server.py", "-p", port],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -176,13 +176,31 @@ class S3(Server):
             except requests.ConnectionError:
                 assert time.monotonic() < until, "the S3 server does not start"
                 time.sleep(0.1)
-        self.client = boto3.client(
-            "s3",
+        self.client, self.glue = self.service("s3"), self.service("glue")
+
+    def service(self, name):
+        return boto3.client(
+            name,
             endpoint_url=self.url,
             region_name="us-east-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
+
+    def steer(self, what, **body):
+        """Tells the server what to do next, as it describes itself."""
+        requests.post(f"{self.url}/_control/{what}", json=body, timeout=DEADLINE).raise_for_status()
+
+    def heal(self):
+        requests.delete(f"{self.url}/_control/faults", timeout=DEADLINE).raise_for_status()
+
+    def forget(self):
+        requests.delete(f"{self.url}/_control/requests", timeout=DEADLINE).raise_for_status()
+
+    def asked(self, prefix=""):
+        """What was asked since it was last forgotten."""
+        answer = requests.get(f"{self.url}/_control/requests", timeout=DEADLINE)
+        return [request["action"] for request in answer.json() if request["action"].startswith(prefix)]
 
     def bucket(self, name):
         self.client.create_bucket(Bucket=name)

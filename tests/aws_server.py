@@ -1,0 +1,584 @@
+#!/usr/bin/env python3
+"""An AWS to test against: moto, with the Glue that a lake depends on in the place of moto's own.
+
+    aws_server.py --port 5000
+
+moto answers for the other services. What it makes too easy, or has not, is here:
+
+- every Glue request is checked against the limits of the API's own model (botocore's): lengths,
+  patterns, how many items a batch may have;
+- UpdateTable minds VersionId, SkipArchive keeps no old version, GetPartitions has pages,
+  BatchGetPartition leaves keys over;
+- a crawler crawls: it lists at its start, reads the Parquet footers, and writes tables and partitions
+  at its end as its policies say. It goes RUNNING, STOPPING, READY, and its last crawl SUCCEEDED,
+  FAILED or was CANCELLED;
+- UpdateJob, UpdateTrigger and UpdateCrawler exist, so that a deployment can run twice.
+
+Tests steer it at `/_control`:
+
+    GET, DELETE requests                                  what was asked, in order; forget it
+    POST, DELETE faults    {action, code, message, …}     answers an action by an error; heal
+    POST crawls            {name, seconds, hold, fail}    how the next crawls of a crawler go
+"""
+
+import argparse
+import datetime
+import fnmatch
+import io
+import json
+import re
+import threading
+import time
+from collections import defaultdict
+
+import botocore.session
+import pyarrow as pa
+import pyarrow.parquet as pq
+from moto.core.exceptions import JsonRESTError
+from moto.core.responses import ActionResult, EmptyResult
+from moto.glue import models, responses, urls
+from moto.glue.utils import Action, Predicate
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import s3_backends
+from werkzeug.serving import run_simple
+
+PAGE = 100
+"""Partitions of a page. Glue's own size is not documented; a client must not count on one."""
+
+KEYS_AT_ONCE = 400
+"""Keys that BatchGetPartition takes of those that it is given; it may leave any over."""
+
+CRAWL_SECONDS = 0.2
+
+PARQUET = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "Compressed": False,
+    "NumberOfBuckets": -1,
+    "StoredAsSubDirectories": False,
+    "SerdeInfo": {
+        "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+        "Parameters": {"serialization.format": "1"},
+    },
+}
+
+
+class Control:
+    """The tests' hand on the server, in front of moto."""
+
+    def __init__(self, app):
+        self.app, self.lock = app, threading.Lock()
+        self.requests, self.faults = [], []
+        self.model = api()
+
+    def __call__(self, environ, start_response):
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path.startswith("/_control/"):
+            body = json.loads(environ["wsgi.input"].read(length) or "{}") if length else {}
+            return self.steer(path.removeprefix("/_control/"), method, body, start_response)
+        service, _, action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
+        with self.lock:
+            self.requests.append({"action": action or method, "path": path})
+        fault = self.fault(action) if action else None
+        if not fault and service == "AWSGlue":
+            body = environ["wsgi.input"].read(length)
+            environ["wsgi.input"] = io.BytesIO(body)
+            fault = self.invalid(action, json.loads(body or "{}"))
+        if fault:
+            return answer(start_response, {"__type": fault["code"], "message": fault["message"]}, fault.get("status", 400))
+        return self.app(environ, start_response)
+
+    def steer(self, what, method, body, start_response):
+        with self.lock:
+            match what, method:
+                case "requests", "GET":
+                    return answer(start_response, self.requests)
+                case "requests", "DELETE":
+                    self.requests.clear()
+                case "faults", "POST":
+                    self.faults.append({"times": 1, "message": "A fault of the test.", **body})
+                case "faults", "DELETE":
+                    self.faults.clear()
+                case "crawls", "POST":
+                    Crawler.plans[body.pop("name")].update(body)
+                case _:
+                    return answer(start_response, {"message": f"{method} {what} is unknown"}, 404)
+        return answer(start_response, {})
+
+    def fault(self, action):
+        with self.lock:
+            for fault in self.faults:
+                if fault["action"] == action and fault["times"] != 0:
+                    fault["times"] -= 1
+                    return fault
+        return None
+
+    def invalid(self, action, body):
+        """What the API's model has against a request."""
+        if action not in self.model.operation_names:
+            return {"code": "UnknownOperationException", "message": action}
+        shape = self.model.operation_model(action).input_shape
+        found = next(violations(shape, body, action), None)
+        return found and {"code": "ValidationException", "message": f"1 validation error detected: {found}"}
+
+
+def answer(start_response, body, status=200):
+    text = json.dumps(body).encode()
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(text)))]
+    start_response(f"{status} -", headers)
+    return [text]
+
+
+def violations(shape, value, path):
+    """Where a value breaks the limits of its shape."""
+    if shape.type_name == "structure":
+        for name in shape.required_members:
+            if value.get(name) is None:
+                yield f"{path}.{name} is missing"
+        for name, inner in value.items():
+            if name in shape.members and inner is not None:
+                yield from violations(shape.members[name], inner, f"{path}.{name}")
+        return
+    size = value if shape.type_name in ("integer", "long", "double") else len(value) if hasattr(value, "__len__") else None
+    limits = shape.metadata
+    if size is not None and not limits.get("min", size) <= size <= limits.get("max", size):
+        yield f"{path} is {size}, beyond {limits}"
+    if shape.type_name == "list":
+        for number, inner in enumerate(value):
+            yield from violations(shape.member, inner, f"{path}.{number}")
+    elif shape.type_name == "map":
+        for key, inner in value.items():
+            yield from violations(shape.key, key, f"{path}.key")
+            yield from violations(shape.value, inner, f"{path}.{key}")
+    elif shape.type_name == "string":
+        # Java's surrogate pairs are Python's upper planes.
+        pattern = limits.get("pattern", "").replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")
+        if pattern and not re.fullmatch(pattern, value):
+            yield f"{path} does not match {pattern}"
+        if limits.get("enum") and value not in limits["enum"]:
+            yield f"{path} is {value}, none of {limits['enum']}"
+
+
+def fail(code, message):
+    raise JsonRESTError(code, message)
+
+
+# Types
+
+
+def hive(kind):
+    """The type that a crawler gives to a Parquet column."""
+    plain = {
+        pa.int8(): "tinyint",
+        pa.int16(): "smallint",
+        pa.int32(): "int",
+        pa.int64(): "bigint",
+        pa.float32(): "float",
+        pa.float64(): "double",
+        pa.bool_(): "boolean",
+        pa.string(): "string",
+        pa.large_string(): "string",
+        pa.date32(): "date",
+    }
+    if kind in plain:
+        return plain[kind]
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_list(kind):
+        return f"array<{hive(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return "struct<" + ",".join(f"{field.name.lower()}:{hive(field.type)}" for field in kind) + ">"
+    return "binary"
+
+
+def columns(schema):
+    return [{"Name": field.name.lower(), "Type": hive(field.type)} for field in schema]
+
+
+# Operations
+
+
+class Glue(responses.GlueResponse):
+    """The operations that moto has not, or in another way than Glue."""
+
+    lock = threading.RLock()
+
+    def create_table(self):
+        asked = self.parameters["TableInput"]
+        names = [column["Name"].lower() for column in asked.get("StorageDescriptor", {}).get("Columns", [])]
+        names += [key["Name"].lower() for key in asked.get("PartitionKeys", [])]
+        if len(set(names)) < len(names):
+            fail("InvalidInputException", "Duplicate column name in the table")
+        asked["Name"] = asked["Name"].lower()
+        with self.lock:
+            self.glue_backend.create_table(self.parameters["DatabaseName"], asked["Name"], asked)
+        return EmptyResult()
+
+    def update_table(self):
+        asked = self.parameters
+        with self.lock:
+            table = self.glue_backend.get_table(asked["DatabaseName"], asked["TableInput"]["Name"].lower())
+            current = table._current_version
+            if asked.get("VersionId") not in (None, str(current)):
+                fail("ConcurrentModificationException", "Update table failed due to concurrent modifications.")
+            table.update(asked["TableInput"])
+            if asked.get("SkipArchive"):
+                table.versions.pop(str(current), None)
+        return EmptyResult()
+
+    def batch_create_partition(self):
+        self.check_values([item["Values"] for item in self.parameters["PartitionInputList"]])
+        with self.lock:
+            return super().batch_create_partition()
+
+    def batch_update_partition(self):
+        self.check_values([item["PartitionInput"]["Values"] for item in self.parameters["Entries"]])
+        with self.lock:
+            return super().batch_update_partition()
+
+    def check_values(self, values):
+        table = self.glue_backend.get_table(self.parameters["DatabaseName"], self.parameters["TableName"])
+        keys = table.as_dict().get("PartitionKeys", [])
+        if any(len(value) != len(keys) for value in values):
+            fail("InvalidInputException", "The number of partition keys do not match the number of partition values")
+
+    def batch_get_partition(self):
+        asked = self.parameters
+        keys = asked["PartitionsToGet"]
+        found = self.glue_backend.batch_get_partition(asked["DatabaseName"], asked["TableName"], keys[:KEYS_AT_ONCE])
+        return ActionResult({"Partitions": found, "UnprocessedKeys": keys[KEYS_AT_ONCE:]})
+
+    def get_partitions(self):
+        asked = self.parameters
+        found = self.glue_backend.get_partitions(asked["DatabaseName"], asked["TableName"], asked.get("Expression"))
+        start, size = int(asked.get("NextToken") or 0), min(PAGE, asked.get("MaxResults") or PAGE)
+        answer = {"Partitions": [partition.as_dict() for partition in found[start : start + size]]}
+        if asked.get("ExcludeColumnSchema"):
+            answer["Partitions"] = [without_columns(partition) for partition in answer["Partitions"]]
+        if start + size < len(found):
+            answer["NextToken"] = str(start + size)
+        return ActionResult(answer)
+
+    # Deployments
+
+    def create_crawler(self):
+        check_targets(self.parameters)
+        return super().create_crawler()
+
+    def update_crawler(self):
+        crawler = self.glue_backend.get_crawler(self.parameters["Name"])
+        check_targets({**crawler.as_dict(), **self.parameters})
+        if crawler.status != "READY":
+            raise models.CrawlerRunningException(f"Crawler {crawler.name} is running")
+        assign(crawler, {key: value for key, value in self.parameters.items() if key != "Name"})
+        crawler.version += 1
+        return EmptyResult()
+
+    def update_job(self):
+        """The whole definition is replaced: what is not given falls back to nothing."""
+        job = self.glue_backend.get_job(self.parameters["JobName"])
+        names = api().shape_for("JobUpdate").members
+        given = self.parameters["JobUpdate"]
+        empty = {"DefaultArguments": {}, "ExecutionProperty": {}, "ExecutionClass": "STANDARD"}
+        assign(job, {name: given.get(name, empty.get(name)) for name in names})
+        job.last_modified_on = models.utcnow()
+        return ActionResult({"JobName": job.name})
+
+    def update_trigger(self):
+        trigger = self.glue_backend.get_trigger(self.parameters["Name"])
+        given = {**self.parameters["TriggerUpdate"]}
+        if "Actions" in given:
+            given["Actions"] = [Action(action) for action in given["Actions"]]
+        if "Predicate" in given:
+            given["Predicate"] = Predicate(given["Predicate"])
+        assign(trigger, given)
+        return ActionResult({"Trigger": trigger.as_dict()})
+
+
+def api():
+    """The API's own model."""
+    return botocore.session.get_session().get_service_model("glue")
+
+
+def without_columns(partition):
+    descriptor = {key: value for key, value in partition.get("StorageDescriptor", {}).items() if key != "Columns"}
+    return {**partition, "StorageDescriptor": descriptor}
+
+
+def assign(thing, values):
+    for name, value in values.items():
+        attribute = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        if hasattr(thing, attribute):
+            setattr(thing, attribute, value)
+
+
+def check_targets(crawler):
+    policy = crawler.get("SchemaChangePolicy") or {}
+    if (crawler.get("Targets") or {}).get("CatalogTargets") and policy.get("DeleteBehavior") != "LOG":
+        fail("InvalidInputException", "The SchemaChangePolicy for a catalog target must have the delete behavior LOG")
+    recrawl = (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior", "CRAWL_EVERYTHING")
+    if recrawl == "CRAWL_NEW_FOLDERS_ONLY" and (policy.get("UpdateBehavior"), policy.get("DeleteBehavior")) != ("LOG", "LOG"):
+        fail("InvalidInputException", "The SchemaChangePolicy for CRAWL_NEW_FOLDERS_ONLY can have only LOG behavior")
+    if recrawl != "CRAWL_EVERYTHING" and crawler.get("Configuration") and "TableGroupingPolicy" in crawler["Configuration"]:
+        fail("InvalidInputException", "CombineCompatibleSchemas is only for CRAWL_EVERYTHING")
+
+
+# Crawls
+
+
+class Crawler(models.FakeCrawler):
+    """A crawler that crawls."""
+
+    # moto files its models by the module they are in.
+    __module__ = models.__name__
+
+    plans = defaultdict(dict)
+    """What the tests want of the next crawls, by name: `seconds`, `hold`, `fail`."""
+
+    phase = "READY"
+    last = None
+    cancelled = False
+
+    @property
+    def status(self):
+        return self.phase
+
+    def as_dict(self):
+        described = super().as_dict()
+        if self.last:
+            described["LastCrawl"] = self.last
+        return described
+
+    def start_crawler(self):
+        with Glue.lock:
+            if self.phase != "READY":
+                raise models.CrawlerRunningException(f"Crawler with name {self.name} has already started")
+            self.phase, self.cancelled = "RUNNING", False
+        threading.Thread(target=self.crawl, daemon=True).start()
+
+    def stop_crawler(self):
+        if self.phase == "READY":
+            raise models.CrawlerNotRunningException(f"Crawler with name {self.name} isn't running")
+        if self.phase == "STOPPING":
+            fail("CrawlerStoppingException", f"Crawler with name {self.name} is stopping")
+        self.phase, self.cancelled = "STOPPING", True
+
+    def crawl(self):
+        started = datetime.datetime.now(datetime.timezone.utc)
+        outcome = {"Status": "SUCCEEDED"}
+        try:
+            found = [Found(self, target) for target in self.targets.get("S3Targets", [])]
+            plan = self.plans[self.name]
+            time.sleep(plan.get("seconds", CRAWL_SECONDS))
+            while plan.get("hold") and not self.cancelled:
+                time.sleep(0.02)
+            if self.cancelled:
+                outcome = {"Status": "CANCELLED"}
+            elif plan.get("fail"):
+                raise RuntimeError(plan["fail"])
+            else:
+                self.phase = "STOPPING"
+                with Glue.lock:
+                    for target in found:
+                        target.register()
+                    for target in self.targets.get("CatalogTargets", []):
+                        self.crawl_tables(target)
+        except Exception as error:
+            outcome = {"Status": "FAILED", "ErrorMessage": str(getattr(error, "message", error))}
+        self.phase = "STOPPING"
+        self.last = {
+            **outcome,
+            "LogGroup": "/aws-glue/crawlers",
+            "LogStream": self.name,
+            "MessagePrefix": f"{started:%Y%m%d%H%M%S%f}",
+            "StartTime": started,
+        }
+        self.phase = "READY"
+
+    def crawl_tables(self, target):
+        """A catalog target: its tables are there; their partitions are added."""
+        for name in target["Tables"]:
+            table = self.backend.get_table(target["DatabaseName"], name)
+            path = table.as_dict()["StorageDescriptor"]["Location"]
+            for group in Found(self, {"Path": path}).tables.values():
+                self.add_partitions(table, group)
+
+    def add_partitions(self, table, group):
+        described = table.as_dict()
+        if not described.get("PartitionKeys"):
+            return
+        inherits = self.option("Partitions") == "InheritFromTable"
+        for values, schema in group.partitions.items():
+            own = described["StorageDescriptor"]["Columns"] if inherits else columns(schema)
+            location = group.locations[values]
+            descriptor = {**described["StorageDescriptor"], "Columns": own, "Location": location}
+            made = {"Values": list(values), "StorageDescriptor": descriptor, "Parameters": group.parameters}
+            if str(list(values)) not in table.partitions:
+                table.create_partition(made)
+            elif self.updates():
+                table.update_partition(list(values), made)
+        for key, partition in list(table.partitions.items()):
+            if tuple(partition.values) not in group.partitions:
+                match (self.schema_change_policy or {}).get("DeleteBehavior", "DEPRECATE_IN_DATABASE"):
+                    case "DELETE_FROM_DATABASE":
+                        del table.partitions[key]
+                    case "DEPRECATE_IN_DATABASE":
+                        partition.partition_input.setdefault("Parameters", {})["DEPRECATED_BY_CRAWLER"] = self.name
+
+    def updates(self):
+        new_folders_only = (self.recrawl_policy or {}).get("RecrawlBehavior") == "CRAWL_NEW_FOLDERS_ONLY"
+        policy = (self.schema_change_policy or {}).get("UpdateBehavior", "UPDATE_IN_DATABASE")
+        return policy == "UPDATE_IN_DATABASE" and not new_folders_only
+
+    def option(self, output):
+        options = json.loads(self.configuration or "{}")
+        return options.get("CrawlerOutput", {}).get(output, {}).get("AddOrUpdateBehavior")
+
+
+class Group:
+    """The folders that become one table."""
+
+    def __init__(self, location):
+        self.location, self.keys = location, None
+        self.schema, self.partitions, self.locations, self.codec, self.rows, self.size, self.count = None, {}, {}, "none", 0, 0, 0
+
+    def add(self, folders, location, file, size):
+        """A file in these folders below the table's. Folders with other keys than the first are left out."""
+        pairs = [tuple(part.split("=", 1)) if "=" in part else (f"partition_{n}", part) for n, part in enumerate(folders)]
+        keys = [key.lower() for key, _ in pairs]
+        if self.keys is None:
+            self.keys = keys
+        if keys != self.keys:
+            return
+        own = file.schema_arrow
+        self.schema = merged(self.schema, own)
+        values = tuple(unescape(value) for _, value in pairs)
+        self.partitions[values] = merged(self.partitions.get(values), own)
+        self.locations[values] = location
+        meta = file.metadata
+        if meta.num_row_groups and meta.num_columns:
+            self.codec = meta.row_group(0).column(0).compression.lower().replace("uncompressed", "none")
+        self.rows, self.size, self.count = self.rows + meta.num_rows, self.size + size, self.count + 1
+
+    @property
+    def parameters(self):
+        return {
+            "classification": "parquet",
+            "compressionType": self.codec,
+            "typeOfData": "file",
+            "objectCount": str(self.count),
+            "recordCount": str(self.rows),
+            "sizeKey": str(self.size),
+        }
+
+
+def merged(old, new):
+    """Schemas that Parquet holds apart make a crawl fail here; Glue makes tables of its own of them."""
+    return new if old is None else pa.unify_schemas([old, new], promote_options="permissive")
+
+
+def unescape(value):
+    return re.sub("%([0-9A-Fa-f]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode(), value)
+
+
+class Found:
+    """What a crawler finds below one path."""
+
+    def __init__(self, crawler, target):
+        self.crawler, self.tables = crawler, {}
+        path = target["Path"].removeprefix("s3://").rstrip("/")
+        bucket, _, prefix = path.partition("/")
+        store = s3_backends[crawler.backend.account_id]["aws"].buckets
+        if bucket not in store:
+            raise RuntimeError(f"The specified bucket does not exist: {bucket}")
+        prefix = f"{prefix}/" if prefix else ""
+        grouping = json.loads(crawler.configuration or "{}").get("Grouping", {})
+        depth = grouping.get("TableLevelConfiguration", prefix.count("/") + 1) - 1 - prefix.count("/")
+        for key, stored in sorted(store[bucket].keys.items()):
+            below = key[len(prefix) :]
+            if not key.startswith(prefix) or not stored.size or excluded(below, target.get("Exclusions", [])):
+                continue
+            *folders, _ = below.split("/")
+            folders, rest = folders[:depth], folders[depth:]
+            root = "/".join([bucket, prefix.rstrip("/"), *folders]).rstrip("/")
+            group = self.tables.setdefault(root, Group(f"s3://{root}/"))
+            try:
+                file = pq.ParquetFile(io.BytesIO(stored.value))
+            except pa.ArrowInvalid as error:
+                raise RuntimeError(f"s3://{bucket}/{key} is no Parquet: {error}") from error
+            group.add(rest, "/".join([f"s3://{root}", *rest, ""]), file, stored.size)
+
+    def register(self):
+        crawler = self.crawler
+        for root, group in self.tables.items():
+            name = (crawler.table_prefix or "") + re.sub("[^a-z0-9_]", "_", root.rsplit("/", 1)[-1].lower())
+            database = crawler.backend.get_database(crawler.database_name)
+            parameters = {
+                **group.parameters,
+                "CrawlerSchemaDeserializerVersion": "1.0",
+                "CrawlerSchemaSerializerVersion": "1.0",
+                "UPDATED_BY_CRAWLER": crawler.name,
+            }
+            described = {
+                "Name": name,
+                "TableType": "EXTERNAL_TABLE",
+                "Parameters": parameters,
+                "PartitionKeys": [{"Name": key, "Type": "string"} for key in group.keys],
+                "StorageDescriptor": {**PARQUET, "Columns": columns(group.schema), "Location": group.location},
+            }
+            if name not in database.tables:
+                crawler.backend.create_table(crawler.database_name, name, described)
+            elif crawler.updates():
+                self.update(database.tables[name], described)
+            crawler.add_partitions(database.tables[name], group)
+
+    def update(self, table, described):
+        old = table.as_dict()
+        if self.crawler.option("Tables") == "MergeNewColumns":
+            known = old["StorageDescriptor"]["Columns"]
+            names = {column["Name"] for column in known}
+            new = [column for column in described["StorageDescriptor"]["Columns"] if column["Name"] not in names]
+            described["StorageDescriptor"]["Columns"] = known + new
+            described["Parameters"] = {**old.get("Parameters", {}), **described["Parameters"]}
+        if any(old.get(key) != described[key] for key in ("Parameters", "PartitionKeys", "StorageDescriptor")):
+            table.update(described)
+
+
+def excluded(path, patterns):
+    """Glue's globs: `*` stays in a folder, `**` does not; a folder that is excluded takes what is in it along."""
+    parts = path.split("/")
+    paths = ["/".join(parts[: end + 1]) for end in range(len(parts))]
+    return any(matches(candidate, pattern) for pattern in patterns for candidate in paths)
+
+
+def matches(path, pattern):
+    pieces = []
+    for piece in re.split(r"(\*\*/|\*\*|\*)", pattern):
+        match piece:
+            case "**/":
+                pieces.append("(?:.*/)?")
+            case "**":
+                pieces.append(".*")
+            case "*":
+                pieces.append("[^/]*")
+            case _:
+                pieces.append(fnmatch.translate(piece).removesuffix(r"\Z").removesuffix(")").removeprefix("(?s:"))
+    return re.fullmatch("".join(pieces), path) is not None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-H", "--host", default="127.0.0.1")
+    parser.add_argument("-p", "--port", type=int, default=5000)
+    arguments = parser.parse_args()
+    urls.url_paths = {path: Glue.dispatch for path in urls.url_paths}
+    models.FakeCrawler = Crawler
+    app = DomainDispatcherApplication(create_backend_app)
+    run_simple(arguments.host, arguments.port, Control(app), threaded=True, request_handler=MotoRequestHandler)
+
+
+if __name__ == "__main__":
+    main()
