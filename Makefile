@@ -1,6 +1,7 @@
-.PHONY: run test lint bench bench-tap fuzz clean
+.PHONY: run test lint bench bench-upsert bench-tap fuzz clean
 
 VENV := .venv/.ready
+LOCALSTACK := .venv-localstack/.ready
 FUZZ_RUNS ?= 200000
 
 ## Sync a Wistia account (TAP_WISTIA_API_TOKEN) or a simulated one into ./lake.
@@ -9,7 +10,7 @@ run: $(VENV)
 	scripts/run.sh
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV)
+test: $(VENV) $(LOCALSTACK)
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 	.venv/bin/pytest tests -n 2
@@ -23,6 +24,11 @@ lint:
 bench: $(VENV)
 	cargo build --release --locked --quiet
 	.venv/bin/python bench/target.py
+
+## A nightly increment into large lakes, on a folder and on an S3 server of this machine.
+bench-upsert: $(VENV)
+	cargo build --release --locked --quiet
+	.venv/bin/python bench/upsert.py
 
 ## How much of Wistia's allowance the tap uses, and how fast it is without one.
 bench-tap: $(VENV)
@@ -41,6 +47,8 @@ clean:
 	rm -rf lake state.json
 
 $(VENV): tests/requirements.txt
-	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+$(LOCALSTACK): tests/requirements-localstack.txt
+$(VENV) $(LOCALSTACK):
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@

@@ -1,5 +1,5 @@
 import pytest
-from harness import PARTITIONS, S3, Pipe, Simulator
+from harness import PARTITIONS, S3, LocalStack, Pipe, Simulator
 
 
 @pytest.fixture
@@ -19,6 +19,14 @@ def simulator():
 @pytest.fixture(scope="session")
 def s3():
     server = S3()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def real_s3():
+    """The stricter S3 server, for what depends on its conditions and checksums."""
+    server = LocalStack()
     yield server
     server.stop()
 

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -105,8 +106,8 @@ def free_port():
 class Server:
     """A server process that ends with its test."""
 
-    def __init__(self, command, **options):
-        self.process = subprocess.Popen([str(word) for word in command], env=environment(), **options)
+    def __init__(self, command, variables=None, **options):
+        self.process = subprocess.Popen([str(word) for word in command], env=environment(variables), **options)
 
     def stop(self):
         self.process.send_signal(signal.SIGKILL)
@@ -162,21 +163,22 @@ class S3(Server):
 
     def __init__(self):
         port = free_port()
-        super().__init__(
-            [sys.executable, ROOT / "tests" / "aws_server.py", "-p", port],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        self.start(port, [sys.executable, ROOT / "tests" / "aws_server.py", "-p", port], "/moto-api/")
+        self.glue = self.service("glue")
+
+    def start(self, port, command, health, **variables):
+        """Starts a server and waits until it answers."""
+        Server.__init__(self, command, variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{port}"
         until = time.monotonic() + DEADLINE
         while True:
             try:
-                requests.get(f"{self.url}/moto-api/", timeout=1)
+                requests.get(self.url + health, timeout=1)
                 break
-            except requests.ConnectionError:
+            except requests.RequestException:
                 assert time.monotonic() < until, "the S3 server does not start"
                 time.sleep(0.1)
-        self.client, self.glue = self.service("s3"), self.service("glue")
+        self.client = self.service("s3")
 
     def service(self, name):
         return boto3.client(
@@ -232,6 +234,29 @@ class S3(Server):
             path.parent.mkdir(parents=True, exist_ok=True)
             self.client.download_file(bucket, key, str(path))
         return Path(folder) / prefix
+
+
+class LocalStack(S3):
+    """Another S3: its conditions hold between writers at one instant, and it checks checksums."""
+
+    def __init__(self):
+        port = free_port()
+        variables = {
+            "SERVICES": "s3",
+            "EAGER_SERVICE_LOADING": "1",
+            "GATEWAY_LISTEN": f"127.0.0.1:{port}",
+            "DISABLE_EVENTS": "1",
+            "SKIP_SSL_CERT_DOWNLOAD": "1",
+            "DNS_ADDRESS": "0",
+        }
+        self.folder = tempfile.TemporaryDirectory()
+        python = ROOT / ".venv-localstack" / "bin" / "python"
+        command = [python, "-m", "localstack.runtime.main"]
+        self.start(port, command, "/_localstack/health", HOME=self.folder.name, TMPDIR=self.folder.name, **variables)
+
+    def stop(self):
+        super().stop()
+        self.folder.cleanup()
 
 
 PARTITIONS = {

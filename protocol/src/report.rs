@@ -52,18 +52,26 @@ pub fn print(error: &dyn Error, hint: Option<&str>) {
     _ = std::io::stderr().lock().write_all(render(error, hint).as_bytes());
 }
 
-/// Prints a table to stderr: a name in the first column, figures in the others.
-pub fn table<const COLUMNS: usize>(
+/// A table as text: a name in the first column, figures in the others.
+pub fn render_table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
-) {
+) -> String {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header).add_rows(rows);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+    table.to_string()
+}
+
+/// Prints a table to stderr.
+pub fn table<const COLUMNS: usize>(
+    header: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) {
     // Whoever has closed stderr does not want it.
-    _ = writeln!(std::io::stderr().lock(), "\n{table}\n");
+    _ = writeln!(std::io::stderr().lock(), "\n{}\n", render_table(header, rows));
 }
 
 #[cfg(test)]

@@ -2,16 +2,20 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::program::{AboutFormat, LogFormat};
 
 /// Reads Singer messages and writes typed Parquet to S3 or a folder.
 #[derive(Debug, Parser)]
 #[command(name = "target-s3-parquet", version, about, max_term_width = 100)]
 pub struct Cli {
+    /// What to do in place of writing messages.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Settings: a JSON file, or `ENV` for the environment variables `TARGET_S3_PARQUET_<SETTING>`. May be
     /// given several times; later files win, `ENV` wins over all. Default: ENV.
-    #[arg(short, long, value_name = "FILE|ENV")]
+    #[arg(short, long, global = true, value_name = "FILE|ENV")]
     pub config: Vec<String>,
 
     /// Read messages from a file in place of standard input.
@@ -31,6 +35,47 @@ pub struct Cli {
     pub format: AboutFormat,
 
     /// How to write the log.
-    #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
+    #[arg(long, global = true, value_enum, ignore_case = true, default_value = "auto")]
     pub log_format: LogFormat,
+}
+
+/// What the program does beside writing messages.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Report small files, orphans and sizes of a lake; put files together or cut tables anew.
+    Maintain(Maintain),
+}
+
+/// Arguments of `maintain`.
+#[derive(Debug, Args)]
+pub struct Maintain {
+    /// Only these tables; may be given several times. Default: all.
+    #[arg(long, value_name = "NAME|GLOB")]
+    pub table: Vec<String>,
+
+    /// Put small files of appended tables together.
+    #[arg(long)]
+    pub compact: bool,
+
+    /// Cut upserted tables into this many objects per partition. No sync may load into them
+    /// meanwhile.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub shards: Option<u32>,
+
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// How to report.
+    #[arg(long = "report", value_enum, ignore_case = true, default_value = "text")]
+    pub format: ReportFormat,
+}
+
+/// A form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For reading.
+    Text,
+    /// For programs.
+    Json,
 }

@@ -102,7 +102,7 @@ fn default_commit_interval_seconds() -> u64 {
 }
 
 /// Settings of S3 and of stores that speak its protocol.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct S3Config {
     /// AWS region of the bucket.
     pub region: Option<String>,
@@ -130,9 +130,39 @@ pub struct S3Config {
     pub storage_class: Option<String>,
     /// Account that must own the bucket.
     pub expected_bucket_owner: Option<String>,
+    /// Seconds after which one try of a request is given up and repeated. A part of 8 MiB must fit.
+    #[serde(default = "default_request_timeout_seconds")]
+    #[schemars(range(min = 1))]
+    pub request_timeout_seconds: u64,
     /// Checksum of uploads: `when_supported` (default) or `when_required` for stores that reject
     /// checksum trailers.
     pub checksum: Option<String>,
+}
+
+impl Default for S3Config {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint_url: None,
+            force_path_style: None,
+            profile: None,
+            access_key_id: None,
+            secret_access_key: None,
+            session_token: None,
+            role_arn: None,
+            external_id: None,
+            sse: None,
+            kms_key_id: None,
+            storage_class: None,
+            expected_bucket_owner: None,
+            request_timeout_seconds: default_request_timeout_seconds(),
+            checksum: None,
+        }
+    }
+}
+
+fn default_request_timeout_seconds() -> u64 {
+    60
 }
 
 /// Settings of the streams that match one entry of `streams`.

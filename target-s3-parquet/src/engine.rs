@@ -71,6 +71,7 @@ impl Engine {
     /// What was done so far.
     pub fn summary(&mut self) -> &Summary {
         self.summary.spills = self.tables.values().map(TableWriter::spills).sum();
+        self.summary.peak_memory = crate::summary::peak_memory();
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         &self.summary
     }

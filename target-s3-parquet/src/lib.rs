@@ -17,6 +17,7 @@ pub mod decode;
 pub mod engine;
 pub mod error;
 pub mod input;
+pub mod maintain;
 pub mod parquet_file;
 pub mod schema;
 pub mod signal;
@@ -36,7 +37,7 @@ use protocol::about::About;
 use protocol::report::{self, Exit};
 use protocol::{program, settings};
 
-use cli::Cli;
+use cli::{Cli, Command, Maintain, ReportFormat};
 use config::{Config, MIB};
 use error::{Error, Result};
 
@@ -65,7 +66,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             .print(cli.format)
             .map_err(|source| Error::Input { name: "standard output".into(), source })
     } else {
-        write(&cli)
+        match &cli.command {
+            Some(Command::Maintain(arguments)) => maintain(&cli, arguments),
+            None => write(&cli),
+        }
     };
     match outcome {
         Ok(()) => Exit::Success.into(),
@@ -93,10 +97,56 @@ pub fn about() -> About {
     }
 }
 
-fn write(cli: &Cli) -> Result<()> {
+/// The settings that the command line names.
+fn load(cli: &Cli) -> Result<Arc<Config>> {
     let config: Config = program::load(&cli.config, ENVIRONMENT_PREFIX)?;
     config.validate()?;
-    let config = Arc::new(config);
+    Ok(Arc::new(config))
+}
+
+/// The lake that the settings name, and the threads to work with.
+fn open(config: &Config) -> Result<Arc<commit::Lake>> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .thread_name(|number| format!("worker-{number}"))
+        .build()
+        .map_err(|error| Error::Internal(format!("no worker threads: {error}")))?;
+    let now = chrono::Utc::now();
+    let run = format!("{}-{:06x}", now.format("%Y%m%dT%H%M%S%6f"), std::process::id());
+    Ok(Arc::new(commit::Lake {
+        store: store::open(config, &run)?,
+        run,
+        pool: Arc::new(pool),
+        temp_dir: config.temp_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a size in memory"
+        )]
+        budget: ((config.memory_bytes() as f64 * STAGE_SHARE) as usize).max(8 * MIB),
+    }))
+}
+
+/// `maintain`: the report goes to stdout.
+fn maintain(cli: &Cli, arguments: &Maintain) -> Result<()> {
+    let config = load(cli)?;
+    let lake = open(&config)?;
+    let options = maintain::Options {
+        tables: arguments.table.clone(),
+        compact: arguments.compact,
+        shards: arguments.shards,
+        dry_run: arguments.dry_run,
+    };
+    let report = maintain::run(&lake, &config, &options)?;
+    let text = match arguments.format {
+        ReportFormat::Text => report.text(arguments.dry_run),
+        ReportFormat::Json => report.json(),
+    };
+    program::print(&text).map_err(|source| Error::Input { name: "standard output".into(), source })
+}
+
+fn write(cli: &Cli) -> Result<()> {
+    let config = load(cli)?;
     let source = match &cli.input {
         Some(path) => {
             let name = path.display().to_string();
@@ -106,29 +156,15 @@ fn write(cli: &Cli) -> Result<()> {
         }
         None => input::Source::Stdin,
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .thread_name(|number| format!("worker-{number}"))
-        .build()
-        .map_err(|error| Error::Internal(format!("no worker threads: {error}")))?;
-    let pool = Arc::new(pool);
-    let now = chrono::Utc::now();
-    let run = format!("{}-{:06x}", now.format("%Y%m%dT%H%M%S%6f"), std::process::id());
-    let lake = Arc::new(commit::Lake {
-        store: store::open(&config, &run)?,
-        run,
-        pool: Arc::clone(&pool),
-        temp_dir: config.temp_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a share of a size in memory"
-        )]
-        budget: ((config.memory_bytes() as f64 * STAGE_SHARE) as usize).max(8 * MIB),
-    });
+    let lake = open(&config)?;
     let stop = signal::Stop::listen();
-    let items =
-        input::Items::start(source, Arc::clone(&config), pool, stop.flag(), now.timestamp_micros());
+    let items = input::Items::start(
+        source,
+        Arc::clone(&config),
+        Arc::clone(&lake.pool),
+        stop.flag(),
+        chrono::Utc::now().timestamp_micros(),
+    );
     let state_file = match &cli.state_out {
         Some(name) => Some(state::StateFile::open(name, &config, &lake.run)?),
         None => None,

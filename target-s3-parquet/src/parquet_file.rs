@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, RecordBatchReader as _};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{
@@ -21,6 +21,10 @@ use rayon::prelude::*;
 use crate::config::Compression;
 use crate::error::{Error, Result};
 use crate::store::{Object, Upload};
+use crate::table::Projection;
+
+/// The footer's key of the number of shards.
+const SHARDS: &str = "lake.shards";
 
 /// Rows that are decoded from a file at a time.
 const READ_ROWS: usize = 8192;
@@ -38,6 +42,9 @@ pub struct Format {
     pub level: Option<u32>,
     /// Encoded bytes at which a row group is closed.
     pub row_group_bytes: usize,
+    /// Objects per partition of the table: noted in the file, so that a run with another number
+    /// knows it when it meets it.
+    pub shards: u32,
 }
 
 impl Format {
@@ -60,7 +67,10 @@ impl Format {
             .set_coerce_types(true)
             .set_statistics_enabled(EnabledStatistics::Page)
             .set_created_by(created_by.into())
-            .set_key_value_metadata(Some(vec![KeyValue::new("lake.run".into(), run.to_owned())]))
+            .set_key_value_metadata(Some(vec![
+                KeyValue::new("lake.run".into(), run.to_owned()),
+                KeyValue::new(SHARDS.into(), self.shards.to_string()),
+            ]))
             .build()
     }
 
@@ -186,9 +196,7 @@ impl PartWriter {
         encoded.map_err(|error| self.failed(error))?;
         self.open_rows += batch.num_rows();
         self.rows += batch.num_rows() as u64;
-        let bytes: usize =
-            self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum();
-        if bytes >= self.row_group_bytes {
+        if self.open_bytes() >= self.row_group_bytes {
             self.close_row_group()?;
         }
         Ok(())
@@ -218,6 +226,15 @@ impl PartWriter {
         self.rows
     }
 
+    /// Encoded bytes so far.
+    pub fn bytes(&self) -> usize {
+        self.file.bytes_written() + self.open_bytes()
+    }
+
+    fn open_bytes(&self) -> usize {
+        self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+    }
+
     /// Ends the file and makes it visible.
     pub fn finish(mut self) -> Result<Written> {
         self.close_row_group()?;
@@ -231,9 +248,42 @@ impl PartWriter {
     }
 }
 
-/// Reads a file batch by batch.
-pub fn read(file: File, object: &str) -> Result<ParquetRecordBatchReader> {
-    ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|builder| builder.with_batch_size(READ_ROWS).build())
-        .map_err(|source| Error::Parquet { action: "read", object: object.to_owned(), source })
+/// A Parquet file being read.
+#[derive(Debug)]
+pub struct PartReader {
+    rows: ParquetRecordBatchReader,
+    /// Objects per partition when it was written, where it says so.
+    pub shards: Option<u32>,
+    object: String,
+}
+
+impl PartReader {
+    /// Opens a file; `object` names it in errors.
+    pub fn open(file: File, object: &str) -> Result<Self> {
+        let failed = |source| Error::Parquet { action: "read", object: object.to_owned(), source };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+        let pairs = builder.metadata().file_metadata().key_value_metadata();
+        let shards = pairs
+            .and_then(|pairs| pairs.iter().find(|pair| pair.key == SHARDS))
+            .and_then(|pair| pair.value.as_ref()?.parse().ok());
+        let rows = builder.with_batch_size(READ_ROWS).build().map_err(failed)?;
+        Ok(Self { rows, shards, object: object.to_owned() })
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+
+    /// Its rows batch by batch, as columns of another schema of the same table.
+    pub fn batches(self, schema: &SchemaRef) -> impl Iterator<Item = Result<RecordBatch>> {
+        let projection = Projection::between(self.rows.schema().fields(), schema);
+        self.rows.map(move |batch| {
+            batch.and_then(|batch| projection.apply(&batch)).map_err(|source| Error::Parquet {
+                action: "read",
+                object: self.object.clone(),
+                source: source.into(),
+            })
+        })
+    }
 }

@@ -17,6 +17,8 @@ pub struct Summary {
     pub commits: u64,
     /// How often rows went to temporary files.
     pub spills: u64,
+    /// Most memory that the process has had, in bytes; nothing where the system does not tell.
+    pub peak_memory: Option<u64>,
     /// Seconds from start to end.
     pub seconds: f64,
 }
@@ -34,6 +36,8 @@ pub struct StreamSummary {
     pub files: u64,
     /// Bytes of these objects.
     pub bytes: u64,
+    /// Bytes of the objects that were read to be merged with.
+    pub bytes_read: u64,
     /// Values that did not fit and became null, by column.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub invalid: BTreeMap<String, u64>,
@@ -68,6 +72,7 @@ impl Summary {
         tracing::info!(
             commits = self.commits,
             spills = self.spills,
+            peak_memory_mb = self.peak_memory.map(|bytes| bytes >> 20),
             seconds = format!("{:.1}", self.seconds),
             "done"
         );
@@ -83,6 +88,7 @@ impl Summary {
                 rows = counts.rows,
                 files = counts.files,
                 bytes = counts.bytes,
+                bytes_read = counts.bytes_read,
                 "stream"
             );
         }
@@ -91,6 +97,14 @@ impl Summary {
             Err(error) => tracing::warn!(%error, "no summary"),
         }
     }
+}
+
+/// The most memory that this process has had, in bytes, where `/proc` tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -127,5 +141,6 @@ impl StreamSummary {
         self.rows += committed.rows;
         self.files += committed.files;
         self.bytes += committed.bytes;
+        self.bytes_read += committed.bytes_read;
     }
 }

@@ -1,5 +1,6 @@
 //! Append: rows flow into new files while they arrive, and the files become visible at the commit.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use arrow::array::UInt32Array;
@@ -14,6 +15,9 @@ use crate::store::Condition;
 /// Staged bytes that are worth encoding at once.
 pub(super) const FEED_BYTES: usize = 8 * 1024 * 1024;
 
+/// Size at which a file is full: what Redshift, Athena and Spark read in one piece.
+pub const FILE_BYTES: usize = 128 * 1024 * 1024;
+
 /// Files of one table that may be open at a time; each holds a row group in memory. Beyond it,
 /// rows wait in temporary files.
 const OPEN_FILES: usize = 8;
@@ -24,7 +28,7 @@ pub(super) struct Open {
     writers: HashMap<Group, NewFile>,
     /// Files of an older schema, or of a commit that has begun: complete but for their footer.
     retired: Vec<(Group, NewFile)>,
-    next_file: u64,
+    next_file: Cell<u64>,
     /// Rows that no STATE covers are in the files.
     mixed: bool,
 }
@@ -34,6 +38,12 @@ pub(super) struct Open {
 struct NewFile {
     key: String,
     part: PartWriter,
+}
+
+impl NewFile {
+    fn is_full(&self) -> bool {
+        self.part.bytes() >= FILE_BYTES
+    }
 }
 
 impl Open {
@@ -65,8 +75,14 @@ impl Open {
 
     /// The schema changes: open files keep theirs.
     pub(super) fn retire(&mut self) -> Result<()> {
-        self.close_row_groups()?;
-        self.retired.extend(self.writers.drain());
+        let open: Vec<_> = self.writers.drain().collect();
+        open.into_iter().try_for_each(|(group, file)| self.close(group, file))
+    }
+
+    /// Nothing more comes into a file.
+    fn close(&mut self, group: Group, mut file: NewFile) -> Result<()> {
+        file.part.close_row_group()?;
+        self.retired.push((group, file));
         Ok(())
     }
 }
@@ -105,7 +121,13 @@ impl TableWriter {
         Ok(true)
     }
 
+    /// The open file of a group; a full one makes room for the next.
     fn file(&mut self, group: Group) -> Result<&mut NewFile> {
+        if self.append.writers.get(&group).is_some_and(NewFile::is_full)
+            && let Some(full) = self.append.writers.remove(&group)
+        {
+            self.append.close(group, full)?;
+        }
         if !self.append.writers.contains_key(&group) {
             let file = self.new_file(group)?;
             self.append.writers.insert(group, file);
@@ -116,9 +138,9 @@ impl TableWriter {
             .ok_or_else(|| Error::Internal("a file that was just opened is gone".into()))
     }
 
-    fn new_file(&mut self, group: Group) -> Result<NewFile> {
-        let number = self.append.next_file;
-        self.append.next_file += 1;
+    fn new_file(&self, group: Group) -> Result<NewFile> {
+        let number = self.append.next_file.get();
+        self.append.next_file.set(number + 1);
         let key = format!(
             "{}/{}{}-{number:05}.parquet",
             self.definition.table,
@@ -140,9 +162,15 @@ pub(super) fn prepare(table: &mut TableWriter) -> Result<Vec<String>> {
                 Some(file) => file,
                 None => table.new_file(group)?,
             };
-            table.stage.reader().each(group, |batch| file.part.write(batch))?;
-            file.part.close_row_group()?;
-            table.append.retired.push((group, file));
+            let mut full = Vec::new();
+            table.stage.reader().each(group, |batch| {
+                if file.is_full() {
+                    full.push(std::mem::replace(&mut file, table.new_file(group)?));
+                }
+                file.part.write(batch)
+            })?;
+            full.push(file);
+            full.into_iter().try_for_each(|file| table.append.close(group, file))?;
         }
         table.stage.forget_rows();
     }

@@ -9,6 +9,8 @@
 //! write entry (publishing) → files visible → entry (giving) → STATE given back → entry removed
 //! ```
 //!
+//! `maintain` notes in the same way which files it puts in the place of which.
+//!
 //! A run that dies while it is `giving` may or may not have given its STATE back. With
 //! `--state-out` the file tells; without, the files stay.
 
@@ -39,6 +41,9 @@ struct Entry {
     at: DateTime<Utc>,
     phase: Phase,
     files: Vec<String>,
+    /// Files that the new ones replace.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    obsolete: Vec<String>,
     state: Option<String>,
 }
 
@@ -47,6 +52,7 @@ struct Entry {
 enum Phase {
     Publishing,
     Giving,
+    Replacing,
 }
 
 /// The entry of this run, while it has one.
@@ -61,6 +67,26 @@ impl Journal {
     /// The journal of a run.
     pub fn new(run: &str) -> Self {
         Self { key: format!("{FOLDER}{run}.json"), entry: None, recovered: false }
+    }
+
+    /// The journal of putting files of a table together: one at a time.
+    pub fn compaction(table: &str) -> Self {
+        Self { key: format!("{FOLDER}compaction-{table}.json"), entry: None, recovered: false }
+    }
+
+    /// Writes down which file is about to take the place of others. Another compaction of the table
+    /// is waited for.
+    pub fn replacing(&mut self, lake: &Lake, file: &str, obsolete: Vec<String>) -> Result<()> {
+        self.entry = Some(Entry {
+            obsolete,
+            ..Entry::new(lake, Phase::Replacing, vec![file.to_owned()], None)
+        });
+        loop {
+            match self.write(lake, Condition::Absent) {
+                Err(Error::Conflict { .. }) => recover(lake, None)?,
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Writes down which files are about to become visible, and which state covers them.
@@ -78,15 +104,8 @@ impl Journal {
             recover(lake, state_out)?;
             self.recovered = true;
         }
-        self.entry = Some(Entry {
-            run: lake.run.clone(),
-            owner: LocalStore::owner(&lake.run),
-            at: Utc::now(),
-            phase: Phase::Publishing,
-            files,
-            state: state.map(str::to_owned),
-        });
-        self.write(lake)
+        self.entry = Some(Entry::new(lake, Phase::Publishing, files, state));
+        self.write(lake, Condition::Always)
     }
 
     /// The files are visible; their state is about to be given back.
@@ -95,10 +114,10 @@ impl Journal {
             Some(entry) => entry.phase = Phase::Giving,
             None => return Ok(()),
         }
-        self.write(lake)
+        self.write(lake, Condition::Always)
     }
 
-    /// The state has been given back.
+    /// The state has been given back, or the old files are gone.
     pub fn given(&mut self, lake: &Lake) -> Result<()> {
         if self.entry.take().is_some() {
             lake.store.delete(&self.key)?;
@@ -106,10 +125,24 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&self, lake: &Lake) -> Result<()> {
+    fn write(&self, lake: &Lake, condition: Condition) -> Result<()> {
         let text = serde_json::to_vec_pretty(&self.entry)
             .map_err(|error| Error::Internal(error.to_string()))?;
-        lake.store.put(&self.key, &text, Condition::Always).map(|_| ())
+        lake.store.put(&self.key, &text, condition).map(|_| ())
+    }
+}
+
+impl Entry {
+    fn new(lake: &Lake, phase: Phase, files: Vec<String>, state: Option<&str>) -> Self {
+        Self {
+            run: lake.run.clone(),
+            owner: LocalStore::owner(&lake.run),
+            at: Utc::now(),
+            phase,
+            files,
+            obsolete: Vec::new(),
+            state: state.map(str::to_owned),
+        }
     }
 }
 
@@ -144,6 +177,14 @@ pub fn recover(lake: &Lake, state_out: Option<&StateFile>) -> Result<()> {
 
 fn settle(lake: &Lake, entry: &Entry, state_out: Option<&StateFile>) -> Result<()> {
     let was_given = match (entry.phase, state_out) {
+        (Phase::Replacing, _) => {
+            let mut all_there = true;
+            for file in &entry.files {
+                all_there &= lake.store.head(file)?.is_some();
+            }
+            let gone = if all_there { &entry.obsolete } else { &entry.files };
+            return gone.iter().try_for_each(|file| lake.store.delete(file));
+        }
         (Phase::Publishing, _) => false,
         (Phase::Giving, None) => true,
         (Phase::Giving, Some(file)) => {

@@ -14,6 +14,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
+
 use crate::config::{LoadMethod, StreamSettings};
 use crate::decode::{Plan, Rows};
 use crate::error::{Error, Result};
@@ -22,11 +24,16 @@ use crate::schema::{Column, names};
 use crate::stage::{Group, Stage};
 use crate::store::{Condition, Object, Store};
 use crate::table::definition::FORMAT;
-use crate::table::evolve::evolve;
+use crate::table::evolve::{Incompatible, evolve};
 use crate::table::{Definition, Partitioner, Projection, partition};
 
+pub use append::FILE_BYTES;
+
 /// Tries of a write that other writers keep disturbing.
-const MERGE_ATTEMPTS: u32 = 20;
+pub(crate) const MERGE_ATTEMPTS: u32 = 20;
+
+/// Where the definitions of the tables are.
+pub(crate) const TABLES: &str = "_lake/tables/";
 
 /// What all tables of a run share.
 #[derive(Debug)]
@@ -50,6 +57,8 @@ pub struct Committed {
     pub files: u64,
     /// Bytes of these objects.
     pub bytes: u64,
+    /// Bytes of the objects that were read to be merged with.
+    pub bytes_read: u64,
     /// Rows staged since the commit before.
     pub rows: u64,
     /// Folders of the partitions that changed.
@@ -85,10 +94,8 @@ impl TableWriter {
             .as_deref()
             .map_or_else(|| names::fold_table(&plan.stream), names::fold_table);
         let wanted = define(&table, plan, &settings)?;
-        let key = definition_key(&table);
-        let (definition, stored, changed) = match lake.store.get(&key)? {
-            Some((object, text)) => {
-                let found = Definition::parse(&text, &lake.store.locate(&key))?;
+        let (definition, stored, changed) = match lake.definition(&table)? {
+            Some((object, found)) => {
                 let definition = reconcile(&found, &wanted, &plan.stream)?;
                 let changed = definition != found;
                 (definition, Some(object), changed)
@@ -300,6 +307,7 @@ impl TableWriter {
             return Ok(Committed::default());
         }
         let _guard = self.lake.store.lock(&self.definition.table)?;
+        self.refresh()?;
         if self.activated && !self.has_unsealed() {
             self.changed |= self.definition.version != self.replacing;
             self.definition.version = self.replacing;
@@ -315,6 +323,9 @@ impl TableWriter {
         }
         self.begun = true;
         self.stage.clear();
+        // Where nothing locks the table, another run may have widened a column meanwhile and have
+        // missed the objects that were written just now.
+        self.refresh()?;
         if self.definition.widening {
             upsert::widen_rest(self, &mut committed)?;
             self.definition.widening = false;
@@ -322,6 +333,24 @@ impl TableWriter {
             self.store_definition()?;
         }
         Ok(committed)
+    }
+
+    /// Takes over what another run has changed in the definition since it was read.
+    fn refresh(&mut self) -> Result<()> {
+        let key = definition_key(&self.definition.table);
+        let version = |object: &Object| object.version.clone();
+        let current = self.lake.store.head(&key)?.as_ref().map(version);
+        if current == self.stored.as_ref().map(version) {
+            return Ok(());
+        }
+        match self.lake.definition(&self.definition.table)? {
+            Some((object, found)) => self.adopt(&found, object),
+            None => {
+                self.stored = None;
+                self.changed = true;
+                Ok(())
+            }
+        }
     }
 
     /// Writes the definition if it is new. Another run that was faster is taken into account.
@@ -338,12 +367,10 @@ impl TableWriter {
                     self.changed = false;
                 }
                 Err(Error::Conflict { .. }) => {
-                    let Some((object, text)) = self.lake.store.get(&key)? else {
-                        self.stored = None;
-                        continue;
-                    };
-                    let found = Definition::parse(&text, &self.lake.store.locate(&key))?;
-                    self.adopt(&found, object)?;
+                    match self.lake.definition(&self.definition.table)? {
+                        Some((object, found)) => self.adopt(&found, object)?,
+                        None => self.stored = None,
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -355,16 +382,21 @@ impl TableWriter {
     fn adopt(&mut self, found: &Definition, object: Object) -> Result<()> {
         let stream = self.definition.stream.clone();
         let mut definition = reconcile(found, &self.definition, &stream)?;
-        let evolution = evolve(&definition.columns, &self.definition.columns).map_err(|fault| {
-            Error::Incompatible {
-                stream,
-                table: definition.table.clone(),
-                column: fault.column,
-                old: fault.old,
-                new: fault.new,
-            }
-        })?;
-        definition.widening |= evolution.widened || self.definition.widening;
+        if definition.shards != self.definition.shards {
+            return Err(self.resharded(definition.shards));
+        }
+        let incompatible = |fault: Incompatible| Error::Incompatible {
+            stream: stream.clone(),
+            table: found.table.clone(),
+            column: fault.column,
+            old: fault.old,
+            new: fault.new,
+        };
+        let evolution =
+            evolve(&definition.columns, &self.definition.columns).map_err(incompatible)?;
+        let theirs = evolve(&self.definition.columns, &definition.columns).map_err(incompatible)?;
+        definition.widening |=
+            evolution.widened || self.definition.widening || (self.begun && theirs.widened);
         definition.columns = evolution.columns;
         self.changed = definition != *found;
         self.stored = Some(object);
@@ -380,6 +412,17 @@ impl TableWriter {
         Ok(())
     }
 
+    /// The rows of this run are cut for another number of shards than the table now has.
+    fn resharded(&self, shards: u32) -> Error {
+        Error::Table {
+            table: self.definition.table.clone(),
+            reason: format!(
+                "its objects per partition went from {} to {shards} while this run was at work; run again",
+                self.definition.shards
+            ),
+        }
+    }
+
     /// The key of a group's object.
     fn object_key(&self, group: Group) -> String {
         format!(
@@ -390,25 +433,58 @@ impl TableWriter {
         )
     }
 
-    fn format(&self) -> Format {
+    /// Begins a file of the table.
+    fn part(&self, key: &str, condition: Condition) -> Result<PartWriter> {
+        let format = self.lake.format(&self.settings, self.definition.shards);
+        self.lake.part(key, condition, self.stage.schema(), &format)
+    }
+}
+
+impl Lake {
+    /// How files of a table are written.
+    pub fn format(&self, settings: &StreamSettings, shards: u32) -> Format {
         Format {
-            compression: self.settings.compression,
-            level: self.settings.compression_level,
-            row_group_bytes: self.settings.row_group_bytes.min(self.lake.budget / 2),
+            compression: settings.compression,
+            level: settings.compression_level,
+            row_group_bytes: settings.row_group_bytes.min(self.budget / 2),
+            shards,
         }
     }
 
-    /// Begins a file of the table.
-    fn part(&self, key: &str, condition: Condition) -> Result<PartWriter> {
-        let upload = self.lake.store.create(key, condition)?;
-        PartWriter::new(
-            upload,
-            self.stage.schema(),
-            &self.format(),
-            &self.lake.run,
-            Arc::clone(&self.lake.pool),
-            self.lake.store.locate(key),
-        )
+    /// Begins a Parquet file.
+    pub fn part(
+        &self,
+        key: &str,
+        condition: Condition,
+        schema: &SchemaRef,
+        format: &Format,
+    ) -> Result<PartWriter> {
+        let upload = self.store.create(key, condition)?;
+        let object = self.store.locate(key);
+        PartWriter::new(upload, schema, format, &self.run, Arc::clone(&self.pool), object)
+    }
+
+    /// The definition of a table, if the lake has the table.
+    pub fn definition(&self, table: &str) -> Result<Option<(Object, Definition)>> {
+        let key = definition_key(table);
+        let Some((object, text)) = self.store.get(&key)? else { return Ok(None) };
+        let definition = Definition::parse(&text, &self.store.locate(&key))?;
+        Ok(Some((object, definition)))
+    }
+
+    /// Replaces the definition of a table that is still as it was read.
+    pub(crate) fn define(&self, definition: &Definition, stored: &Object) -> Result<Object> {
+        let key = definition_key(&definition.table);
+        self.store.put(&key, &definition.text(), Condition::still(Some(stored)))
+    }
+
+    /// The names of all tables.
+    pub fn tables(&self) -> Result<Vec<String>> {
+        let objects = self.store.list(TABLES)?;
+        let names = objects.iter().filter_map(|object| {
+            object.key.strip_prefix(TABLES)?.strip_suffix(".json").map(str::to_owned)
+        });
+        Ok(names.collect())
     }
 }
 
@@ -423,7 +499,7 @@ impl Committed {
 }
 
 fn definition_key(table: &str) -> String {
-    format!("_lake/tables/{table}.json")
+    format!("{TABLES}{table}.json")
 }
 
 /// The definition that a schema and the settings ask for.
@@ -454,6 +530,7 @@ fn define(table: &str, plan: &Plan, settings: &StreamSettings) -> Result<Definit
         load_method,
         partition_by: settings.partition_by.clone(),
         shards: settings.shards,
+        resharding: None,
         version: None,
         widening: false,
     };
@@ -486,6 +563,12 @@ fn find<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
 /// Checks what is fixed when a table is made, and takes over what is not.
 fn reconcile(found: &Definition, wanted: &Definition, stream: &str) -> Result<Definition> {
     let fault = |reason: String| Err(Error::Table { table: found.table.clone(), reason });
+    if let Some(shards) = found.resharding {
+        return fault(format!(
+            "it is being cut into {shards} objects per partition; wait for that `maintain`, or run `target-s3-parquet maintain --table {} --shards {shards}` if it has died",
+            found.table
+        ));
+    }
     if found.partition_by != wanted.partition_by {
         return fault(format!(
             "it is partitioned by {}, the settings say {}; load into a new table to change that",

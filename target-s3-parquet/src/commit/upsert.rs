@@ -4,18 +4,17 @@
 
 use std::time::Duration;
 
-use arrow::array::{BooleanArray, RecordBatch, RecordBatchReader as _};
+use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{Fields, Schema};
 use arrow::error::ArrowError;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReader;
 
 use super::{Committed, MERGE_ATTEMPTS, TableWriter};
 use crate::error::{Error, Result};
-use crate::parquet_file::{self, PartWriter, Written};
+use crate::parquet_file::{PartReader, PartWriter, Written};
 use crate::stage::{Group, StageReader};
 use crate::store::{Condition, Object};
-use crate::table::{Content, Projection, key};
+use crate::table::{Content, key};
 
 /// Commits all staged groups.
 pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
@@ -24,6 +23,7 @@ pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Resu
         let key = table.object_key(*group);
         let written = persist(|| {
             let existing = table.lake.store.head(&key)?;
+            committed.bytes_read += existing.as_ref().map_or(0, |object| object.size);
             merge(table, &reader, *group, &key, existing.as_ref())
         })?;
         if let Some(written) = written {
@@ -87,8 +87,7 @@ fn merge(
 /// An object as it was before the commit.
 struct Old<'a> {
     table: &'a TableWriter,
-    reader: ParquetRecordBatchReader,
-    name: String,
+    part: PartReader,
     /// Whether the object has the table's columns, all of them and as they are now.
     is_current: bool,
 }
@@ -96,38 +95,35 @@ struct Old<'a> {
 impl<'a> Old<'a> {
     fn open(table: &'a TableWriter, object: &Object) -> Result<Self> {
         let name = table.lake.store.locate(&object.key);
-        let reader = parquet_file::read(table.lake.store.fetch(object)?, &name)?;
-        let columns = reader.schema();
+        let part = PartReader::open(table.lake.store.fetch(object)?, &name)?;
+        if let Some(shards) = part.shards.filter(|shards| *shards != table.definition.shards) {
+            return Err(table.resharded(shards));
+        }
+        let columns = part.schema();
         let is_current = columns.fields().len() == table.stage.schema().fields().len()
             && are_of_current_type(columns.fields(), table.stage.schema());
-        Ok(Self { table, reader, name, is_current })
+        Ok(Self { table, part, is_current })
     }
 
     /// Copies the rows whose keys `keep`, as the table's columns are now; the others go to `rest`.
     fn copy(
         self,
-        part: &mut PartWriter,
+        new: &mut PartWriter,
         keep: impl Fn(u128) -> bool,
         mut rest: impl FnMut(&RecordBatch) -> std::result::Result<(), ArrowError>,
     ) -> Result<()> {
-        let Self { table, reader, name, .. } = self;
-        let broken = |source: ArrowError| Error::Parquet {
-            action: "read",
-            object: name.clone(),
-            source: source.into(),
-        };
-        let keys = table.definition.key_positions();
-        let projection = Projection::between(reader.schema().fields(), table.stage.schema());
-        for batch in reader {
-            let batch = projection.apply(&batch.map_err(broken)?).map_err(broken)?;
+        let keys = self.table.definition.key_positions();
+        for batch in self.part.batches(self.table.stage.schema()) {
+            let batch = batch?;
             let kept: BooleanArray =
                 key::hash_rows(&batch, &keys).into_iter().map(|hash| Some(keep(hash))).collect();
             if kept.is_empty() || kept.true_count() == batch.num_rows() {
-                part.write(&batch)?;
+                new.write(&batch)?;
             } else {
-                part.write(&filter_record_batch(&batch, &kept).map_err(broken)?)?;
-                let gone = not(&kept).map_err(broken)?;
-                rest(&filter_record_batch(&batch, &gone).map_err(broken)?).map_err(broken)?;
+                new.write(&filter_record_batch(&batch, &kept).map_err(Error::arrow)?)?;
+                let gone = not(&kept).map_err(Error::arrow)?;
+                rest(&filter_record_batch(&batch, &gone).map_err(Error::arrow)?)
+                    .map_err(Error::arrow)?;
             }
         }
         Ok(())
@@ -139,7 +135,7 @@ pub(super) fn widen_rest(table: &TableWriter, committed: &mut Committed) -> Resu
     let prefix = format!("{}/", table.definition.table);
     for listed in table.lake.store.list(&prefix)? {
         let name = table.lake.store.locate(&listed.key);
-        let columns = Old::open(table, &listed)?.reader.schema();
+        let columns = Old::open(table, &listed)?.part.schema();
         if are_of_current_type(columns.fields(), table.stage.schema()) {
             continue;
         }
@@ -147,6 +143,7 @@ pub(super) fn widen_rest(table: &TableWriter, committed: &mut Committed) -> Resu
             let Some(object) = table.lake.store.head(&listed.key)? else {
                 return Err(Error::Conflict { object: name.clone() });
             };
+            committed.bytes_read += object.size;
             let mut part = table.part(&listed.key, Condition::still(Some(&object)))?;
             Old::open(table, &object)?.copy(&mut part, |_| true, |_| Ok(()))?;
             part.finish()

@@ -94,14 +94,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 pub fn open_url(url: &str, config: &Config, run: &str) -> Result<Option<(Arc<dyn Store>, String)>> {
     let Some(address) = url.strip_prefix("s3://") else { return Ok(None) };
     let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
-    let bucket = Config { destination: format!("s3://{bucket}"), ..config.clone() };
-    Ok(Some((open(&bucket, run)?, key.to_owned())))
+    Ok(Some((Arc::new(S3Store::open(bucket, config, run)?), key.to_owned())))
 }
 
-/// Opens the store that the configuration names.
+/// Opens the store that the configuration names, and removes what dead runs have left there.
 pub fn open(config: &Config, run: &str) -> Result<Arc<dyn Store>> {
     match config.destination.strip_prefix("s3://") {
-        Some(rest) => Ok(Arc::new(S3Store::open(rest, config, run)?)),
+        Some(rest) => {
+            let store = S3Store::open(rest, config, run)?;
+            store.remove_leftovers();
+            Ok(Arc::new(store))
+        }
         None => {
             let path = config.destination.strip_prefix("file://").unwrap_or(&config.destination);
             Ok(Arc::new(LocalStore::open(path.as_ref(), run)?))

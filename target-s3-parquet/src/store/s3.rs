@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -37,8 +37,8 @@ const PARTS_IN_FLIGHT: usize = 3;
 /// Tries of one request, the first included.
 const ATTEMPTS: u32 = 7;
 
-/// One try of a request; a part of 8 MiB needs 1.1 Mbit/s.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(1);
+/// Uploads that began so long ago are nobody's.
+const LEFTOVER_AFTER: Duration = Duration::from_hours(24);
 
 /// All tries of a request.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(10);
@@ -95,10 +95,17 @@ impl S3Store {
     }
 }
 
+impl S3Store {
+    /// Removes what runs have left behind that died long ago.
+    pub fn remove_leftovers(&self) {
+        self.shared.runtime.block_on(Box::pin(self.shared.abort_leftovers()));
+    }
+}
+
 async fn client(settings: &S3Config) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(10))
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_attempt_timeout(Duration::from_secs(settings.request_timeout_seconds))
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
     let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
@@ -380,6 +387,41 @@ impl Shared {
         }
     }
 
+    /// Aborts uploads that a dead run has left open: their parts cost, and no listing shows them.
+    async fn abort_leftovers(&self) {
+        let limit = SystemTime::now() - LEFTOVER_AFTER;
+        let request = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .prefix(&self.prefix)
+            .set_expected_bucket_owner(self.settings.expected_bucket_owner.clone());
+        let listed = match request.send().await {
+            Ok(listed) => listed,
+            // Whoever may not list them has a lifecycle rule, or a bucket that does not exist yet.
+            Err(error) => {
+                tracing::debug!(
+                    reason = explain(&error, &self.bucket),
+                    "open uploads are not known"
+                );
+                return;
+            }
+        };
+        for upload in listed.uploads() {
+            let begun = upload.initiated().and_then(|time| SystemTime::try_from(*time).ok());
+            let key = upload.key().and_then(|key| key.strip_prefix(self.prefix.as_str()));
+            if let (Some(begun), Some(key), Some(id)) = (begun, key, upload.upload_id())
+                && begun < limit
+            {
+                tracing::info!(
+                    object = self.locate(key),
+                    "an upload that a dead run left is aborted"
+                );
+                self.abort(key, id).await;
+            }
+        }
+    }
+
     async fn read_range(&self, object: &Object, from: u64) -> Result<Option<ByteStream>> {
         let request = self
             .client
@@ -398,6 +440,7 @@ impl Shared {
 
     /// Copies an object into a file. A body that breaks off goes on where it broke.
     async fn download(&self, object: &Object, file: &mut File) -> Result<()> {
+        let patience = Duration::from_secs(self.settings.request_timeout_seconds);
         let mut written = 0;
         let mut broken = 0;
         while written < object.size || object.size == 0 {
@@ -405,7 +448,7 @@ impl Shared {
                 return Err(Error::Conflict { object: self.locate(&object.key) });
             };
             let fault = loop {
-                let next = tokio::time::timeout(ATTEMPT_TIMEOUT, body.next()).await;
+                let next = tokio::time::timeout(patience, body.next()).await;
                 match next {
                     Ok(Some(Ok(bytes))) => {
                         file.write_all(&bytes).map_err(|source| Error::Spill {

@@ -29,6 +29,9 @@ pub struct Definition {
     pub partition_by: Option<PartitionBy>,
     /// Objects per partition.
     pub shards: u32,
+    /// Objects per partition that `maintain` is about to give it. Until then nothing is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resharding: Option<u32>,
     /// The version that ACTIVATE_VERSION has made the table's, if its stream has versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,

@@ -1,0 +1,152 @@
+"""`maintain`: what it reports, and that what it changes are files, never rows."""
+
+import json
+import random
+import subprocess
+
+import pyarrow.parquet as pq
+import pytest
+from harness import TARGET, environment, lines, run
+from lake import files
+from test_commit import SCHEMA, leftovers, read, records, state
+
+KEYLESS = {**SCHEMA, "key_properties": []}
+PARTITION = {"s": {"partition_by": {"column": "month"}}}
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """A lake in a folder, with the runs that load and maintain it."""
+
+    class Lake:
+        folder = tmp_path / "lake"
+
+        def settings(self, **settings):
+            (tmp_path / "t.json").write_text(json.dumps({"destination": str(self.folder), "streams": PARTITION, **settings}))
+            return tmp_path / "t.json"
+
+        def load(self, *messages, **settings):
+            return run(TARGET, "--config", self.settings(**settings), stdin=lines(*messages)).succeeded()
+
+        def maintain(self, *flags, **settings):
+            return run(TARGET, "maintain", "--config", self.settings(**settings), "--report", "json", *flags)
+
+        def report(self, *flags, **settings):
+            return json.loads(self.maintain(*flags, **settings).succeeded().out)
+
+        def ids(self):
+            return sorted(row["id"] for path in files(self.folder, "s") for row in pq.ParquetFile(path).read(["id"]).to_pylist())
+
+    return Lake()
+
+
+def appended(lake, times=4):
+    for part in range(times):
+        lake.load(KEYLESS, *records(part * 24, 24), state(part))
+
+
+def test_the_report_names_small_files_sizes_and_orphans(lake):
+    appended(lake)
+    stray = lake.folder / "s" / "p_month=2026-01" / "notes.json"
+    stray.write_text("{}")
+    (lake.folder / "other").mkdir()
+    (lake.folder / "other" / "x.parquet").write_bytes(b"")
+    report = lake.report()
+    (table,) = report["tables"]
+    assert (table["table"], table["load_method"], table["files"], table["partitions"], table["small_files"]) == ("s", "append", 48, 12, 48)
+    assert table["bytes"] == sum(path.stat().st_size for path in files(lake.folder, "s"))
+    assert table["orphans"] == ["s/p_month=2026-01/notes.json"] and report["unknown"] == ["other/x.parquet"]
+    text = run(TARGET, "maintain", "--config", lake.settings()).succeeded().out
+    assert "maintain --compact" in text and "notes.json" in text and "other/x.parquet" in text
+
+
+def test_compaction_keeps_every_row_and_few_files(lake):
+    appended(lake)
+    before, ids = files(lake.folder, "s"), lake.ids()
+    planned = lake.report("--compact", "--dry-run")
+    assert files(lake.folder, "s") == before
+    done = lake.report("--compact")
+    assert done == planned and len(done["tables"][0]["actions"]) == 12
+    assert len(files(lake.folder, "s")) == 12 and lake.ids() == ids
+    assert not leftovers(lake.folder)
+    assert lake.report("--compact")["tables"][0]["actions"] == []
+    lake.load(KEYLESS, *records(200, 12), state(9))
+    assert len(lake.ids()) == len(ids) + 12
+
+
+def test_a_compaction_that_dies_is_brought_to_its_end(lake):
+    chance, expected = random.Random(76), []
+    for part in range(12):
+        appended(lake, 3)
+        expected += [number for number in range(72)]
+        command = [TARGET, "maintain", "--config", lake.settings(), "--compact"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+        try:
+            process.wait(chance.uniform(0.005, 0.12))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(60)
+    lake.report("--compact")
+    appended(lake, 1)
+    assert lake.ids() == sorted([*expected, *range(24)])
+    assert not leftovers(lake.folder)
+
+
+@pytest.mark.parametrize("shards", [3, 1])
+def test_a_table_is_cut_anew_and_loaded_as_before(lake, shards):
+    lake.load(SCHEMA, *records(0, 600), state(1), shards=4 - shards)
+    before = read(lake.folder)
+    planned = lake.report("--shards", shards, "--dry-run")
+    assert len(files(lake.folder, "s")) == 12 * (4 - shards)
+    done = lake.report("--shards", shards)
+    assert done == planned and done["tables"][0]["actions"] == [{"action": "reshard", "from": 4 - shards, "to": shards, "partitions": 12}]
+    assert len(files(lake.folder, "s")) == 12 * shards and read(lake.folder) == before
+    assert len(lake.ids()) == 600
+    # What is loaded next finds its keys again.
+    lake.load(SCHEMA, *records(300, 600, "b"), state(2))
+    found = read(lake.folder)
+    assert len(lake.ids()) == len(found) == 900 and all(value[0] == ("a" if number < 300 else "b") for number, value in found.items())
+
+
+def test_a_cut_that_dies_is_refused_until_it_is_brought_to_its_end(lake):
+    lake.load(SCHEMA, *records(0, 24_000), state(1))
+    before, chance = read(lake.folder), random.Random(77)
+    killed = 0
+    for shards in [5, 2, 7, 3, 6, 1] * 3:
+        command = [TARGET, "maintain", "--config", lake.settings(), "--shards", str(shards)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+        try:
+            process.wait(chance.uniform(0.02, 0.3))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(60)
+        definition = json.loads((lake.folder / "_lake" / "tables" / "s.json").read_text())
+        if cut := definition.get("resharding"):
+            killed += 1
+            refused = run(TARGET, "--config", lake.settings(), stdin=lines(SCHEMA, *records(0, 1), state(2)))
+            refused.refused("`s`", f"maintain --table s --shards {cut}")
+            assert set(read(lake.folder)) == set(before), "no row is ever missing"
+    assert killed > 2
+    lake.report("--shards", "4")
+    assert read(lake.folder) == before and len(lake.ids()) == 24_000
+    assert len(files(lake.folder, "s")) == 48 and not leftovers(lake.folder)
+
+
+def test_maintenance_on_s3(lake, s3, tmp_path):
+    bucket = s3.bucket("maintained")
+    settings = s3.settings(f"s3://{bucket}/lake")
+    for part in range(3):
+        lake.load({**KEYLESS, "stream": "log"}, *({**message, "stream": "log"} for message in records(part * 12, 12)), state(part), **settings)
+    lake.load(SCHEMA, *records(0, 120), state(4), **settings)
+    actions = {table["table"]: table["actions"] for table in lake.report("--compact", "--shards", 2, **settings)["tables"]}
+    assert actions["log"] == [{"action": "compact", "partition": "", "files": 3, "bytes": actions["log"][0]["bytes"]}]
+    assert actions["s"] == [{"action": "reshard", "from": 1, "to": 2, "partitions": 12}]
+    copy = s3.download(bucket, tmp_path / "copy", "lake")
+    assert len(files(copy, "log")) == 1 and len(files(copy, "s")) == 24
+    assert len(read(copy)) == 120 and len(read(copy, "log")) == 36
+
+
+def test_a_table_that_is_not_there_is_named(lake):
+    lake.load(SCHEMA, *records(0, 1), state(1))
+    lake.maintain("--table", "other").refused("`other`", "it has s")
+    assert len(lake.report("--table", "s*")["tables"]) == 1
