@@ -33,8 +33,8 @@ class Proxy(Server):
                 assert time.monotonic() < until, "the proxy does not start"
                 time.sleep(0.05)
 
-    def steer(self, method, **plan):
-        answer = requests.request(method, f"{self.url}/-/faults", json=plan, timeout=DEADLINE)
+    def steer(self, verb, **plan):
+        answer = requests.request(verb, f"{self.url}/-/faults", json=plan, timeout=DEADLINE)
         answer.raise_for_status()
         return answer.json()
 
@@ -78,7 +78,7 @@ def test_a_fault_at_any_request_changes_nothing(proxy, real_s3, tmp_path, kind):
     server = proxy()
     bucket = real_s3.bucket(f"any-{kind.replace('_', '-')}")
     # As many requests as two runs make on such a lake, in steps that reach each sort of request.
-    spots = range(0, 60, 5 if kind == "stall" else 2)
+    spots = range(KINDS.index(kind) % 3, 60, 6 if kind == "stall" else 3)
 
     def attempt(spot):
         two_runs(server, tmp_path, f"spot{spot}", bucket=bucket, kind=kind, skip=spot)

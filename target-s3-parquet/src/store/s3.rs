@@ -18,7 +18,7 @@ use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation};
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass,
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass,
 };
 use bytes::Bytes;
 use tokio::runtime::Runtime;
@@ -290,6 +290,11 @@ impl Shared {
         self.settings.sse.as_deref().map(ServerSideEncryption::from)
     }
 
+    fn checksum(&self) -> Option<ChecksumAlgorithm> {
+        let required_only = self.settings.checksum.as_deref() == Some("when_required");
+        (!required_only).then_some(ChecksumAlgorithm::Crc32)
+    }
+
     fn storage_class(&self) -> Option<StorageClass> {
         self.settings.storage_class.as_deref().map(StorageClass::from)
     }
@@ -301,6 +306,8 @@ impl Shared {
             .bucket(&self.bucket)
             .key(self.full(key))
             .metadata(MARK, mark)
+            // The parts carry this checksum, so the upload must be one of it.
+            .set_checksum_algorithm(self.checksum())
             .set_server_side_encryption(self.encryption())
             .set_ssekms_key_id(self.settings.kms_key_id.clone())
             .set_storage_class(self.storage_class())
@@ -327,13 +334,13 @@ impl Shared {
             .upload_id(upload)
             .part_number(number)
             .set_expected_bucket_owner(self.settings.expected_bucket_owner.clone())
+            .set_checksum_algorithm(self.checksum())
             .body(ByteStream::from(body));
         let part = request.send().await.map_err(|error| self.failed("write", key, &error))?;
         Ok(CompletedPart::builder()
             .part_number(number)
             .set_e_tag(part.e_tag().map(str::to_owned))
             .set_checksum_crc32(part.checksum_crc32().map(str::to_owned))
-            .set_checksum_crc64_nvme(part.checksum_crc64_nvme().map(str::to_owned))
             .build())
     }
 
