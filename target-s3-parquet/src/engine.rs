@@ -99,7 +99,7 @@ impl Engine {
             }
             Item::ActivateVersion { stream, version } => {
                 match self.tables.get_mut(&stream) {
-                    Some(table) => table.activate(version),
+                    Some(table) => table.activate(version)?,
                     None => tracing::warn!(stream, "ACTIVATE_VERSION before the SCHEMA is ignored"),
                 }
                 Ok(())

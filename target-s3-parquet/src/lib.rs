@@ -40,6 +40,7 @@ use protocol::{program, settings};
 use cli::{Cli, Command, Maintain, ReportFormat};
 use config::{Config, MIB};
 use error::{Error, Result};
+use stage::SpillFile;
 
 /// Prefix of the environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "TARGET_S3_PARQUET";
@@ -116,7 +117,9 @@ fn open(config: &Config) -> Result<Arc<commit::Lake>> {
         store: store::open(config, &run)?,
         run,
         pool: Arc::new(pool),
-        temp_dir: config.temp_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
+        spill: Arc::new(SpillFile::new(
+            config.temp_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
+        )),
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -29,6 +29,9 @@ const SHARDS: &str = "lake.shards";
 /// Rows that are decoded from a file at a time.
 const READ_ROWS: usize = 8192;
 
+/// What the encoder of a column takes before it holds a value.
+pub const ENCODER_BYTES: usize = 64 * 1024;
+
 /// Columns beyond which numbers have no dictionary: an empty one takes 70 kB, and every column of an
 /// open row group has its own.
 const DICTIONARY_COLUMNS: usize = 256;
@@ -166,7 +169,7 @@ impl PartWriter {
 
     /// Bytes held in memory for the open row group.
     pub fn memory(&self) -> usize {
-        self.columns.iter().map(ArrowColumnWriter::memory_size).sum()
+        self.columns.iter().map(|column| column.memory_size() + ENCODER_BYTES).sum()
     }
 
     /// Adds rows of the writer's schema.

@@ -1,6 +1,8 @@
 //! Append: rows flow into new files while they arrive, and the files become visible at the commit.
+//!
+//! An open file holds encoders for all its columns. Where many tables or partitions have few rows
+//! each, the rows wait, in memory or in the temporary file, and are written file after file.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 
 use arrow::array::UInt32Array;
@@ -8,7 +10,7 @@ use arrow::compute::take_record_batch;
 
 use super::{Committed, TableWriter};
 use crate::error::{Error, Result};
-use crate::parquet_file::PartWriter;
+use crate::parquet_file::{ENCODER_BYTES, PartWriter};
 use crate::stage::Group;
 use crate::store::Condition;
 
@@ -18,8 +20,7 @@ pub(super) const FEED_BYTES: usize = 8 * 1024 * 1024;
 /// Size at which a file is full: what Redshift, Athena and Spark read in one piece.
 pub const FILE_BYTES: usize = 128 * 1024 * 1024;
 
-/// Files of one table that may be open at a time; each holds a row group in memory. Beyond it,
-/// rows wait in temporary files.
+/// Files of one table that may be open at a time.
 const OPEN_FILES: usize = 8;
 
 /// Files that are not yet visible.
@@ -28,9 +29,21 @@ pub(super) struct Open {
     writers: HashMap<Group, NewFile>,
     /// Files of an older schema, or of a commit that has begun: complete but for their footer.
     retired: Vec<(Group, NewFile)>,
-    next_file: Cell<u64>,
+    /// Files of a commit that has begun, for the rows that wait.
+    planned: Vec<Planned>,
+    next_file: u64,
     /// Rows that no STATE covers are in the files.
     mixed: bool,
+}
+
+/// The files for the waiting rows of a group.
+#[derive(Debug)]
+struct Planned {
+    group: Group,
+    /// The first of them, if it is open already.
+    open: Option<NewFile>,
+    /// Keys of the others. There may be more than are needed.
+    keys: Vec<String>,
 }
 
 /// A file that is not yet visible.
@@ -53,7 +66,8 @@ impl Open {
 
     pub(super) fn rows(&self) -> u64 {
         let retired = self.retired.iter().map(|(_, file)| file);
-        self.writers.values().chain(retired).map(|file| file.part.rows()).sum()
+        let planned = self.planned.iter().filter_map(|planned| planned.open.as_ref());
+        self.writers.values().chain(retired).chain(planned).map(|file| file.part.rows()).sum()
     }
 
     pub(super) fn is_mixed(&self) -> bool {
@@ -91,10 +105,8 @@ impl TableWriter {
     /// Encodes staged rows if they are at least `least` bytes in few enough groups: those that a
     /// STATE covers, or `all`. Whether it was done.
     pub(super) fn feed(&mut self, least: usize, all: bool) -> Result<bool> {
-        if self.stage.groups().len() > OPEN_FILES {
-            return Ok(false);
-        }
-        if self.stage.memory() < least {
+        let groups = self.stage.groups();
+        if groups.len() > OPEN_FILES || self.stage.memory() < least.max(self.opening(groups)) {
             return Ok(false);
         }
         self.append.mixed |= all && self.stage.has_unsealed();
@@ -121,6 +133,16 @@ impl TableWriter {
         Ok(true)
     }
 
+    /// Bytes that the encoders take which rows of these groups would need beside those at work.
+    fn opening(&self, groups: &[Group]) -> usize {
+        let columns = self.stage.schema().flattened_fields().len();
+        let is_at_work = |group: &&Group| {
+            self.append.writers.get(*group).is_some_and(|file| file.part.memory() > 0)
+        };
+        let closed = groups.len() - groups.iter().filter(is_at_work).count();
+        closed * columns * ENCODER_BYTES
+    }
+
     /// The open file of a group; a full one makes room for the next.
     fn file(&mut self, group: Group) -> Result<&mut NewFile> {
         if self.append.writers.get(&group).is_some_and(NewFile::is_full)
@@ -129,7 +151,8 @@ impl TableWriter {
             self.append.close(group, full)?;
         }
         if !self.append.writers.contains_key(&group) {
-            let file = self.new_file(group)?;
+            let key = self.new_key(group);
+            let file = self.begin(key)?;
             self.append.writers.insert(group, file);
         }
         self.append
@@ -138,52 +161,71 @@ impl TableWriter {
             .ok_or_else(|| Error::Internal("a file that was just opened is gone".into()))
     }
 
-    fn new_file(&self, group: Group) -> Result<NewFile> {
-        let number = self.append.next_file.get();
-        self.append.next_file.set(number + 1);
-        let key = format!(
-            "{}/{}{}-{number:05}.parquet",
-            self.definition.table,
-            self.stage.folder(group),
-            self.lake.run
-        );
+    fn new_key(&mut self, group: Group) -> String {
+        let number = self.append.next_file;
+        self.append.next_file += 1;
+        let (table, folder) = (&self.definition.table, self.stage.folder(group));
+        format!("{table}/{folder}{}-{number:05}.parquet", self.lake.run)
+    }
+
+    fn begin(&self, key: String) -> Result<NewFile> {
         let part = self.part(&key, Condition::Absent)?;
         Ok(NewFile { key, part })
     }
 }
 
-/// Writes what is staged and names the files; none of them is visible yet.
+/// Names the files that the commit will show; none of them is visible yet.
 pub(super) fn prepare(table: &mut TableWriter) -> Result<Vec<String>> {
-    let fed = !table.stage.is_spilled() && table.feed(0, true)?;
-    if !fed {
-        // Rows in temporary files, or more groups than files may be open: one after the other.
+    if table.append.planned.is_empty()
+        && table.stage.rows() > 0
+        && (table.stage.is_spilled() || !table.feed(0, true)?)
+    {
+        // Encoded, the rows take less than they do now.
+        let files = 1 + table.stage.staged_bytes() / FILE_BYTES;
         for group in table.stage.groups().to_vec() {
-            let mut file = match table.append.writers.remove(&group) {
-                Some(file) => file,
-                None => table.new_file(group)?,
-            };
-            let mut full = Vec::new();
-            table.stage.reader().each(group, |batch| {
-                if file.is_full() {
-                    full.push(std::mem::replace(&mut file, table.new_file(group)?));
-                }
-                file.part.write(batch)
-            })?;
-            full.push(file);
-            full.into_iter().try_for_each(|file| table.append.close(group, file))?;
+            let open = table.append.writers.remove(&group);
+            let keys = (0..files).map(|_| table.new_key(group)).collect();
+            table.append.planned.push(Planned { group, open, keys });
         }
-        table.stage.forget_rows();
     }
     table.append.retire()?;
     table.append.mixed = false;
     table.append.retired.retain(|(_, file)| file.part.rows() > 0);
-    Ok(table.append.retired.iter().map(|(_, file)| file.key.clone()).collect())
+    let retired = table.append.retired.iter().map(|(_, file)| &file.key);
+    let planned = table
+        .append
+        .planned
+        .iter()
+        .flat_map(|planned| planned.open.iter().map(|file| &file.key).chain(&planned.keys));
+    Ok(retired.chain(planned).cloned().collect())
 }
 
-/// Makes the prepared files visible.
+/// Writes the waiting rows and makes all files visible.
 pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
     for (group, file) in table.append.retired.drain(..) {
         committed.add(&file.part.finish()?, &table.stage.folder(group));
+    }
+    let planned = std::mem::take(&mut table.append.planned);
+    let reader = table.stage.reader();
+    for Planned { group, open, keys } in planned {
+        let folder = table.stage.folder(group);
+        let mut keys = keys.into_iter();
+        let mut file = open;
+        reader.each(group, |batch| {
+            if file.as_ref().is_none_or(NewFile::is_full)
+                && let Some(key) = keys.next()
+                && let Some(full) = file.replace(table.begin(key)?)
+            {
+                committed.add(&full.part.finish()?, &folder);
+            }
+            match &mut file {
+                Some(file) => file.part.write(batch),
+                None => Err(Error::Internal("a file was not planned".into())),
+            }
+        })?;
+        if let Some(file) = file {
+            committed.add(&file.part.finish()?, &folder);
+        }
     }
     Ok(())
 }

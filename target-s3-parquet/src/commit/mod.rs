@@ -11,7 +11,6 @@ mod overwrite;
 mod upsert;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -21,7 +20,7 @@ use crate::decode::{Plan, Rows};
 use crate::error::{Error, Result};
 use crate::parquet_file::{Format, PartWriter, Written};
 use crate::schema::{Column, names};
-use crate::stage::{Group, Stage};
+use crate::stage::{Group, SpillFile, Stage};
 use crate::store::{Condition, Object, Store};
 use crate::table::definition::FORMAT;
 use crate::table::evolve::{Incompatible, evolve};
@@ -44,8 +43,8 @@ pub struct Lake {
     pub run: String,
     /// The workers for decoding and encoding.
     pub pool: Arc<rayon::ThreadPool>,
-    /// Where temporary files go.
-    pub temp_dir: PathBuf,
+    /// Where rows go that do not fit into memory.
+    pub spill: Arc<SpillFile>,
     /// Bytes for staged rows and open row groups.
     pub budget: usize,
 }
@@ -183,12 +182,12 @@ impl TableWriter {
     }
 
     /// ACTIVATE_VERSION: rows of other versions are obsolete.
-    pub fn activate(&mut self, version: i64) {
+    pub fn activate(&mut self, version: i64) -> Result<()> {
         if self.definition.version.is_none() {
             self.see_version(version);
         }
         if self.definition.version == Some(version) {
-            return;
+            return Ok(());
         }
         if self.begun || self.append.rows() > 0 {
             tracing::warn!(
@@ -196,11 +195,11 @@ impl TableWriter {
                 version,
                 "rows without a version were committed before ACTIVATE_VERSION; the table keeps its old rows"
             );
-            return;
+            return Ok(());
         }
         self.replacing = Some(version);
         self.activated = true;
-        self.stage.seal();
+        self.stage.seal()
     }
 
     /// Whether the rows of this run wait to replace the whole table at its end.
@@ -215,7 +214,7 @@ impl TableWriter {
 
     /// A STATE covers everything so far.
     pub fn seal(&mut self) -> Result<()> {
-        self.stage.seal();
+        self.stage.seal()?;
         self.append.seal();
         if self.streams_files() {
             self.feed(append::FEED_BYTES, false)?;
@@ -253,7 +252,7 @@ impl TableWriter {
     /// Gives memory back.
     pub fn relieve(&mut self) -> Result<()> {
         if self.streams_files() {
-            if self.append.memory() > self.stage.memory() {
+            if self.append.memory() >= self.stage.memory() {
                 return self.append.close_row_groups();
             }
             if self.feed(0, true)? {
@@ -263,7 +262,7 @@ impl TableWriter {
         if self.streams_files() && self.stage.has_unsealed() {
             self.append.mix();
         }
-        self.stage.spill(&self.lake.temp_dir)
+        self.stage.spill(&self.lake.spill)
     }
 
     /// Whether rows flow into new files while they arrive.
@@ -446,7 +445,7 @@ impl Lake {
         Format {
             compression: settings.compression,
             level: settings.compression_level,
-            row_group_bytes: settings.row_group_bytes.min(self.budget / 2),
+            row_group_bytes: settings.row_group_bytes.min(self.budget / 3),
             shards,
         }
     }

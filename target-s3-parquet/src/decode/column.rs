@@ -10,7 +10,7 @@ use arrow::array::{
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{
-    ArrowPrimitiveType, Date32Type, Field, Float64Type, Int32Type, Int64Type,
+    ArrowPrimitiveType, Date32Type, Field, Fields, Float64Type, Int32Type, Int64Type,
     TimestampMicrosecondType,
 };
 use arrow::error::ArrowError;
@@ -30,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) cut: u64,
     /// Lone surrogates replaced by U+FFFD.
     pub(crate) replaced: u64,
+    /// Whether a column has counted a value that did not fit.
+    pub(crate) has_invalid: bool,
     /// Values of keys that the schema does not know, by name.
     pub(crate) extra: HashMap<Box<[u8]>, u64>,
     /// Where strings with escapes are decoded before they are parsed.
@@ -43,6 +45,7 @@ impl Context {
             max_string_bytes,
             cut: 0,
             replaced: 0,
+            has_invalid: false,
             extra: HashMap::new(),
             scratch: Vec::new(),
         }
@@ -121,7 +124,8 @@ enum Values {
 pub(crate) struct StructBuffer {
     fields: Vec<(Box<[u8]>, Buffer)>,
     by_name: HashMap<Box<[u8]>, usize>,
-    columns: Vec<Column>,
+    /// The fields as Arrow has them.
+    arrow: Fields,
 }
 
 impl StructBuffer {
@@ -136,7 +140,7 @@ impl StructBuffer {
                 .enumerate()
                 .map(|(index, column)| (column.source.as_bytes().into(), index))
                 .collect(),
-            columns: columns.to_vec(),
+            arrow: crate::schema::fields(columns),
         }
     }
 
@@ -311,6 +315,7 @@ impl Buffer {
         match context.on_invalid {
             OnInvalid::Null => {
                 self.invalid += 1;
+                context.has_invalid = true;
                 self.push_null();
                 Ok(())
             }
@@ -403,7 +408,7 @@ impl Buffer {
             }
             Values::Struct(fields) => {
                 let arrays = fields.take()?;
-                let fields = crate::schema::fields(&fields.columns);
+                let fields = Fields::clone(&fields.arrow);
                 Arc::new(StructArray::try_new_with_length(fields, arrays, nulls, rows)?)
             }
             Values::List { ends, elements } => {

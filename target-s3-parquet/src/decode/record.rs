@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use hashbrown::HashMap;
 use memchr::memchr;
@@ -92,6 +93,7 @@ pub struct Scratch {
 #[derive(Debug)]
 struct Stream {
     plan: Arc<Plan>,
+    schema: SchemaRef,
     record: StructBuffer,
     context: Context,
     metadata: Metadata,
@@ -382,6 +384,7 @@ impl Stream {
             metadata: Metadata::default(),
             version: None,
             rows: 0,
+            schema: Arc::new(Schema::new(fields(&plan.columns))),
             plan,
         }
     }
@@ -399,12 +402,14 @@ impl Stream {
             }
         }
         self.metadata = Metadata::default();
-        let schema = Arc::new(arrow::datatypes::Schema::new(fields(&self.plan.columns)));
+        let schema = SchemaRef::clone(&self.schema);
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
         let batch =
             RecordBatch::try_new_with_options(schema, arrays, &options).map_err(internal)?;
         let mut invalid = Vec::new();
-        self.record.take_invalid("", &mut invalid);
+        if std::mem::take(&mut self.context.has_invalid) {
+            self.record.take_invalid("", &mut invalid);
+        }
         Ok(Rows {
             hashes: key::hash_rows(&batch, &self.plan.keys),
             plan: Arc::clone(&self.plan),

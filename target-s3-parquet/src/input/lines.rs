@@ -17,6 +17,12 @@ use crate::error::{Error, Result};
 /// in flight fit beside the staged rows.
 pub(super) const BLOCK: usize = 2 * 1024 * 1024;
 
+/// The largest block, where records of very many streams are mixed.
+pub(super) const LARGEST_BLOCK: usize = 4 * BLOCK;
+
+/// Bytes of a block for each stream: enough of its records that a batch of them is worth its cost.
+const BLOCK_PER_STREAM: usize = 16 * 1024;
+
 /// A pipe that has been quiet for so long gives what it has.
 const QUIET_MILLIS: i64 = 20;
 
@@ -62,6 +68,7 @@ pub struct Blocks {
     source: Source,
     /// Longest line in bytes.
     longest: usize,
+    size: usize,
     stop: Arc<AtomicBool>,
     buffer: Vec<u8>,
     line: u64,
@@ -73,7 +80,21 @@ pub struct Blocks {
 impl Blocks {
     /// Reads from `source`; a line may have `longest` bytes; `stop` ends the input.
     pub fn new(source: Source, longest: usize, stop: Arc<AtomicBool>) -> Self {
-        Self { source, longest, stop, buffer: Vec::new(), line: 1, ended: false, fault: None }
+        Self {
+            source,
+            longest,
+            size: BLOCK,
+            stop,
+            buffer: Vec::new(),
+            line: 1,
+            ended: false,
+            fault: None,
+        }
+    }
+
+    /// Fits the size of the next blocks to the number of streams.
+    pub(super) fn expect_streams(&mut self, streams: usize) {
+        self.size = (streams * BLOCK_PER_STREAM).clamp(BLOCK, LARGEST_BLOCK);
     }
 
     /// The next block, or nothing at the end.
@@ -115,14 +136,14 @@ impl Blocks {
 
     /// Reads until a block is full, the source is quiet with a whole line at hand, or it ends.
     fn fill(&mut self) -> Result<()> {
-        self.buffer.reserve(BLOCK.saturating_sub(self.buffer.len()));
+        self.buffer.reserve(self.size.saturating_sub(self.buffer.len()));
         let mut searched = 0;
         let mut has_line = false;
         while !self.ended && !self.stop.load(Ordering::Relaxed) {
             has_line = has_line
                 || memrchr(b'\n', self.buffer.get(searched..).unwrap_or_default()).is_some();
             searched = self.buffer.len();
-            if has_line && self.buffer.len() >= BLOCK {
+            if has_line && self.buffer.len() >= self.size {
                 break;
             }
             if self.buffer.len() >= self.longest {
@@ -138,7 +159,7 @@ impl Blocks {
                 continue;
             }
             if self.buffer.len() == self.buffer.capacity() {
-                self.buffer.reserve(self.buffer.len().max(BLOCK));
+                self.buffer.reserve(self.buffer.len().max(self.size));
             }
             match rustix::io::read(self.source.descriptor(), spare_capacity(&mut self.buffer)) {
                 Ok(0) => self.ended = true,

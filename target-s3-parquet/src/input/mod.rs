@@ -4,6 +4,7 @@
 //! decode workers by the chunk, everything else is read on the spot. Tickets keep the order of the
 //! input, so that a STATE comes out exactly behind the rows that stood before it.
 
+mod allowance;
 mod batch;
 mod lines;
 mod plan;
@@ -20,11 +21,15 @@ use crate::config::Config;
 use crate::decode::{self, Chunk, Decoded, Plan, Registry, Scratch};
 use crate::error::{Error, Result};
 
+use allowance::{Allowance, Permit};
 pub use lines::{Blocks, Source};
 
 /// Chunks that may be read ahead of the one being staged. Each holds one block of input and its
 /// decoded rows, so this bounds the memory of the pipeline.
 const IN_FLIGHT: usize = 6;
+
+/// Bytes that may be read ahead, where blocks are large.
+const BYTES_IN_FLIGHT: usize = IN_FLIGHT * lines::BLOCK * 2;
 
 /// One thing that the input says, in its order.
 #[derive(Debug)]
@@ -49,7 +54,7 @@ pub enum Item {
 /// An item that may still be being decoded.
 enum Ticket {
     Ready(Result<Item>),
-    Decoding(Receiver<Decoded>),
+    Decoding(Receiver<Decoded>, Permit),
 }
 
 /// The sequence of items. Dropping it stops the reader.
@@ -78,7 +83,7 @@ impl Items {
         let reader = std::thread::spawn(move || {
             let longest = (config.memory_bytes() / 2).max(lines::BLOCK * 2);
             let blocks = Blocks::new(source, longest, stop);
-            let output = Output { sender, pool };
+            let output = Output { sender, pool, allowance: Allowance::new(BYTES_IN_FLIGHT) };
             let mut router = route::Router::new(config, output, started_at);
             router.run(blocks);
         });
@@ -89,7 +94,7 @@ impl Items {
     pub fn next(&self, patience: std::time::Duration) -> Next {
         match self.tickets.recv_timeout(patience) {
             Ok(Ticket::Ready(item)) => Next::Item(item),
-            Ok(Ticket::Decoding(decoded)) => match decoded.recv() {
+            Ok(Ticket::Decoding(decoded, _permit)) => match decoded.recv() {
                 Ok(decoded) => Next::Item(Ok(Item::Rows(decoded))),
                 Err(_) => Next::Item(Err(Error::Internal(
                     "a decode worker ended without a result".into(),
@@ -126,6 +131,7 @@ pub enum Next {
 struct Output {
     sender: Sender<Ticket>,
     pool: Arc<rayon::ThreadPool>,
+    allowance: Allowance,
 }
 
 impl Output {
@@ -140,6 +146,7 @@ impl Output {
         thread_local! {
             static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
         }
+        let permit = self.allowance.take(chunk.bytes.len());
         let (result, ticket) = bounded(1);
         self.pool.spawn(move || {
             let mut decoded =
@@ -150,6 +157,6 @@ impl Output {
             // Nobody waits for it after an error before it.
             _ = result.send(decoded);
         });
-        self.sender.send(Ticket::Decoding(ticket)).is_ok()
+        self.sender.send(Ticket::Decoding(ticket, permit)).is_ok()
     }
 }

@@ -78,7 +78,7 @@ impl Router {
                 Err(error) => Err(Stop::Broken(error)),
             };
             match outcome {
-                Ok(()) => {}
+                Ok(()) => blocks.expect_streams(self.registry.len()),
                 Err(Stop::Unheard) => return,
                 Err(Stop::Broken(error)) => {
                     self.output.item(Err(error));

@@ -169,7 +169,7 @@ impl<'a> Partition<'a> {
             own += hashes.iter().filter(|hash| Some(self.shard(**hash)) == shard).count() as u64;
             stage.push(batch, hashes)?;
             if stage.memory() > self.lake.budget {
-                stage.spill(&self.lake.temp_dir)?;
+                stage.spill(&self.lake.spill)?;
             }
             Ok(())
         })?;

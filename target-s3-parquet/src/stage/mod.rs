@@ -8,6 +8,7 @@ mod index;
 mod spill;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
@@ -15,6 +16,7 @@ use arrow::datatypes::SchemaRef;
 
 pub use index::KeyIndex;
 use spill::Spill;
+pub use spill::SpillFile;
 
 use crate::error::{Error, Result};
 use crate::table::{Partitioner, Projection, key};
@@ -23,8 +25,9 @@ use crate::table::{Partitioner, Projection, key};
 /// leave a thousand tiny batches each.
 const SMALL_ROWS: usize = 1024;
 
-/// As many small batches in a row are put together.
-const SMALL_RUN: usize = 64;
+/// As many small batches of about the same size in a row are put together. The result is larger
+/// by about this factor, so that a row is copied but a few times.
+const SMALL_RUN: usize = 8;
 
 /// A partition and a shard of it: what one object holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,6 +96,11 @@ impl Stage {
     /// Bytes in memory.
     pub fn memory(&self) -> usize {
         self.bytes + self.index_bytes()
+    }
+
+    /// Bytes of the rows, wherever they are.
+    pub fn staged_bytes(&self) -> usize {
+        self.bytes + self.spills.iter().map(Spill::bytes).sum::<usize>()
     }
 
     /// Bytes of the key index, which no spilling gives back.
@@ -171,8 +179,9 @@ impl Stage {
     }
 
     /// A STATE covers everything so far.
-    pub fn seal(&mut self) {
+    pub fn seal(&mut self) -> Result<()> {
         self.sealed = self.batches.len();
+        self.compact()
     }
 
     /// Forgets rows that no STATE covers. Only for stages without keys: an index would go on
@@ -184,28 +193,34 @@ impl Stage {
         }
     }
 
-    /// Puts a run of small batches at the end together.
+    /// Puts runs of small batches at the end together. What a STATE covers stays apart from what
+    /// none does.
     fn compact(&mut self) -> Result<()> {
-        let run = self
-            .batches
-            .iter()
-            .skip(self.sealed)
-            .rev()
-            .take_while(|staged| staged.batch.num_rows() < SMALL_ROWS)
-            .count();
-        if run < SMALL_RUN {
-            return Ok(());
+        let level = |staged: &Staged| staged.batch.num_rows().checked_ilog(SMALL_RUN);
+        let from = if self.has_unsealed() { self.sealed } else { 0 };
+        loop {
+            let Some(last) = self.batches.last().filter(|last| last.batch.num_rows() < SMALL_ROWS)
+            else {
+                return Ok(());
+            };
+            let run = self.batches.iter().skip(from).rev();
+            let run = run.take_while(|staged| level(staged) == level(last)).count();
+            if run < SMALL_RUN {
+                return Ok(());
+            }
+            let small = self.batches.split_off(self.batches.len() - run);
+            let Some(first_row) = small.first().map(|staged| staged.first_row) else {
+                return Ok(());
+            };
+            let batch = concat_batches(&self.schema, small.iter().map(|staged| &staged.batch))
+                .map_err(Error::arrow)?;
+            let bytes = batch.get_array_memory_size();
+            self.bytes += bytes;
+            self.bytes -= small.iter().map(|staged| staged.bytes).sum::<usize>();
+            let groups = small.into_iter().flat_map(|staged| staged.groups).collect();
+            self.batches.push(Staged { batch, first_row, groups, bytes });
+            self.sealed = self.sealed.min(self.batches.len());
         }
-        let small = self.batches.split_off(self.batches.len() - run);
-        let Some(first_row) = small.first().map(|staged| staged.first_row) else { return Ok(()) };
-        let batch = concat_batches(&self.schema, small.iter().map(|staged| &staged.batch))
-            .map_err(Error::arrow)?;
-        let bytes = batch.get_array_memory_size();
-        self.bytes += bytes;
-        self.bytes -= small.iter().map(|staged| staged.bytes).sum::<usize>();
-        let groups = small.into_iter().flat_map(|staged| staged.groups).collect();
-        self.batches.push(Staged { batch, first_row, groups, bytes });
-        Ok(())
     }
 
     /// The table has new columns: rows in memory get them now, spilled ones when they are read.
@@ -221,11 +236,11 @@ impl Stage {
     }
 
     /// Moves the rows in memory to a temporary file.
-    pub fn spill(&mut self, folder: &std::path::Path) -> Result<()> {
+    pub fn spill(&mut self, file: &Arc<SpillFile>) -> Result<()> {
         if self.batches.is_empty() {
             return Ok(());
         }
-        let mut spill = Spill::create(folder, &self.schema)?;
+        let mut spill = Spill::create(file, &self.schema)?;
         for (number, parts) in self.by_group().into_iter().enumerate() {
             for (staged, rows) in parts {
                 let Some(staged) = self.batches.get(staged) else { continue };
@@ -234,7 +249,6 @@ impl Stage {
                 spill.write(number, &batch, ids)?;
             }
         }
-        spill.finish()?;
         self.spills.push(spill);
         self.batches.clear();
         self.sealed = 0;
@@ -384,7 +398,6 @@ mod tests {
     use super::*;
     use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
     use arrow::datatypes::Int64Type;
-    use std::sync::Arc;
 
     fn rows(range: std::ops::Range<i64>, version: &str) -> RecordBatch {
         let keys: ArrayRef = Arc::new(range.clone().collect::<Int64Array>());
@@ -423,12 +436,13 @@ mod tests {
     #[test]
     fn the_newest_row_of_a_key_wins_wherever_the_rows_lie() {
         let folder = tempfile::tempdir().unwrap();
+        let file = Arc::new(SpillFile::new(folder.path().into()));
         let mut stage = stage(3, true);
         push(&mut stage, rows(0..10, "old"));
-        stage.spill(folder.path()).unwrap();
+        stage.spill(&file).unwrap();
         push(&mut stage, rows(5..15, "mid"));
         push(&mut stage, rows(7..8, "new"));
-        stage.spill(folder.path()).unwrap();
+        stage.spill(&file).unwrap();
         push(&mut stage, rows(9..10, "last"));
         let found = content(&stage);
         assert_eq!(found.len(), 15);
@@ -448,7 +462,7 @@ mod tests {
     fn without_keys_every_row_counts_and_unsealed_ones_can_be_taken_back() {
         let mut stage = stage(1, false);
         stage.push(rows(0..3, "a"), &[]).unwrap();
-        stage.seal();
+        stage.seal().unwrap();
         stage.push(rows(0..3, "b"), &[]).unwrap();
         assert_eq!(content(&stage).len(), 6);
         stage.discard_unsealed();

@@ -1,67 +1,107 @@
 //! Staged rows in a temporary file.
 //!
-//! The file is an Arrow IPC file whose batches belong to one group each, so that a commit reads
-//! only the group it writes. It has no name any more once it is open: whatever ends the run, the
-//! system takes it back.
+//! One file serves all tables of a run, so that a thousand streams need no thousand files. It has
+//! no name any more once it is open: whatever ends the run, the system takes it back. Each batch
+//! lies in it by itself, as an Arrow IPC message, and belongs to one group, so that a commit reads
+//! only the group it writes.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
-use std::path::Path;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use arrow::array::RecordBatch;
+use arrow::buffer::MutableBuffer;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
-use arrow::ipc::reader::FileReader;
-use arrow::ipc::writer::FileWriter;
+use arrow::ipc::reader::FileDecoder;
+use arrow::ipc::writer::{
+    DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message,
+};
+use arrow::ipc::{Block, MetadataVersion};
+use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::error::{Error, Result};
 use crate::table::Projection;
 
-/// A temporary file of staged rows.
-pub(super) struct Spill {
-    file: File,
-    folder: String,
-    writer: Option<FileWriter<BufWriter<File>>>,
-    /// Of each batch: its group and the numbers of its rows.
-    batches: Vec<(usize, Vec<u32>)>,
+/// The temporary file of a run, made when the first rows go to it.
+#[derive(Debug)]
+pub struct SpillFile {
+    folder: PathBuf,
+    file: Mutex<Option<Arc<File>>>,
+    end: AtomicU64,
 }
 
-impl std::fmt::Debug for Spill {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Spill").field("folder", &self.folder).finish_non_exhaustive()
+impl SpillFile {
+    /// A file in a folder.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, file: Mutex::new(None), end: AtomicU64::new(0) }
     }
+
+    fn open(&self) -> Result<Arc<File>> {
+        let mut file = match self.file.lock() {
+            Ok(file) => file,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        if let Some(file) = &*file {
+            return Ok(Arc::clone(file));
+        }
+        let made = tempfile::tempfile_in(&self.folder);
+        let made = Arc::new(made.map_err(|source| self.failed("create", source))?);
+        Ok(Arc::clone(file.insert(made)))
+    }
+
+    fn failed(&self, action: &'static str, source: io::Error) -> Error {
+        Error::Spill { action, path: self.folder.display().to_string(), source }
+    }
+}
+
+/// Rows of one table in the temporary file.
+#[derive(Debug)]
+pub(super) struct Spill {
+    place: Arc<SpillFile>,
+    file: Arc<File>,
+    schema: SchemaRef,
+    pieces: Vec<Piece>,
+}
+
+/// A batch in the temporary file.
+#[derive(Debug)]
+struct Piece {
+    group: usize,
+    /// The numbers of its rows.
+    ids: Vec<u32>,
+    at: u64,
+    metadata: usize,
+    body: usize,
 }
 
 impl Spill {
-    pub(super) fn create(folder: &Path, schema: &SchemaRef) -> Result<Self> {
-        let name = folder.display().to_string();
-        let failed = |source| Error::Spill { action: "create", path: name.clone(), source };
-        let file = tempfile::tempfile_in(folder).map_err(failed)?;
-        let buffered = BufWriter::with_capacity(256 * 1024, file.try_clone().map_err(failed)?);
-        let writer =
-            FileWriter::try_new(buffered, schema).map_err(|error| failed(io_error(error)))?;
-        Ok(Self { file, folder: name, writer: Some(writer), batches: Vec::new() })
+    pub(super) fn create(place: &Arc<SpillFile>, schema: &SchemaRef) -> Result<Self> {
+        Ok(Self {
+            file: place.open()?,
+            place: Arc::clone(place),
+            schema: SchemaRef::clone(schema),
+            pieces: Vec::new(),
+        })
     }
 
     fn failed(&self, action: &'static str, error: ArrowError) -> Error {
-        Error::Spill { action, path: self.folder.clone(), source: io_error(error) }
+        self.place.failed(action, io_error(error))
     }
 
     pub(super) fn write(&mut self, group: usize, batch: &RecordBatch, ids: Vec<u32>) -> Result<()> {
-        if let Some(writer) = &mut self.writer {
-            if let Err(error) = writer.write(batch) {
-                return Err(self.failed("write", error));
-            }
-            self.batches.push((group, ids));
-        }
+        let (bytes, metadata, body) = encode(batch).map_err(|error| self.failed("write", error))?;
+        let at = self.place.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.file.write_all_at(&bytes, at).map_err(|error| self.place.failed("write", error))?;
+        self.pieces.push(Piece { group, ids, at, metadata, body });
         Ok(())
     }
 
-    pub(super) fn finish(&mut self) -> Result<()> {
-        if let Some(mut writer) = self.writer.take() {
-            writer.finish().map_err(|error| self.failed("write", error))?;
-        }
-        Ok(())
+    pub(super) fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.body).sum()
     }
 
     /// Gives the batches of a group with the numbers of their rows, as the columns of `schema`.
@@ -71,35 +111,55 @@ impl Spill {
         schema: &SchemaRef,
         mut take: impl FnMut(&RecordBatch, &[u32]) -> Result<()>,
     ) -> Result<()> {
-        if !self.batches.iter().any(|(owner, _)| *owner == group) {
-            return Ok(());
-        }
-        let again = self
-            .file
-            .try_clone()
-            .map_err(|error| self.failed("read", ArrowError::IoError(error.to_string(), error)))?;
-        let mut reader = FileReader::try_new(BufReader::new(again), None)
-            .map_err(|error| self.failed("read", error))?;
-        let projection = (reader.schema() != *schema)
-            .then(|| Projection::between(reader.schema().fields(), schema));
-        for (at, (owner, ids)) in self.batches.iter().enumerate() {
-            if *owner != group {
-                continue;
+        let decoder = FileDecoder::new(SchemaRef::clone(&self.schema), MetadataVersion::V5);
+        let projection =
+            (self.schema != *schema).then(|| Projection::between(self.schema.fields(), schema));
+        for piece in self.pieces.iter().filter(|piece| piece.group == group) {
+            let mut batch =
+                self.read(piece, &decoder).map_err(|error| self.failed("read", error))?;
+            if let Some(projection) = &projection {
+                batch = projection.apply(&batch).map_err(|error| self.failed("read", error))?;
             }
-            reader.set_index(at).map_err(|error| self.failed("read", error))?;
-            let Some(batch) = reader.next() else { continue };
-            let batch = batch.map_err(|error| self.failed("read", error))?;
-            match &projection {
-                Some(projection) => {
-                    let batch =
-                        projection.apply(&batch).map_err(|error| self.failed("read", error))?;
-                    take(&batch, ids)?;
-                }
-                None => take(&batch, ids)?,
-            }
+            take(&batch, &piece.ids)?;
         }
         Ok(())
     }
+
+    fn read(&self, piece: &Piece, decoder: &FileDecoder) -> Result<RecordBatch, ArrowError> {
+        let mut bytes = MutableBuffer::from_len_zeroed(piece.metadata + piece.body);
+        self.file.read_exact_at(&mut bytes, piece.at)?;
+        let invalid = |_| ArrowError::IpcError("a batch is too large".into());
+        let metadata = i32::try_from(piece.metadata).map_err(invalid)?;
+        let body = i64::try_from(piece.body).map_err(invalid)?;
+        decoder
+            .read_record_batch(&Block::new(0, metadata, body), &bytes.into())?
+            .ok_or_else(|| ArrowError::IpcError("a batch is missing".into()))
+    }
+}
+
+impl Drop for Spill {
+    /// Gives the room back to the disk, where the file system can.
+    fn drop(&mut self) {
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        for piece in &self.pieces {
+            let length = (piece.metadata + piece.body) as u64;
+            if fallocate(&*self.file, hole, piece.at, length).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A batch as an IPC message, with the lengths of its two parts.
+fn encode(batch: &RecordBatch) -> Result<(Vec<u8>, usize, usize), ArrowError> {
+    let options = IpcWriteOptions::default();
+    let mut dictionaries = DictionaryTracker::new(false);
+    let mut context = IpcWriteContext::default();
+    let (_, message) =
+        IpcDataGenerator::default().encode(batch, &mut dictionaries, &options, &mut context)?;
+    let mut bytes = Vec::new();
+    let (metadata, body) = write_message(&mut bytes, message, &options)?;
+    Ok((bytes, metadata, body))
 }
 
 fn io_error(error: ArrowError) -> io::Error {

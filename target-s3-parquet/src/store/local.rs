@@ -194,7 +194,7 @@ impl Store for LocalStore {
         let temporary = self.temporary().join(format!("{}.{number}.tmp", self.owner));
         let file = File::create(&temporary).map_err(|error| failed("create", &temporary, error))?;
         Ok(Box::new(LocalUpload {
-            file: io::BufWriter::with_capacity(256 * 1024, file),
+            file: io::BufWriter::with_capacity(64 * 1024, file),
             temporary,
             target: self.path(key),
             key: key.to_owned(),

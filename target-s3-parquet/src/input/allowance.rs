@@ -1,0 +1,60 @@
+//! How many bytes may be on their way from the reader to the engine.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// A number of bytes that is shared by all that is on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Allowance {
+    limit: usize,
+    taken: Arc<(Mutex<usize>, Condvar)>,
+}
+
+/// Bytes of the allowance; dropping it gives them back.
+#[derive(Debug)]
+pub(super) struct Permit {
+    bytes: usize,
+    taken: Arc<(Mutex<usize>, Condvar)>,
+}
+
+impl Allowance {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { limit, taken: Arc::default() }
+    }
+
+    /// Waits until the bytes fit, or until nothing else is on its way.
+    pub(super) fn take(&self, bytes: usize) -> Permit {
+        let (taken, given_back) = &*self.taken;
+        let mut sum = taken.lock().unwrap_or_else(PoisonError::into_inner);
+        while *sum > 0 && *sum + bytes > self.limit {
+            sum = given_back.wait(sum).unwrap_or_else(PoisonError::into_inner);
+        }
+        *sum += bytes;
+        Permit { bytes, taken: Arc::clone(&self.taken) }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let (taken, given_back) = &*self.taken;
+        *taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+        given_back.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_waits_and_what_never_fits_goes_alone() {
+        let allowance = Allowance::new(10);
+        let first = allowance.take(6);
+        let second = allowance.take(4);
+        let waiting = allowance.clone();
+        let thread = std::thread::spawn(move || waiting.take(100));
+        drop(first);
+        assert!(!thread.is_finished());
+        drop(second);
+        assert_eq!(thread.join().unwrap().bytes, 100);
+    }
+}
