@@ -1,5 +1,10 @@
+import os
+import shutil
+
 import pytest
+from demo import Demo
 from harness import PARTITIONS, S3, LocalStack, Pipe, Simulator
+from spark import session
 
 
 @pytest.fixture
@@ -40,3 +45,23 @@ def pipe(tmp_path):
         return Pipe(tmp_path, simulator.settings(**settings), target, catalog)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """The account and the lake that the queries are about."""
+    made = Demo(tmp_path_factory.mktemp("demo"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """The one Spark of a test session."""
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        missing = "Spark needs Java: install a JRE 17 to see what Spark reads"
+        # Nobody looks at what a CI skips.
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    started = session(tmp_path_factory.mktemp("spark"))
+    yield started
+    started.stop()

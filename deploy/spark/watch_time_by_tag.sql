@@ -1,0 +1,18 @@
+-- redshift/watch_time_by_tag.sql for Spark, where a list is read with `explode`.
+-- Edit: the first month.
+with tagged as (
+    select m.hashed_id, u.tag_name
+    from wistia.dim_media m
+    lateral view explode(m.tags) u as tag_name
+)
+
+select
+    t.tag_name,
+    count(distinct b.media_id) as medias,
+    sum(b.play_count) as plays,
+    round(sum(b.hours_watched), 1) as hours_watched
+from wistia.fact_engagements_byday b
+inner join tagged t on t.hashed_id = b.media_id
+where b.month >= '2026-01'
+group by t.tag_name
+order by hours_watched desc nulls last, t.tag_name;
