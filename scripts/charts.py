@@ -1,6 +1,9 @@
 """The charts of docs/querying.md, each from the answer to one query."""
 
+from datetime import date
+
 import matplotlib
+from matplotlib.dates import DateFormatter, DayLocator
 from matplotlib.figure import Figure
 
 matplotlib.rcParams.update(
@@ -22,7 +25,7 @@ matplotlib.rcParams.update(
     }
 )
 
-COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]
+COLOURS = ["#0072b2", "#d55e00", "#009e73"]
 """Told apart by everyone."""
 
 
@@ -49,23 +52,20 @@ def trends(columns, rows):
     points = records(columns, rows)
     last = max(point["day_played"] for point in points)
     leaders = [point["media_id"] for point in points if point["day_played"] == last][: len(COLOURS)]
-    figure, axes = canvas(3.6)
+    figure, axes = canvas(3.8)
     for colour, media in zip(COLOURS, leaders):
         line = sorted((point for point in points if point["media_id"] == media), key=lambda point: point["day_played"])
-        days = [point["day_played"][5:] for point in line]
-        axes.plot(days, [point["plays_of_7_days"] for point in line], color=colour, linewidth=2)
-        axes.annotate(
-            title_of(line[-1]),
-            (days[-1], line[-1]["plays_of_7_days"]),
-            xytext=(8, 0),
-            textcoords="offset points",
-            color=colour,
-            verticalalignment="center",
-        )
-    axes.set_title("Plays in the seven days up to each day of June 2026")
-    axes.set_xticks(range(0, len(days), 7), [days[place] for place in range(0, len(days), 7)])
+        days = [date.fromisoformat(point["day_played"]) for point in line]
+        plays = [point["plays_of_7_days"] for point in line]
+        axes.plot(days, plays, color=colour, linewidth=2, label=title_of(line[-1]))
+        axes.plot(days[-1], plays[-1], "o", color=colour, markersize=5)
+    axes.set_title("Plays in the seven days up to each day")
+    axes.xaxis.set_major_locator(DayLocator(range(1, 32, 7)))
+    axes.xaxis.set_major_formatter(DateFormatter("%-d %B"))
     axes.set_ylim(0)
+    axes.margins(x=0.02)
     axes.grid(axis="y")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=len(COLOURS), frameon=False)
     return figure
 
 
@@ -99,23 +99,25 @@ def channels(columns, rows):
 
 
 def drop_off(columns, rows):
-    """How many still watch, with the part where most leave."""
+    """How many still watch, with the parts in which most leave."""
     parts = records(columns, rows)
-    figure, axes = canvas(3.4)
+    figure, axes = canvas(3.8)
     seconds = [part["from_second"] for part in parts]
     share = [part["percent_watching"] for part in parts]
-    axes.fill_between(seconds, share, step="post", color=COLOURS[0], alpha=0.15)
-    axes.step(seconds, share, where="post", color=COLOURS[0], linewidth=2)
-    steepest = next(part for part in parts if part["steepest"] == 1)
-    axes.plot(steepest["from_second"], steepest["percent_watching"], "o", color=COLOURS[1])
-    axes.annotate(
-        f"most leave after second {steepest['from_second']:.0f}: {steepest['lost']:,}",
-        (steepest["from_second"], steepest["percent_watching"]),
-        xytext=(10, 6),
-        textcoords="offset points",
-        color=COLOURS[1],
-    )
-    axes.set_title(f"Who still watches “{title_of(parts[0])}”")
+    axes.fill_between(seconds, share, color=COLOURS[0], alpha=0.12)
+    axes.plot(seconds, share, color=COLOURS[0], linewidth=2)
+    for start, end in zip(parts, parts[1:]):
+        if start["steepest"] <= 3:
+            stretch = [start["from_second"], end["from_second"]]
+            axes.plot(stretch, [start["percent_watching"], end["percent_watching"]], color=COLOURS[1], linewidth=3)
+            axes.annotate(
+                f"{start['lost']:,} leave",
+                (sum(stretch) / 2, (start["percent_watching"] + end["percent_watching"]) / 2),
+                xytext=(8, 4),
+                textcoords="offset points",
+                color=COLOURS[1],
+            )
+    axes.set_title(f"Who still watches “{title_of(parts[0])}”, and where most leave")
     axes.set_xlabel("second")
     axes.set_ylabel("% of those at the start")
     axes.set_ylim(0, 105)

@@ -187,25 +187,22 @@ def drop_off(truth):
     video = min(graphs, key=lambda media: (-hours[media], media))
     media = next(media for media in truth("dim_media") if media["hashed_id"] == video)
     watched, again = graphs[video]["engagement_data"], graphs[video]["rewatch_data"]
-    # Twenty parts, the first ones longer where the points cannot be shared out evenly.
-    small, longer = divmod(len(watched), 20)
-    borders = [place * small + min(place, longer) for place in range(21)]
-    parts = list(zip(borders, borders[1:]))
-    watching = [max(watched[start:end]) for start, end in parts]
-    losses = [here - there for here, there in zip(watching, watching[1:])] + [None]
+    size = -(-len(watched) // 20)
+    starts = range(0, len(watched), size)
+    watching = [watched[start] for start in starts]
+    losses = [here - there for here, there in zip(watching, watching[1:])]
+    ranks = [1 + sum(other > lost for other in losses) for lost in losses]
     return [
         {
-            "media_id": video,
             "media": media["name"],
-            "part": place + 1,
             "from_second": start * media["duration"] / len(watched),
             "watching": watching[place],
             "percent_watching": percent(watching[place], watching[0]),
-            "lost": losses[place],
-            "steepest": losses[place] if losses[place] is None else 1 + sum(other > losses[place] for other in losses[:-1]),
-            "watched_again": sum(again[start:end]),
+            "lost": losses[place] if place < len(losses) else None,
+            "steepest": ranks[place] if place < len(losses) else None,
+            "watched_again": sum(again[start : start + size]),
         }
-        for place, (start, end) in enumerate(parts)
+        for place, start in enumerate(starts)
     ]
 
 

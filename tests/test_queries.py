@@ -1,6 +1,7 @@
 """The queries: what Redshift would refuse is not in them, and every engine answers what is true."""
 
 import pytest
+import querying
 import redshift
 import sqlglot
 from answers import assert_answers
@@ -10,6 +11,7 @@ from harness import ROOT
 REDSHIFT, ATHENA = ROOT / "deploy" / "redshift", ROOT / "deploy" / "athena"
 SETUP = sorted(REDSHIFT.glob("[0-9]_*.sql"))
 QUESTIONS = sorted(set(REDSHIFT.glob("*.sql")) - set(SETUP))
+
 
 def name(path):
     return path.stem
@@ -56,6 +58,23 @@ def test_athena_has_its_own_way_into_a_list(lake, demo):
     columns, rows = ask(lake, athena(ATHENA / "graph_points.sql"))
     points = [dict(zip(columns, row)) for row in rows]
     assert points == sorted(demo.truth("fact_engagement_graph_points"), key=lambda row: (row["media_id"], row["position"]))
+
+
+def test_the_page_shows_what_the_queries_answer(lake):
+    """`make docs` writes it."""
+    page = querying.PAGE.read_text()
+    assert querying.fill(page, lake) == page
+    shown = {question for _, _, question, *_ in querying.BLOCK.findall(page)}
+    assert shown == {path.stem for path in QUESTIONS}
+    for question in querying.CHARTS:
+        drawn_from = querying.fingerprint(*querying.answer(lake, question))
+        assert drawn_from in (querying.IMAGES / f"{question}.svg").read_text(), f"the chart of {question} shows other figures"
+
+
+def test_a_channel_that_has_a_media_twice_counts_it_once(demo, lake):
+    """The account of these tests has such medias, or the answer would prove little."""
+    twice = "select media_id from wistia.bridge_media_channel group by media_id, channel having count(*) > 1"
+    assert ask(lake, twice)[1]
 
 
 def test_the_lake_is_set_up_in_redshift():
