@@ -1,10 +1,9 @@
 import os
-import shutil
 
 import pytest
 from demo import Demo
 from harness import PARTITIONS, S3, LocalStack, Pipe, Simulator
-from spark import session
+from spark import JAVA_VERSIONS, java_version, session
 
 
 @pytest.fixture
@@ -58,8 +57,8 @@ def demo(tmp_path_factory):
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     """The one Spark of a test session."""
-    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        missing = "Spark needs Java: install a JRE 17 to see what Spark reads"
+    if java_version() not in JAVA_VERSIONS:
+        missing = f"Spark runs on Java {', '.join(JAVA_VERSIONS)}: install one, such as openjdk-17-jre-headless"
         # Nobody looks at what a CI skips.
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     started = session(tmp_path_factory.mktemp("spark"))

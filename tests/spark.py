@@ -1,10 +1,25 @@
 """Reads lakes with Spark, strictly by the types of the catalog."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
 from datetime import datetime, timezone
 
 import ask
 from lake import files
+
+JAVA_VERSIONS = ("8", "11", "17")
+"""What Spark 3.5 is made for."""
+
+
+def java_version():
+    """The version of the Java that Spark would take; nothing if there is none."""
+    java = shutil.which("java", path=os.path.join(os.environ["JAVA_HOME"], "bin") if "JAVA_HOME" in os.environ else None)
+    said = subprocess.run([java, "-version"], capture_output=True, text=True).stderr if java else ""
+    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    return version and version[1]
 
 
 def session(folder):
