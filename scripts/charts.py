@@ -84,8 +84,13 @@ def bars(labels, values, title, label):
 
 def regions(columns, rows):
     found = records(columns, rows)
-    labels = [f"{place['visitor_region']}, {place['country']}" if place["country"] != "unknown" else "unknown" for place in found]
-    return bars(labels, [place["watched_count"] for place in found], "Views by region of the visitor, since January 2026", "{:,}".format)
+    names = (dict.fromkeys([place["visitor_region"], place["country"]]) for place in found)
+    return bars(
+        [", ".join(name) for name in names],
+        [place["watched_count"] for place in found],
+        "Views by region of the visitor, since January 2026",
+        "{:,}".format,
+    )
 
 
 def channels(columns, rows):

@@ -42,8 +42,8 @@ def fill(page, connection):
 def table(columns, rows, first=None):
     """An answer as a table in Markdown, or its first rows and how many more there are."""
     shown = rows[:first]
-    right = [all(isinstance(row[place], (int, float)) or row[place] is None for row in rows) for place in range(len(columns))]
-    lines = [columns, ["--:" if numeric else ":--" for numeric in right]]
+    numeric = [all(value is None or isinstance(value, (int, float)) for value in column) for column in zip(*rows)]
+    lines = [columns, ["--:" if right else ":--" for right in numeric]]
     lines += [[cell(value) for value in row] for row in shown]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return text + (f"\n… and {len(rows) - len(shown):,} more rows.\n" if len(shown) < len(rows) else "")
@@ -52,9 +52,7 @@ def table(columns, rows, first=None):
 def cell(value):
     if value is None:
         return ""
-    if isinstance(value, float):
-        return f"{value:,}"
-    if isinstance(value, int):
+    if isinstance(value, (int, float)):
         return f"{value:,}"
     return " ".join(value.split()).replace("|", "\\|")
 

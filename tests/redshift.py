@@ -85,99 +85,127 @@ def question(text):
 
 def to_duckdb(statement):
     statement = statement.copy()
-    for late in list(statement.find_all(exp.ViewAttributeProperty)):
-        late.pop()
     statement.set("no_schema_binding", None)
     return statement.sql("duckdb")
 
 
 def problems(statement):
     """What Redshift would refuse in this statement, or answer in another way than expected."""
-    found = [f"{name} is a word of SQL: quote it" for name in unquoted(statement)]
+    found = list(words(statement))
     query = statement.find(exp.Query)
     if query is None:
         return found
+    scopes = traverse_scope(query)
     if isinstance(statement, exp.Create):
-        found += problems_of_view(statement)
-    found += [f"{access.sql()}: no element of a list by its place" for access in query.find_all(exp.Bracket)]
-    found += [f"{order.sql()}: say `nulls last`, engines differ" for order in query.find_all(exp.Ordered) if order.args.get("desc") and order.args.get("nulls_first")]
-    for scope in traverse_scope(query):
-        found += problems_of_sources(scope)
+        found += late_binding(statement, scopes)
+    found += [*places(query), *nulls(query)]
+    for scope in scopes:
+        found += [*alone(scope), *stars(scope), *rows_of_lists(scope)]
     if found:
         return found
     try:
-        typed = annotate_types(qualify(query.copy(), schema=TABLES, dialect="redshift"), schema=TABLES, dialect="redshift")
+        typed = qualify(query.copy(), schema=TABLES, dialect="redshift")
     except SqlglotError as error:
         return [str(error)]
-    for select in typed.find_all(exp.Select):
-        found += problems_of_types(select)
-    return found
+    typed = annotate_types(typed, schema=TABLES, dialect="redshift")
+    return [*fields(typed), *scalars(typed), *integers(typed)]
 
 
-def unquoted(statement):
+def words(statement):
     names = {identifier.name for identifier in statement.find_all(exp.Identifier) if not identifier.quoted}
-    return sorted(name for name in names if name.lower() in RESERVED)
+    for name in sorted(names):
+        if name.lower() in RESERVED:
+            yield f"{name} is a word of SQL: quote it"
 
 
-def problems_of_view(view):
-    found = []
+def late_binding(view, scopes):
     if not view.args.get("no_schema_binding"):
-        found.append(f"{view.this.sql()}: a view of external tables binds late, `with no schema binding`")
-    for scope in traverse_scope(view.expression):
-        found += [f"{table.sql()}: name the schema, a late view needs it" for _, table in physical(scope) if not table.db]
-    return found
+        yield f"{view.this.sql()}: a view of external tables binds late, `with no schema binding`"
+    for scope in scopes:
+        for _, table in physical(scope):
+            if not table.db:
+                yield f"{table.sql()}: name the schema, a late view needs it"
+
+
+def places(query):
+    for access in query.find_all(exp.Bracket):
+        yield f"{access.sql()}: no element of a list by its place"
+
+
+def nulls(query):
+    for order in query.find_all(exp.Ordered):
+        if order.args.get("desc") and order.args.get("nulls_first"):
+            yield f"{order.sql()}: say `nulls last`, engines differ"
 
 
 def physical(scope):
+    """The tables of a query by alias, without those that `with` names."""
     return [(name, source) for name, source in scope.sources.items() if isinstance(source, exp.Table)]
 
 
-def is_nested(table):
-    columns = TABLES[EXTERNAL].get(table.name, {}) if table.db == EXTERNAL else {}
-    return any(kind.is_type(*exp.DataType.NESTED_TYPES) for kind in columns.values())
+def nested(scope):
+    """The tables of a query that have nested columns."""
+    known = [(table, TABLES[EXTERNAL].get(table.name, {})) for _, table in physical(scope) if table.db == EXTERNAL]
+    return [table for table, columns in known if any(is_nested(kind) for kind in columns.values())]
 
 
-def problems_of_sources(scope):
-    found = []
+def is_nested(kind):
+    return kind is not None and kind.is_type(*exp.DataType.NESTED_TYPES)
+
+
+def alone(scope):
     select = scope.expression
-    nested = [table for _, table in physical(scope) if is_nested(table)]
-    if nested and len(scope.tables) > 1:
-        names = ", ".join(table.name for table in scope.tables)
-        found.append(f"{names}: a nested table is read alone; join what is selected from it")
+    sources = [select.args.get("from_"), *select.args.get("joins", [])]
+    others = [source.this for source in sources if source and not isinstance(source.this, exp.Unnest)]
+    if nested(scope) and len(others) > 1:
+        names = ", ".join(other.alias_or_name for other in others)
+        yield f"{names}: a nested table is read alone; join what is selected from it"
+
+
+def stars(scope):
+    for table in nested(scope):
+        for item in scope.expression.selects:
+            if item.is_star:
+                yield f"{item.sql()}: no star over {table.name}, which is nested"
+
+
+def rows_of_lists(scope):
+    """A query of a list may look at the list's row nowhere but in `from`, and `in` takes no such query."""
     if scope.is_correlated_subquery and not scope.tables:
-        found += [f"{column.sql()}: a query of a list knows its row only in `from`" for column in outside_from(scope)]
-    if nested and isinstance(select, exp.Select):
-        found += [f"{item.sql()}: no star over {nested[0].name}, which is nested" for item in select.expressions if item.is_star]
-        found += [f"{test.sql()}: no `in` over nested data" for test in select.find_all(exp.In) if test.args.get("query")]
-    return found
+        around = scope.parent.sources
+        for column in scope.external_columns:
+            if column.parts[0].name in around and not column.find_ancestor(exp.Unnest):
+                yield f"{column.sql()}: a query of a list knows its row only in `from`"
+    if nested(scope):
+        for test in scope.expression.find_all(exp.In):
+            if test.args.get("query"):
+                yield f"{test.sql()}: no `in` over nested data"
 
 
-def outside_from(scope):
-    rows = scope.parent.sources if scope.parent else {}
-    columns = (column for column in scope.external_columns if not column.find_ancestor(exp.Unnest))
-    return [column for column in columns if column.parts[0].name in rows]
+def fields(query):
+    for value in query.find_all(exp.Dot):
+        known = value.this.type.expressions if value.this.type else []
+        if value.name not in {field.name for field in known}:
+            yield f"{value.sql()}: there is no such field"
 
 
-def problems_of_types(select):
-    found = []
-    for value in select.find_all(exp.Column, exp.Dot):
-        walked = isinstance(value.parent, (exp.Dot, exp.Unnest))
-        if value.type and value.type.is_type(*exp.DataType.NESTED_TYPES) and not walked:
-            found.append(f"{value.sql()} is {value.type.sql()}: take its fields or elements")
-        if isinstance(value, exp.Dot) and not has_field(value):
-            found.append(f"{value.sql()}: there is no such field")
-    for division in select.find_all(exp.Div):
-        if all(side.type and side.type.is_type(*exp.DataType.INTEGER_TYPES) for side in (division.this, division.expression)):
-            found.append(f"{division.sql()}: integers are divided without a fraction")
-    for mean in select.find_all(exp.Avg):
-        if mean.this.type and mean.this.type.is_type(*exp.DataType.INTEGER_TYPES):
-            found.append(f"{mean.sql()}: the mean of integers is an integer")
-    return found
+def scalars(query):
+    for value in query.find_all(exp.Column, exp.Dot):
+        if is_nested(value.type) and not isinstance(value.parent, (exp.Dot, exp.Unnest)):
+            yield f"{value.sql()} is {value.type.sql()}: take its fields or elements"
 
 
-def has_field(value):
-    fields = value.this.type.expressions if value.this.type else []
-    return value.name in {field.name for field in fields}
+def integers(query):
+    for division in query.find_all(exp.Div):
+        if is_integer(division.this) and is_integer(division.expression):
+            yield f"{division.sql()}: integers are divided without a fraction"
+    for mean in query.find_all(exp.Avg):
+        if is_integer(mean.this):
+            yield f"{mean.sql()}: the mean of integers is an integer"
+
+
+def is_integer(value):
+    return value.type is not None and value.type.is_type(*exp.DataType.INTEGER_TYPES)
 
 
 def unpruned(query):
@@ -185,10 +213,9 @@ def unpruned(query):
     found = []
     for scope in traverse_scope(query):
         for name, table in physical(scope):
-            if table.name not in PARTITIONS or table.name == "fact_engagements":
-                continue
             condition = scope.expression.args.get("where")
             columns = condition.find_all(exp.Column) if condition else []
-            if not any(column.name == "month" and column.table == name for column in columns):
+            pruned = any(column.name == "month" and column.table == name for column in columns)
+            if table.name in PARTITIONS and table.name != "fact_engagements" and not pruned:
                 found.append(table.name)
     return found

@@ -94,7 +94,13 @@ PROPERTIES = {
         "type": "object",
         "properties": {
             "Camel Case": {"type": "integer"},
-            "inner": {"type": "object", "properties": {"when": {"type": "string", "format": "date-time"}, "cents": {"type": "number", "multipleOf": 0.01}}},
+            "inner": {
+                "type": "object",
+                "properties": {
+                    "when": {"type": "string", "format": "date-time"},
+                    "cents": {"type": "number", "multipleOf": 0.01},
+                },
+            },
         },
     },
     "numbers": {"type": "array", "items": {"type": "integer"}},
@@ -102,7 +108,10 @@ PROPERTIES = {
     "lists": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
     "structs": {
         "type": "array",
-        "items": {"type": "object", "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}}},
+        "items": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}},
+        },
     },
 }
 RECORDS = [
@@ -123,7 +132,23 @@ RECORDS = [
         "lists": [[1.5, None], [], None],
         "structs": [{"name": "a", "tags": ["x", None]}, {"name": None, "tags": []}, None],
     },
-    {"id": -(2**63), "small": -(2**31), "number": -0.0, "money": -0.01, "precise": "-0.000000001", "flag": False, "text": "", "day": "1582-10-04", "instant": "1500-01-01T00:00:00Z", "anything": "1", "struct": {"Camel Case": None, "inner": None}, "numbers": [], "days": [], "lists": [], "structs": []},
+    {
+        "id": -(2**63),
+        "small": -(2**31),
+        "number": -0.0,
+        "money": -0.01,
+        "precise": "-0.000000001",
+        "flag": False,
+        "text": "",
+        "day": "1582-10-04",
+        "instant": "1500-01-01T00:00:00Z",
+        "anything": "1",
+        "struct": {"Camel Case": None, "inner": None},
+        "numbers": [],
+        "days": [],
+        "lists": [],
+        "structs": [],
+    },
     {"id": 3, "struct": {}, "day": "1970-01-01"},
     {"id": 4},
 ]
@@ -150,8 +175,9 @@ def messages(stream, properties, records):
 
 def test_spark_reads_every_type_with_every_codec(spark, load):
     """Values, nulls and empty lists, and tables in which every column is null."""
-    nulls = [{"id": 1}, {"id": 2}]
-    sent = [line for codec in CODECS for line in messages(codec, PROPERTIES, RECORDS) + messages(f"{codec}_nulls", PROPERTIES, nulls)]
+    sent = []
+    for codec in CODECS:
+        sent += messages(codec, PROPERTIES, RECORDS) + messages(f"{codec}_nulls", PROPERTIES, [{"id": 1}, {"id": 2}])
     lake = load(*sent, streams={f"{codec}*": {"compression": codec} for codec in CODECS})
     tables = [assert_spark_reads(spark, lake, codec, ["id"]) for codec in CODECS]
     assert all(table == tables[0] for table in tables)
@@ -164,15 +190,23 @@ def test_spark_reads_every_type_with_every_codec(spark, load):
 def test_spark_reads_files_of_before_and_after_a_change_of_the_schema(spark, load):
     """Files that a change does not touch have fewer columns, and none has another type."""
     by_month = {"partition_by": {"column": "day", "granularity": "month"}}
-    first = {"id": {"type": "integer"}, "day": {"type": "string", "format": "date"}, "small": PROPERTIES["small"], "n": {"type": "integer"}, "s": {"type": "object", "properties": {"a": {"type": "integer"}}}}
-    load(*messages("s", first, [{"id": 1, "day": "2026-01-01", "small": 1, "n": 1, "s": {"a": 1}}, {"id": 2, "day": "2026-02-01"}]), **by_month)
-    added = {**first, "later": PROPERTIES["structs"], "s": {"type": "object", "properties": {"b": {"type": "string"}, "a": {"type": "integer"}}}}
-    lake = load(*messages("s", added, [{"id": 3, "day": "2026-03-01", "later": [{"name": "x"}], "s": {"a": 2, "b": "y"}}]), **by_month)
+    integer, day = {"type": "integer"}, {"type": "string", "format": "date"}
+
+    def struct(**fields):
+        return {"type": "object", "properties": fields}
+
+    first = {"id": integer, "day": day, "small": PROPERTIES["small"], "n": integer, "s": struct(a=integer)}
+    old = [{"id": 1, "day": "2026-01-01", "small": 1, "n": 1, "s": {"a": 1}}, {"id": 2, "day": "2026-02-01"}]
+    load(*messages("s", first, old), **by_month)
+
+    added = {**first, "later": PROPERTIES["structs"], "s": struct(b={"type": "string"}, a=integer)}
+    new = [{"id": 3, "day": "2026-03-01", "later": [{"name": "x"}], "s": {"a": 2, "b": "y"}}]
+    lake = load(*messages("s", added, new), **by_month)
     rows = assert_spark_reads(spark, lake, "s", ["id"])
     assert [row["s"] for row in rows] == [{"a": 1, "b": None}, None, {"a": 2, "b": "y"}]
     assert [row["later"] for row in rows] == [None, None, [{"name": "x", "tags": None}]]
 
-    widened = {"id": {"type": "integer"}, "day": first["day"], "small": {"type": "integer"}, "n": {"type": "number"}}
+    widened = {"id": integer, "day": day, "small": integer, "n": {"type": "number"}}
     lake = load(*messages("s", widened, [{"id": 4, "day": "2026-03-02", "small": 2**40, "n": 0.5}]), **by_month)
     rows = assert_spark_reads(spark, lake, "s", ["id"])
     assert [(row["small"], row["n"]) for row in rows] == [(1, 1.0), (None, None), (None, None), (2**40, 0.5)]
