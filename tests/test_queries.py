@@ -8,6 +8,8 @@ from answers import assert_answers
 from demo import ask, connect
 from harness import ROOT
 
+pytestmark = pytest.mark.xdist_group("demo")
+
 REDSHIFT, ATHENA = ROOT / "deploy" / "redshift", ROOT / "deploy" / "athena"
 SETUP = sorted(REDSHIFT.glob("[0-9]_*.sql"))
 QUESTIONS = sorted(set(REDSHIFT.glob("*.sql")) - set(SETUP))

@@ -11,7 +11,8 @@ from demo import scan
 from harness import ROOT, TARGET, lines, run
 from lake import KEYS, files, order
 
-pytestmark = pytest.mark.xdist_group("spark")
+# One Spark and one demo for all of them.
+pytestmark = pytest.mark.xdist_group("demo")
 
 REDSHIFT, SPARK = ROOT / "deploy" / "redshift", ROOT / "deploy" / "spark"
 
