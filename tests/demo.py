@@ -2,10 +2,13 @@
 on every day and every machine, with all streams."""
 
 import json
+import re
 
 import duckdb
 from harness import PARTITIONS, ROOT, TAP, Pipe, Simulator, run
 from lake import files
+
+DEPLOY = ROOT / "deploy"
 
 ACCOUNT = {"seed": 1, "medias": 25, "events": 5000, "days": 700, "today": "2026-06-30"}
 DAYS = {"start": "2024-07-01", "end": "2026-06-30"}
@@ -68,6 +71,13 @@ def connect(lake, schema):
     for table in sorted(path.name for path in lake.iterdir() if path.name != "_lake"):
         connection.execute(f"create view {schema}.{table} as select * from {scan(lake, table)}")
     return connection
+
+
+def text_of(question, engine):
+    """The text of a question for an engine; what is in a list is put in as the engine takes it."""
+    text = (DEPLOY / "redshift" / f"{question}.sql").read_text()
+    own = (DEPLOY / engine / "media_tags.sql").read_text().split("\n", 1)[1].rstrip(";\n")
+    return re.sub(r"(with tagged as \().*?(\n\)\n)", rf"\1\n{own}\2", text, flags=re.DOTALL)
 
 
 def ask(connection, sql):

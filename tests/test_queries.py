@@ -5,12 +5,11 @@ import querying
 import redshift
 import sqlglot
 from answers import assert_answers
-from demo import ask, connect
-from harness import ROOT
+from demo import DEPLOY, ask, connect, text_of
 
 pytestmark = pytest.mark.xdist_group("demo")
 
-REDSHIFT, ATHENA = ROOT / "deploy" / "redshift", ROOT / "deploy" / "athena"
+REDSHIFT = DEPLOY / "redshift"
 SETUP = sorted(REDSHIFT.glob("[0-9]_*.sql"))
 QUESTIONS = sorted(set(REDSHIFT.glob("*.sql")) - set(SETUP))
 
@@ -45,22 +44,22 @@ def test_the_order_of_an_answer_is_the_one_that_was_asked_for(path, lake):
     assert [tuple(row[column] for column, _ in order) for row in rows] == keys
 
 
-@pytest.mark.parametrize("path", [path for path in QUESTIONS if not (ATHENA / path.name).exists()], ids=name)
+@pytest.mark.parametrize("path", QUESTIONS, ids=name)
 def test_athena_takes_the_same_question(path, lake, demo):
-    assert_answers(path.stem, *ask(lake, athena(path)), demo.truth)
+    assert_answers(path.stem, *ask(lake, athena(text_of(path.stem, "athena"))), demo.truth)
 
 
-def athena(path):
+def athena(text):
     strict = {"unsupported_level": sqlglot.ErrorLevel.RAISE}
-    (query,) = sqlglot.transpile(path.read_text(), read="athena", write="duckdb", **strict)
+    (query,) = sqlglot.transpile(text, read="athena", write="duckdb", **strict)
     return query
 
 
-def test_athena_has_its_own_way_into_a_list(lake, demo):
-    assert_answers("watch_time_by_tag", *ask(lake, athena(ATHENA / "watch_time_by_tag.sql")), demo.truth)
-    columns, rows = ask(lake, athena(ATHENA / "graph_points.sql"))
+def test_athena_knows_the_order_of_a_list(lake, demo):
+    columns, rows = ask(lake, athena((DEPLOY / "athena" / "graph_points.sql").read_text()))
     points = [dict(zip(columns, row)) for row in rows]
-    assert points == sorted(demo.truth("fact_engagement_graph_points"), key=lambda row: (row["media_id"], row["position"]))
+    truth = demo.truth("fact_engagement_graph_points")
+    assert points == sorted(truth, key=lambda row: (row["media_id"], row["position"]))
 
 
 def test_the_page_shows_what_the_queries_answer(lake):

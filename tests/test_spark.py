@@ -7,14 +7,12 @@ import duckdb
 import pytest
 import spark as engine
 from answers import ANSWERS, assert_answers
-from demo import scan
-from harness import ROOT, TARGET, lines, run
+from demo import DEPLOY, scan, text_of
+from harness import TARGET, lines, run
 from lake import KEYS, files, order
 
 # One Spark and one demo for all of them.
 pytestmark = pytest.mark.xdist_group("demo")
-
-REDSHIFT, SPARK = ROOT / "deploy" / "redshift", ROOT / "deploy" / "spark"
 
 
 def duckdb_rows(lake, table):
@@ -68,14 +66,12 @@ def catalog(spark, demo):
 
 @pytest.mark.parametrize("question", ANSWERS)
 def test_spark_answers_the_questions(catalog, demo, question):
-    own = SPARK / f"{question}.sql"
-    path = own if own.exists() else REDSHIFT / f"{question}.sql"
-    frame = engine.ask.ask(catalog, path.read_text())
+    frame = engine.ask.ask(catalog, text_of(question, "spark"))
     assert_answers(question, frame.columns, [tuple(row) for row in frame.collect()], demo.truth)
 
 
-def test_spark_has_its_own_way_into_a_list(catalog, demo):
-    points = engine.rows(engine.ask.ask(catalog, (SPARK / "graph_points.sql").read_text()))
+def test_spark_knows_the_order_of_a_list(catalog, demo):
+    points = engine.rows(engine.ask.ask(catalog, (DEPLOY / "spark" / "graph_points.sql").read_text()))
     truth = demo.truth("fact_engagement_graph_points")
     assert points == sorted(truth, key=lambda row: (row["media_id"], row["position"]))
 

@@ -89,7 +89,7 @@ with no schema binding;
 create or replace view wistia_views.engagement_latest as
 select
     newest.media_id,
-    newest.as_of,
+    newest."date" as as_of,
     newest.load_count,
     newest.play_count,
     newest.play_rate,
@@ -97,16 +97,7 @@ select
     newest.engagement,
     newest.visitors
 from (
-    select
-        e.media_id,
-        e."date" as as_of,
-        e.load_count,
-        e.play_count,
-        e.play_rate,
-        e.hours_watched,
-        e.engagement,
-        e.visitors,
-        row_number() over (partition by e.media_id order by e."date" desc nulls last) as age
+    select e.*, row_number() over (partition by e.media_id order by e."date" desc nulls last) as age
     from wistia.fact_engagements e
 ) newest
 where newest.age = 1

@@ -9,15 +9,7 @@ with medias as (
 ),
 
 snapshots as (
-    select
-        e.media_id,
-        e.load_count,
-        e.play_count,
-        e.play_rate,
-        e.hours_watched,
-        e.engagement,
-        e.visitors,
-        row_number() over (partition by e.media_id order by e."date" desc nulls last) as age
+    select e.*, row_number() over (partition by e.media_id order by e."date" desc nulls last) as age
     from wistia.fact_engagements e
 )
 

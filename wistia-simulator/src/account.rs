@@ -351,7 +351,7 @@ impl Account {
         let cells = self.medias[media].duration.unwrap_or(0.0).min(1000.0) as u64;
         let plays = self.lifetime(media).plays;
         let leave = |cell: u64| match hash((media, cell, "leave")) {
-            number if number % 50 == 0 => (cells + number % cells) / 2,
+            number if number % 50 == 0 => cells.midpoint(number % cells),
             number if cell < 10 => 8 + number % 8,
             number => 1 + number % 4,
         };
