@@ -1,4 +1,4 @@
-.PHONY: run test lint bench bench-upsert bench-tap fuzz clean
+.PHONY: run test lint docs bench bench-upsert bench-tap fuzz clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -13,12 +13,18 @@ run: $(VENV)
 test: $(VENV) $(LOCALSTACK)
 	cargo build --workspace --locked
 	cargo test --workspace --locked
-	.venv/bin/pytest tests -n 2
+	.venv/bin/pytest tests -n 2 --dist loadgroup
 
 ## What a change must pass before it is looked at.
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+## The queries of docs/querying.md with what they answer, and its charts.
+docs: $(VENV)
+	cargo build --workspace --locked --quiet
+	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
+	PYTHONPATH=tests .venv/bin/python scripts/querying.py
 
 ## The target next to DuckDB on the same input, then other shapes of input.
 bench: $(VENV)

@@ -1,5 +1,9 @@
+import os
+
 import pytest
+from demo import Demo
 from harness import PARTITIONS, S3, LocalStack, Pipe, Simulator
+from spark import JAVA_VERSIONS, java_version, session
 
 
 @pytest.fixture
@@ -40,3 +44,23 @@ def pipe(tmp_path):
         return Pipe(tmp_path, simulator.settings(**settings), target, catalog)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """The account and the lake that the queries are about."""
+    made = Demo(tmp_path_factory.mktemp("demo"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory):
+    """The one Spark of a test session."""
+    if java_version() not in JAVA_VERSIONS:
+        missing = f"Spark runs on Java {', '.join(JAVA_VERSIONS)}: install one, such as openjdk-17-jre-headless"
+        # Nobody looks at what a CI skips.
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    started = session(tmp_path_factory.mktemp("spark"))
+    yield started
+    started.stop()

@@ -105,7 +105,7 @@ KEYS = {
     "fact_media_timeseries": ["media_id", "date"],
     "dim_projects": ["id"],
     "dim_channels": ["id"],
-    "bridge_media_channel": ["media_id", "channel"],
+    "bridge_media_channel": ["media_id", "channel", "source"],
     "visitors": ["visitor_key"],
 }
 

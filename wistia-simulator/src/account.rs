@@ -340,7 +340,8 @@ impl Account {
         DayFigures { hours: plays * self.hours_a_play(media), ..sum }
     }
 
-    /// How often each second of a media was watched, and watched again.
+    /// How often each second of a media was watched, and watched again. Some viewers leave in the
+    /// first seconds, some at the moments that lose them, and some stay to the end.
     #[expect(
         clippy::cast_sign_loss,
         clippy::cast_possible_truncation,
@@ -349,7 +350,20 @@ impl Account {
     pub fn graph(&self, media: usize) -> Vec<(u64, u64)> {
         let cells = self.medias[media].duration.unwrap_or(0.0).min(1000.0) as u64;
         let plays = self.lifetime(media).plays;
-        (0..cells).map(|cell| (plays * (cells - cell) / cells, hash((media, cell)) % 50)).collect()
+        let leave = |cell: u64| match hash((media, cell, "leave")) {
+            number if number % 50 == 0 => cells.midpoint(number % cells),
+            number if cell < 10 => 8 + number % 8,
+            number => 1 + number % 4,
+        };
+        let all = (0..cells).map(leave).sum::<u64>() + cells;
+        let mut left = 0;
+        (0..cells)
+            .map(|cell| {
+                let watching = plays * (all - left) / all;
+                left += leave(cell);
+                (watching, hash((media, cell)) % 50)
+            })
+            .collect()
     }
 
     /// Adds events of today, late events of the days before, and medias; lets views of recent days

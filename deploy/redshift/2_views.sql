@@ -1,0 +1,104 @@
+-- Views of plain columns for tools that know no nested ones. They bind late, because tables of an
+-- external schema may come and go: a view of a stream that is not selected fails when it is asked,
+-- not when it is made.
+
+create schema if not exists wistia_views;
+
+-- A media, with its project and its still.
+create or replace view wistia_views.media as
+select
+    m.hashed_id as media_id,
+    m.id as media_number,
+    m.name as media,
+    m."type" as kind,
+    m.status as processing_status,
+    m.archived,
+    m.duration,
+    m.section as project_section,
+    m.project.hashed_id as project_id,
+    m.project.name as project,
+    m.thumbnail.url as thumbnail_url,
+    m.thumbnail.width as thumbnail_width,
+    m.thumbnail.height as thumbnail_height,
+    m.description as description_html,
+    cast(replace(substring(m.created, 1, 19), 'T', ' ') as timestamp) as created_at,
+    cast(replace(substring(m.updated, 1, 19), 'T', ' ') as timestamp) as updated_at
+from wistia.dim_media m
+with no schema binding;
+
+-- A file of a media.
+create or replace view wistia_views.media_assets as
+select
+    m.hashed_id as media_id,
+    a."type" as kind,
+    a.content_type,
+    a.width,
+    a.height,
+    a.file_size,
+    a.url
+from wistia.dim_media m, m.assets a
+with no schema binding;
+
+-- A tag of a media.
+create or replace view wistia_views.media_tags as
+select
+    m.hashed_id as media_id,
+    t as tag_name
+from wistia.dim_media m, m.tags t
+with no schema binding;
+
+-- A view of a media, with the device of the visitor. Say which `month`s, or all are read.
+create or replace view wistia_views.events as
+select
+    e.event_key,
+    cast(replace(substring(e.received_at, 1, 19), 'T', ' ') as timestamp) as received_at,
+    e.month,
+    e.media_id,
+    e.media_name as media,
+    e.visitor_key,
+    e.email as email_known,
+    e.region as visitor_region,
+    e.city,
+    e.lat,
+    e.lon,
+    e.org,
+    e.percent_viewed,
+    e.conversion_type,
+    e.embed_url,
+    e.user_agent_details.browser as browser,
+    e.user_agent_details.browser_version as browser_version,
+    e.user_agent_details.platform as device_platform,
+    e.user_agent_details.mobile as mobile,
+    e.thumbnail.url as thumbnail_url
+from wistia.fact_events e
+with no schema binding;
+
+-- Plays of a media on a day. Say which `month`s, or all are read.
+create or replace view wistia_views.engagement_by_day as
+select
+    b.media_id,
+    cast(b."date" as date) as day_played,
+    b.month,
+    b.load_count,
+    b.play_count,
+    b.hours_watched
+from wistia.fact_engagements_byday b
+with no schema binding;
+
+-- Each media's lifetime figures, as of its newest snapshot.
+create or replace view wistia_views.engagement_latest as
+select
+    newest.media_id,
+    newest."date" as as_of,
+    newest.load_count,
+    newest.play_count,
+    newest.play_rate,
+    newest.hours_watched,
+    newest.engagement,
+    newest.visitors
+from (
+    select e.*, row_number() over (partition by e.media_id order by e."date" desc nulls last) as age
+    from wistia.fact_engagements e
+) newest
+where newest.age = 1
+with no schema binding;

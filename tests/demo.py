@@ -1,0 +1,86 @@
+"""The lake that the queries and their documentation are about: a simulated account that is the same
+on every day and every machine, with all streams."""
+
+import json
+import re
+
+import duckdb
+from harness import PARTITIONS, ROOT, TAP, Pipe, Simulator, run
+from lake import files
+
+DEPLOY = ROOT / "deploy"
+
+ACCOUNT = {"seed": 1, "medias": 25, "events": 5000, "days": 700, "today": "2026-06-30"}
+DAYS = {"start": "2024-07-01", "end": "2026-06-30"}
+RULES = [
+    {"channel": "YouTube", "name": "(?i)youtube"},
+    {"channel": "Facebook", "name": "(?i)facebook"},
+    {"channel": "Academy", "name": "(?i)price|onboarding"},
+]
+"""Wistia knows a channel "Academy" too, and some medias are in it by both."""
+
+
+def every_stream():
+    """The catalog with all streams selected."""
+    catalog = json.loads(run(TAP, "--discover").succeeded().out)
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            if not entry["breadcrumb"]:
+                entry["metadata"]["selected"] = True
+    return catalog
+
+
+class Demo:
+    """The account and its lake in a folder."""
+
+    def __init__(self, folder):
+        self.simulator = Simulator(**ACCOUNT)
+        settings = self.simulator.settings(start_date=DAYS["start"], end_date=DAYS["end"], channel_rules=RULES)
+        target = {"destination": str(folder / "lake"), "streams": PARTITIONS}
+        job = Pipe(folder, settings, target, every_stream())
+        self.lake = job.lake
+        self.rows = {}
+        try:
+            job.sync()
+        except BaseException:
+            self.stop()
+            raise
+
+    def truth(self, table):
+        """The true rows of a table."""
+        if table not in self.rows:
+            self.rows[table] = self.simulator.truth(table, **DAYS)
+        return self.rows[table]
+
+    def stop(self):
+        self.simulator.stop()
+
+
+def scan(lake, table):
+    """A table with its partition key, as DuckDB reads it."""
+    paths = [str(path) for path in files(lake, table)]
+    return f"read_parquet({paths}, hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
+
+
+def connect(lake, schema):
+    """A DuckDB that sees the tables of a lake as Glue would show them."""
+    connection = duckdb.connect()
+    # Sums of doubles depend on who adds them up.
+    connection.execute("set threads = 1")
+    connection.execute(f"create schema {schema}")
+    for table in sorted(path.name for path in lake.iterdir() if path.name != "_lake"):
+        connection.execute(f"create view {schema}.{table} as select * from {scan(lake, table)}")
+    return connection
+
+
+def text_of(question, engine):
+    """The text of a question for an engine; what is in a list is put in as the engine takes it."""
+    text = (DEPLOY / "redshift" / f"{question}.sql").read_text()
+    own = (DEPLOY / engine / "media_tags.sql").read_text().split("\n", 1)[1].rstrip(";\n")
+    return re.sub(r"(with tagged as \().*?(\n\)\n)", rf"\1\n{own}\2", text, flags=re.DOTALL)
+
+
+def ask(connection, sql):
+    """The columns and rows of an answer."""
+    answer = connection.execute(sql)
+    return [column[0] for column in answer.description], answer.fetchall()
