@@ -18,7 +18,9 @@ Tests steer it at `/_control`:
 
     GET, DELETE requests                                  what was asked, in order; forget it
     POST, DELETE faults    {action, code, message, …}     answers an action by an error; heal
-    POST crawls            {name, seconds, hold, fail}    how the next crawls of a crawler go
+                           {action, hold}                 keeps an action waiting until healed
+                           {action, item, code, …}        refuses the partition of that value
+    POST, DELETE crawls    {name, seconds, hold, fail}    how the next crawls of a crawler go; as usual
 """
 
 import argparse
@@ -66,9 +68,11 @@ PARQUET = {
 class Control:
     """The tests' hand on the server, in front of moto."""
 
+    faults = []
+
     def __init__(self, app):
         self.app, self.lock = app, threading.Lock()
-        self.requests, self.faults = [], []
+        self.requests = []
         self.model = api()
 
     def __call__(self, environ, start_response):
@@ -81,6 +85,9 @@ class Control:
         with self.lock:
             self.requests.append({"action": action or method, "path": path})
         fault = self.fault(action) if action else None
+        while fault and fault.get("hold") and fault in self.faults:
+            time.sleep(0.02)
+        fault = None if fault and fault.get("hold") else fault
         if not fault and service == "AWSGlue":
             body = environ["wsgi.input"].read(length)
             environ["wsgi.input"] = io.BytesIO(body)
@@ -100,6 +107,8 @@ class Control:
                     self.faults.append({"times": 1, "message": "A fault of the test.", **body})
                 case "faults", "DELETE":
                     self.faults.clear()
+                case "crawls", "DELETE":
+                    Crawler.plans.clear()
                 case "crawls", "POST":
                     Crawler.plans[body.pop("name")].update(body)
                 case _:
@@ -109,7 +118,7 @@ class Control:
     def fault(self, action):
         with self.lock:
             for fault in self.faults:
-                if fault["action"] == action and fault["times"] != 0:
+                if fault["action"] == action and fault["times"] != 0 and "item" not in fault:
                     fault["times"] -= 1
                     return fault
         return None
@@ -232,12 +241,25 @@ class Glue(responses.GlueResponse):
     def batch_create_partition(self):
         self.check_values([item["Values"] for item in self.parameters["PartitionInputList"]])
         with self.lock:
-            return super().batch_create_partition()
+            return self.but_for_refused("PartitionInputList", super().batch_create_partition)
 
     def batch_update_partition(self):
         self.check_values([item["PartitionInput"]["Values"] for item in self.parameters["Entries"]])
         with self.lock:
             return super().batch_update_partition()
+
+    def but_for_refused(self, key, operation):
+        """A batch answers 200 also where single items of it are refused."""
+        asked = json.loads(self.body)
+        faults = {fault["item"]: fault for fault in Control.faults if "item" in fault}
+        refused = [item for item in asked[key] if item["Values"][0] in faults]
+        self.body = json.dumps({**asked, key: [item for item in asked[key] if item not in refused]})
+        errors = operation().result.get("Errors", [])
+        for item in refused:
+            fault = faults[item["Values"][0]]
+            detail = {"ErrorCode": fault["code"], "ErrorMessage": fault["message"]}
+            errors.append({"PartitionValues": item["Values"], "ErrorDetail": detail})
+        return ActionResult({"Errors": errors})
 
     def check_values(self, values):
         table = self.glue_backend.get_table(self.parameters["DatabaseName"], self.parameters["TableName"])
@@ -371,9 +393,9 @@ class Crawler(models.FakeCrawler):
         outcome = {"Status": "SUCCEEDED"}
         try:
             found = [Found(self, target) for target in self.targets.get("S3Targets", [])]
-            plan = self.plans[self.name]
+            plan = dict(self.plans[self.name])
             time.sleep(plan.get("seconds", CRAWL_SECONDS))
-            while plan.get("hold") and not self.cancelled:
+            while self.plans[self.name].get("hold") and not self.cancelled:
                 time.sleep(0.02)
             if self.cancelled:
                 outcome = {"Status": "CANCELLED"}

@@ -193,11 +193,11 @@ class S3(Server):
         """Tells the server what to do next, as it describes itself."""
         requests.post(f"{self.url}/_control/{what}", json=body, timeout=DEADLINE).raise_for_status()
 
-    def heal(self):
-        requests.delete(f"{self.url}/_control/faults", timeout=DEADLINE).raise_for_status()
+    def heal(self, what="faults"):
+        requests.delete(f"{self.url}/_control/{what}", timeout=DEADLINE).raise_for_status()
 
     def forget(self):
-        requests.delete(f"{self.url}/_control/requests", timeout=DEADLINE).raise_for_status()
+        self.heal("requests")
 
     def asked(self, prefix=""):
         """What was asked since it was last forgotten."""

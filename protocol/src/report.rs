@@ -52,6 +52,16 @@ pub fn print(error: &dyn Error, hint: Option<&str>) {
     _ = std::io::stderr().lock().write_all(render(error, hint).as_bytes());
 }
 
+/// Prints an event to stderr as one line of JSON, whatever the form of the log, for an orchestrator
+/// to act on.
+pub fn event(event: &impl serde::Serialize) {
+    if let Ok(mut text) = serde_json::to_string(event) {
+        text.push('\n');
+        // Whoever has closed stderr does not want it.
+        _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+}
+
 /// A table as text: a name in the first column, figures in the others.
 pub fn render_table<const COLUMNS: usize>(
     header: [&str; COLUMNS],

@@ -10,6 +10,7 @@ use protocol::Secret;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::settings::CatalogConfig;
 use crate::error::Error;
 
 /// Settings of `target-s3-parquet`.
@@ -78,6 +79,10 @@ pub struct Config {
 
     /// Folder for temporary files. Default: the system's.
     pub temp_dir: Option<String>,
+
+    /// Where queries find the tables: the Glue Data Catalog.
+    #[serde(default)]
+    pub catalog: CatalogConfig,
 
     /// Settings by stream name or glob, such as `{"fact_*": {"partition_by": …}}`. An exact name
     /// wins over a glob, a longer glob over a shorter one.
@@ -302,6 +307,7 @@ impl Config {
                 format!("`{scheme}://` is not supported; use s3://bucket/prefix or a folder"),
             );
         }
+        self.catalog.validate(&self.destination)?;
         if self.shards == 0 || self.shards > 10_000 {
             return fault("shards", format!("{} is not between 1 and 10000", self.shards));
         }

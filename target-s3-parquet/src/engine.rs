@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::catalog::{Catalog, Patience};
 use crate::commit::journal::Journal;
 use crate::commit::{Lake, TableWriter};
 use crate::config::Config;
@@ -24,6 +25,7 @@ pub struct Engine {
     tables: BTreeMap<String, TableWriter>,
     state: StateSink,
     journal: Journal,
+    catalog: Option<Catalog>,
     summary: Summary,
     last_commit: Instant,
     started: Instant,
@@ -31,13 +33,19 @@ pub struct Engine {
 
 impl Engine {
     /// An engine that has read nothing yet.
-    pub fn new(config: Arc<Config>, lake: Arc<Lake>, state: StateSink) -> Self {
+    pub fn new(
+        config: Arc<Config>,
+        lake: Arc<Lake>,
+        state: StateSink,
+        catalog: Option<Catalog>,
+    ) -> Self {
         Self {
             config,
             journal: Journal::new(&lake.run),
             lake,
             tables: BTreeMap::new(),
             state,
+            catalog,
             summary: Summary::default(),
             last_commit: Instant::now(),
             started: Instant::now(),
@@ -48,14 +56,11 @@ impl Engine {
     /// input whether it is a real end or a signal's.
     pub fn run(&mut self, items: &Items, stopped: impl Fn() -> Option<Error>) -> Result<()> {
         let outcome = self.read(items);
-        match (outcome, stopped()) {
+        let outcome = match (outcome, stopped()) {
             (Ok(()), None) => self.finish(),
-            (Ok(()), Some(signal)) => {
-                self.salvage()?;
-                Err(signal)
-            }
+            (Ok(()), Some(signal)) => self.salvage().and(Err(signal)),
             (Err(error), _) => {
-                if !matches!(error, Error::Store { .. } | Error::State { .. } | Error::Spill { .. })
+                if !is_grave(&error)
                     && let Err(second) = self.salvage()
                 {
                     tracing::error!(
@@ -65,13 +70,33 @@ impl Engine {
                 }
                 Err(error)
             }
+        };
+        self.follow(outcome, &stopped)
+    }
+
+    /// The catalog follows what is committed. A run that has failed or was stopped does not wait
+    /// for it.
+    fn follow(&mut self, outcome: Result<()>, stopped: &dyn Fn() -> Option<Error>) -> Result<()> {
+        let Some(catalog) = &mut self.catalog else { return outcome };
+        let Err(error) = outcome else { return catalog.bring_up(Patience::Settings, stopped) };
+        if !is_grave(&error)
+            && let Err(second) = catalog.bring_up(Patience::None, stopped)
+        {
+            tracing::warn!(
+                reason = %protocol::report::render(&second, None).trim_end(),
+                "the next run brings the catalog up"
+            );
         }
+        Err(error)
     }
 
     /// What was done so far.
     pub fn summary(&mut self) -> &Summary {
         self.summary.spills = self.tables.values().map(TableWriter::spills).sum();
         self.summary.peak_memory = crate::summary::peak_memory();
+        if let Some(catalog) = &self.catalog {
+            self.summary.catalog = catalog.events().to_vec();
+        }
         self.summary.seconds = self.started.elapsed().as_secs_f64();
         &self.summary
     }
@@ -129,6 +154,9 @@ impl Engine {
                 ),
             });
         }
+        if let Some(catalog) = &mut self.catalog {
+            catalog.see(name);
+        }
         name.clone_into(&mut self.summary.streams.entry(plan.stream.clone()).or_default().table);
         self.tables.insert(plan.stream.clone(), table);
         Ok(())
@@ -167,7 +195,14 @@ impl Engine {
             let before = largest.memory();
             largest.relieve()?;
             if largest.should_commit_early() {
+                let table = largest.definition().table.clone();
+                if let Some(catalog) = &mut self.catalog {
+                    catalog.expect([table.as_str()])?;
+                }
                 let committed = largest.commit(false)?;
+                if let Some(catalog) = &mut self.catalog {
+                    catalog.changed(&table, &committed.partitions, false);
+                }
                 let stream = largest.definition().stream.clone();
                 self.summary.streams.entry(stream).or_default().committed(&committed);
             }
@@ -200,8 +235,19 @@ impl Engine {
         }
         let (state, state_out) = (self.state.pending(), self.state.file());
         self.journal.publishing(&self.lake, files, state, state_out)?;
+        if let Some(catalog) = &mut self.catalog {
+            let tables = self.tables.values().filter(|table| table.is_ahead());
+            catalog.expect(tables.map(|table| table.definition().table.as_str()))?;
+        }
         for (stream, table) in &mut self.tables {
+            let is_replaced = table.must_be_complete();
             let committed = table.commit(complete)?;
+            if let Some(catalog) = &mut self.catalog
+                && committed.files > 0
+            {
+                let name = &table.definition().table;
+                catalog.changed(name, &committed.partitions, is_replaced);
+            }
             changed |= committed.files > 0;
             self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
             if committed.files > 0 {
@@ -250,4 +296,10 @@ impl Engine {
         }
         self.commit(false)
     }
+}
+
+/// Whether an error leaves nothing to be done: the destination does not answer, or what is committed
+/// is not known.
+fn is_grave(error: &Error) -> bool {
+    matches!(error, Error::Store { .. } | Error::State { .. } | Error::Spill { .. })
 }

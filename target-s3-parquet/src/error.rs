@@ -189,6 +189,31 @@ pub enum Error {
         /// `was` or `were`.
         verb: &'static str,
     },
+    /// Something in the Glue Data Catalog is not as it must be, or Glue refused a request for it.
+    #[error("{object}: {reason}")]
+    Catalog {
+        /// Its ARN.
+        object: String,
+        /// Why.
+        reason: String,
+    },
+    /// Glue answers no request.
+    #[error("the Glue Data Catalog cannot be reached: {reason}")]
+    CatalogUnreachable {
+        /// Why.
+        reason: String,
+    },
+    /// The data is safe, but the catalog does not know all of it.
+    #[error(
+        "the data is committed and its state has been given back, but the catalog is behind: {tables}"
+    )]
+    CatalogBehind {
+        /// The tables.
+        tables: String,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
     /// A signal ended the run.
     #[error("stopped by {signal}; what a STATE covered is committed")]
     Stopped {
@@ -216,6 +241,7 @@ impl Error {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Stopped { exit, .. } => *exit,
+            Self::CatalogBehind { .. } => Exit::CatalogBehind,
             Self::Settings(SettingsError::Unreadable { .. }) => Exit::Usage,
             _ => Exit::Failure,
         }
@@ -248,6 +274,9 @@ impl Error {
             Self::Spill { .. } => "set `temp_dir` to a folder with room and write permission",
             Self::Incomplete { .. } => {
                 "run the tap again to the end; overwrite replaces a table only when a STATE follows its records"
+            }
+            Self::CatalogBehind { .. } => {
+                "mend that and run again: the next run brings the catalog up, with or without new rows"
             }
             _ => return None,
         })

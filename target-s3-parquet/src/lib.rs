@@ -3,13 +3,17 @@
 //! ```text
 //! stdin ─► input (lines, route) ─► decode (workers) ─► engine ─► commit ─► store
 //!                                                        │
-//!                                                        └─► state ─► stdout, --state-out
+//!                                                        ├─► state ─► stdout, --state-out
+//!                                                        └─► catalog ─► Glue
 //! ```
 //!
 //! [`input`] turns bytes into an ordered sequence of items, [`decode`] is the pure hot path from
 //! JSON text to Arrow columns, [`engine`] decides when to commit, [`commit`] knows how rows become
-//! objects, [`store`] where objects live, and [`state`] gives STATE back when it is safe.
+//! objects, [`store`] where objects live, [`state`] gives STATE back when it is safe, and [`catalog`]
+//! tells the Glue Data Catalog.
 
+mod aws;
+pub mod catalog;
 pub mod cli;
 pub mod commit;
 pub mod config;
@@ -160,6 +164,7 @@ fn write(cli: &Cli) -> Result<()> {
         None => input::Source::Stdin,
     };
     let lake = open(&config)?;
+    let catalog = catalog::Catalog::open(&config, &lake)?;
     let stop = signal::Stop::listen();
     let items = input::Items::start(
         source,
@@ -173,7 +178,7 @@ fn write(cli: &Cli) -> Result<()> {
         None => None,
     };
     let state = state::StateSink::new(Box::new(std::io::stdout()), state_file);
-    let mut engine = engine::Engine::new(config, lake, state);
+    let mut engine = engine::Engine::new(config, lake, state, catalog);
     let outcome = engine.run(&items, || stop.error());
     engine.summary().tell(program::is_watched(cli.log_format));
     outcome?;

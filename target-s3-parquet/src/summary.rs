@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::report;
 use serde::Serialize;
 
+use crate::catalog::Event;
 use crate::commit::Committed;
 use crate::decode::Rows;
 
@@ -19,6 +20,9 @@ pub struct Summary {
     pub spills: u64,
     /// Most memory that the process has had, in bytes; nothing where the system does not tell.
     pub peak_memory: Option<u64>,
+    /// Registrations and crawls.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub catalog: Vec<Event>,
     /// Seconds from start to end.
     pub seconds: f64,
 }

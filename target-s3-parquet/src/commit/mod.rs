@@ -232,6 +232,11 @@ impl TableWriter {
         self.stage.rows() + self.append.rows()
     }
 
+    /// Whether the next commit may change the table.
+    pub fn is_ahead(&self) -> bool {
+        self.pending_rows() > 0 || self.definition.widening
+    }
+
     /// Whether a commit now would show rows that it must not: appended ones that no STATE covers, or
     /// those of a table that is replaced as a whole at the end.
     pub fn must_wait(&self) -> bool {

@@ -11,10 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation};
+use aws_sdk_s3::config::{Region, RequestChecksumCalculation};
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
@@ -25,6 +23,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use super::{Condition, Guard, Object, Store, Upload};
+use crate::aws::{self, ATTEMPTS};
 use crate::config::{Config, S3Config};
 use crate::error::{Error, Result};
 
@@ -34,14 +33,8 @@ const PART: usize = 8 * 1024 * 1024;
 /// Parts of one object in flight.
 const PARTS_IN_FLIGHT: usize = 3;
 
-/// Tries of one request, the first included.
-const ATTEMPTS: u32 = 7;
-
 /// Uploads that began so long ago are nobody's.
 const LEFTOVER_AFTER: Duration = Duration::from_hours(24);
-
-/// All tries of a request.
-const OPERATION_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// The metadata key of our mark.
 const MARK: &str = "lake-write";
@@ -103,43 +96,7 @@ impl S3Store {
 }
 
 async fn client(settings: &S3Config) -> Client {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .operation_attempt_timeout(Duration::from_secs(settings.request_timeout_seconds))
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
-    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-        .timeout_config(timeouts);
-    if let Some(region) = &settings.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Some(profile) = &settings.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let (Some(key), Some(secret)) = (&settings.access_key_id, &settings.secret_access_key) {
-        loader = loader.credentials_provider(Credentials::new(
-            key.expose(),
-            secret.expose(),
-            settings.session_token.as_ref().map(|token| token.expose().to_owned()),
-            None,
-            "settings",
-        ));
-    }
-    let mut shared = loader.load().await;
-    if let Some(role) = &settings.role_arn {
-        let mut provider = aws_config::sts::AssumeRoleProvider::builder(role)
-            .session_name("target-s3-parquet")
-            .configure(&shared);
-        if let Some(external_id) = &settings.external_id {
-            provider = provider.external_id(external_id);
-        }
-        let provider = provider.build().await;
-        shared = shared
-            .into_builder()
-            .credentials_provider(aws_sdk_s3::config::SharedCredentialsProvider::new(provider))
-            .build();
-    }
+    let shared = aws::load(settings).await;
     let mut builder = aws_sdk_s3::config::Builder::from(&shared);
     if shared.region().is_none() {
         // S3-compatible stores ignore it, and S3 itself names the right one in its answer.

@@ -163,6 +163,21 @@ fn escape(value: &str) -> String {
     if escaped.bytes().all(|byte| byte == b'.') { escaped.replace('.', "%2E") } else { escaped }
 }
 
+/// The value of the partition whose folder this is; nothing for a folder of another key.
+pub fn value(folder: &str, key: &str) -> Option<String> {
+    let escaped = folder.strip_suffix('/')?.strip_prefix(key)?.strip_prefix('=')?;
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((plain, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(plain.as_bytes());
+        bytes.push(u8::from_str_radix(after.get(..2)?, 16).ok()?);
+        rest = after.get(2..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    let value = String::from_utf8(bytes).ok()?;
+    (!value.is_empty() && !escaped.contains('/')).then_some(value)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +223,17 @@ mod tests {
         );
         let instants = TimestampMicrosecondArray::from(vec![-1]).with_timezone("UTC");
         assert_eq!(folders(Arc::new(instants), Some(Granularity::Year)), ["year=1969/"]);
+    }
+
+    #[test]
+    fn a_folder_tells_its_value_again() {
+        for text in ["2026-11", "a/b", "..", "Zürich", "100%", "x=y", DEFAULT_PARTITION] {
+            let folder = format!("p_c={}/", escape(text));
+            assert_eq!(value(&folder, "p_c").as_deref(), Some(text));
+        }
+        for other in ["p_d=1/", "p_c=1", "p_c=/", "p_c=1/x/", "p_c=%f/", ""] {
+            assert_eq!(value(other, "p_c"), None, "{other}");
+        }
     }
 
     #[test]

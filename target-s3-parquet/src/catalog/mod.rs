@@ -1,0 +1,246 @@
+//! The catalog: Glue learns of what is in the lake.
+//!
+//! It follows the data. A run commits, gives its STATE back, and then brings the catalog up: by
+//! [`register`], which writes tables and partitions with their exact types, or by a [`crawl`] of a
+//! crawler, which reads them from the files. What the catalog may be [`behind`] of is noted in the lake before
+//! it is visible, so that neither a failure nor a kill leaves it behind for longer than a run.
+//!
+//! [`table`] and [`hive`] decide what has to be written, without IO; [`glue`] makes the requests.
+
+mod behind;
+mod crawl;
+mod crawler;
+mod glue;
+mod hive;
+mod refusal;
+mod register;
+pub mod settings;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+pub use register::Scope;
+
+use crate::commit::Lake;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use behind::Notes;
+use glue::Glue;
+use register::Registered;
+use settings::CatalogKind;
+use table::Wanted;
+
+/// One registration or crawl, as the log and the summary tell it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// `registration` or `crawl`.
+    pub event: &'static str,
+    /// The database.
+    pub database: String,
+    /// The table that was registered.
+    pub table: Option<String>,
+    /// The tables that the crawl is for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<String>,
+    /// Partitions that were written, or that changed before the crawl.
+    pub partitions: usize,
+    /// The crawler.
+    pub crawler: Option<String>,
+    /// `created`, `updated`, `succeeded`, `started` or `failed`.
+    pub status: &'static str,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How much time the end of a run has for its catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// What the settings allow.
+    Settings,
+    /// None: the run has failed or was stopped.
+    None,
+}
+
+/// The catalog of a run.
+#[derive(Debug)]
+pub struct Catalog {
+    config: Arc<Config>,
+    lake: Arc<Lake>,
+    glue: Glue,
+    notes: Notes,
+    /// The tables of this run, and which of their partitions it has changed.
+    touched: BTreeMap<String, Scope>,
+    events: Vec<Event>,
+}
+
+impl Catalog {
+    /// The catalog that the settings name, if they name one. Nothing is asked of it yet.
+    pub fn open(config: &Arc<Config>, lake: &Arc<Lake>) -> Result<Option<Self>> {
+        if config.catalog.kind == CatalogKind::None {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            config: Arc::clone(config),
+            lake: Arc::clone(lake),
+            glue: Glue::open(&config.catalog, &config.s3)?,
+            notes: Notes::new(&lake.run),
+            touched: BTreeMap::new(),
+            events: Vec::new(),
+        }))
+    }
+
+    /// A table takes part in this run.
+    pub fn see(&mut self, table: &str) {
+        self.touched.entry(table.to_owned()).or_default();
+    }
+
+    /// These tables are about to change.
+    pub fn expect<'a>(&mut self, tables: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        self.notes.expect(&self.lake, tables)
+    }
+
+    /// These partitions of a table have changed, or all of them.
+    pub fn changed(&mut self, table: &str, folders: &[String], all: bool) {
+        let scope = self.touched.entry(table.to_owned()).or_default();
+        match scope {
+            _ if all => *scope = Scope::All,
+            Scope::Folders(known) => known.extend(folders.iter().cloned()),
+            Scope::All => {}
+        }
+    }
+
+    /// Brings the catalog up to the lake. `stopped` says whether a signal asks for the end.
+    pub fn bring_up(
+        &mut self,
+        patience: Patience,
+        stopped: &dyn Fn() -> Option<Error>,
+    ) -> Result<()> {
+        self.notes.read_others(&self.lake)?;
+        match self.config.catalog.kind {
+            CatalogKind::None => Ok(()),
+            CatalogKind::Glue => self.register_all(),
+            CatalogKind::Crawler => self.crawl(patience, stopped),
+        }
+    }
+
+    /// What was done.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    fn register_all(&mut self) -> Result<()> {
+        let mut work = self.touched.clone();
+        for table in self.notes.others().flat_map(|note| &note.tables) {
+            work.insert(table.clone(), Scope::All);
+        }
+        let mut behind = BTreeSet::new();
+        let mut first = None;
+        let mut is_reachable = true;
+        for (table, scope) in &work {
+            if !is_reachable {
+                behind.insert(table.clone());
+                continue;
+            }
+            let begun = Instant::now();
+            let outcome = self.register(table, scope);
+            let (status, partitions, error) = match &outcome {
+                Ok(None) => continue,
+                Ok(Some(done)) if done.status == "unchanged" => continue,
+                Ok(Some(done)) => (done.status, done.partitions, None),
+                Err(error) => ("failed", 0, Some(error.to_string())),
+            };
+            self.tell(Event {
+                table: Some(self.config.catalog.table(table)),
+                partitions,
+                status,
+                seconds: seconds_since(begun),
+                error,
+                ..self.event("registration")
+            });
+            if let Err(error) = outcome {
+                is_reachable = !matches!(error, Error::CatalogUnreachable { .. });
+                behind.insert(table.clone());
+                first.get_or_insert(error);
+            }
+        }
+        self.notes.settle(&self.lake, behind.clone(), None)?;
+        first.map_or(Ok(()), |error| Err(is_behind(&behind, error)))
+    }
+
+    /// Registers one table; nothing for one that is not in the lake.
+    fn register(&mut self, table: &str, scope: &Scope) -> Result<Option<Registered>> {
+        let Some(wanted) = self.wanted(table)? else { return Ok(None) };
+        let Self { glue, lake, notes, .. } = self;
+        register::register(glue, &wanted, scope, &|| folders(lake, table), &mut || {
+            notes.expect(lake, [table])
+        })
+        .map(Some)
+    }
+
+    fn wanted(&self, table: &str) -> Result<Option<Wanted>> {
+        let Some((_, definition)) = self.lake.definition(table)? else { return Ok(None) };
+        let compression = self.config.stream(&definition.stream).compression;
+        Wanted::new(&definition, &self.config.catalog, self.location(table), compression).map(Some)
+    }
+
+    fn location(&self, table: &str) -> String {
+        self.lake.store.locate(&format!("{table}/"))
+    }
+
+    fn event(&self, event: &'static str) -> Event {
+        Event {
+            event,
+            database: self.config.catalog.database().to_owned(),
+            table: None,
+            tables: Vec::new(),
+            partitions: 0,
+            crawler: None,
+            status: "",
+            seconds: 0.0,
+            error: None,
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        protocol::report::event(&event);
+        self.events.push(event);
+    }
+}
+
+impl Scope {
+    fn len(&self) -> usize {
+        match self {
+            Self::Folders(folders) => folders.len(),
+            Self::All => 0,
+        }
+    }
+}
+
+fn is_behind(tables: &BTreeSet<String>, error: Error) -> Error {
+    let names: Vec<_> = tables.iter().map(|table| format!("`{table}`")).collect();
+    Error::CatalogBehind { tables: names.join(", "), source: Box::new(error) }
+}
+
+/// Seconds to the millisecond.
+fn seconds_since(begun: Instant) -> f64 {
+    (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// The folders of a table that have files; the empty one for those beside no partition.
+fn folders(lake: &Lake, table: &str) -> Result<BTreeSet<String>> {
+    let prefix = format!("{table}/");
+    let objects = lake.store.list(&prefix)?;
+    Ok(objects
+        .iter()
+        .filter_map(|object| object.key.strip_prefix(&prefix))
+        .filter(|key| key.ends_with(".parquet"))
+        .map(|key| key.rfind('/').map_or("", |end| key.get(..=end).unwrap_or_default()).to_owned())
+        .collect())
+}
