@@ -30,8 +30,8 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 HERE = Path(__file__).resolve().parent
 TEMPLATES = HERE / "cloudformation"
 PROGRAMS = ("tap-wistia", "target-s3-parquet")
-EVERY = 5
-"""Seconds between two looks at a run."""
+LOOKS = (0.5, 10)
+"""Seconds between two looks at a run: at its begin, and at most."""
 
 
 class Failure(Exception):
@@ -301,12 +301,14 @@ def run(aws, name, mode):
     if aws.dry_run:
         return print(f"job {action['JobName']}: would run with {json.dumps(arguments)}")
     number = glue.start_job_run(JobName=action["JobName"], Arguments=arguments)["JobRunId"]
-    print(f"job {action['JobName']}: run {number} began")
+    print(f"job {action['JobName']}: run {number} began", flush=True)
+    pause, longest = LOOKS
     while True:
         state = glue.get_job_run(JobName=action["JobName"], RunId=number)["JobRun"]
         if state["JobRunState"] not in ("WAITING", "STARTING", "RUNNING", "STOPPING"):
             break
-        time.sleep(EVERY)
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)
     for group in ("error", "output"):
         print_log(aws, f"/aws-glue/python-jobs/{group}", number)
     if state["JobRunState"] != "SUCCEEDED":

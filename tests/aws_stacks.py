@@ -386,8 +386,8 @@ class Kind:
         reference = own.get(self.name) if self.name else None
         attributes = {}
         if self.arn:
-            attributes["Arn"] = self.arn(own) if callable(self.arn) else answer[self.arn]
-        return (answer or {}).get("_reference", reference), attributes
+            attributes["Arn"] = self.arn(own)
+        return answer.pop("_reference", reference), {**attributes, **answer}
 
     def change(self, api, old, properties):
         if self.name and properties.get(self.name, old.reference) != old.properties.get(self.name, old.reference):
@@ -541,6 +541,11 @@ def crawler(api, own, old=None):
 def cluster(api, own, _old=None):
     api.call("ecs", "create_cluster", clusterName=own["ClusterName"])
     return {}
+
+
+def repository(api, own, _old=None):
+    made = api.call("ecr", "create_repository", repositoryName=own["RepositoryName"], imageTagMutability=own["ImageTagMutability"])
+    return {"RepositoryUri": made["repository"]["repositoryUri"]}
 
 
 def task_definition(api, own, _old=None):
