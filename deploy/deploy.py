@@ -317,7 +317,7 @@ def run(aws, name, mode):
 
 
 def print_log(aws, group, stream):
-    pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNamePrefix=stream)
+    pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[stream])
     try:
         for page in pages:
             for event in page["events"]:

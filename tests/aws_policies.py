@@ -114,7 +114,7 @@ def logs(_action, asked):
 
 
 def secrets(_action, asked):
-    secret = asked.get("SecretId") or asked.get("Name")
+    secret = asked.get("SecretId") or asked.get("Name") or "*"
     return [secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{secret}-abcdef"]
 
 

@@ -563,6 +563,11 @@ def camel(value, names=True):
 
 
 def schedule(api, own, old=None):
+    # The one name that the API writes in another way.
+    network = own["Target"]["EcsParameters"]["NetworkConfiguration"]
+    target = {**own["Target"], "EcsParameters": {**own["Target"]["EcsParameters"]}}
+    target["EcsParameters"]["NetworkConfiguration"] = {"awsvpcConfiguration": network["AwsvpcConfiguration"]}
+    own = {**own, "Target": target}
     api.call("scheduler", "create_schedule" if old is None else "update_schedule", **own)
     return {}
 

@@ -1,0 +1,316 @@
+"""Nights on AWS: the deployed job, run as Glue runs it, with the rights of its role."""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from aws import BUCKET, LAKE, LAUNCHER, Account, add_account, deploy_lake, night_summary, programs
+from harness import DEADLINE, ROOT, TOKEN, environment, run
+from lake import TABLES, assert_equals
+
+SMALL = {"medias": 6, "events": 300, "days": 40}
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def account():
+    account = Account()
+    deploy_lake(account, programs())
+    yield account
+    account.stop()
+
+
+@pytest.fixture
+def lake(simulator, account):
+    """A Wistia account of its own for a test."""
+    number = next(NUMBERS)
+    server = simulator(seed=number, **SMALL)
+    add_account(account, f"a{number}", api_url=server.url, requests_per_minute=1_000_000)
+    return Lake(account, f"a{number}", server)
+
+
+class Lake:
+    """A Wistia account in the lake."""
+
+    def __init__(self, account, name, simulator):
+        self.account, self.name, self.simulator = account, name, simulator
+
+    def night(self, *words):
+        return self.account.deploy("run", self.name, *words)
+
+    def succeeds(self):
+        return night_summary(self.night().succeeded().out)
+
+    def fails(self, *words):
+        """A night that fails, with these words in its log, and tells so."""
+        done = self.night().refused("is FAILED")
+        summary = night_summary(done.out)
+        assert summary["outcome"] == "failed"
+        for word in words:
+            assert word in done.out, f"{word!r} is not in\n{done.out[-4000:]}"
+        return summary
+
+    def is_equal_to_the_account(self, folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        assert_equals(self.simulator, self.account.download(self.name, folder))
+
+    def day(self):
+        return self.account.state(self.name)["bookmarks"]["fact_events"]["day"]
+
+    def secret(self, text):
+        self.account.service("secretsmanager").put_secret_value(SecretId=f"{LAKE}/{self.name}", SecretString=text)
+
+
+def test_the_first_night_the_second_a_failing_one_and_the_one_after_it(lake, tmp_path):
+    first = lake.succeeds()
+    assert first["first_night"] and first["exit_codes"] == {"tap": 0, "target": 0} and first["lag_days"] == 0
+    assert first["records"]["fact_events"] == 300 == first["rows"]["fact_events"]
+    lake.is_equal_to_the_account(tmp_path / "1")
+
+    lake.simulator.grow(new_events=80, late_events=10, risen_events=20, new_medias=1, restated_days=2)
+    second = lake.succeeds()
+    assert not second["first_night"] and second["requests"] < first["requests"]
+    lake.is_equal_to_the_account(tmp_path / "2")
+    state = lake.account.state(lake.name)
+
+    # The token was taken back.
+    lake.simulator.grow(new_events=50)
+    lake.secret("another-token")
+    third = lake.fails("401", "token")
+    assert third["exit_codes"]["tap"] != 0 and "token" in third["errors"]["tap"]
+    assert lake.account.state(lake.name) == state
+
+    lake.secret(json.dumps({"api_token": TOKEN}))
+    lake.simulator.grow(new_events=50)
+    fourth = lake.succeeds()
+    assert fourth["lag_days"] == 0
+    lake.is_equal_to_the_account(tmp_path / "4")
+
+    told = [document for document in lake.account.told() if document["Account"] == lake.name]
+    assert [document["Failed"] for document in told] == [0, 0, 1, 0]
+    for document in told:
+        is_embedded_metric_format(document)
+    assert told[0]["Records"] == sum(first["records"].values()) and told[0]["Requests"] == first["requests"]
+    assert told[0]["Bytes"] > 10_000 and told[0]["LagDays"] == 0
+
+
+def is_embedded_metric_format(document):
+    """What CloudWatch asks of a log event that holds metrics."""
+    (definition,) = document["_aws"]["CloudWatchMetrics"]
+    assert abs(document["_aws"]["Timestamp"] / 1000 - time.time()) < DEADLINE
+    assert definition["Namespace"] == LAKE and definition["Dimensions"] == [["Account"]]
+    assert isinstance(document["Account"], str)
+    units = {"Count", "Bytes", "Seconds", "None"}
+    for metric in definition["Metrics"]:
+        assert isinstance(document[metric["Name"]], (int, float)) and metric["Unit"] in units
+
+
+def test_nights_register_their_tables(lake):
+    lake.succeeds()
+    found = lake.account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
+    assert {table["Name"] for table in found} == set(TABLES)
+
+
+def break_secret(lake):
+    lake.secret(json.dumps({"token": TOKEN}))
+    return "it may hold api_token and personal_data_salt", lambda: lake.secret(TOKEN)
+
+
+def break_state(lake):
+    key = f"lake/{lake.name}/_lake/state.json"
+    good = lake.account.read(key)
+    lake.account.write(key, good[: len(good) // 2])
+    return "state", lambda: lake.account.write(key, good)
+
+
+def break_release(lake):
+    """Someone gets around the bucket's policy."""
+    key = "releases/r1/tap-wistia"
+    good, s3 = lake.account.read(key), lake.account.service("s3")
+    policy = s3.get_bucket_policy(Bucket=BUCKET)["Policy"]
+    s3.delete_bucket_policy(Bucket=BUCKET)
+    lake.account.write(key, b"#!/bin/sh\nexit 0\n")
+
+    def heal():
+        lake.account.write(key, good)
+        s3.put_bucket_policy(Bucket=BUCKET, Policy=policy)
+
+    return "was changed after it was deployed", heal
+
+
+def break_wistia(lake):
+    lake.simulator.fault(path="stats/events", kind="scope")
+    return "fact_events", lake.simulator.heal
+
+
+def break_target(lake):
+    """A column that cannot be read back: the table's own file is no Parquet any more."""
+    (key,) = lake.account.objects(f"lake/{lake.name}/dim_media/part")
+    good = lake.account.read(key)
+    lake.account.write(key, b"rubbish")
+    return "dim_media", lambda: lake.account.write(key, good)
+
+
+def break_crawler(lake):
+    lake.account.steer("crawls", name=f"{LAKE}-{lake.name}", fail="The crawler stumbled")
+    return "The crawler stumbled", lambda: lake.account.steer("crawls", name=f"{LAKE}-{lake.name}", fail=None)
+
+
+@pytest.mark.parametrize("step", [break_secret, break_release, break_state, break_wistia, break_target, break_crawler])
+def test_a_night_that_fails_at_any_step_leaves_what_the_next_one_goes_on_from(lake, tmp_path, step):
+    lake.succeeds()
+    lake.simulator.grow(new_events=60, late_events=5, new_medias=1)
+    said, heal = step(lake)
+    lake.fails(said)
+    heal()
+    lake.succeeds()
+    lake.is_equal_to_the_account(tmp_path / "lake")
+
+
+def test_a_night_whose_metrics_are_lost_is_a_night(lake, tmp_path):
+    lake.account.steer("faults", action="PutLogEvents", code="InvalidParameterException", message="No", times=1)
+    assert "the metrics of this night are lost" in lake.night().succeeded().out
+    lake.account.heal()
+    lake.is_equal_to_the_account(tmp_path / "lake")
+
+
+def test_a_check_tries_everything_and_changes_nothing(lake):
+    before = lake.account.objects()
+    summary = night_summary(lake.night("--check").succeeded().out)
+    assert summary["event"] == "check" and summary["exit_codes"] == {"tap": 0, "target": 0}
+    assert lake.account.objects() == before
+    lake.secret("another-token")
+    lake.night("--check").refused("is FAILED")
+
+
+def test_two_accounts_have_lakes_of_their_own(lake, simulator, account, tmp_path):
+    """Their nights run at once."""
+    server = simulator(seed=99, **SMALL)
+    add_account(account, "other", api_url=server.url, requests_per_minute=1_000_000)
+    other = Lake(account, "other", server)
+    with ThreadPoolExecutor() as pool:
+        for summary in pool.map(Lake.succeeds, [lake, other]):
+            assert summary["first_night"]
+    lake.is_equal_to_the_account(tmp_path / "lake")
+    other.is_equal_to_the_account(tmp_path / "other")
+
+    # What happens to one is nothing to the other.
+    before = {key: account.read(key) for key in account.objects("lake/other/")}
+    other.secret("another-token")
+    lake.simulator.grow(new_events=40)
+    other.fails("401")
+    lake.succeeds()
+    lake.is_equal_to_the_account(tmp_path / "lake")
+    assert {key: account.read(key) for key in account.objects("lake/other/")} == before
+
+
+# The launcher itself, where there is no Glue: as on Fargate and on a GitHub runner.
+
+
+@pytest.fixture
+def runner(simulator, account, tmp_path):
+    """A folder with programs and settings, a simulator, and an account with a bucket."""
+    server = simulator(seed=77, **SMALL)
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    for path in [*programs(), *(ROOT / "deploy" / "config").glob("*.json")]:
+        shutil.copy(path, folder)
+    return Runner(account, server, folder, f"r{next(NUMBERS)}")
+
+
+class Runner(Lake):
+    """Runs the launcher."""
+
+    def __init__(self, account, simulator, folder, name):
+        super().__init__(account, name, simulator)
+        self.folder, self.python = folder, sys.executable
+
+    def command(self, *words):
+        settings = json.dumps({"api_url": self.simulator.url, "requests_per_minute": 1_000_000})
+        destination = f"s3://{BUCKET}/lake/{self.name}"
+        command = [self.python, LAUNCHER, "--account", self.name, "--destination", destination, "--programs", self.folder]
+        return [str(word) for word in [*command, "--tap-settings", settings, *words]]
+
+    @property
+    def environment(self):
+        return {**self.account.environment(), "TAP_WISTIA_API_TOKEN": TOKEN}
+
+    def night(self, *words):
+        return run(*self.command(*words), env=self.environment)
+
+    def start(self, *words):
+        """Its process, whose log is that of the launcher and both programs."""
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(self.command(*words), env=environment(self.environment), text=True, **pipes)
+
+
+def test_without_a_log_group_the_metrics_are_a_line_of_the_log(runner, tmp_path):
+    done = runner.night().succeeded()
+    summary, document = map(json.loads, done.out.splitlines())
+    assert summary["outcome"] == "succeeded" and document["summary"] == summary
+    is_embedded_metric_format(document)
+    assert TOKEN not in done.out + done.err
+    runner.is_equal_to_the_account(tmp_path / "lake")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_night_that_is_stopped_is_no_loss(runner, tmp_path, number, code):
+    runner.simulator.fault(path="stats/medias", kind="stall", seconds=1)
+    night = runner.start("--target-settings", json.dumps({"commit_interval_seconds": 0}))
+    # In the middle: the first tables are there, others are to come.
+    until = time.monotonic() + DEADLINE
+    while not runner.account.objects(f"lake/{runner.name}/fact_events/"):
+        assert night.poll() is None and time.monotonic() < until, night.communicate()
+        time.sleep(0.05)
+    night.send_signal(number)
+    out, err = night.communicate(timeout=DEADLINE)
+    assert night.returncode == code, err[-3000:]
+    if number == signal.SIGTERM:
+        assert json.loads(out.splitlines()[0])["exit_codes"]["target"] == 143
+    runner.simulator.heal()
+    summary = json.loads(runner.night().succeeded().out.splitlines()[0])
+    assert summary["outcome"] == "succeeded"
+    runner.is_equal_to_the_account(tmp_path / "lake")
+
+
+@pytest.mark.parametrize("program", ["tap-wistia", "target-s3-parquet"])
+def test_a_program_that_cannot_be_started_fails_the_night(runner, tmp_path, program):
+    (runner.folder / program).chmod(0o644)
+    done = runner.night()
+    assert done.code == 1 and f"Permission denied: '{runner.folder / program}'" in done.err
+    assert json.loads(done.out.splitlines()[0])["outcome"] == "failed"
+    (runner.folder / program).chmod(0o755)
+    runner.night().succeeded()
+    runner.is_equal_to_the_account(tmp_path / "lake")
+
+
+def test_the_exit_codes_of_both_programs_are_handed_on(runner):
+    fake = runner.folder / "tap-wistia"
+    fake.write_text("#!/bin/sh\necho 'error: no luck' >&2\nexit 7\n")
+    done = runner.night()
+    summary = json.loads(done.out.splitlines()[0])
+    assert done.code == 7 and summary["exit_codes"] == {"tap": 7, "target": 0}
+    assert summary["errors"] == {"tap": "error: no luck"}
+
+
+def test_a_night_runs_on_the_python_of_glue(runner, tmp_path_factory, tmp_path):
+    python = next((path for path in Path(os.path.expanduser("~/.pyenv/versions")).glob("3.9.*/bin/python")), shutil.which("python3.9"))
+    if not python:
+        pytest.skip("there is no Python 3.9")
+    venv = ROOT / "target" / "python39"
+    if not (venv / ".ready").exists():
+        subprocess.run([python, "-m", "venv", venv], check=True)
+        # The last boto3 that runs on it; Glue's own is older still, and has no AWS_ENDPOINT_URL.
+        subprocess.run([venv / "bin" / "pip", "install", "-q", "boto3==1.42.97"], check=True)
+        (venv / ".ready").touch()
+    runner.python = venv / "bin" / "python"
+    runner.night().succeeded()
+    runner.is_equal_to_the_account(tmp_path / "lake")
