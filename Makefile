@@ -1,4 +1,4 @@
-.PHONY: run test lint bench bench-upsert bench-tap fuzz clean
+.PHONY: run test lint bench bench-upsert bench-tap fuzz diagrams verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -42,6 +42,14 @@ fuzz:
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
 			-runs=$(FUZZ_RUNS) -max_len=4096 -timeout=20 -rss_limit_mb=1024 || exit 1; \
 	done
+
+## The pictures of the documentation. Needs Graphviz.
+diagrams:
+	for source in docs/images/*.dot; do dot -Tsvg $$source -o $${source%.dot}.svg || exit 1; done
+
+## What only a real AWS account can tell, for a deployed Wistia account: make verify-aws ACCOUNT=wistia
+verify-aws:
+	python3 deploy/verify.py $(ACCOUNT)
 
 clean:
 	rm -rf lake state.json

@@ -15,6 +15,7 @@ from where the AWS tools look for them.
 
 import argparse
 import difflib
+import functools
 import getpass
 import hashlib
 import json
@@ -186,6 +187,7 @@ class Aws:
     def __init__(self, name, dry_run):
         self.name, self.dry_run = name, dry_run
 
+    @functools.cache
     def client(self, service):
         return boto3.client(service)
 

@@ -263,11 +263,11 @@ def test_without_a_log_group_the_metrics_are_a_line_of_the_log(runner, tmp_path)
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_night_that_is_stopped_is_no_loss(runner, tmp_path, number, code):
-    runner.simulator.fault(path="stats/medias", kind="stall", seconds=1)
+    runner.simulator.fault(path="stats/", kind="stall", seconds=1)
     night = runner.start("--target-settings", json.dumps({"commit_interval_seconds": 0}))
-    # In the middle: the first tables are there, others are to come.
+    # In the middle: the first table is there, others are to come.
     until = time.monotonic() + DEADLINE
-    while not runner.account.objects(f"lake/{runner.name}/fact_events/"):
+    while not runner.account.state(runner.name):
         assert night.poll() is None and time.monotonic() < until, night.communicate()
         time.sleep(0.05)
     night.send_signal(number)

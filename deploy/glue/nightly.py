@@ -12,6 +12,7 @@ only if no other run moved it meanwhile. So a night may die anywhere:
 """
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -67,6 +68,7 @@ class Aws:
     def __init__(self):
         self.config = Config(retries={"mode": "standard", "max_attempts": 8})
 
+    @functools.lru_cache(maxsize=None)
     def client(self, service):
         return boto3.client(service, config=self.config)
 
