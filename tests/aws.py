@@ -78,7 +78,7 @@ class Account(S3):
 
 def night_summary(text):
     """The one line of JSON that a night or a check ends with."""
-    lines = [line for line in text.splitlines() if line.startswith('{"event"')]
+    lines = [line for line in text.splitlines() if line.startswith(('{"event": "night"', '{"event": "check"'))]
     assert len(lines) == 1, f"not one summary\n{text[-4000:]}"
     return json.loads(lines[0])
 

@@ -40,7 +40,8 @@ def empty():
 
 
 def job(account):
-    return account.glue.get_job(JobName=LAKE)["Job"]
+    found = account.glue.get_job(JobName=LAKE)["Job"]
+    return {key: value for key, value in found.items() if key != "LastModifiedOn"}
 
 
 def deployed_release(account):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from aws import BUCKET, LAKE, LAUNCHER, Account, add_account, deploy_lake, night_summary, programs
-from harness import DEADLINE, ROOT, TOKEN, environment, run
+from harness import DEADLINE, ROOT, TOKEN, Simulator, environment, run
 from lake import TABLES, assert_equals
 
 SMALL = {"medias": 6, "events": 300, "days": 40}
@@ -113,10 +113,33 @@ def is_embedded_metric_format(document):
         assert isinstance(document[metric["Name"]], (int, float)) and metric["Unit"] in units
 
 
-def test_nights_register_their_tables(lake):
-    lake.succeeds()
-    found = lake.account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
-    assert {table["Name"] for table in found} == set(TABLES)
+def test_verification_tells_what_is_not_as_it_should_be(lake):
+    """`make verify-aws`, in an account whose CloudWatch finds no metrics and whose alerts nobody hears."""
+    account = lake.account
+    environment = {**account.environment(), "VERIFY_PATIENCE": "0"}
+    done = run(sys.executable, ROOT / "deploy" / "verify.py", lake.name, env=environment)
+    assert done.code == 1, done.err
+    outcome = {line[8:].split(":")[0]: line[:8].strip() for line in done.out.splitlines() if line.startswith(("ok  ", "FAILED ", "-   "))}
+    assert list(outcome.values()) == ["ok", "ok", "ok", "FAILED", "FAILED", "-"], done.out
+    tables = account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
+    assert {table["Name"] for table in tables} == set(TABLES)
+
+    dimensions = [{"Name": "Account", "Value": lake.name}]
+    account.service("cloudwatch").put_metric_data(
+        Namespace=LAKE, MetricData=[{"MetricName": "LagDays", "Dimensions": dimensions, "Value": 0}]
+    )
+    account.deploy("lake", "-p", "AlertEmail=you@example.com").succeeded()
+    done = run(sys.executable, ROOT / "deploy" / "verify.py", lake.name, env=environment)
+    assert done.code == 0 and "FAILED" not in done.out, done.out
+
+
+def test_nights_register_their_tables_without_a_crawler_too(lake):
+    lake.account.deploy("account", lake.name, "-p", "Catalog=glue").succeeded()
+    assert not [name for name in lake.account.glue.list_crawlers()["CrawlerNames"] if name.endswith(f"-{lake.name}")]
+    summary = lake.succeeds()
+    assert all(entry["event"] != "crawl" for entry in summary["catalog"])
+    tables = lake.account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
+    assert {table["Name"] for table in tables} == set(TABLES)
 
 
 def break_secret(lake):
@@ -164,9 +187,20 @@ def break_crawler(lake):
     return "The crawler stumbled", lambda: lake.account.steer("crawls", name=f"{LAKE}-{lake.name}", fail=None)
 
 
-@pytest.mark.parametrize("step", [break_secret, break_release, break_state, break_wistia, break_target, break_crawler])
-def test_a_night_that_fails_at_any_step_leaves_what_the_next_one_goes_on_from(lake, tmp_path, step):
+@pytest.fixture(scope="module")
+def old(account):
+    """A Wistia account that has had its first night."""
+    server = Simulator(seed=98, **SMALL)
+    add_account(account, "old", api_url=server.url, requests_per_minute=1_000_000)
+    lake = Lake(account, "old", server)
     lake.succeeds()
+    yield lake
+    server.stop()
+
+
+@pytest.mark.parametrize("step", [break_secret, break_release, break_state, break_wistia, break_target, break_crawler])
+def test_a_night_that_fails_at_any_step_leaves_what_the_next_one_goes_on_from(old, tmp_path, step):
+    lake = old
     lake.simulator.grow(new_events=60, late_events=5, new_medias=1)
     said, heal = step(lake)
     lake.fails(said)
@@ -249,7 +283,7 @@ class Runner(Lake):
     def start(self, *words):
         """Its process, whose log is that of the launcher and both programs."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(self.command(*words), env=environment(self.environment), text=True, **pipes)
+        return subprocess.Popen(self.command(*words), env=environment(self.environment), text=True, start_new_session=True, **pipes)
 
 
 def test_without_a_log_group_the_metrics_are_a_line_of_the_log(runner, tmp_path):
@@ -261,23 +295,25 @@ def test_without_a_log_group_the_metrics_are_a_line_of_the_log(runner, tmp_path)
     runner.is_equal_to_the_account(tmp_path / "lake")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_night_that_is_stopped_is_no_loss(runner, tmp_path, number, code):
-    runner.simulator.fault(path="stats/", kind="stall", seconds=1)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_night_that_is_stopped_is_no_loss(runner, tmp_path, number):
+    """By Glue at its timeout, or by the end of its machine: then all its processes end at once."""
+    runner.simulator.fault(path="stats/events", kind="stall", seconds=30, after=1)
     night = runner.start("--target-settings", json.dumps({"commit_interval_seconds": 0}))
-    # In the middle: the first table is there, others are to come.
+    # In the middle: some tables are there, and events are to come.
     until = time.monotonic() + DEADLINE
-    while not runner.account.state(runner.name):
+    while not (runner.account.state(runner.name) or {}).get("bookmarks"):
         assert night.poll() is None and time.monotonic() < until, night.communicate()
         time.sleep(0.05)
-    night.send_signal(number)
+    (os.kill if number == signal.SIGTERM else os.killpg)(night.pid, number)
     out, err = night.communicate(timeout=DEADLINE)
-    assert night.returncode == code, err[-3000:]
     if number == signal.SIGTERM:
-        assert json.loads(out.splitlines()[0])["exit_codes"]["target"] == 143
+        assert night.returncode == 143, err[-3000:]
+        summary = json.loads(out.splitlines()[0])
+        assert summary["exit_codes"]["target"] == 143 and summary["outcome"] == "failed"
     runner.simulator.heal()
     summary = json.loads(runner.night().succeeded().out.splitlines()[0])
-    assert summary["outcome"] == "succeeded"
+    assert not summary["first_night"]
     runner.is_equal_to_the_account(tmp_path / "lake")
 
 

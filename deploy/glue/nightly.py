@@ -285,6 +285,7 @@ def night(options, aws, summary, folder):
         retries=tap.summary.get("retries", 0),
         bytes=sum(stream["bytes"] for stream in target.summary.get("streams", {}).values()),
         rows={stream["table"]: stream["rows"] for stream in target.summary.get("streams", {}).values()},
+        catalog=target.summary.get("catalog", []),
         errors={name: one.error.strip() for name, one in (("tap", tap), ("target", target)) if one.error},
     )
     summary["lag_days"] = lag_days(aws.read(options.state), today())
