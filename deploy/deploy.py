@@ -229,6 +229,21 @@ def account(aws, options):
     stack = aws.account(name, TEMPLATES / "account.yaml")
     first = {} if stack.describe() else {"Database": database}
     stack.apply({"Lake": aws.name, "Account": name, **first, **given(options.parameter)})
+    if not aws.dry_run:
+        set_going(aws, stack)
+
+
+def set_going(aws, stack):
+    """Starts or stops the trigger, which a template can do only when it makes it."""
+    glue, name, wanted = aws.client("glue"), stack.output("Trigger"), stack.parameters()["Schedule"] == "on"
+    state = glue.get_trigger(Name=name)["Trigger"]["State"]
+    if wanted == (state in ("ACTIVATED", "ACTIVATING")):
+        return
+    if wanted:
+        glue.start_trigger(Name=name)
+    else:
+        glue.stop_trigger(Name=name)
+    print(f"trigger {name}: {'started' if wanted else 'stopped'}")
 
 
 def given(parameters):

@@ -528,8 +528,8 @@ def trigger(api, own, old=None):
         api.call("glue", "create_trigger", **own)
         return {}
     update = {key: own[key] for key in ("Name", "Description", "Schedule", "Actions") if key in own}
+    # Whether it runs is said when it is made, and no more.
     api.call("glue", "update_trigger", Name=own["Name"], TriggerUpdate=update)
-    api.call("glue", "start_trigger" if own["StartOnCreation"] else "stop_trigger", Name=own["Name"])
     return {}
 
 

@@ -1,4 +1,5 @@
 import pytest
+from aws import Account
 from harness import PARTITIONS, S3, LocalStack, Pipe, Simulator
 
 
@@ -40,3 +41,11 @@ def pipe(tmp_path):
         return Pipe(tmp_path, simulator.settings(**settings), target, catalog)
 
     return make
+
+
+@pytest.fixture
+def empty_account():
+    """An AWS account with nothing in it."""
+    account = Account()
+    yield account
+    account.stop()

@@ -32,13 +32,6 @@ def deployed(programs):
     account.stop()
 
 
-@pytest.fixture
-def empty():
-    account = Account()
-    yield account
-    account.stop()
-
-
 def job(account):
     found = account.glue.get_job(JobName=LAKE)["Job"]
     return {key: value for key, value in found.items() if key != "LastModifiedOn"}
@@ -131,25 +124,25 @@ def test_a_dry_run_of_a_release_uploads_nothing(deployed, programs):
     assert everything(deployed) == before
 
 
-def test_releases_go_forth_and_back(empty, programs):
-    empty.deploy("lake").succeeded()
-    empty.deploy("rollback").refused("there is no release before this one")
-    empty.deploy("release", *programs, "--id", "r1").succeeded()
-    first = job(empty)
-    empty.deploy("rollback").refused("there is no release before this one")
-    empty.deploy("release", *programs, "--id", "r2").succeeded()
-    assert deployed_release(empty) == "r2"
+def test_releases_go_forth_and_back(empty_account, programs):
+    empty_account.deploy("lake").succeeded()
+    empty_account.deploy("rollback").refused("there is no release before this one")
+    empty_account.deploy("release", *programs, "--id", "r1").succeeded()
+    first = job(empty_account)
+    empty_account.deploy("rollback").refused("there is no release before this one")
+    empty_account.deploy("release", *programs, "--id", "r2").succeeded()
+    assert deployed_release(empty_account) == "r2"
 
-    empty.deploy("rollback").succeeded()
-    assert deployed_release(empty) == "r1"
-    assert job(empty)["DefaultArguments"] == first["DefaultArguments"]
-    assert "release   r1, before it r2" in empty.deploy("status").succeeded().out
+    empty_account.deploy("rollback").succeeded()
+    assert deployed_release(empty_account) == "r1"
+    assert job(empty_account)["DefaultArguments"] == first["DefaultArguments"]
+    assert "release   r1, before it r2" in empty_account.deploy("status").succeeded().out
 
-    empty.deploy("rollback").succeeded()
-    assert deployed_release(empty) == "r2"
-    empty.deploy("rollback", "--to", "r1").succeeded()
-    assert deployed_release(empty) == "r1"
-    empty.deploy("rollback", "--to", "r9").refused("there is no release r9")
+    empty_account.deploy("rollback").succeeded()
+    assert deployed_release(empty_account) == "r2"
+    empty_account.deploy("rollback", "--to", "r1").succeeded()
+    assert deployed_release(empty_account) == "r1"
+    empty_account.deploy("rollback", "--to", "r9").refused("there is no release r9")
 
 
 def test_a_release_is_written_once(deployed, programs, tmp_path):
@@ -204,9 +197,9 @@ def test_the_role_of_github_can_deploy_and_nothing_else(deployed, programs):
     assert everything(deployed) == before
 
 
-def test_github_may_come_with_either_form_of_its_name(empty):
-    empty.deploy("lake", "-p", "GitHubRepository=acme/lake", "-p", "GitHubRepositoryIds=11/22").succeeded()
-    (statement,) = empty.service("iam").get_role(RoleName=empty.role("DeployRole"))["Role"]["AssumeRolePolicyDocument"]["Statement"]
+def test_github_may_come_with_either_form_of_its_name(empty_account):
+    empty_account.deploy("lake", "-p", "GitHubRepository=acme/lake", "-p", "GitHubRepositoryIds=11/22").succeeded()
+    (statement,) = empty_account.service("iam").get_role(RoleName=empty_account.role("DeployRole"))["Role"]["AssumeRolePolicyDocument"]["Statement"]
     assert statement["Condition"]["StringEquals"] == {
         "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
         "token.actions.githubusercontent.com:sub": [
@@ -242,8 +235,8 @@ def test_a_change_that_fails_is_taken_back_and_says_why(deployed):
         (["account", "wistia"], ["No export named wistia-lake-"]),
     ],
 )
-def test_mistakes_are_told(empty, words, said):
-    empty.deploy(*words).refused(*said)
+def test_mistakes_are_told(empty_account, words, said):
+    empty_account.deploy(*words).refused(*said)
 
 
 def test_a_token_keeps_the_salt_and_is_never_shown(deployed):

@@ -3,11 +3,13 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -244,6 +246,36 @@ def test_two_accounts_have_lakes_of_their_own(lake, simulator, account, tmp_path
     lake.succeeds()
     lake.is_equal_to_the_account(tmp_path / "lake")
     assert {key: account.read(key) for key in account.objects("lake/other/")} == before
+
+
+def commands_of_the_guide():
+    """What `docs/aws.md` tells a newcomer to type, from the empty account to the first night."""
+    guide = (ROOT / "docs" / "aws.md").read_text()
+    steps = guide[guide.index("## Set it up") : guide.index("**6. ")]
+    return re.findall(r"^\$ (.*)$", steps, re.MULTILINE)
+
+
+def test_a_newcomer_who_follows_the_guide_has_a_lake(simulator, empty_account, tmp_path):
+    server, account = simulator(seed=55, **SMALL), empty_account
+    # The guide begins in this repository; its wheels are these programs.
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    (tmp_path / "dist").mkdir()
+    for program in programs():
+        with zipfile.ZipFile(tmp_path / "dist" / f"{program.name}.whl", "w") as wheel:
+            wheel.write(program, f"{program.name}.data/scripts/{program.name}")
+    settings = json.dumps({"api_url": server.url, "requests_per_minute": 1_000_000})
+    typed = []
+    for command in commands_of_the_guide():
+        if not command.startswith("python deploy/deploy.py"):
+            assert command.split()[0] in ("pip", "export", "make")
+            continue
+        typed.append(command.split()[2])
+        command = command.replace("python ", f"{sys.executable} ", 1)
+        if typed[-1] == "account":
+            command += f" -p 'TapSettings={settings}'"
+        run("bash", "-c", command, stdin=f"{TOKEN}\n", cwd=tmp_path, env=account.environment()).succeeded()
+    assert typed == ["lake", "account", "token", "release", "run"]
+    Lake(account, "wistia", server).is_equal_to_the_account(tmp_path / "lake")
 
 
 # The launcher itself, where there is no Glue: as on Fargate and on a GitHub runner.
