@@ -128,8 +128,14 @@ class Stack:
                 f"aws cloudformation delete-stack --stack-name {self.name}"
             )
         if self.aws.dry_run:
-            return self.foretell(there, changes)
+            self.foretell(there, changes)
+            return
+        cloudformation = self.aws.client("cloudformation")
         known = {item["ParameterKey"] for item in (there or {}).get("Parameters", [])}
+        if self.template:
+            # One that the template has no more is forgotten.
+            summary = cloudformation.get_template_summary(TemplateBody=self.template.read_text())
+            known &= {item["ParameterKey"] for item in summary["Parameters"]}
         request = {
             "StackName": self.name,
             "Capabilities": ["CAPABILITY_IAM"],
@@ -139,13 +145,13 @@ class Stack:
             ],
         }
         request |= {"TemplateBody": self.template.read_text()} if self.template else {"UsePreviousTemplate": True}
-        cloudformation = self.aws.client("cloudformation")
         verb = "update" if there else "create"
         try:
             getattr(cloudformation, f"{verb}_stack")(**request)
         except ClientError as error:
             if "No updates are to be performed" in str(error):
-                return print(f"stack {self.name}: nothing to change")
+                print(f"stack {self.name}: nothing to change")
+                return
             raise
         print(f"stack {self.name}: {verb} began")
         try:
@@ -153,7 +159,6 @@ class Stack:
         except WaiterError as error:
             raise Failure(f"the stack {self.name} could not be {verb}d; what was done is taken back:\n{self.reasons()}") from error
         print(f"stack {self.name}: {verb}d")
-        return None
 
     def reasons(self):
         """Why the last change failed."""
@@ -161,14 +166,15 @@ class Stack:
         for event in self.aws.client("cloudformation").describe_stack_events(StackName=self.name)["StackEvents"]:
             if event["ResourceStatus"].endswith("_FAILED"):
                 lines.append(f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}")
-            if event["LogicalResourceId"] == self.name and event["ResourceStatus"].endswith("_IN_PROGRESS"):
+            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
                 break
         return "\n".join(reversed(lines)) or "  its events give no reason"
 
     def foretell(self, there, changes):
         """Prints what apply would change."""
         if not there:
-            return print(f"stack {self.name}: would be created from {self.template.name} with {changes or 'defaults'}")
+            print(f"stack {self.name}: would be created from {self.template.name} with {changes or 'defaults'}")
+            return
         current, lines = self.parameters(), []
         for key, value in changes.items():
             if current.get(key) != value:
@@ -178,7 +184,6 @@ class Stack:
             new = self.template.read_text()
             lines += difflib.unified_diff(body.splitlines(), new.splitlines(), "deployed", self.template.name, lineterm="", n=2)
         print("\n".join([f"stack {self.name}: would be updated", *lines]) if lines else f"stack {self.name}: nothing to change")
-        return None
 
 
 class Aws:
@@ -204,16 +209,18 @@ class Aws:
         """Writes an object that never changes. One that is there must be the same."""
         s3, bucket = self.client("s3"), self.bucket()
         if self.dry_run:
-            return print(f"s3://{bucket}/{key}: would be uploaded, {len(content):,} bytes")
+            print(f"s3://{bucket}/{key}: would be uploaded, {len(content):,} bytes")
+            return
         try:
             s3.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-            return print(f"s3://{bucket}/{key}: uploaded, {len(content):,} bytes")
+            print(f"s3://{bucket}/{key}: uploaded, {len(content):,} bytes")
+            return
         except ClientError as error:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise
         if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
             raise Failure(f"s3://{bucket}/{key} is there with another content; a release never changes: give it another --id")
-        return print(f"s3://{bucket}/{key}: is there")
+        print(f"s3://{bucket}/{key}: is there")
 
 
 # Commands
@@ -265,9 +272,10 @@ def token(aws, options):
         settings = {}
     settings["api_token"] = value.strip()
     if aws.dry_run:
-        return print(f"secret {secret}: would be given the token")
+        print(f"secret {secret}: would be given the token")
+        return
     manager.put_secret_value(SecretId=secret, SecretString=json.dumps(settings))
-    return print(f"secret {secret}: has the token")
+    print(f"secret {secret}: has the token")
 
 
 def release(aws, options):
@@ -316,7 +324,8 @@ def run(aws, name, mode):
     (action,) = trigger["Actions"]
     arguments = {**action["Arguments"], "--mode": mode}
     if aws.dry_run:
-        return print(f"job {action['JobName']}: would run with {json.dumps(arguments)}")
+        print(f"job {action['JobName']}: would run with {json.dumps(arguments)}")
+        return
     number = glue.start_job_run(JobName=action["JobName"], Arguments=arguments)["JobRunId"]
     print(f"job {action['JobName']}: run {number} began", flush=True)
     pause, longest = LOOKS
@@ -330,7 +339,7 @@ def run(aws, name, mode):
         print_log(aws, f"/aws-glue/python-jobs/{group}", number)
     if state["JobRunState"] != "SUCCEEDED":
         raise Failure(f"run {number} of {action['JobName']} is {state['JobRunState']}: {state.get('ErrorMessage', 'no reason')}")
-    return print(f"job {action['JobName']}: run {number} succeeded")
+    print(f"job {action['JobName']}: run {number} succeeded")
 
 
 def print_log(aws, group, stream):

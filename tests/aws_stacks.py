@@ -129,6 +129,9 @@ class Stacks:
     def get_template(self, asked, _key):
         return {"TemplateBody": self.find(asked).template}
 
+    def get_template_summary(self, asked, _key):
+        return {"Parameters": [{"ParameterKey": name} for name in yaml.load(asked["TemplateBody"], Loader).get("Parameters", {})]}
+
     def create_stack(self, asked, key):
         if asked["StackName"] in self.stacks:
             raise Refused("AlreadyExistsException", f"Stack [{asked['StackName']}] already exists")
@@ -193,8 +196,10 @@ class Stacks:
             change.run(stack, Api(self.url, key))
         except (ClientError, BotoCoreError, KeyError) as error:
             stack.event(change.at, change.kind, f"{verb}_FAILED", str(error))
+            back = "ROLLBACK" if verb == "CREATE" else "UPDATE_ROLLBACK"
+            stack.event(stack.name, "AWS::CloudFormation::Stack", f"{back}_IN_PROGRESS")
             self.take_back(stack, old, Api(self.url, "cloudformation"))
-            stack.status = "ROLLBACK_COMPLETE" if verb == "CREATE" else "UPDATE_ROLLBACK_COMPLETE"
+            stack.status = f"{back}_COMPLETE"
         else:
             stack.template, stack.parameters = change.text, change.parameters
             stack.status = f"{verb}_COMPLETE"

@@ -3,6 +3,7 @@
 import json
 import zipfile
 
+import boto3
 import pytest
 from aws import BUCKET, LAKE, Account, add_account, deploy_lake
 from harness import ROOT, TOKEN
@@ -41,6 +42,10 @@ def deployed_release(account):
     return job(account)["Command"]["ScriptLocation"].removeprefix(f"s3://{BUCKET}/releases/").removesuffix("/nightly.py")
 
 
+def policies(iam, role):
+    return {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in iam.list_role_policies(RoleName=role)["PolicyNames"]}
+
+
 def everything(account):
     """What a deployment could have changed."""
     cloudwatch, events, iam = account.service("cloudwatch"), account.service("events"), account.service("iam")
@@ -54,7 +59,7 @@ def everything(account):
         "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
         "rules": events.list_rules()["Rules"],
         "targets": events.list_targets_by_rule(Rule=f"{LAKE}-night-failed")["Targets"],
-        "roles": {role["RoleName"]: role["AssumeRolePolicyDocument"] for role in roles},
+        "roles": {role["RoleName"]: [role["AssumeRolePolicyDocument"], policies(iam, role["RoleName"])] for role in roles},
         "groups": {group["logGroupName"]: group.get("retentionInDays") for group in logs.describe_log_groups()["logGroups"]},
         "secrets": [secret["Name"] for secret in secrets.list_secrets()["SecretList"]],
         "topics": sns.list_topics()["Topics"],
@@ -191,7 +196,13 @@ def test_the_role_of_github_can_deploy_and_nothing_else(deployed, programs):
     assert deployed_release(deployed) == "r1"
 
     before = everything(deployed)
-    deployed.deploy("lake", "-p", "LogRetentionDays=90", role=role).refused("not authorized", "what was done is taken back")
+    # A template of its own, in the place of the administrator's.
+    cloudformation = boto3.client("cloudformation", endpoint_url=deployed.url, aws_access_key_id=f"role:{role}", aws_secret_access_key="test", region_name="us-east-1")
+    mine = (ROOT / "deploy" / "cloudformation" / "lake.yaml").read_text().replace("log-group:/aws-glue/python-jobs/*", "*")
+    cloudformation.update_stack(StackName=LAKE, TemplateBody=mine, Capabilities=["CAPABILITY_IAM"])
+    (stack,) = cloudformation.describe_stacks(StackName=LAKE)["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    deployed.deploy("lake", "-p", "LogRetentionDays=90", role=role).refused("not authorized")
     deployed.deploy("account", "other", role=role).refused("not authorized")
     deployed.deploy("token", "wistia", role=role, stdin="stolen\n").refused("not authorized")
     assert everything(deployed) == before

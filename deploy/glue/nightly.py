@@ -75,14 +75,18 @@ class Aws:
     def read(self, url):
         """The bytes of an object, or None if there is none."""
         bucket, _, key = url.partition("//")[2].partition("/")
-        try:
-            return self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                return None
-            raise Failure(f"{url} could not be read: {error}") from error
-        except BotoCoreError as error:
-            raise Failure(f"{url} could not be read: {error}") from error
+        for is_last in (False, False, True):
+            try:
+                return self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "NoSuchKey":
+                    return None
+                raise Failure(f"{url} could not be read: {error}") from error
+            except BotoCoreError as error:
+                # Of a body that breaks off boto3 itself makes no second try.
+                if is_last:
+                    raise Failure(f"{url} could not be read: {error}") from error
+        return None
 
     def secret(self, name):
         try:
