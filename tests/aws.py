@@ -28,7 +28,6 @@ class Account(S3):
         """The environment of somebody who works in this account: an administrator, or a role."""
         return {
             "AWS_ENDPOINT_URL": self.url,
-            "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": f"role:{role}" if role else "admin",
             "AWS_SECRET_ACCESS_KEY": "test",

@@ -59,8 +59,6 @@ class JobRun(models.FakeJobRun):
             environment = {
                 "PATH": os.environ["PATH"],
                 "AWS_ENDPOINT_URL": self.url,
-                "AWS_REGION": "us-east-1",
-                "AWS_DEFAULT_REGION": "us-east-1",
                 "AWS_ACCESS_KEY_ID": f"role:{job.role.rpartition('/')[2]}",
                 "AWS_SECRET_ACCESS_KEY": "test",
                 "AWS_EC2_METADATA_DISABLED": "true",

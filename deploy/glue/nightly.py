@@ -51,6 +51,7 @@ def arguments(argv):
     parser.add_argument("--release", metavar="S3-URL", help="release to fetch the programs from")
     parser.add_argument("--release-sha256", help="SHA-256 of its manifest")
     parser.add_argument("--programs", type=Path, help="their folder, without a release (default: that of this file)")
+    parser.add_argument("--region", help="AWS region (default: that of the environment)")
     parser.add_argument("--mode", choices=["sync", "check"], default="sync", help="check tries all but the sync")
     parser.add_argument("--metrics-log-group", metavar="NAME", help="log group for the metrics (default: stdout)")
     parser.add_argument("--metrics-namespace", default="wistia-lake", metavar="NAME")
@@ -65,8 +66,8 @@ def arguments(argv):
 class Aws:
     """The few calls of a night."""
 
-    def __init__(self):
-        self.config = Config(retries={"mode": "standard", "max_attempts": 8})
+    def __init__(self, region):
+        self.config = Config(region_name=region, retries={"mode": "standard", "max_attempts": 8})
 
     @functools.lru_cache(maxsize=None)
     def client(self, service):
@@ -278,6 +279,8 @@ def night(options, aws, summary, folder):
     tap_command, target_command = commands(options, programs, state)
     tap_environment = {**inherited, **own}
     target_environment = {**inherited, "TARGET_S3_PARQUET_DESTINATION": options.destination}
+    if options.region:
+        target_environment["AWS_REGION"] = options.region
     if options.mode == "check":
         return check(tap_command, target_command, tap_environment, target_environment, summary)
     tap, target = run_pipe(tap_command, target_command, tap_environment, target_environment)
@@ -298,7 +301,8 @@ def night(options, aws, summary, folder):
 
 
 def check(tap_command, target_command, tap_environment, target_environment, summary):
-    """Tries what a night needs, and changes nothing: the programs start, the token reads, the settings are good."""
+    """Tries what a night needs, and changes nothing: the programs start, the token reads, the settings are good,
+    the target reaches the bucket."""
     tries = {
         "tap": ([*tap_command, "--test"], tap_environment),
         "target": ([*target_command, "--input", os.devnull], target_environment),
@@ -310,7 +314,7 @@ def check(tap_command, target_command, tap_environment, target_environment, summ
 
 def main(argv):
     options = arguments(argv)
-    aws, began, run = Aws(), time.monotonic(), uuid.uuid4().hex[:12]
+    aws, began, run = Aws(options.region), time.monotonic(), uuid.uuid4().hex[:12]
     summary = {
         "event": "night" if options.mode == "sync" else "check",
         "account": options.account,
