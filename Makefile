@@ -1,8 +1,9 @@
-.PHONY: run test lint docs bench bench-upsert bench-tap fuzz clean
+.PHONY: run test lint docs diagrams bench bench-upsert bench-tap fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
 FUZZ_RUNS ?= 200000
+ACCOUNT ?= wistia
 
 ## Sync a Wistia account (TAP_WISTIA_API_TOKEN) or a simulated one into ./lake.
 run: $(VENV)
@@ -48,6 +49,19 @@ fuzz:
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
 			-runs=$(FUZZ_RUNS) -max_len=4096 -timeout=20 -rss_limit_mb=1024 || exit 1; \
 	done
+
+## The pictures of the documentation. Needs Graphviz.
+diagrams:
+	for source in docs/images/*.dot; do dot -Tsvg $$source -o $${source%.dot}.svg || exit 1; done
+
+## A release of this commit for the Glue job, tried for a deployed Wistia account: make deploy ACCOUNT=wistia
+deploy:
+	$(MAKE) wheels
+	python3 deploy/deploy.py release dist/*.whl --check $(ACCOUNT)
+
+## What only a real AWS account can tell, for a deployed Wistia account: make verify-aws ACCOUNT=wistia
+verify-aws:
+	python3 deploy/verify.py $(ACCOUNT)
 
 clean:
 	rm -rf lake state.json

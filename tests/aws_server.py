@@ -591,15 +591,17 @@ def matches(path, pattern):
     return re.fullmatch("".join(pieces), path) is not None
 
 
-def main():
+def main(glue=Glue, around=lambda app, _url: app):
+    """Serves, with this Glue and with that application around it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-H", "--host", default="127.0.0.1")
     parser.add_argument("-p", "--port", type=int, default=5000)
     arguments = parser.parse_args()
-    urls.url_paths = {path: Glue.dispatch for path in urls.url_paths}
+    urls.url_paths = {path: glue.dispatch for path in urls.url_paths}
     models.FakeCrawler = Crawler
     app = DomainDispatcherApplication(create_backend_app)
-    run_simple(arguments.host, arguments.port, Control(app), threaded=True, request_handler=MotoRequestHandler)
+    served = around(Control(app), f"http://{arguments.host}:{arguments.port}")
+    run_simple(arguments.host, arguments.port, served, threaded=True, request_handler=MotoRequestHandler)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import os
 
 import pytest
+from aws import Account
 from demo import Demo
 from harness import PARTITIONS, S3, LocalStack, Pipe, Simulator
 from spark import JAVA_VERSIONS, java_version, session
@@ -64,3 +65,11 @@ def spark(tmp_path_factory):
     started = session(tmp_path_factory.mktemp("spark"))
     yield started
     started.stop()
+
+
+@pytest.fixture
+def empty_account():
+    """An AWS account with nothing in it."""
+    account = Account()
+    yield account
+    account.stop()

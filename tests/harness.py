@@ -161,9 +161,11 @@ class Simulator(Server):
 class S3(Server):
     """An AWS with S3 and Glue."""
 
+    PROGRAM = "aws_server.py"
+
     def __init__(self):
         port = free_port()
-        self.start(port, [sys.executable, ROOT / "tests" / "aws_server.py", "-p", port], "/moto-api/")
+        self.start(port, [sys.executable, ROOT / "tests" / self.PROGRAM, "-p", port], "/moto-api/")
         self.glue = self.service("glue")
 
     def start(self, port, command, health, **variables):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from harness import TARGET, environment, lines, run
+from harness import DEADLINE, TARGET, environment, lines, run
 from lake import KEYS, assert_equals, files
 
 SCHEMA = {
@@ -298,3 +298,29 @@ def test_the_state_may_be_kept_on_s3(tmp_path, real_s3):
         assert text == done.out and json.loads(text) == {"bookmarks": {"s": part}}
     assert len(read(s3.download(bucket, tmp_path / "copy", "lake"))) == 20
     run(TARGET, "--config", config, "--state-out", f"s3://{bucket}", stdin="").refused("--state-out")
+
+
+def test_a_state_on_s3_that_another_run_moved_meanwhile_is_not_moved_back(tmp_path, s3):
+    bucket = s3.bucket("moved-states")
+    config = tmp_path / "t.json"
+    config.write_text(json.dumps(s3.settings(f"s3://{bucket}/lake", commit_interval_seconds=0)))
+    command = [TARGET, "--config", config, "--state-out", f"s3://{bucket}/state.json"]
+
+    def kept():
+        found = s3.keys(bucket, "state.json")
+        return s3.client.get_object(Bucket=bucket, Key=found[0])["Body"].read().decode() if found else None
+
+    slow = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    slow.stdin.write(lines(SCHEMA, *records(0, 10), state(1)))
+    slow.stdin.flush()
+    until = time.monotonic() + DEADLINE
+    while not kept():
+        assert slow.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+    run(*command, stdin=lines(SCHEMA, *records(10, 10), state(3))).succeeded()
+    _, log = slow.communicate(lines(*records(20, 10), state(2)), timeout=DEADLINE)
+    assert slow.returncode == 1
+    assert f"error: s3://{bucket}/state.json was changed by another writer" in log
+    assert json.loads(kept()) == {"bookmarks": {"s": 3}}
+    # Its rows are there all the same.
+    assert len(read(s3.download(bucket, tmp_path / "copy", "lake"))) == 30

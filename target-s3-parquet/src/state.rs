@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::store::{self, Condition, Store};
+use crate::store::{self, Condition, Object, Store};
 
 /// Where the newest state is kept.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub enum StateFile {
         bucket: Arc<dyn Store>,
         /// The object's key in it.
         key: String,
+        /// The object as it was found, or as this run left it.
+        known: Option<Object>,
     },
 }
 
@@ -34,7 +36,10 @@ impl StateFile {
                 let reason = "it names no object; write s3://bucket/key";
                 Err(Error::Setting { key: "--state-out".into(), reason: reason.into() })
             }
-            Some((bucket, key)) => Ok(Self::S3 { bucket, key }),
+            Some((bucket, key)) => {
+                let known = bucket.head(&key)?;
+                Ok(Self::S3 { bucket, key, known })
+            }
         }
     }
 
@@ -47,17 +52,21 @@ impl StateFile {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(source) => Err(Error::Input { name: path.display().to_string(), source }),
             },
-            Self::S3 { bucket, key } => Ok(bucket.get(key)?.map(|(_, text)| text)),
+            Self::S3 { bucket, key, .. } => Ok(bucket.get(key)?.map(|(_, text)| text)),
         }
     }
 
-    fn replace(&self, text: &str) -> Result<()> {
+    /// Replaces what is kept there. On S3 only if no other run did so meanwhile: two that take turns
+    /// would each take the other's progress back.
+    fn replace(&mut self, text: &str) -> Result<()> {
         match self {
             Self::Local(path) => replace(path, text)
                 .map_err(|source| Error::State { name: path.display().to_string(), source }),
-            Self::S3 { bucket, key } => {
+            Self::S3 { bucket, key, known } => {
                 let text = format!("{text}\n");
-                bucket.put(key, text.as_bytes(), Condition::Always).map(|_| ())
+                let condition = Condition::still(known.as_ref());
+                *known = Some(bucket.put(key, text.as_bytes(), condition)?);
+                Ok(())
             }
         }
     }
@@ -117,7 +126,7 @@ impl StateSink {
         if is_empty || self.given.as_deref() == Some(text) {
             return Ok(());
         }
-        if let Some(file) = &self.file {
+        if let Some(file) = &mut self.file {
             file.replace(text)?;
         }
         let line = format!("{text}\n");

@@ -1,0 +1,407 @@
+#!/usr/bin/env python3
+"""Deploys the lake: stacks, releases, tokens, nights. Says with --dry-run what it would do.
+
+    deploy.py lake                       the bucket, the job, roles, alerts (lake.yaml)
+    deploy.py account NAME               a Wistia account: secret, tables, night, alarm (account.yaml)
+    deploy.py token NAME                 puts the account's token, from stdin, into its secret
+    deploy.py release FILE...            uploads programs or their wheels, and points the job at them
+    deploy.py rollback                   points the job at the release before
+    deploy.py run NAME [--check]         a night now, or a try without a sync; prints its log
+    deploy.py status                     what is deployed
+
+Every command may be given again: what is there already stays as it is. Region and credentials come
+from where the AWS tools look for them.
+"""
+
+import argparse
+import difflib
+import functools
+import getpass
+import hashlib
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+
+HERE = Path(__file__).resolve().parent
+TEMPLATES = HERE / "cloudformation"
+PROGRAMS = ("tap-wistia", "target-s3-parquet")
+LOOKS = (0.5, 10)
+"""Seconds between two looks at a run: at its begin, and at most."""
+
+
+class Failure(Exception):
+    """Why a command stopped, in a sentence with what to do."""
+
+
+# Releases
+
+
+def program(path):
+    """The name and the bytes of a program: of the file itself, or of the one in a wheel."""
+    if path.suffix == ".whl":
+        with zipfile.ZipFile(path) as wheel:
+            for name in wheel.namelist():
+                if Path(name).name in PROGRAMS and "/scripts/" in name:
+                    return Path(name).name, wheel.read(name)
+        raise Failure(f"{path} is a wheel without {' or '.join(PROGRAMS)}")
+    if path.name not in PROGRAMS:
+        raise Failure(f"{path} is neither a wheel nor {' or '.join(PROGRAMS)}")
+    return path.name, path.read_bytes()
+
+
+def pack(paths):
+    """The files of a release: both programs, the launcher, and the settings of deploy/config."""
+    files = dict(map(program, paths))
+    missing = [name for name in PROGRAMS if name not in files]
+    if missing:
+        raise Failure(f"{' and '.join(missing)} is missing; name both programs, or their wheels")
+    files["nightly.py"] = (HERE / "glue" / "nightly.py").read_bytes()
+    for config in sorted((HERE / "config").glob("*.json")):
+        files[config.name] = config.read_bytes()
+    return files
+
+
+def manifest(files):
+    """What a release consists of. The job is given its checksum, and it all others."""
+    entries = {name: {"sha256": checksum(content), "size": len(content)} for name, content in sorted(files.items())}
+    return (json.dumps({"files": entries}, indent=2) + "\n").encode()
+
+
+def checksum(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def commit():
+    """The commit that is checked out, as the name of its release."""
+    found = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True)
+    if found.returncode:
+        raise Failure("this is no git checkout; name the release with --id")
+    return found.stdout.strip()
+
+
+# Stacks
+
+
+class Stack:
+    """A stack, there or to be."""
+
+    def __init__(self, aws, name, template=None):
+        self.aws, self.name, self.template = aws, name, template
+
+    def describe(self):
+        try:
+            return self.aws.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise
+
+    def must(self):
+        found = self.describe()
+        if not found:
+            raise Failure(f"there is no stack {self.name}; make it: deploy.py lake, deploy.py account")
+        return found
+
+    def parameters(self):
+        return {item["ParameterKey"]: item["ParameterValue"] for item in self.must().get("Parameters", [])}
+
+    def output(self, name):
+        found = self.must()
+        for item in found.get("Outputs", []):
+            if item["OutputKey"] == name:
+                return item["OutputValue"]
+        raise Failure(f"the stack {self.name} is {found['StackStatus']} and has no {name}; make it again: deploy.py lake, deploy.py account")
+
+    def apply(self, changes):
+        """Makes the stack, or changes it: to its template, if it has one, and to these parameters; the
+        others keep their values."""
+        there = self.describe()
+        if there and there["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
+            raise Failure(
+                f"the stack {self.name} was never completed; see its events for why, then delete it: "
+                f"aws cloudformation delete-stack --stack-name {self.name}"
+            )
+        if self.aws.dry_run:
+            self.foretell(there, changes)
+            return
+        cloudformation = self.aws.client("cloudformation")
+        known = {item["ParameterKey"] for item in (there or {}).get("Parameters", [])}
+        if self.template:
+            # One that the template has no more is forgotten.
+            summary = cloudformation.get_template_summary(TemplateBody=self.template.read_text())
+            known &= {item["ParameterKey"] for item in summary["Parameters"]}
+        request = {
+            "StackName": self.name,
+            "Capabilities": ["CAPABILITY_IAM"],
+            "Parameters": [
+                *({"ParameterKey": key, "ParameterValue": value} for key, value in changes.items()),
+                *({"ParameterKey": key, "UsePreviousValue": True} for key in sorted(known - set(changes))),
+            ],
+        }
+        request |= {"TemplateBody": self.template.read_text()} if self.template else {"UsePreviousTemplate": True}
+        verb = "update" if there else "create"
+        try:
+            getattr(cloudformation, f"{verb}_stack")(**request)
+        except ClientError as error:
+            if "No updates are to be performed" in str(error):
+                print(f"stack {self.name}: nothing to change")
+                return
+            raise
+        print(f"stack {self.name}: {verb} began")
+        try:
+            cloudformation.get_waiter(f"stack_{verb}_complete").wait(StackName=self.name)
+        except WaiterError as error:
+            raise Failure(f"the stack {self.name} could not be {verb}d; what was done is taken back:\n{self.reasons()}") from error
+        print(f"stack {self.name}: {verb}d")
+
+    def reasons(self):
+        """Why the last change failed."""
+        lines = []
+        for event in self.aws.client("cloudformation").describe_stack_events(StackName=self.name)["StackEvents"]:
+            if event["ResourceStatus"].endswith("_FAILED"):
+                lines.append(f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}")
+            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+                break
+        return "\n".join(reversed(lines)) or "  its events give no reason"
+
+    def foretell(self, there, changes):
+        """Prints what apply would change."""
+        if not there:
+            print(f"stack {self.name}: would be created from {self.template.name} with {changes or 'defaults'}")
+            return
+        current, lines = self.parameters(), []
+        for key, value in changes.items():
+            if current.get(key) != value:
+                lines.append(f"  {key}: {current.get(key)} -> {value}")
+        if self.template:
+            body = self.aws.client("cloudformation").get_template(StackName=self.name)["TemplateBody"]
+            new = self.template.read_text()
+            lines += difflib.unified_diff(body.splitlines(), new.splitlines(), "deployed", self.template.name, lineterm="", n=2)
+        print("\n".join([f"stack {self.name}: would be updated", *lines]) if lines else f"stack {self.name}: nothing to change")
+
+
+class Aws:
+    """The account that is deployed into."""
+
+    def __init__(self, name, dry_run):
+        self.name, self.dry_run = name, dry_run
+
+    @functools.cache
+    def client(self, service):
+        return boto3.client(service)
+
+    def lake(self, template=None):
+        return Stack(self, self.name, template)
+
+    def account(self, account, template=None):
+        return Stack(self, f"{self.name}-{account.replace('_', '-')}", template)
+
+    def bucket(self):
+        return self.lake().output("Bucket")
+
+    def put_once(self, key, content):
+        """Writes an object that never changes. One that is there must be the same."""
+        s3, bucket = self.client("s3"), self.bucket()
+        if self.dry_run:
+            print(f"s3://{bucket}/{key}: would be uploaded, {len(content):,} bytes")
+            return
+        try:
+            s3.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
+            print(f"s3://{bucket}/{key}: uploaded, {len(content):,} bytes")
+            return
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "PreconditionFailed":
+                raise
+        if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
+            raise Failure(f"s3://{bucket}/{key} is there with another content; a release never changes: give it another --id")
+        print(f"s3://{bucket}/{key}: is there")
+
+
+# Commands
+
+
+def lake(aws, options):
+    aws.lake(TEMPLATES / "lake.yaml").apply({"Name": aws.name, **given(options.parameter)})
+
+
+def account(aws, options):
+    name = options.account
+    database = "wistia" if name == "wistia" else f"wistia_{name}"
+    stack = aws.account(name, TEMPLATES / "account.yaml")
+    first = {} if stack.describe() else {"Database": database}
+    stack.apply({"Lake": aws.name, "Account": name, **first, **given(options.parameter)})
+    if not aws.dry_run:
+        set_going(aws, stack)
+
+
+def set_going(aws, stack):
+    """Starts or stops the trigger, which a template can do only when it makes it."""
+    glue, name, wanted = aws.client("glue"), stack.output("Trigger"), stack.parameters()["Schedule"] == "on"
+    state = glue.get_trigger(Name=name)["Trigger"]["State"]
+    if wanted == (state in ("ACTIVATED", "ACTIVATING")):
+        return
+    if wanted:
+        glue.start_trigger(Name=name)
+    else:
+        glue.stop_trigger(Name=name)
+    print(f"trigger {name}: {'started' if wanted else 'stopped'}")
+
+
+def given(parameters):
+    pairs = dict(parameter.partition("=")[::2] for parameter in parameters)
+    return {key.strip(): value for key, value in pairs.items()}
+
+
+def token(aws, options):
+    """Puts the token into the secret beside what else is there."""
+    secret, manager = aws.account(options.account).output("Secret"), aws.client("secretsmanager")
+    value = getpass.getpass("Wistia API token: ") if sys.stdin.isatty() else sys.stdin.readline()
+    if not value.strip():
+        raise Failure("no token was given; type it, or give it by stdin")
+    try:
+        settings = json.loads(manager.get_secret_value(SecretId=secret)["SecretString"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        settings = {}
+    settings["api_token"] = value.strip()
+    if aws.dry_run:
+        print(f"secret {secret}: would be given the token")
+        return
+    manager.put_secret_value(SecretId=secret, SecretString=json.dumps(settings))
+    print(f"secret {secret}: has the token")
+
+
+def release(aws, options):
+    files, name = pack(options.file), options.id or commit()
+    listed = manifest(files)
+    for file, content in files.items():
+        aws.put_once(f"releases/{name}/{file}", content)
+    # Last: a release that has a manifest is complete.
+    aws.put_once(f"releases/{name}/manifest.json", listed)
+    before = aws.lake().parameters()
+    point(aws, before, name, checksum(listed))
+    if options.check and not aws.dry_run:
+        try:
+            run(aws, options.check, "check")
+        except Failure as error:
+            if before["Release"] in ("none", name):
+                raise Failure(f"{error}\nThe job stays at the release {name}: there was no other") from error
+            aws.lake().apply({key: before[key] for key in ("Release", "ReleaseSha256", "PreviousRelease")})
+            raise Failure(f"{error}\nThe job is back at the release {before['Release']}") from error
+
+
+def point(aws, now, name, sha256):
+    """Points the job at a release. The stack's template stays, and with it all other resources."""
+    previous = now["PreviousRelease"] if name == now["Release"] else now["Release"]
+    aws.lake().apply({"Release": name, "ReleaseSha256": sha256, "PreviousRelease": previous})
+
+
+def rollback(aws, options):
+    now = aws.lake().parameters()
+    name = options.to or now["PreviousRelease"]
+    if name == "none":
+        raise Failure("there is no release before this one; deploy.py release makes one")
+    try:
+        listed = aws.client("s3").get_object(Bucket=aws.bucket(), Key=f"releases/{name}/manifest.json")["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchKey":
+            raise
+        raise Failure(f"there is no release {name} in the bucket") from error
+    point(aws, now, name, checksum(listed))
+
+
+def run(aws, name, mode):
+    """Runs the job with the arguments of the account's trigger, to its end."""
+    glue = aws.client("glue")
+    trigger = glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]
+    (action,) = trigger["Actions"]
+    arguments = {**action["Arguments"], "--mode": mode}
+    if aws.dry_run:
+        print(f"job {action['JobName']}: would run with {json.dumps(arguments)}")
+        return
+    number = glue.start_job_run(JobName=action["JobName"], Arguments=arguments)["JobRunId"]
+    print(f"job {action['JobName']}: run {number} began", flush=True)
+    pause, longest = LOOKS
+    while True:
+        state = glue.get_job_run(JobName=action["JobName"], RunId=number)["JobRun"]
+        if state["JobRunState"] not in ("WAITING", "STARTING", "RUNNING", "STOPPING"):
+            break
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)
+    for group in ("error", "output"):
+        print_log(aws, f"/aws-glue/python-jobs/{group}", number)
+    if state["JobRunState"] != "SUCCEEDED":
+        raise Failure(f"run {number} of {action['JobName']} is {state['JobRunState']}: {state.get('ErrorMessage', 'no reason')}")
+    print(f"job {action['JobName']}: run {number} succeeded")
+
+
+def print_log(aws, group, stream):
+    pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[stream])
+    try:
+        for page in pages:
+            for event in page["events"]:
+                print(event["message"].rstrip())
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+
+
+def status(aws, _options):
+    now, job = aws.lake().parameters(), aws.client("glue").get_job(JobName=aws.lake().output("Job"))["Job"]
+    print(f"bucket    {aws.bucket()}")
+    print(f"release   {now['Release']}, before it {now['PreviousRelease']}")
+    print(f"job       {job['Name']}: {job['Command']['ScriptLocation']}")
+    for page in aws.client("glue").get_paginator("get_triggers").paginate():
+        for trigger in page["Triggers"]:
+            if any(action.get("JobName") == job["Name"] for action in trigger["Actions"]):
+                print(f"night     {trigger['Name']}: {trigger['Schedule']}, {trigger['State']}")
+
+
+def arguments(argv):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", default="wistia-lake", help="name of the lake (default: wistia-lake)")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, action):
+        one = commands.add_parser(name)
+        one.set_defaults(action=action)
+        one.add_argument("--dry-run", action="store_true", help="say what would be done")
+        return one
+
+    for name, action in (("lake", lake), ("account", account)):
+        one = command(name, action)
+        if name == "account":
+            one.add_argument("account", metavar="NAME")
+        one.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="parameter of the template")
+    command("token", token).add_argument("account", metavar="NAME")
+    one = command("release", release)
+    one.add_argument("file", nargs="+", type=Path, help="tap-wistia and target-s3-parquet, or their wheels")
+    one.add_argument("--id", help="name of the release (default: the commit)")
+    one.add_argument("--check", metavar="ACCOUNT", help="try it for this account, and go back if that fails")
+    command("rollback", rollback).add_argument("--to", metavar="ID", help="a certain release")
+    one = command("run", lambda aws, options: run(aws, options.account, "check" if options.check else "sync"))
+    one.add_argument("account", metavar="NAME")
+    one.add_argument("--check", action="store_true", help="try all but the sync")
+    command("status", status)
+    return parser.parse_args(argv)
+
+
+def main(argv):
+    options = arguments(argv)
+    try:
+        options.action(Aws(options.name, options.dry_run), options)
+    except (Failure, ClientError, BotoCoreError, OSError, zipfile.BadZipFile) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""The AWS server as an account to deploy into: beside its Glue, stacks that make what they name, roles
+whose policies count, and jobs that run.
+
+    aws_account.py --port 5000
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import aws_server
+from aws_policies import Gate
+from aws_stacks import ACCOUNT, Api, Stacks
+from moto.core.responses import ActionResult
+from moto.glue import models
+from moto.iam.access_control import PermissionResult
+from moto.s3.models import FakeBucket, s3_backends
+
+
+class JobRun(models.FakeJobRun):
+    """A run of a Python shell job: its script, with its arguments and the rights of its role."""
+
+    __module__ = models.__name__
+
+    url = None
+    state, message = "RUNNING", None
+
+    @property
+    def status(self):
+        return self.state
+
+    def as_dict(self):
+        described = {**super().as_dict(), "LogGroupName": "/aws-glue/python-jobs", "ExecutionTime": 1}
+        if self.message:
+            described["ErrorMessage"] = self.message
+        return described
+
+    def start(self, job):
+        threading.Thread(target=self.run, args=(job,), daemon=True).start()
+
+    def run(self, job):
+        bucket, _, key = job.command["ScriptLocation"].removeprefix("s3://").partition("/")
+        script = s3_backends[ACCOUNT]["aws"].buckets[bucket].keys.get(key)
+        if script is None:
+            self.end(1, "", f"{job.command['ScriptLocation']} does not exist")
+            return
+        arguments = {**job.default_arguments, **(self.arguments or {})}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "script.py"
+            path.write_bytes(script.value)
+            command = [os.environ.get("GLUE_PYTHON", sys.executable), str(path)]
+            for name, value in arguments.items():
+                if name.startswith("--"):
+                    command += [name, value]
+            environment = {
+                "PATH": os.environ["PATH"],
+                "AWS_ENDPOINT_URL": self.url,
+                "AWS_ACCESS_KEY_ID": f"role:{job.role.rpartition('/')[2]}",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "TMPDIR": folder,
+            }
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        self.end(done.returncode, done.stdout, done.stderr)
+
+    def end(self, code, out, err):
+        logs = Api(self.url, "glue").client("logs")
+        for group, text in (("output", out), ("error", err)):
+            name = f"/aws-glue/python-jobs/{group}"
+            if not logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]:
+                logs.create_log_group(logGroupName=name)
+            logs.create_log_stream(logGroupName=name, logStreamName=self.job_run_id)
+            now = int(models.utcnow().timestamp() * 1000)
+            events = [{"timestamp": now, "message": line} for line in text.splitlines() if line]
+            if events:
+                logs.put_log_events(logGroupName=name, logStreamName=self.job_run_id, logEvents=events)
+        if code:
+            self.message = f"Command failed with exit code {code}"
+        self.state = "FAILED" if code else "SUCCEEDED"
+
+
+class Jobs(aws_server.Glue):
+    """Glue whose jobs run."""
+
+    def start_job_run(self):
+        job = self.glue_backend.get_job(self.parameters["JobName"])
+        running = [run for run in job.get_job_runs() if run.state == "RUNNING"]
+        if len(running) >= int((job.execution_property or {}).get("MaxConcurrentRuns", 1)):
+            aws_server.fail("ConcurrentRunsExceededException", f"Concurrent runs exceeded for {job.name}")
+        answer = super().start_job_run()
+        job.get_job_run(answer.result["JobRunId"]).start(job)
+        return answer
+
+    def get_tags(self):
+        return ActionResult({"Tags": self.glue_backend.get_tags(self.parameters["ResourceArn"])})
+
+
+def around(app, url):
+    JobRun.url = url
+    return Gate(Stacks(app, url))
+
+
+if __name__ == "__main__":
+    models.FakeJobRun = JobRun
+    # moto's own look at the policies of buckets does not mind conditions; the gate has looked before.
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
+    aws_server.main(glue=Jobs, around=around)

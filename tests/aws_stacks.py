@@ -1,0 +1,622 @@
+"""CloudFormation for the AWS server.
+
+moto's own says CREATE_COMPLETE for what it does not make. This one makes every resource of a template
+by the API of its service, with the rights of who asked, or takes the whole change back.
+"""
+
+import json
+import re
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+import boto3
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+ABSENT = object()
+"""What `AWS::NoValue` stands for."""
+
+
+class Refused(Exception):
+    """An answer that is an error, as (code, message)."""
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with the short forms of CloudFormation's functions."""
+
+
+def short_form(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+Loader.add_multi_constructor("!", short_form)
+# Versions of policies and numbers of AWS accounts are text.
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+@dataclass
+class Resource:
+    """A resource as it was made."""
+
+    kind: str
+    properties: dict
+    reference: str
+    attributes: dict
+    kept: bool
+
+
+@dataclass
+class Stack:
+    """A stack as it is."""
+
+    name: str
+    template: str = ""
+    parameters: dict = field(default_factory=dict)
+    resources: dict = field(default_factory=dict)
+    outputs: dict = field(default_factory=dict)
+    exports: dict = field(default_factory=dict)
+    status: str = ""
+    events: list = field(default_factory=list)
+    id: str = ""
+
+    def event(self, logical, kind, status, reason=""):
+        self.events.insert(0, {
+            "EventId": uuid.uuid4().hex, "StackId": self.id, "StackName": self.name, "LogicalResourceId": logical,
+            "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason,
+            "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        })  # fmt: skip
+
+
+class Stacks:
+    """CloudFormation in front of an application that answers for the other services."""
+
+    def __init__(self, app, url):
+        self.app, self.url, self.stacks, self.lock = app, url, {}, threading.Lock()
+
+    def __call__(self, environ, start_response):
+        if "/cloudformation/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
+            return self.app(environ, start_response)
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        asked = {key: values[0] for key, values in parse_qs(environ["wsgi.input"].read(length).decode()).items()}
+        action, key = asked["Action"], access_key(environ)
+        try:
+            with self.lock:
+                result = getattr(self, re.sub("(?<!^)([A-Z])", r"_\1", action).lower())(asked, key)
+            text, status = f"<{action}Response><{action}Result>{xml(result)}</{action}Result></{action}Response>", "200 OK"
+        except Refused as refused:
+            code, message = refused.args
+            text = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
+            status = "400 Bad Request"
+        start_response(status, [("Content-Type", "text/xml")])
+        return [text.encode()]
+
+    def find(self, asked):
+        name = asked["StackName"]
+        for stack in self.stacks.values():
+            if name in (stack.name, stack.id):
+                return stack
+        raise Refused("ValidationError", f"Stack with id {name} does not exist")
+
+    def describe_stacks(self, asked, _key):
+        stack = self.find(asked)
+        described = {
+            "StackId": stack.id, "StackName": stack.name, "StackStatus": stack.status,
+            "CreationTime": "2026-01-01T00:00:00Z",
+            "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in stack.parameters.items()],
+            "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in stack.outputs.items()],
+        }  # fmt: skip
+        return {"Stacks": [described]}
+
+    def describe_stack_events(self, asked, _key):
+        return {"StackEvents": self.find(asked).events}
+
+    def get_template(self, asked, _key):
+        return {"TemplateBody": self.find(asked).template}
+
+    def get_template_summary(self, asked, _key):
+        return {"Parameters": [{"ParameterKey": name} for name in yaml.load(asked["TemplateBody"], Loader).get("Parameters", {})]}
+
+    def create_stack(self, asked, key):
+        if asked["StackName"] in self.stacks:
+            raise Refused("AlreadyExistsException", f"Stack [{asked['StackName']}] already exists")
+        stack = Stack(asked["StackName"])
+        stack.id = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{stack.name}/{uuid.uuid4()}"
+        change = self.change(stack, asked)
+        self.stacks[stack.name] = stack
+        self.apply(stack, change, key, "CREATE")
+        return {"StackId": stack.id}
+
+    def update_stack(self, asked, key):
+        stack = self.find(asked)
+        if not re.fullmatch("(CREATE|UPDATE|UPDATE_ROLLBACK)_COMPLETE", stack.status):
+            raise Refused("ValidationError", f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
+        change = self.change(stack, asked)
+        if (change.text, change.parameters) == (stack.template, stack.parameters):
+            raise Refused("ValidationError", "No updates are to be performed.")
+        self.apply(stack, change, key, "UPDATE")
+        return {"StackId": stack.id}
+
+    def delete_stack(self, asked, key):
+        stack = self.find(asked)
+        api = Api(self.url, key)
+        for logical, resource in reversed(stack.resources.items()):
+            if not resource.kept:
+                KINDS[resource.kind].remove(api, resource)
+                stack.event(logical, resource.kind, "DELETE_COMPLETE")
+        del self.stacks[stack.name]
+        return {}
+
+    def change(self, stack, asked):
+        text = stack.template if asked.get("UsePreviousTemplate") == "true" else asked["TemplateBody"]
+        template = yaml.load(text, Loader)
+        parameters = {}
+        given = {asked[key]: key.replace(".ParameterKey", "") for key in asked if key.endswith(".ParameterKey")}
+        unknown = set(given) - set(template.get("Parameters", {}))
+        if unknown:
+            raise Refused("ValidationError", f"Parameters: {sorted(unknown)} do not exist in the template")
+        for name, rules in template.get("Parameters", {}).items():
+            item = given.get(name)
+            if item and asked.get(f"{item}.UsePreviousValue") == "true":
+                value = stack.parameters[name]
+            else:
+                value = asked.get(f"{item}.ParameterValue", "") if item else rules.get("Default")
+            if value is None:
+                raise Refused("ValidationError", f"Parameters: [{name}] must have values")
+            value = str(value)
+            allowed, pattern = rules.get("AllowedValues"), rules.get("AllowedPattern")
+            if (allowed and value not in map(str, allowed)) or (pattern and not re.fullmatch(pattern, value)):
+                raise Refused("ValidationError", f"Parameter {name} failed to satisfy constraint: {allowed or pattern}")
+            parameters[name] = value
+        kinds = {resource["Type"] for resource in template["Resources"].values()}
+        if any(kind.startswith("AWS::IAM::") for kind in kinds) and "CAPABILITY_IAM" not in asked.values():
+            raise Refused("InsufficientCapabilitiesException", "Requires capabilities : [CAPABILITY_IAM]")
+        exports = {key: value for other in self.stacks.values() for key, value in other.exports.items()}
+        return Change(text, template, parameters, exports)
+
+    def apply(self, stack, change, key, verb):
+        old = dict(stack.resources)
+        stack.event(stack.name, "AWS::CloudFormation::Stack", f"{verb}_IN_PROGRESS")
+        try:
+            change.run(stack, Api(self.url, key))
+        except (ClientError, BotoCoreError, KeyError) as error:
+            stack.event(change.at, change.kind, f"{verb}_FAILED", str(error))
+            back = "ROLLBACK" if verb == "CREATE" else "UPDATE_ROLLBACK"
+            stack.event(stack.name, "AWS::CloudFormation::Stack", f"{back}_IN_PROGRESS")
+            self.take_back(stack, old, Api(self.url, "cloudformation"))
+            stack.status = f"{back}_COMPLETE"
+        else:
+            stack.template, stack.parameters = change.text, change.parameters
+            stack.status = f"{verb}_COMPLETE"
+        stack.event(stack.name, "AWS::CloudFormation::Stack", stack.status)
+
+    def take_back(self, stack, old, api):
+        for logical, resource in reversed(list(stack.resources.items())):
+            if logical not in old:
+                KINDS[resource.kind].remove(api, resource)
+            elif resource is not old[logical]:
+                KINDS[resource.kind].change(api, resource, old[logical].properties)
+        stack.resources = old
+
+
+class Change:
+    """A template and its parameters on the way into a stack."""
+
+    def __init__(self, text, template, parameters, exports):
+        self.text, self.template, self.parameters, self.exports = text, template, parameters, exports
+        self.at = self.kind = None
+
+    def run(self, stack, api):
+        self.stack, self.api, self.done = stack, api, {}
+        for logical in self.template["Resources"]:
+            self.make(logical)
+        for logical in [name for name in stack.resources if name not in self.done]:
+            resource = stack.resources.pop(logical)
+            if not resource.kept:
+                KINDS[resource.kind].remove(api, resource)
+        outputs = {
+            name: output for name, output in self.template.get("Outputs", {}).items() if self.holds(output.get("Condition"))
+        }
+        stack.outputs = {name: self.text_of(output["Value"]) for name, output in outputs.items()}
+        stack.exports = {
+            self.text_of(output["Export"]["Name"]): stack.outputs[name] for name, output in outputs.items() if "Export" in output
+        }
+
+    def make(self, logical):
+        """Makes or changes a resource, those first on which it depends."""
+        if logical in self.done:
+            return self.done[logical]
+        declared = self.template["Resources"][logical]
+        if not self.holds(declared.get("Condition")):
+            return None
+        for other in [declared["DependsOn"]] if isinstance(declared.get("DependsOn"), str) else declared.get("DependsOn", []):
+            self.make(other)
+        self.at, self.kind = logical, declared["Type"]
+        properties = self.resolve(declared.get("Properties", {}))
+        self.at, self.kind = logical, declared["Type"]
+        if self.kind not in KINDS:
+            raise KeyError(f"this server makes no {self.kind}")
+        kind, old = KINDS[self.kind], self.stack.resources.get(logical)
+        if old and old.properties == properties:
+            made = old
+        elif old:
+            kind.change(self.api, old, properties)
+            made = Resource(old.kind, properties, old.reference, old.attributes, old.kept)
+            self.stack.event(logical, self.kind, "UPDATE_COMPLETE")
+        else:
+            name = f"{self.stack.name}-{logical}-{uuid.uuid4().hex[:12].upper()}"
+            reference, attributes = kind.make(self.api, properties, name)
+            made = Resource(self.kind, properties, reference, attributes, declared.get("DeletionPolicy") == "Retain")
+            self.stack.event(logical, self.kind, "CREATE_COMPLETE")
+        self.stack.resources[logical] = self.done[logical] = made
+        return made
+
+    def holds(self, condition):
+        if condition is None:
+            return True
+        return self.resolve(self.template["Conditions"][condition])
+
+    def text_of(self, value):
+        return str(self.resolve(value))
+
+    def resolve(self, value):
+        if isinstance(value, list):
+            return [found for found in map(self.resolve, value) if found is not ABSENT]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            (function, argument), *_ = value.items()
+            if function == "Ref":
+                return self.reference(argument)
+            if function == "Condition" and isinstance(argument, str) and argument in self.template.get("Conditions", {}):
+                return self.holds(argument)
+            if function.startswith("Fn::"):
+                return getattr(self, "fn_" + re.sub("(?<!^)([A-Z])", r"_\1", function[4:]).lower())(argument)
+        resolved = {key: self.resolve(inner) for key, inner in value.items()}
+        return {key: inner for key, inner in resolved.items() if inner is not ABSENT}
+
+    def reference(self, name):
+        pseudo = {
+            "AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::Partition": "aws", "AWS::NoValue": ABSENT,
+            "AWS::StackId": self.stack.id, "AWS::StackName": self.stack.name,
+        }  # fmt: skip
+        if name in pseudo:
+            return pseudo[name]
+        if name in self.parameters:
+            kind = self.template["Parameters"][name]["Type"]
+            return self.parameters[name].split(",") if kind == "CommaDelimitedList" else self.parameters[name]
+        return self.make(name).reference
+
+    def fn_get_att(self, argument):
+        return self.make(argument[0]).attributes[argument[1]]
+
+    def fn_sub(self, argument):
+        text, own = (argument, {}) if isinstance(argument, str) else argument
+
+        def put(found):
+            name = found[1]
+            if name in own:
+                return self.text_of(own[name])
+            return str(self.fn_get_att(name.split(".", 1)) if "." in name else self.reference(name))
+
+        return re.sub(r"\$\{([^!}]+)\}", put, text)
+
+    def fn_import_value(self, argument):
+        name = self.text_of(argument)
+        if name not in self.exports:
+            raise KeyError(f"No export named {name} found.")
+        return self.exports[name]
+
+    def fn_if(self, argument):
+        return self.resolve(argument[1] if self.holds(argument[0]) else argument[2])
+
+    def fn_equals(self, argument):
+        return self.text_of(argument[0]) == self.text_of(argument[1])
+
+    def fn_not(self, argument):
+        return not self.resolve(argument[0])
+
+    def fn_and(self, argument):
+        return all(map(self.resolve, argument))
+
+    def fn_join(self, argument):
+        return argument[0].join(self.resolve(argument[1]))
+
+    def fn_split(self, argument):
+        return self.text_of(argument[1]).split(argument[0])
+
+    def fn_select(self, argument):
+        return self.resolve(argument[1])[int(argument[0])]
+
+
+class Api:
+    """The services, with somebody's rights."""
+
+    def __init__(self, url, key):
+        self.url, self.key = url, key
+
+    def client(self, service):
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=self.key, aws_secret_access_key="test")
+
+    def call(self, service, operation, **parameters):
+        """Calls an operation. Values of templates are text where the API wants numbers."""
+        client = self.client(service)
+        model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
+        return getattr(client, operation)(**fitted(model.input_shape, parameters))
+
+
+def fitted(shape, value):
+    if shape.type_name == "structure":
+        unknown = set(value) - set(shape.members)
+        if unknown:
+            raise KeyError(f"{shape.name} has no {sorted(unknown)}")
+        return {key: fitted(shape.members[key], inner) for key, inner in value.items()}
+    if shape.type_name == "list":
+        return [fitted(shape.member, inner) for inner in value]
+    if shape.type_name == "map":
+        return {key: fitted(shape.value, inner) for key, inner in value.items()}
+    if shape.type_name in ("integer", "long"):
+        return int(value)
+    if shape.type_name in ("double", "float"):
+        return float(value)
+    if shape.type_name == "boolean":
+        return value if isinstance(value, bool) else value == "true"
+    return value
+
+
+class Kind:
+    """How a type of resource is made, changed and removed. Its name cannot be changed."""
+
+    def __init__(self, service, name, create, update, delete, arn=None):
+        self.service, self.name, self.create, self.update, self.delete, self.arn = service, name, create, update, delete, arn
+
+    def make(self, api, properties, name):
+        own = {self.name: name, **properties} if self.name else properties
+        answer = self.create(api, own)
+        reference = own.get(self.name) if self.name else None
+        attributes = {}
+        if self.arn:
+            attributes["Arn"] = self.arn(own)
+        return answer.pop("_reference", reference), {**attributes, **answer}
+
+    def change(self, api, old, properties):
+        if self.name and properties.get(self.name, old.reference) != old.properties.get(self.name, old.reference):
+            raise KeyError(f"{old.kind} {old.reference}: another name would replace it")
+        self.update(api, {self.name: old.reference, **properties} if self.name else properties, old)
+
+    def remove(self, api, resource):
+        self.delete(api, resource)
+
+
+def bucket(api, own, _old=None):
+    name = own["BucketName"]
+    if _old is None:
+        api.call("s3", "create_bucket", Bucket=name)
+    encryption = own["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    rules = [{"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]} for rule in encryption]
+    api.call("s3", "put_bucket_encryption", Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
+    api.call("s3", "put_public_access_block", Bucket=name, PublicAccessBlockConfiguration=own["PublicAccessBlockConfiguration"])
+    api.call("s3", "put_bucket_ownership_controls", Bucket=name, OwnershipControls=own["OwnershipControls"])
+    api.call("s3", "put_bucket_versioning", Bucket=name, VersioningConfiguration=own["VersioningConfiguration"])
+    lifecycle = []
+    for rule in own["LifecycleConfiguration"]["Rules"]:
+        item = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": ""}}
+        item |= {key: rule[key] for key in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration") if key in rule}
+        if rule.get("ExpiredObjectDeleteMarker"):
+            item["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+        lifecycle.append(item)
+    api.call("s3", "put_bucket_lifecycle_configuration", Bucket=name, LifecycleConfiguration={"Rules": lifecycle})
+    return {}
+
+
+def bucket_policy(api, own, _old=None):
+    api.call("s3", "put_bucket_policy", Bucket=own["Bucket"], Policy=json.dumps(own["PolicyDocument"]))
+    return {"_reference": own["Bucket"]}
+
+
+def log_group(api, own, old=None):
+    if old is None:
+        api.call("logs", "create_log_group", logGroupName=own["LogGroupName"])
+    api.call("logs", "put_retention_policy", logGroupName=own["LogGroupName"], retentionInDays=own["RetentionInDays"])
+    return {}
+
+
+def role(api, own, old=None):
+    name = own["RoleName"]
+    trust = json.dumps(own["AssumeRolePolicyDocument"])
+    if old is None:
+        more = {"MaxSessionDuration": own["MaxSessionDuration"]} if "MaxSessionDuration" in own else {}
+        api.call("iam", "create_role", RoleName=name, AssumeRolePolicyDocument=trust, Description=own.get("Description", ""), **more)
+    else:
+        api.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=trust)
+    for policy in own.get("Policies", []):
+        api.call("iam", "put_role_policy", RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=json.dumps(policy["PolicyDocument"]))
+    for arn in own.get("ManagedPolicyArns", []):
+        api.call("iam", "attach_role_policy", RoleName=name, PolicyArn=arn)
+    return {}
+
+
+def remove_role(api, resource):
+    for policy in resource.properties.get("Policies", []):
+        api.call("iam", "delete_role_policy", RoleName=resource.reference, PolicyName=policy["PolicyName"])
+    for arn in resource.properties.get("ManagedPolicyArns", []):
+        api.call("iam", "detach_role_policy", RoleName=resource.reference, PolicyArn=arn)
+    api.call("iam", "delete_role", RoleName=resource.reference)
+
+
+def managed_policy(api, own, old=None):
+    document = json.dumps(own["PolicyDocument"])
+    if old is not None:
+        api.call("iam", "create_policy_version", PolicyArn=old.reference, PolicyDocument=document, SetAsDefault=True)
+        return {}
+    name = f"policy-{uuid.uuid4().hex[:12]}"
+    made = api.call("iam", "create_policy", PolicyName=name, PolicyDocument=document, Description=own.get("Description", ""))
+    return {"_reference": made["Policy"]["Arn"]}
+
+
+def oidc_provider(api, own, _old=None):
+    made = api.call("iam", "create_open_id_connect_provider", Url=own["Url"], ClientIDList=own["ClientIdList"], ThumbprintList=[])
+    return {"_reference": made["OpenIDConnectProviderArn"]}
+
+
+def topic(api, own, _old=None):
+    return {"_reference": api.call("sns", "create_topic", Name=own["TopicName"])["TopicArn"]}
+
+
+def topic_policy(api, own, _old=None):
+    for arn in own["Topics"]:
+        api.call("sns", "set_topic_attributes", TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(own["PolicyDocument"]))
+    return {"_reference": "topic-policy"}
+
+
+def subscription(api, own, _old=None):
+    made = api.call("sns", "subscribe", TopicArn=own["TopicArn"], Protocol=own["Protocol"], Endpoint=own["Endpoint"])
+    return {"_reference": made["SubscriptionArn"]}
+
+
+def rule(api, own, _old=None):
+    targets = own["Targets"]
+    definition = {key: value for key, value in own.items() if key != "Targets"}
+    api.call("events", "put_rule", **{**definition, "EventPattern": json.dumps(own["EventPattern"])})
+    api.call("events", "put_targets", Rule=own["Name"], Targets=targets)
+    return {}
+
+
+def secret(api, own, old=None):
+    if old is not None:
+        api.call("secretsmanager", "update_secret", SecretId=old.reference, Description=own.get("Description", ""))
+        return {}
+    made = api.call("secretsmanager", "create_secret", **own)
+    return {"_reference": made["ARN"]}
+
+
+def alarm(api, own, _old=None):
+    api.call("cloudwatch", "put_metric_alarm", **own)
+    return {}
+
+
+def database(api, own, old=None):
+    name = own["DatabaseInput"]["Name"]
+    if old is None:
+        api.call("glue", "create_database", **own)
+    else:
+        api.call("glue", "update_database", Name=name, **own)
+    return {"_reference": name}
+
+
+def job(api, own, old=None):
+    if old is None:
+        api.call("glue", "create_job", **own)
+    else:
+        update = {key: value for key, value in own.items() if key not in ("Name", "Tags")}
+        api.call("glue", "update_job", JobName=own["Name"], JobUpdate=update)
+    return {}
+
+
+def trigger(api, own, old=None):
+    if old is None:
+        api.call("glue", "create_trigger", **own)
+        return {}
+    update = {key: own[key] for key in ("Name", "Description", "Schedule", "Actions") if key in own}
+    # Whether it runs is said when it is made, and no more.
+    api.call("glue", "update_trigger", Name=own["Name"], TriggerUpdate=update)
+    return {}
+
+
+def crawler(api, own, old=None):
+    api.call("glue", "create_crawler" if old is None else "update_crawler", **own)
+    return {}
+
+
+def cluster(api, own, _old=None):
+    api.call("ecs", "create_cluster", clusterName=own["ClusterName"])
+    return {}
+
+
+def repository(api, own, _old=None):
+    made = api.call("ecr", "create_repository", repositoryName=own["RepositoryName"], imageTagMutability=own["ImageTagMutability"])
+    return {"RepositoryUri": made["repository"]["repositoryUri"]}
+
+
+def task_definition(api, own, _old=None):
+    made = api.call("ecs", "register_task_definition", **camel(own))
+    return {"_reference": made["taskDefinition"]["taskDefinitionArn"]}
+
+
+def camel(value, names=True):
+    """ECS writes names small at the start; keys of a log driver's options are no names."""
+    if isinstance(value, list):
+        return [camel(inner) for inner in value]
+    if isinstance(value, dict):
+        return {key[0].lower() + key[1:] if names else key: camel(inner, key != "Options") for key, inner in value.items()}
+    return value
+
+
+def schedule(api, own, old=None):
+    # The one name that the API writes in another way.
+    network = own["Target"]["EcsParameters"]["NetworkConfiguration"]
+    target = {**own["Target"], "EcsParameters": {**own["Target"]["EcsParameters"]}}
+    target["EcsParameters"]["NetworkConfiguration"] = {"awsvpcConfiguration": network["AwsvpcConfiguration"]}
+    own = {**own, "Target": target}
+    api.call("scheduler", "create_schedule" if old is None else "update_schedule", **own)
+    return {}
+
+
+def gone(service, operation, parameter):
+    return lambda api, resource: api.call(service, operation, **{parameter: resource.reference})
+
+
+def stays(_api, _resource):
+    """Goes with what it belongs to."""
+
+
+KINDS = {
+    "AWS::S3::Bucket": Kind("s3", "BucketName", bucket, bucket, gone("s3", "delete_bucket", "Bucket"), lambda own: f"arn:aws:s3:::{own['BucketName']}"),
+    "AWS::S3::BucketPolicy": Kind("s3", None, bucket_policy, bucket_policy, gone("s3", "delete_bucket_policy", "Bucket")),
+    "AWS::Logs::LogGroup": Kind("logs", "LogGroupName", log_group, log_group, gone("logs", "delete_log_group", "logGroupName"), lambda own: f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{own['LogGroupName']}:*"),
+    "AWS::IAM::Role": Kind("iam", "RoleName", role, role, remove_role, lambda own: f"arn:aws:iam::{ACCOUNT}:role/{own['RoleName']}"),
+    "AWS::IAM::ManagedPolicy": Kind("iam", None, managed_policy, managed_policy, gone("iam", "delete_policy", "PolicyArn")),
+    "AWS::IAM::OIDCProvider": Kind("iam", None, oidc_provider, oidc_provider, gone("iam", "delete_open_id_connect_provider", "OpenIDConnectProviderArn")),
+    "AWS::SNS::Topic": Kind("sns", None, topic, topic, gone("sns", "delete_topic", "TopicArn")),
+    "AWS::SNS::TopicPolicy": Kind("sns", None, topic_policy, topic_policy, stays),
+    "AWS::SNS::Subscription": Kind("sns", None, subscription, subscription, gone("sns", "unsubscribe", "SubscriptionArn")),
+    "AWS::Events::Rule": Kind("events", "Name", rule, rule, gone("events", "delete_rule", "Name")),
+    "AWS::SecretsManager::Secret": Kind("secretsmanager", None, secret, secret, gone("secretsmanager", "delete_secret", "SecretId")),
+    "AWS::CloudWatch::Alarm": Kind("cloudwatch", "AlarmName", alarm, alarm, lambda api, resource: api.call("cloudwatch", "delete_alarms", AlarmNames=[resource.reference])),
+    "AWS::Glue::Database": Kind("glue", None, database, database, gone("glue", "delete_database", "Name")),
+    "AWS::Glue::Job": Kind("glue", "Name", job, job, gone("glue", "delete_job", "JobName")),
+    "AWS::Glue::Trigger": Kind("glue", "Name", trigger, trigger, gone("glue", "delete_trigger", "Name")),
+    "AWS::Glue::Crawler": Kind("glue", "Name", crawler, crawler, gone("glue", "delete_crawler", "Name")),
+    "AWS::ECS::Cluster": Kind("ecs", "ClusterName", cluster, cluster, gone("ecs", "delete_cluster", "cluster"), lambda own: f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{own['ClusterName']}"),
+    "AWS::ECS::TaskDefinition": Kind("ecs", None, task_definition, task_definition, gone("ecs", "deregister_task_definition", "taskDefinition")),
+    "AWS::ECR::Repository": Kind("ecr", "RepositoryName", repository, stays, gone("ecr", "delete_repository", "repositoryName"), lambda own: f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{own['RepositoryName']}"),
+    "AWS::Scheduler::Schedule": Kind("scheduler", "Name", schedule, schedule, gone("scheduler", "delete_schedule", "Name")),
+}  # fmt: skip
+
+
+def access_key(environ):
+    found = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return found[1] if found else None
+
+
+def xml(value):
+    if isinstance(value, dict):
+        return "".join(f"<{key}>{xml(inner)}</{key}>" for key, inner in value.items())
+    if isinstance(value, list):
+        return "".join(f"<member>{xml(inner)}</member>" for inner in value)
+    return escape(str(value))

@@ -1,0 +1,282 @@
+"""A deployment: what is there afterwards, what a second one changes, and how it goes back."""
+
+import json
+import zipfile
+
+import boto3
+import pytest
+from aws import BUCKET, LAKE, Account, add_account, deploy_lake
+from harness import ROOT, TOKEN
+
+
+def script(folder, name, text):
+    path = folder / name
+    folder.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """Small programs: a deployment does not look into them."""
+    folder = tmp_path_factory.mktemp("programs")
+    return [script(folder, name, "exit 0") for name in ("tap-wistia", "target-s3-parquet")]
+
+
+@pytest.fixture(scope="module")
+def deployed(programs):
+    """An account with a lake for one Wistia account, which these tests look at and change."""
+    account = Account()
+    deploy_lake(account, programs)
+    add_account(account, "wistia")
+    yield account
+    account.stop()
+
+
+def job(account):
+    found = account.glue.get_job(JobName=LAKE)["Job"]
+    return {key: value for key, value in found.items() if key != "LastModifiedOn"}
+
+
+def deployed_release(account):
+    return job(account)["Command"]["ScriptLocation"].removeprefix(f"s3://{BUCKET}/releases/").removesuffix("/nightly.py")
+
+
+def policies(iam, role):
+    return {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in iam.list_role_policies(RoleName=role)["PolicyNames"]}
+
+
+def everything(account):
+    """What a deployment could have changed."""
+    cloudwatch, events, iam = account.service("cloudwatch"), account.service("events"), account.service("iam")
+    logs, secrets, sns = account.service("logs"), account.service("secretsmanager"), account.service("sns")
+    roles = iam.list_roles()["Roles"]
+    found = {
+        "job": job(account),
+        "trigger": account.glue.get_trigger(Name=f"{LAKE}-wistia")["Trigger"],
+        "crawler": account.glue.get_crawler(Name=f"{LAKE}-wistia")["Crawler"],
+        "databases": account.glue.get_databases()["DatabaseList"],
+        "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
+        "rules": events.list_rules()["Rules"],
+        "targets": events.list_targets_by_rule(Rule=f"{LAKE}-night-failed")["Targets"],
+        "roles": {role["RoleName"]: [role["AssumeRolePolicyDocument"], policies(iam, role["RoleName"])] for role in roles},
+        "groups": {group["logGroupName"]: group.get("retentionInDays") for group in logs.describe_log_groups()["logGroups"]},
+        "secrets": [secret["Name"] for secret in secrets.list_secrets()["SecretList"]],
+        "topics": sns.list_topics()["Topics"],
+        "providers": iam.list_open_id_connect_providers()["OpenIDConnectProviderList"],
+        "objects": account.objects(),
+    }
+    return json.loads(json.dumps(found, default=str))
+
+
+def test_a_deployment_makes_what_it_promises(deployed):
+    s3 = deployed.client
+    rules = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+    assert all(s3.get_public_access_block(Bucket=BUCKET)["PublicAccessBlockConfiguration"].values())
+    assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    lifecycle = {rule["ID"]: rule for rule in s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]}
+    assert lifecycle["incomplete-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert lifecycle["old-versions"]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
+
+    found = everything(deployed)
+    definition = found["job"]
+    assert definition["Command"] == {
+        "Name": "pythonshell",
+        "PythonVersion": "3.9",
+        "ScriptLocation": f"s3://{BUCKET}/releases/r1/nightly.py",
+    }
+    assert (definition["GlueVersion"], definition["MaxCapacity"], definition["MaxRetries"]) == ("3.0", 1.0, 0)
+    assert definition["ExecutionProperty"] == {"MaxConcurrentRuns": 3}
+    # Arguments are logged: no secret may be among them.
+    assert TOKEN not in json.dumps(found["job"]) + json.dumps(found["trigger"])
+
+    assert found["trigger"]["Schedule"] == "cron(17 3 * * ? *)" and found["trigger"]["State"] == "ACTIVATED"
+    paths = [target["Path"] for target in found["crawler"]["Targets"]["S3Targets"]]
+    tables = ["dim_media", "dim_visitors", "fact_engagements", "fact_engagements_byday", "fact_engagement_graph", "fact_events"]
+    assert paths == [f"s3://{BUCKET}/lake/wistia/{table}/" for table in tables]
+    assert [database["Name"] for database in found["databases"]] == ["wistia"]
+    assert found["groups"][f"/{LAKE}/runs"] == found["groups"]["/aws-glue/python-jobs/output"] == 30
+    assert found["secrets"] == [f"{LAKE}/wistia"]
+
+    (topic,) = found["topics"]
+    (alarm,) = found["alarms"]
+    assert alarm["AlarmActions"] == [topic["TopicArn"]] and alarm["TreatMissingData"] == "breaching"
+    assert [target["Arn"] for target in found["targets"]] == [topic["TopicArn"]]
+    pattern = json.loads(found["rules"][0]["EventPattern"])
+    assert pattern["detail"] == {"jobName": [LAKE], "state": ["FAILED", "TIMEOUT", "STOPPED"]}
+
+
+def test_what_is_deployed_again_stays_as_it_is(deployed, programs):
+    before = everything(deployed)
+    done = [deployed.deploy("lake"), deployed.deploy("account", "wistia"), deployed.deploy("release", *programs, "--id", "r1")]
+    for run in done:
+        assert "nothing to change" in run.succeeded().out
+    assert everything(deployed) == before
+
+
+@pytest.mark.parametrize("words", [["lake", "-p", "LogRetentionDays=90"], ["account", "new"], ["account", "wistia", "-p", "Hour=5"]])
+def test_a_dry_run_tells_and_changes_nothing(deployed, words):
+    before = everything(deployed)
+    told = deployed.deploy(*words, "--dry-run").succeeded().out
+    assert "would be" in told and (words[-1] == "new" or words[-1].partition("=")[2] in told)
+    assert everything(deployed) == before
+
+
+def test_a_dry_run_of_a_release_uploads_nothing(deployed, programs):
+    before = everything(deployed)
+    assert "Release: r1 -> dry" in deployed.deploy("release", *programs, "--id", "dry", "--dry-run").succeeded().out
+    assert everything(deployed) == before
+
+
+def test_releases_go_forth_and_back(empty_account, programs):
+    empty_account.deploy("lake").succeeded()
+    empty_account.deploy("rollback").refused("there is no release before this one")
+    empty_account.deploy("release", *programs, "--id", "r1").succeeded()
+    first = job(empty_account)
+    empty_account.deploy("rollback").refused("there is no release before this one")
+    empty_account.deploy("release", *programs, "--id", "r2").succeeded()
+    assert deployed_release(empty_account) == "r2"
+
+    empty_account.deploy("rollback").succeeded()
+    assert deployed_release(empty_account) == "r1"
+    assert job(empty_account)["DefaultArguments"] == first["DefaultArguments"]
+    assert "release   r1, before it r2" in empty_account.deploy("status").succeeded().out
+
+    empty_account.deploy("rollback").succeeded()
+    assert deployed_release(empty_account) == "r2"
+    empty_account.deploy("rollback", "--to", "r1").succeeded()
+    assert deployed_release(empty_account) == "r1"
+    empty_account.deploy("rollback", "--to", "r9").refused("there is no release r9")
+
+
+def test_a_release_is_written_once(deployed, programs, tmp_path):
+    changed = script(tmp_path, "tap-wistia", "exit 1")
+    before = deployed.read("releases/r1/tap-wistia")
+    deployed.deploy("release", changed, programs[1], "--id", "r1").refused("is there with another content")
+    # Not even by an administrator, and by no other way.
+    with pytest.raises(deployed.client.exceptions.ClientError, match="AccessDenied|Forbidden"):
+        deployed.write("releases/r1/tap-wistia", b"another")
+    assert deployed.read("releases/r1/tap-wistia") == before
+
+
+def test_a_release_may_come_as_wheels(deployed, programs, tmp_path):
+    """The programs are the same; the names of wheels are pip's."""
+    wheels = []
+    for program in programs:
+        name = program.name
+        path = tmp_path / f"{name.replace('-', '_')}-0.1.0-py3-none-manylinux_2_17_x86_64.whl"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+            wheel.write(program, f"{name.replace('-', '_')}-0.1.0.data/scripts/{name}")
+        wheels.append(path)
+    deployed.deploy("release", *wheels, "--id", "wheels").succeeded()
+    assert deployed.read("releases/wheels/manifest.json") == deployed.read("releases/r1/manifest.json")
+    deployed.deploy("rollback").succeeded()
+
+
+def test_a_release_that_fails_its_try_is_taken_back(deployed, programs, tmp_path):
+    before = everything(deployed)
+    broken = [script(tmp_path, "tap-wistia", "echo 'error: broken' >&2; exit 3"), programs[1]]
+    done = deployed.deploy("release", *broken, "--id", "broken", "--check", "wistia", role=deployed.role("DeployRole"))
+    done.refused("is FAILED", "The job is back at the release r1")
+    # What the try said is there to read, its summary too.
+    assert "error: broken" in done.out and '"exit_codes": {"tap": 3, "target": 0}' in done.out
+    after = everything(deployed)
+    assert after["job"] == before["job"]
+    assert {key for key in after["objects"] if key not in before["objects"]} == {
+        f"releases/broken/{file}" for file in ("manifest.json", "nightly.py", "tap-wistia", "target-s3-parquet", "tap.json", "target.json")
+    }
+
+
+def test_the_role_of_github_can_deploy_and_nothing_else(deployed, programs):
+    role = deployed.role("DeployRole")
+    deployed.deploy("release", *programs, "--id", "by-github", role=role).succeeded()
+    assert deployed_release(deployed) == "by-github"
+    deployed.deploy("rollback", role=role).succeeded()
+    assert deployed_release(deployed) == "r1"
+
+    before = everything(deployed)
+    # A template of its own, in the place of the administrator's.
+    cloudformation = boto3.client("cloudformation", endpoint_url=deployed.url, aws_access_key_id=f"role:{role}", aws_secret_access_key="test", region_name="us-east-1")
+    mine = (ROOT / "deploy" / "cloudformation" / "lake.yaml").read_text().replace("log-group:/aws-glue/python-jobs/*", "*")
+    cloudformation.update_stack(StackName=LAKE, TemplateBody=mine, Capabilities=["CAPABILITY_IAM"])
+    (stack,) = cloudformation.describe_stacks(StackName=LAKE)["Stacks"]
+    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    deployed.deploy("lake", "-p", "LogRetentionDays=90", role=role).refused("not authorized")
+    deployed.deploy("account", "other", role=role).refused("not authorized")
+    deployed.deploy("token", "wistia", role=role, stdin="stolen\n").refused("not authorized")
+    assert everything(deployed) == before
+
+
+def test_github_may_come_with_either_form_of_its_name(empty_account):
+    empty_account.deploy("lake", "-p", "GitHubRepository=acme/lake", "-p", "GitHubRepositoryIds=11/22").succeeded()
+    (statement,) = empty_account.service("iam").get_role(RoleName=empty_account.role("DeployRole"))["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Condition"]["StringEquals"] == {
+        "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+        "token.actions.githubusercontent.com:sub": [
+            "repo:acme/lake:environment:production",
+            "repo:acme@11/lake@22:environment:production",
+        ],
+    }
+
+
+def test_a_night_can_be_moved_and_stopped(deployed):
+    deployed.deploy("account", "wistia", "-p", "Hour=5", "-p", "Schedule=off").succeeded()
+    trigger = deployed.glue.get_trigger(Name=f"{LAKE}-wistia")["Trigger"]
+    assert trigger["Schedule"] == "cron(17 5 * * ? *)" and trigger["State"] == "DEACTIVATED"
+    deployed.deploy("account", "wistia", "-p", "Hour=3", "-p", "Schedule=on").succeeded()
+
+
+def test_a_change_that_fails_is_taken_back_and_says_why(deployed):
+    before = everything(deployed)
+    deployed.steer("faults", action="UpdateJob", code="InvalidInputException", message="The job does not like it")
+    deployed.deploy("lake", "-p", "TimeoutMinutes=10").refused("what was done is taken back", "Job: ", "The job does not like it")
+    assert everything(deployed) == before
+    deployed.heal()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rollback"], ["there is no stack wistia-lake", "deploy.py lake"]),
+        (["release", str(ROOT / "README.md")], ["is neither a wheel nor tap-wistia"]),
+        (["release", "no/such/tap-wistia"], ["No such file"]),
+        (["lake", "-p", "Redshift=yes"], ["Redshift"]),
+        (["account", "Big Corp"], ["Account"]),
+        (["account", "wistia"], ["No export named wistia-lake-"]),
+    ],
+)
+def test_mistakes_are_told(empty_account, words, said):
+    empty_account.deploy(*words).refused(*said)
+
+
+def test_a_token_keeps_the_salt_and_is_never_shown(deployed):
+    secrets = deployed.service("secretsmanager")
+    secrets.put_secret_value(SecretId=f"{LAKE}/wistia", SecretString=json.dumps({"api_token": "old", "personal_data_salt": "s"}))
+    done = deployed.deploy("token", "wistia", stdin=f"{TOKEN}\n").succeeded()
+    assert TOKEN not in done.out + done.err
+    held = json.loads(secrets.get_secret_value(SecretId=f"{LAKE}/wistia")["SecretString"])
+    assert held == {"api_token": TOKEN, "personal_data_salt": "s"}
+    deployed.deploy("token", "wistia").refused("no token was given")
+
+
+def test_the_night_may_be_a_fargate_task(deployed):
+    """The template is deployed by hand, as docs/aws.md says."""
+    template = ROOT / "deploy" / "cloudformation" / "fargate.yaml"
+    cloudformation = deployed.service("cloudformation")
+    cloudformation.create_stack(
+        StackName="wistia-night",
+        TemplateBody=template.read_text(),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": "SubnetIds", "ParameterValue": "subnet-1,subnet-2"}],
+    )
+    (stack,) = cloudformation.describe_stacks(StackName="wistia-night")["Stacks"]
+    events = cloudformation.describe_stack_events(StackName="wistia-night")["StackEvents"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE", events
+    ecs = deployed.service("ecs")
+    task = ecs.describe_task_definition(taskDefinition="wistia-night")["taskDefinition"]
+    (container,) = task["containerDefinitions"]
+    words = dict(zip(container["command"][::2], container["command"][1::2]))
+    assert words["--destination"] == f"s3://{BUCKET}/lake/wistia" and words["--secret"] == f"{LAKE}/wistia"
+    target = deployed.service("scheduler").get_schedule(Name="wistia-night")["Target"]
+    assert target["EcsParameters"]["TaskDefinitionArn"] == task["taskDefinitionArn"]

@@ -1,0 +1,117 @@
+"""What runs elsewhere is checked here: templates, workflows, scripts, and the Python of the launcher."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from aws_stacks import Loader
+from harness import ROOT
+
+TOOLS = Path(sys.executable).parent
+TEMPLATES = sorted((ROOT / "deploy" / "cloudformation").glob("*.yaml"))
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+LAUNCHER = ROOT / "deploy" / "glue" / "nightly.py"
+
+
+def tool(name, *words):
+    """A tool has nothing to say."""
+    path = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run([TOOLS / name, *map(str, words)], capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PATH": path})
+    assert done.returncode == 0 and not done.stdout.strip(), done.stdout + done.stderr
+
+
+def named(path):
+    return path.name
+
+
+def test_there_is_something_to_check():
+    assert {path.name for path in TEMPLATES} == {"account.yaml", "fargate.yaml", "lake.yaml"}
+    assert {"ci.yml", "deploy-glue-job.yml", "nightly.yml"} <= {path.name for path in WORKFLOWS}
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=named)
+def test_templates_are_clean(template):
+    tool("cfn-lint", "--non-zero-exit-code", "informational", template)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=named)
+def test_workflows_are_clean_and_so_are_the_scripts_in_them(workflow):
+    tool("actionlint", workflow)
+
+
+def test_shell_scripts_are_clean():
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True, cwd=ROOT, check=True)
+    files = [ROOT / name for name in listed.stdout.split("\n") if name]
+    scripts = [path for path in files if path.is_file() and re.match(rb"#!.*\b(ba)?sh\b", path.read_bytes()[:64])]
+    assert ROOT / ".ci" / "run" in scripts
+    tool("shellcheck", *scripts)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=named)
+def test_workflows_take_what_they_were_given_and_no_more(workflow):
+    text = workflow.read_text()
+    for line in re.findall(r"uses: (.*)", text):
+        assert re.fullmatch(r"\./\S+|[\w./-]+@[0-9a-f]{40} # v[\d.]+", line), f"{line} is not pinned by commit"
+    parsed = yaml.safe_load(text)
+    assert parsed["permissions"] in ({}, {"contents": "read"}), "a job says for itself what more it needs"
+    assert "concurrency" in parsed
+    for name, job in parsed["jobs"].items():
+        assert "uses" in job or "timeout-minutes" in job, f"{name} may run for ever"
+        for step in job.get("steps", []):
+            if str(step.get("uses", "")).startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+ANY_RESOURCE = {"ecr:GetAuthorizationToken"}
+"""Actions that know no resource."""
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=named)
+def test_roles_may_do_named_things_with_named_resources(template):
+    for logical, resource in yaml.load(template.read_text(), Loader)["Resources"].items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] not in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy"):
+            continue
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
+        for statement in (statement for document in documents for statement in document["Statement"]):
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            assert not [action for action in actions if "*" in action], f"{logical}: {actions}"
+            if statement["Resource"] == "*":
+                assert set(actions) <= ANY_RESOURCE, f"{logical}: {actions} on everything"
+        for arn in properties.get("ManagedPolicyArns", []):
+            assert isinstance(arn, dict), f"{logical}: {arn} is somebody else's policy"
+        for statement in properties.get("AssumeRolePolicyDocument", {}).get("Statement", []):
+            assert "Condition" in statement, f"{logical} trusts a service whoever asks it"
+
+
+def test_the_launcher_needs_what_glue_has():
+    tool("vermin", "--quiet", "--no-tips", "--violations", "-t=3.9-", LAUNCHER)
+    modules = set()
+    for node in ast.walk(ast.parse(LAUNCHER.read_text(), feature_version=(3, 9))):
+        if isinstance(node, ast.Import):
+            modules |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add(node.module.partition(".")[0])
+    assert modules - set(sys.stdlib_module_names) == {"boto3", "botocore"}
+
+
+def test_the_picture_of_the_architecture_is_of_its_source():
+    images = ROOT / "docs" / "images"
+    drawn = re.sub(r"\s+", " ", (images / "architecture.svg").read_text())
+    for label in re.findall(r"<b>(.*?)</b>", (images / "architecture.dot").read_text()):
+        assert f">{label.replace('-', '&#45;')}<" in drawn, f"{label} is not in the picture; draw it again: make diagrams"
+
+
+def test_settings_that_are_deployed_are_those_of_the_examples():
+    """The partitions of the tables are chosen once."""
+    example = json.loads((ROOT / "examples" / "target-s3.json").read_text())
+    deployed = json.loads((ROOT / "deploy" / "config" / "target.json").read_text())
+    assert deployed["streams"] == example["streams"]
+    assert json.loads((ROOT / "deploy" / "config" / "tap.json").read_text()) == json.loads((ROOT / "examples" / "tap.json").read_text())
