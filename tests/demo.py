@@ -41,7 +41,8 @@ class Demo:
         self.lake = job.lake
         self.rows = {}
         try:
-            job.sync()
+            tap, _ = job.sync()
+            self.messages = tap.out
         except BaseException:
             self.stop()
             raise

@@ -1,14 +1,13 @@
-"""Reads lakes with Spark, strictly by the types of the catalog."""
+"""Reads lakes with Spark, strictly by the types that are registered in Glue."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import ask
-from lake import files
 
 JAVA_VERSIONS = ("8", "11", "17")
 """What Spark 3.5 is made for."""
@@ -48,38 +47,50 @@ def session(folder):
     return spark
 
 
-def hive_type(kind):
-    """A type in the lake's definition of a table, as Hive writes it."""
-    if isinstance(kind, str):
-        return {"json": "string"}.get(kind, kind)
-    ((name, of),) = kind.items()
-    if name == "decimal":
-        return "decimal({},{})".format(*of)
-    if name == "list":
-        return f"array<{hive_type(of)}>"
-    fields = ",".join(f"{field['name']}:{hive_type(field['kind'])}" for field in of)
-    return f"struct<{fields}>"
+@dataclass
+class Table:
+    """A table as the Glue catalog knows it, whose files have been copied to a folder."""
+
+    name: str
+    columns: dict
+    keys: dict
+    location: str
+    partitions: list
+    """The values of the keys and the location of each partition."""
 
 
-def registered(lake, table):
-    """The columns of a table and its partition keys, with their Hive types."""
-    known = json.loads((lake / "_lake" / "tables" / f"{table}.json").read_text())
-    columns = {column["name"]: hive_type(column["kind"]) for column in known["columns"]}
-    folders = {path.parent.relative_to(lake / table).as_posix() for path in files(lake, table)}
-    keys = {folder.split("=")[0]: "string" for folder in folders if "=" in folder}
-    return columns, keys
+def registered(glue, database, name):
+    """A table of the catalog."""
+    table = glue.get_table(DatabaseName=database, Name=name)["Table"]
+    pages = glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
+    partitions = [partition for page in pages for partition in page["Partitions"]]
+    return Table(
+        name,
+        {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]},
+        {key["Name"]: key["Type"] for key in table["PartitionKeys"]},
+        table["StorageDescriptor"]["Location"],
+        [(partition["Values"], partition["StorageDescriptor"]["Location"]) for partition in partitions],
+    )
 
 
-def create(spark, lake, table, columns, keys, database="wistia"):
-    """Tells Spark's catalog of a table."""
+def create(spark, table, folder, database="wistia"):
+    """Tells Spark's catalog of a table, whose bucket has been copied to a folder."""
+
+    def local(location):
+        return folder / location.split("/", 3)[3]
+
     spark.sql(f"create database if not exists {database}")
-    spark.sql(f"drop table if exists {database}.{table}")
-    ddl = ", ".join(f"`{name}` {kind}" for name, kind in {**columns, **keys}.items())
-    partitioned = f"partitioned by ({', '.join(keys)})" if keys else ""
-    spark.sql(f"create table {database}.{table} ({ddl}) using parquet {partitioned} location '{(lake / table).as_uri()}'")
-    if keys:
-        spark.sql(f"msck repair table {database}.{table}")
-    return spark.table(f"{database}.{table}")
+    spark.sql(f"drop table if exists {database}.{table.name}")
+    ddl = ", ".join(f"`{name}` {kind}" for name, kind in {**table.columns, **table.keys}.items())
+    partitioned = f"partitioned by ({', '.join(table.keys)})" if table.keys else ""
+    spark.sql(f"create table {database}.{table.name} ({ddl}) using parquet {partitioned} location '{local(table.location)}'")
+    if table.partitions:
+        added = ""
+        for values, location in table.partitions:
+            values = ", ".join(f"{key} = '{value}'" for key, value in zip(table.keys, values))
+            added += f" partition ({values}) location '{local(location)}'"
+        spark.sql(f"alter table {database}.{table.name} add{added}")
+    return spark.table(f"{database}.{table.name}")
 
 
 def rows(frame):
