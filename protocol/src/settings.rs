@@ -108,7 +108,7 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
         overlay(&mut merged, &mut origins, environment, &schema)?;
     }
     let mut settings = Value::Object(merged);
-    strip_nulls(&mut settings);
+    strip_nulls(&mut settings, &schema);
     let mut warnings = Vec::new();
     find_unknown(&settings, &schema, "", &mut warnings);
     let config = serde_path_to_error::deserialize(&settings).map_err(|error| {
@@ -222,10 +222,17 @@ fn parse_variable(schema: &Value, text: &str) -> Result<Value, &'static str> {
     Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
 }
 
-fn strip_nulls(value: &mut Value) {
-    if let Value::Object(object) = value {
-        object.retain(|_, child| !child.is_null());
-        object.values_mut().for_each(strip_nulls);
+/// Takes nulls away, except out of objects whose keys are the user's own, such as `stream_maps`.
+fn strip_nulls(value: &mut Value, schema: &Value) {
+    let Value::Object(object) = value else { return };
+    let others = schema.get("additionalProperties");
+    if others == Some(&Value::Bool(true)) {
+        return;
+    }
+    object.retain(|_, child| !child.is_null());
+    for (key, child) in object {
+        let known = schema.get("properties").and_then(|known| known.get(key));
+        strip_nulls(child, known.or(others).unwrap_or(&Value::Null));
     }
 }
 

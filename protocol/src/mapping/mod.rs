@@ -1,0 +1,280 @@
+//! Inline mapping: what a stream is called, which properties and records of it go on, and whether
+//! nested properties become flat ones.
+//!
+//! The settings are those of the Meltano SDK (`stream_maps`, `flattening_…`). What they mean for a
+//! stream is worked out once, when its schema is known ([`Mapper::map`]), so that the tap can apply
+//! it to records as JSON and the target to columns.
+
+mod expression;
+mod filter;
+mod flatten;
+mod rules;
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value, json};
+
+pub use filter::{Filter, Literal, Scalar};
+pub use flatten::Flattening;
+pub use rules::StreamMaps;
+
+use rules::{Property, Rule, StreamMap};
+
+/// Nesting beyond this is not looked into.
+const MAX_DEPTH: usize = 64;
+
+/// The path of a property below the record.
+pub type Path = Vec<String>;
+
+/// Maps streams as the settings say.
+#[derive(Debug, Clone, Default)]
+pub struct Mapper {
+    maps: StreamMaps,
+    flattening: Option<Flattening>,
+}
+
+/// A setting that does not fit the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapError {
+    /// The setting.
+    pub key: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What one stream becomes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapped {
+    /// Its name.
+    pub stream: String,
+    /// Its schema.
+    pub schema: Value,
+    /// Its key properties.
+    pub keys: Vec<String>,
+    /// Which records go on; all, where there is none.
+    pub filter: Option<Filter>,
+    /// Where its properties come from; where there is nothing, they are those of the record.
+    pub fields: Option<Vec<Field>>,
+}
+
+/// A property of a mapped stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// Its name.
+    pub name: String,
+    /// Where its values come from.
+    pub origin: Origin,
+}
+
+/// Where the values of a property come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// A property of the record.
+    Property {
+        /// Where it is.
+        path: Path,
+        /// Whether it becomes JSON text, because it is still nested.
+        text: bool,
+    },
+    /// The same value for all records.
+    Constant(Literal),
+}
+
+/// A property while it is being mapped.
+struct Draft {
+    name: String,
+    origin: Origin,
+    schema: Value,
+}
+
+impl Mapper {
+    /// A mapper.
+    pub fn new(maps: StreamMaps, flattening: Option<Flattening>) -> Self {
+        Self { maps, flattening }
+    }
+
+    /// What a stream of this name, schema and keys becomes: nothing, where it is dropped, or one
+    /// stream or more.
+    pub fn map(
+        &self,
+        stream: &str,
+        schema: &Value,
+        keys: &[String],
+    ) -> Result<Vec<Mapped>, MapError> {
+        let rules = self.maps.of(stream);
+        let maps = rules.into_iter().filter_map(|(name, rule)| match rule {
+            Rule::Drop => None,
+            Rule::Keep => Some((name, None)),
+            Rule::Map(map) => Some((name, Some(&**map))),
+        });
+        maps.map(|(name, map)| {
+            let name = map.and_then(|map: &StreamMap| map.alias.as_deref()).unwrap_or(name);
+            self.apply(name, map, schema, keys)
+        })
+        .collect()
+    }
+
+    fn apply(
+        &self,
+        name: &str,
+        map: Option<&StreamMap>,
+        schema: &Value,
+        keys: &[String],
+    ) -> Result<Mapped, MapError> {
+        let mut mapped = Mapped {
+            stream: name.to_owned(),
+            schema: schema.clone(),
+            keys: keys.to_vec(),
+            filter: map.and_then(|map| map.filter.clone()),
+            fields: None,
+        };
+        if let Some(map) = map {
+            check_filter(map, schema)?;
+            if let Some(keys) = &map.keys {
+                mapped.keys.clone_from(keys);
+            }
+        }
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let changes = map.is_some_and(StreamMap::changes_properties);
+        let (true, Some(properties)) = (changes || self.flattening.is_some(), properties) else {
+            return Ok(mapped);
+        };
+        let mut drafts = drafts(properties);
+        if let Some(map) = map {
+            drafts = select(map, drafts, schema, &mapped.keys)?;
+        }
+        if let Some(flattening) = &self.flattening {
+            drafts = flattening.apply(drafts, schema);
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = drafts.iter().find(|draft| !names.insert(draft.name.as_str())) {
+            return Err(MapError {
+                key: "flattening_enabled".into(),
+                reason: format!("stream `{name}` would have two columns `{}`", twice.name),
+            });
+        }
+        mapped.fields = Some(
+            drafts
+                .iter()
+                .map(|draft| Field { name: draft.name.clone(), origin: draft.origin.clone() })
+                .collect(),
+        );
+        let properties: Map<String, Value> =
+            drafts.into_iter().map(|draft| (draft.name, draft.schema)).collect();
+        if let Value::Object(schema) = &mut mapped.schema {
+            if let Some(Value::Array(required)) = schema.get_mut("required") {
+                required.retain(|name| {
+                    name.as_str().is_some_and(|name| properties.contains_key(name))
+                });
+            }
+            schema.insert("properties".into(), Value::Object(properties));
+        }
+        Ok(mapped)
+    }
+}
+
+impl Mapped {
+    /// Whether records go on as they are.
+    pub fn is_plain(&self) -> bool {
+        self.filter.is_none() && self.fields.is_none()
+    }
+
+    /// What a record becomes, if it goes on.
+    pub fn record(&self, record: &Value) -> Option<Value> {
+        if let Some(filter) = &self.filter
+            && !filter.test(&|path| Scalar::from(at(record, path)))
+        {
+            return None;
+        }
+        let Some(fields) = &self.fields else { return Some(record.clone()) };
+        let fields = fields.iter().filter_map(|field| {
+            let value = match &field.origin {
+                Origin::Constant(literal) => json!(literal),
+                Origin::Property { path, text } => match at(record, path)? {
+                    nested @ (Value::Object(_) | Value::Array(_)) if *text => {
+                        Value::from(nested.to_string())
+                    }
+                    value => value.clone(),
+                },
+            };
+            Some((field.name.clone(), value))
+        });
+        Some(Value::Object(fields.collect()))
+    }
+}
+
+fn at<'a>(record: &'a Value, path: &Path) -> Option<&'a Value> {
+    path.iter().try_fold(record, |value, name| value.get(name))
+}
+
+fn drafts(properties: &Map<String, Value>) -> Vec<Draft> {
+    properties
+        .iter()
+        .map(|(name, schema)| Draft {
+            name: name.clone(),
+            origin: Origin::Property { path: vec![name.clone()], text: false },
+            schema: schema.clone(),
+        })
+        .collect()
+}
+
+/// The properties that a map leaves, takes and makes, those of the schema first.
+fn select(
+    map: &StreamMap,
+    mut drafts: Vec<Draft>,
+    schema: &Value,
+    keys: &[String],
+) -> Result<Vec<Draft>, MapError> {
+    if map.drops_others {
+        drafts.retain(|draft| keys.contains(&draft.name));
+    }
+    for (name, property) in &map.properties {
+        let fault = |reason: String| MapError { key: map.key_of(name), reason };
+        let (origin, schema) = match property {
+            Property::Drop => {
+                if keys.contains(name) {
+                    return Err(fault(
+                        "it is a key of the stream; name other keys in `__key_properties__`, or [] for none"
+                            .into(),
+                    ));
+                }
+                drafts.retain(|draft| draft.name != *name);
+                continue;
+            }
+            Property::Copy(path) => {
+                let from = flatten::property(schema, path).ok_or_else(|| {
+                    fault(format!("the stream has no property `{}`", path.join(".")))
+                })?;
+                (Origin::Property { path: path.clone(), text: false }, from.clone())
+            }
+            Property::Constant(literal) => {
+                (Origin::Constant(literal.clone()), json!({"type": literal.json_type()}))
+            }
+        };
+        match drafts.iter_mut().find(|draft| draft.name == *name) {
+            Some(draft) => (draft.origin, draft.schema) = (origin, schema),
+            None => drafts.push(Draft { name: name.clone(), origin, schema }),
+        }
+    }
+    match keys.iter().find(|key| drafts.iter().all(|draft| draft.name != **key)) {
+        None => Ok(drafts),
+        Some(key) => Err(MapError {
+            key: map.key_of("__key_properties__"),
+            reason: format!("the stream has no property `{key}` that could be its key"),
+        }),
+    }
+}
+
+fn check_filter(map: &StreamMap, schema: &Value) -> Result<(), MapError> {
+    let Some(filter) = &map.filter else { return Ok(()) };
+    match filter.paths().into_iter().find(|path| flatten::property(schema, path).is_none()) {
+        None => Ok(()),
+        Some(path) => Err(MapError {
+            key: map.key_of("__filter__"),
+            reason: format!("the stream has no property `{}`", path.join(".")),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
