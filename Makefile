@@ -1,7 +1,9 @@
-.PHONY: run test lint docs diagrams bench bench-upsert bench-tap fuzz deploy verify-aws clean
+.PHONY: run test test-meltano lint docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
+PROGRAMS := tap-wistia target-s3-parquet
+WHEEL_FLAGS ?= --release --zig --compatibility manylinux2014
 FUZZ_RUNS ?= 200000
 ACCOUNT ?= wistia
 
@@ -26,6 +28,26 @@ docs: $(VENV)
 	cargo build --workspace --locked --quiet
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	PYTHONPATH=tests .venv/bin/python scripts/querying.py
+
+## What is made from the programs themselves: docs/configuration.md, the Meltano definitions, schemas.
+generate: $(VENV)
+	cargo build --workspace --locked
+	UPDATE=1 cargo test --quiet --locked -p tap-wistia discover
+	.venv/bin/python scripts/generate.py
+
+## Both programs as Python wheels in dist, for Linux from glibc 2.17 on, tried in a clean environment.
+wheels: .venv-wheels/.ready
+	rm -rf dist
+	for program in $(PROGRAMS); do \
+		PATH="$(CURDIR)/.venv-wheels/bin:$$PATH" maturin build --locked --manifest-path $$program/Cargo.toml --out dist $(WHEEL_FLAGS) || exit 1; \
+	done
+	python3 scripts/try_wheels.py dist
+
+## The wheels in a real Meltano project, with other taps and targets and the SDK's own tests.
+test-meltano: .venv-meltano/.ready
+	$(MAKE) wheels WHEEL_FLAGS="--profile dev --compatibility linux"
+	cargo build --locked -p wistia-simulator
+	.venv-meltano/bin/pytest tests/meltano -p no:cacheprovider
 
 ## The target next to DuckDB on the same input, then other shapes of input.
 bench: $(VENV)
@@ -68,7 +90,10 @@ clean:
 
 $(VENV): tests/requirements.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
-$(VENV) $(LOCALSTACK):
-	python3 -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check -r $<
+.venv-wheels/.ready: scripts/requirements-wheels.txt
+.venv-meltano/.ready: tests/meltano/requirements.txt
+
+%/.ready:
+	python3 -m venv $*
+	$*/bin/pip install --quiet --disable-pip-version-check -r $<
 	touch $@

@@ -21,13 +21,19 @@ pub struct About {
     pub settings: Value,
 }
 
-/// One setting as the text and Markdown forms show it.
-struct Setting<'a> {
-    name: &'a str,
-    kind: String,
-    required: bool,
-    default: String,
-    description: &'a str,
+/// One setting as people read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name; one inside another is joined to it by a dot.
+    pub name: String,
+    /// Its type, or the values that it may have.
+    pub kind: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// Its default as text; empty where there is none.
+    pub default: String,
+    /// What it does.
+    pub description: String,
 }
 
 impl About {
@@ -62,8 +68,8 @@ impl About {
             if !setting.default.is_empty() {
                 _ = writeln!(text, "    Default: {}", setting.default);
             }
-            _ = writeln!(text, "    Environment variable: {}", self.variable(setting.name));
-            _ = writeln!(text, "    Description: {}", setting.description.replace("\n\n", " "));
+            _ = writeln!(text, "    Environment variable: {}", self.variable(&setting.name));
+            _ = writeln!(text, "    Description: {}", setting.description);
         }
         text
     }
@@ -95,34 +101,47 @@ impl About {
                 setting.name,
                 setting.kind.replace('|', "\\|"),
                 if setting.required { "yes" } else { "" },
-                setting.description.replace("\n\n", " ").replace('|', "\\|"),
+                setting.description.replace('|', "\\|"),
             );
         }
         text
     }
 
     fn variable(&self, setting: &str) -> String {
-        format!("{}_{setting}", self.name).replace('-', "_").to_uppercase()
+        format!("{}_{}", self.name, setting.replace('.', "__")).replace('-', "_").to_uppercase()
     }
 
-    fn settings(&self) -> Vec<Setting<'_>> {
-        let required = self.settings.get("required").and_then(Value::as_array);
-        let properties = self.settings.get("properties").and_then(Value::as_object);
-        properties
-            .into_iter()
-            .flatten()
-            .map(|(name, schema)| Setting {
-                name,
-                kind: kind_of(schema),
-                required: required.is_some_and(|names| names.iter().any(|other| other == name)),
-                default: match schema.get("default") {
-                    None | Some(Value::Null) => String::new(),
-                    Some(Value::String(text)) => text.clone(),
-                    Some(other) => other.to_string(),
-                },
-                description: schema.get("description").and_then(Value::as_str).unwrap_or_default(),
-            })
-            .collect()
+    /// The settings, those inside others too.
+    pub fn settings(&self) -> Vec<Setting> {
+        let mut settings = Vec::new();
+        collect(&self.settings, "", &mut settings);
+        settings
+    }
+}
+
+fn collect(schema: &Value, prefix: &str, settings: &mut Vec<Setting>) {
+    let required = schema.get("required").and_then(Value::as_array);
+    let properties = schema.get("properties").and_then(Value::as_object);
+    for (key, schema) in properties.into_iter().flatten() {
+        let name = format!("{prefix}{key}");
+        if schema.get("properties").is_some() {
+            collect(schema, &format!("{name}."), settings);
+            continue;
+        }
+        let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+        settings.push(Setting {
+            name,
+            kind: kind_of(schema),
+            required: required.is_some_and(|names| names.iter().any(|other| other == key)),
+            default: match schema.get("default") {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text.clone(),
+                Some(Value::Object(members)) if members.is_empty() => String::new(),
+                Some(Value::Array(items)) if items.is_empty() => String::new(),
+                Some(other) => other.to_string(),
+            },
+            description: description.replace("\n\n", " "),
+        });
     }
 }
 
@@ -176,7 +195,8 @@ mod tests {
                 "required": ["api_token"],
                 "properties": {
                     "api_token": {"type": "string", "secret": true, "description": "The token."},
-                    "limit": {"type": ["null", "integer"], "default": 600, "description": "Requests | minute."}
+                    "limit": {"type": ["null", "integer"], "default": 600, "description": "Requests | minute."},
+                    "s3": {"type": "object", "properties": {"region": {"type": "string", "description": "Where."}}}
                 }
             }),
         }
@@ -190,6 +210,9 @@ mod tests {
         assert_eq!(json["capabilities"], json!(["catalog", "state"]));
         assert!(about.text().contains(
             "  - Name: api_token\n    Type: string (secret), required\n    Environment variable: TAP_X_API_TOKEN\n    Description: The token.\n"
+        ));
+        assert!(about.text().contains(
+            "  - Name: s3.region\n    Type: string\n    Environment variable: TAP_X_S3__REGION\n"
         ));
         assert!(
             about.markdown().contains("| `limit` | integer |  | `600` | Requests \\| minute. |")

@@ -10,6 +10,7 @@ pub mod report;
 pub mod schema;
 pub mod secret;
 pub mod settings;
+pub mod shell;
 pub mod singer;
 
 pub use secret::Secret;

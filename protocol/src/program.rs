@@ -99,9 +99,14 @@ pub fn start_log(program: &str, prefix: &str, format: LogFormat) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!("warn,{program}={level},protocol={level}")))
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal());
+        .with_ansi(is_coloured());
     // A second start, as in a test, keeps the first.
     _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+}
+
+/// Colours are for terminals, unless NO_COLOR says otherwise.
+fn is_coloured() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether a person reads the log as it is written.

@@ -24,6 +24,34 @@ pub enum Exit {
     Terminated = 143,
 }
 
+impl Exit {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Success,
+        Self::Failure,
+        Self::Usage,
+        Self::CatalogBehind,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// What it says, for documentation.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "Everything asked for was done.",
+            Self::Failure => {
+                "Something failed; what was committed stays, and its state has been given back."
+            }
+            Self::Usage => "The command line is wrong, or a file that it names cannot be read.",
+            Self::CatalogBehind => {
+                "The data is committed and its state given back, but the catalog could not be brought up to it."
+            }
+            Self::Interrupted => "Ended by SIGINT after what was safe had been committed.",
+            Self::Terminated => "Ended by SIGTERM after what was safe had been committed.",
+        }
+    }
+}
+
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -39,6 +39,7 @@ pub(crate) fn inline<T: JsonSchema>() -> Value {
 fn simplify(schema: &mut Schema) {
     let Some(object) = schema.as_object_mut() else { return };
     merge_single_all_of(object);
+    name_choices(object);
     merge_nullable_any_of(object);
     null_first(object);
     // What may be absent defaults to null anyway.
@@ -64,6 +65,18 @@ fn merge_single_all_of(object: &mut Map<String, Value>) {
         object.remove("allOf");
         fill(object, part);
     }
+}
+
+/// `{"oneOf": [{"const": "a", …}, …]}`, an enumeration with documented values, becomes `enum`.
+fn name_choices(object: &mut Map<String, Value>) {
+    let Some(Value::Array(branches)) = object.get("oneOf") else { return };
+    let values = branches.iter().map(|branch| branch.get("const").filter(|value| value.is_string()));
+    let Some(values) = values.map(|value| value.cloned()).collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    object.remove("oneOf");
+    object.insert("type".into(), json!("string"));
+    object.insert("enum".into(), Value::Array(values));
 }
 
 /// `{"anyOf": [X, {"type": "null"}]}` becomes X with `"null"` among its types.

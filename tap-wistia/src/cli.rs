@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use protocol::program::{AboutFormat, LogFormat};
+use protocol::shell::ShellCommand;
 
 /// Reads Wistia video analytics and writes Singer messages.
 #[derive(Debug, Parser)]
-#[command(name = "tap-wistia", version, about, max_term_width = 100)]
+#[command(name = "tap-wistia", version, about, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
     /// Settings: a JSON file, or `ENV` for the environment variables `TAP_WISTIA_<SETTING>`. May be
     /// given several times; later files win, `ENV` wins over all. Default: ENV.
@@ -15,7 +16,7 @@ pub struct Cli {
     pub config: Vec<String>,
 
     /// Which streams and fields to read, as --discover prints them.
-    #[arg(long, value_name = "FILE", visible_alias = "properties")]
+    #[arg(long, value_name = "FILE", visible_alias = "properties", visible_short_alias = 'p')]
     pub catalog: Option<PathBuf>,
 
     /// Where the last sync ended: the last STATE that the target gave back.
@@ -41,4 +42,16 @@ pub struct Cli {
     /// How to write the log.
     #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
     pub log_format: LogFormat,
+
+    /// Something else than a sync.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Commands beside the sync.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// For the shell.
+    #[command(flatten)]
+    Shell(ShellCommand),
 }

@@ -26,6 +26,9 @@ use crate::error::{Error, Result};
 /// Rows that a page holds at most; Wistia answers no more than this.
 pub const PAGE: usize = 100;
 
+/// User agent where the settings name none.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+
 /// Times that a body which is no JSON is asked for again: it may have been cut off, or come from a
 /// proxy on the way.
 const MALFORMED_TRIES: u32 = 3;
@@ -187,7 +190,7 @@ impl Client {
     /// A client as the settings describe it. Nothing is sent yet.
     pub fn new(config: &Config) -> Result<Self> {
         let http = reqwest::Client::builder()
-            .user_agent(&config.user_agent)
+            .user_agent(config.user_agent.as_deref().unwrap_or(USER_AGENT))
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_secs(config.request_timeout_seconds))
             .redirect(reqwest::redirect::Policy::none())

@@ -3,6 +3,7 @@
 
 use chrono::{Days, NaiveDate};
 use protocol::Secret;
+use protocol::mapping::{Flattening, Mapper, StreamMaps};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -21,9 +22,11 @@ pub struct Config {
 
     /// First day of events and daily figures (YYYY-MM-DD). Default: two years ago, because Wistia
     /// keeps no older events.
+    #[schemars(extend("format" = "date"))]
     pub start_date: Option<String>,
 
     /// Last day (YYYY-MM-DD). Default: today.
+    #[schemars(extend("format" = "date"))]
     pub end_date: Option<String>,
 
     /// Days before the bookmark from which events are read again: plays grow while they are
@@ -78,9 +81,25 @@ pub struct Config {
     /// others.
     pub personal_data_salt: Option<Secret>,
 
-    /// User agent of all requests.
-    #[serde(default = "default_user_agent")]
-    pub user_agent: String,
+    /// User agent of all requests. Default: name and version of the program.
+    pub user_agent: Option<String>,
+
+    /// Renames, drops, copies and filters streams and their properties, in the form of the Meltano
+    /// SDK: `{"dim_media": {"title": "name", "name": "__NULL__"}}`.
+    #[serde(default)]
+    pub stream_maps: StreamMaps,
+
+    /// Make the properties of objects properties of their own, such as `project__name`; arrays and
+    /// what is deeper become JSON text.
+    #[serde(default)]
+    pub flattening_enabled: bool,
+
+    /// Levels of nesting that become properties. Default: all.
+    pub flattening_max_depth: Option<usize>,
+
+    /// What stands between the names of a flattened property.
+    #[serde(default = "default_flattening_separator")]
+    pub flattening_separator: String,
 }
 
 /// A rule that names the channel of medias. Patterns are regular expressions that need to match
@@ -110,6 +129,10 @@ pub enum PersonalData {
     Hash,
     /// Nothing that points at a person or a place smaller than a region.
     Drop,
+}
+
+fn default_flattening_separator() -> String {
+    Flattening::SEPARATOR.into()
 }
 
 fn default_api_url() -> String {
@@ -142,10 +165,6 @@ fn default_retry_for_seconds() -> u64 {
 
 fn default_include_archived() -> bool {
     true
-}
-
-fn default_user_agent() -> String {
-    concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).into()
 }
 
 /// The days that a sync is about.
@@ -203,6 +222,16 @@ impl Config {
             );
         }
         Ok(())
+    }
+
+    /// How streams are mapped.
+    pub fn mapper(&self) -> Mapper {
+        let flattening = Flattening::of(
+            self.flattening_enabled,
+            self.flattening_max_depth,
+            &self.flattening_separator,
+        );
+        Mapper::new(self.stream_maps.clone(), flattening)
     }
 
     /// The days to read, seen from `today`.

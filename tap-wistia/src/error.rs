@@ -1,5 +1,6 @@
 //! Everything that can go wrong, told so that a person knows what to do. The token is in none of it.
 
+use protocol::mapping::MapError;
 use protocol::report::Exit;
 use protocol::settings::SettingsError;
 
@@ -9,6 +10,9 @@ pub enum Error {
     /// The settings cannot be read.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A map does not fit its stream.
+    #[error(transparent)]
+    Map(#[from] MapError),
     /// A setting has a value that does not work.
     #[error("the setting `{key}` is not valid: {reason}")]
     Setting {

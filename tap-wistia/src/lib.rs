@@ -42,7 +42,7 @@ use protocol::report::{self, Exit};
 use protocol::settings;
 use tokio::signal::unix::{SignalKind, signal};
 
-use cli::Cli;
+use cli::{Cli, Command};
 use client::Client;
 use config::Config;
 use discover::Selected;
@@ -71,12 +71,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     program::start_log("tap_wistia", ENVIRONMENT_PREFIX, cli.log_format);
-    let outcome = if cli.about {
-        about().print(cli.format).map_err(Error::Output)
-    } else if cli.discover {
-        program::print(&discover::document()).map_err(Error::Output)
-    } else {
-        connected(&cli)
+    let outcome = match &cli.command {
+        Some(Command::Shell(command)) => {
+            program::print(&command.text::<Cli>(&about())).map_err(Error::Output)
+        }
+        None if cli.about => about().print(cli.format).map_err(Error::Output),
+        None if cli.discover => program::print(&discover::document()).map_err(Error::Output),
+        None => connected(&cli),
     };
     match outcome {
         Ok(()) => Exit::Success.into(),
@@ -100,7 +101,9 @@ pub fn about() -> About {
             "catalog",
             "discover",
             "properties",
+            "schema-flattening",
             "state",
+            "stream-maps",
             "structured-logging",
             "test",
         ],
@@ -159,7 +162,7 @@ async fn synced(
         period,
         privacy: Privacy::new(config),
         rules,
-        output: Output::new(Box::new(std::io::stdout()), selected),
+        output: Output::new(Box::new(std::io::stdout()), selected, &config.mapper())?,
         state,
         failed: Vec::new(),
         progress,

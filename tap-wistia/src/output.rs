@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::Write;
 
 use chrono::{SecondsFormat, Utc};
+use protocol::mapping::{Mapped, Mapper, Names};
 use protocol::singer::{Fields, MessageWriter, Selection};
 use serde::Serialize;
 
@@ -17,7 +18,9 @@ pub struct Selected {
     /// The stream.
     pub stream: &'static Stream,
     /// What of it.
-    pub selection: Selection,
+    selection: Selection,
+    /// What it becomes.
+    mapped: Vec<Mapped>,
     /// Records written so far.
     pub records: u64,
 }
@@ -36,13 +39,26 @@ impl fmt::Debug for Output {
 }
 
 impl Output {
-    /// Writes the selected streams to `output`.
-    pub fn new(output: Box<dyn Write + Send>, selected: Vec<(&'static Stream, Selection)>) -> Self {
-        let selected = selected
-            .into_iter()
-            .map(|(stream, selection)| Selected { stream, selection, records: 0 })
-            .collect();
-        Self { messages: MessageWriter::new(output), selected, extracted: now() }
+    /// Writes the selected streams to `output`, as `mapper` maps them. A stream that it drops is as
+    /// good as not selected.
+    pub fn new(
+        output: Box<dyn Write + Send>,
+        selected: Vec<(&'static Stream, Selection)>,
+        mapper: &Mapper,
+    ) -> Result<Self> {
+        let mut names = Names::default();
+        let mut kept = Vec::with_capacity(selected.len());
+        for (stream, selection) in selected {
+            let keys: Vec<String> = stream.keys.iter().map(|key| (*key).to_owned()).collect();
+            let mapped = mapper.map(stream.name, &selection.schema, &keys)?;
+            for mapped in &mapped {
+                names.claim(&mapped.stream, stream.name)?;
+            }
+            if !mapped.is_empty() {
+                kept.push(Selected { stream, selection, mapped, records: 0 });
+            }
+        }
+        Ok(Self { messages: MessageWriter::new(output), selected: kept, extracted: now() })
     }
 
     /// The streams that are synced.
@@ -62,11 +78,18 @@ impl Output {
 
     /// Writes the SCHEMA of every selected stream.
     pub fn schemas(&mut self) -> Result<()> {
-        for Selected { stream, selection, .. } in &self.selected {
-            let bookmarks: Vec<&str> = stream.replication_key.into_iter().collect();
-            self.messages
-                .schema(stream.name, &selection.schema, stream.keys, &bookmarks)
-                .map_err(Error::Output)?;
+        for Selected { stream, mapped, .. } in &self.selected {
+            for mapped in mapped {
+                let keys: Vec<&str> = mapped.keys.iter().map(String::as_str).collect();
+                let bookmarks: Vec<&str> = stream
+                    .replication_key
+                    .into_iter()
+                    .filter(|key| mapped.schema.pointer(&format!("/properties/{key}")).is_some())
+                    .collect();
+                self.messages
+                    .schema(&mapped.stream, &mapped.schema, &keys, &bookmarks)
+                    .map_err(Error::Output)?;
+            }
         }
         self.messages.flush().map_err(Error::Output)
     }
@@ -80,17 +103,26 @@ impl Output {
     pub fn record<R: Serialize>(&mut self, stream: &Stream, record: &R) -> Result<()> {
         let found = self.selected.iter_mut().find(|selected| selected.stream.name == stream.name);
         let Some(selected) = found else { return Ok(()) };
-        selected.records += 1;
-        match selected.selection.fields {
-            Fields::All => self.messages.record(stream.name, record, &self.extracted),
-            Fields::Some => {
-                let mut value = serde_json::to_value(record)
-                    .map_err(|error| Error::Internal(format!("a record is no JSON: {error}")))?;
-                selected.selection.project(&mut value);
-                self.messages.record(stream.name, &value, &self.extracted)
+        let is_whole = selected.selection.fields == Fields::All;
+        if is_whole && let [only] = &selected.mapped[..] && only.is_plain() {
+            selected.records += 1;
+            let written = self.messages.record(&only.stream, record, &self.extracted);
+            return written.map_err(Error::Output);
+        }
+        let mut value = serde_json::to_value(record)
+            .map_err(|error| Error::Internal(format!("a record is no JSON: {error}")))?;
+        if !is_whole {
+            selected.selection.project(&mut value);
+        }
+        for mapped in &selected.mapped {
+            if let Some(record) = mapped.record(&value) {
+                selected.records += 1;
+                self.messages
+                    .record(&mapped.stream, &record, &self.extracted)
+                    .map_err(Error::Output)?;
             }
         }
-        .map_err(Error::Output)
+        Ok(())
     }
 
     /// Writes STATE.

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::program::{AboutFormat, LogFormat};
+use protocol::shell::ShellCommand;
 
 /// Reads Singer messages and writes typed Parquet to S3 or a folder.
 #[derive(Debug, Parser)]
-#[command(name = "target-s3-parquet", version, about, max_term_width = 100)]
+#[command(name = "target-s3-parquet", version, about, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
     /// What to do in place of writing messages.
     #[command(subcommand)]
@@ -44,6 +45,9 @@ pub struct Cli {
 pub enum Command {
     /// Report small files, orphans and sizes of a lake; put files together or cut tables anew.
     Maintain(Maintain),
+    /// For the shell.
+    #[command(flatten)]
+    Shell(ShellCommand),
 }
 
 /// Arguments of `maintain`.

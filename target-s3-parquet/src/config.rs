@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use protocol::Secret;
+use protocol::mapping::{Flattening, Mapper, StreamMaps};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -84,10 +85,31 @@ pub struct Config {
     #[serde(default)]
     pub catalog: CatalogConfig,
 
+    /// Renames, drops, copies and filters streams and their properties, in the form of the Meltano
+    /// SDK: `{"users": {"__alias__": "people", "full_name": "name", "name": "__NULL__"}}`.
+    #[serde(default)]
+    pub stream_maps: StreamMaps,
+
+    /// Make the properties of objects columns of their own, such as `address__city`; arrays and
+    /// what is deeper become JSON text.
+    #[serde(default)]
+    pub flattening_enabled: bool,
+
+    /// Levels of nesting that become columns. Default: all.
+    pub flattening_max_depth: Option<usize>,
+
+    /// What stands between the names of a flattened column.
+    #[serde(default = "default_flattening_separator")]
+    pub flattening_separator: String,
+
     /// Settings by stream name or glob, such as `{"fact_*": {"partition_by": …}}`. An exact name
     /// wins over a glob, a longer glob over a shorter one.
     #[serde(default)]
     pub streams: BTreeMap<String, StreamConfig>,
+}
+
+fn default_flattening_separator() -> String {
+    Flattening::SEPARATOR.into()
 }
 
 fn default_row_group_mb() -> u32 {
@@ -373,6 +395,16 @@ impl Config {
             settings.lay_over(stream);
         }
         settings
+    }
+
+    /// How streams are mapped.
+    pub fn mapper(&self) -> Mapper {
+        let flattening = Flattening::of(
+            self.flattening_enabled,
+            self.flattening_max_depth,
+            &self.flattening_separator,
+        );
+        Mapper::new(self.stream_maps.clone(), flattening)
     }
 
     /// The memory budget in bytes.

@@ -66,15 +66,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     program::start_log("target_s3_parquet", ENVIRONMENT_PREFIX, cli.log_format);
-    let outcome = if cli.about {
-        about()
-            .print(cli.format)
-            .map_err(|source| Error::Input { name: "standard output".into(), source })
-    } else {
-        match &cli.command {
-            Some(Command::Maintain(arguments)) => maintain(&cli, arguments),
-            None => write(&cli),
+    let unprintable = |source| Error::Input { name: "standard output".into(), source };
+    let outcome = match &cli.command {
+        Some(Command::Shell(command)) => {
+            program::print(&command.text::<Cli>(&about())).map_err(unprintable)
         }
+        Some(Command::Maintain(arguments)) => maintain(&cli, arguments),
+        None if cli.about => about().print(cli.format).map_err(unprintable),
+        None => write(&cli),
     };
     match outcome {
         Ok(()) => Exit::Success.into(),
@@ -95,6 +94,8 @@ pub fn about() -> About {
             "about",
             "activate-version",
             "batch",
+            "schema-flattening",
+            "stream-maps",
             "structured-logging",
             "validate-records",
         ],

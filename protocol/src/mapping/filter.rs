@@ -100,7 +100,7 @@ impl Filter {
 
 impl<F> Filter<F> {
     /// Whether a record passes, whose values `look_up` knows.
-    pub fn test<'a>(&self, look_up: &impl Fn(&F) -> Scalar<'a>) -> bool {
+    pub fn test<'a>(&'a self, look_up: &impl Fn(&'a F) -> Scalar<'a>) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.test(look_up)),
             Self::Any(parts) => parts.iter().any(|part| part.test(look_up)),

@@ -25,6 +25,15 @@ enum Shape<'a> {
 }
 
 impl Flattening {
+    /// What the SDK puts between the names.
+    pub const SEPARATOR: &str = "__";
+
+    /// Flattening as the settings of the same names say, if it is enabled.
+    pub fn of(enabled: bool, max_depth: Option<usize>, separator: &str) -> Option<Self> {
+        let max_depth = max_depth.unwrap_or(usize::MAX);
+        enabled.then(|| Self { max_depth, separator: separator.to_owned() })
+    }
+
     pub(super) fn apply(&self, drafts: Vec<Draft>, root: &Value) -> Vec<Draft> {
         let mut flat = Vec::with_capacity(drafts.len());
         for draft in drafts {

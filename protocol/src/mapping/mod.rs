@@ -10,11 +10,11 @@ mod filter;
 mod flatten;
 mod rules;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-pub use filter::{Filter, Literal, Scalar};
+pub use filter::{Comparison, Filter, Literal, Scalar, Test};
 pub use flatten::Flattening;
 pub use rules::StreamMaps;
 
@@ -34,13 +34,18 @@ pub struct Mapper {
 }
 
 /// A setting that does not fit the stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the setting `{key}` is not valid: {reason}")]
 pub struct MapError {
     /// The setting.
     pub key: String,
     /// What is wrong with it.
     pub reason: String,
 }
+
+/// The names of mapped streams: each is one stream's of the tap.
+#[derive(Debug, Default)]
+pub struct Names(HashMap<String, String>);
 
 /// What one stream becomes.
 #[derive(Debug, Clone, PartialEq)]
@@ -170,6 +175,20 @@ impl Mapper {
             schema.insert("properties".into(), Value::Object(properties));
         }
         Ok(mapped)
+    }
+}
+
+impl Names {
+    /// Gives a name to the tap's stream `source`.
+    pub fn claim(&mut self, name: &str, source: &str) -> Result<(), MapError> {
+        let owner = self.0.entry(name.to_owned()).or_insert_with(|| source.to_owned());
+        if owner == source {
+            return Ok(());
+        }
+        Err(MapError {
+            key: "stream_maps".into(),
+            reason: format!("the streams `{owner}` and `{source}` would both be `{name}`"),
+        })
     }
 }
 

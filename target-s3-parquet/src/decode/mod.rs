@@ -5,12 +5,15 @@
 //! and a scratch space: no IO, no clock, no allocation per record once buffers have grown.
 
 mod column;
+mod derive;
 mod number;
 mod record;
 mod scan;
 mod text;
 pub mod time;
 
+pub use derive::Derivation;
+pub(crate) use derive::Derived;
 pub(crate) use record::METADATA;
 pub use record::{Chunk, Decoded, Plan, Registry, Rows, Scratch, decode};
 pub use scan::{MessageKind, kind_of_line};

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 use bytes::Bytes;
 use hashbrown::HashMap;
 use memchr::memchr;
 
 use super::column::{Context, StructBuffer};
+use super::derive::Derivation;
 use super::scan::{Cursor, Members, Text, describe};
 use super::{Fault, number, text, time};
 use crate::config::OnInvalid;
@@ -19,12 +21,18 @@ use crate::table::key;
 /// How the records of one stream become columns. A new SCHEMA makes a new plan.
 #[derive(Debug)]
 pub struct Plan {
-    /// The stream's name as the tap writes it.
+    /// The stream's name.
     pub stream: String,
+    /// Its name as the tap writes it, before it was mapped.
+    pub source: String,
     /// Unlike any other plan's of this run.
     pub id: u64,
     /// The columns of the batches, metadata columns included.
     pub columns: Vec<Column>,
+    /// What is read of a record: the columns without the metadata, unless the stream is mapped.
+    pub reads: Vec<Column>,
+    /// How the columns come out of what is read, where the stream is mapped.
+    pub derivation: Option<Derivation>,
     /// Positions of the key columns.
     pub keys: Vec<usize>,
     /// Treatment of values that do not fit.
@@ -37,8 +45,9 @@ pub struct Plan {
     pub validator: Option<jsonschema::Validator>,
 }
 
-/// The plans by stream name, as they are at one place of the input.
-pub type Registry = HashMap<Box<[u8]>, Arc<Plan>>;
+/// The plans by the stream names of the tap, as they are at one place of the input: none for a
+/// stream that is dropped, several for one that is copied.
+pub type Registry = HashMap<Box<[u8]>, Arc<[Arc<Plan>]>>;
 
 /// Consecutive lines of the input, all of them records or blank.
 #[derive(Debug, Clone)]
@@ -143,7 +152,7 @@ fn decode_lines(
 ) -> Result<()> {
     let mut rest: &[u8] = &chunk.bytes;
     let mut number = chunk.first_line;
-    let mut current: Option<(&[u8], u64)> = None;
+    let mut current: Option<(&[u8], &[Arc<Plan>])> = None;
     while !rest.is_empty() {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let (line, after) = rest.split_at(end);
@@ -159,33 +168,35 @@ fn decode_lines(
 }
 
 /// Brings each line to the buffers of its stream.
-struct Router<'a, 'b> {
-    registry: &'b Registry,
+struct Router<'a, 'r, 'b> {
+    registry: &'r Registry,
     scratch: &'b mut Scratch,
     order: &'b mut Vec<u64>,
     chunk: &'b Chunk,
     /// The stream of the line before: most lines have the same.
-    current: Option<(&'a [u8], u64)>,
+    current: Option<(&'a [u8], &'r [Arc<Plan>])>,
 }
 
-impl<'a> Router<'a, '_> {
+impl<'a, 'r> Router<'a, 'r, '_> {
     fn line(&mut self, line: &'a [u8], number: u64) -> Result<()> {
         let mut cursor = Cursor::new(line);
         let mut envelope = Envelope::default();
-        let mut id = None;
+        let mut plans = None;
+        let mut is_read = false;
         let outcome = (|| -> Result<(), LineFault> {
             let mut members = Members::open(&mut cursor)?;
             while let Some(key) = members.next(&mut cursor)? {
                 match key.raw {
                     b"stream" => {
                         envelope.stream = Some(cursor.text()?);
-                        id = Some(self.stream(cursor_text(envelope.stream), number)?);
+                        plans = Some(self.stream(cursor_text(envelope.stream), number)?);
                     }
-                    b"record" => match id {
+                    b"record" => match plans {
                         // The common order of keys: the record can be read in passing.
-                        Some(id) if envelope.record.is_none() => {
+                        Some(plans) if envelope.record.is_none() => {
                             envelope.record = Some(cursor.clone());
-                            self.record(id, &mut cursor, line, number)?;
+                            self.records(plans, &mut cursor, line, number)?;
+                            is_read = true;
                         }
                         _ => {
                             let at = cursor.clone();
@@ -207,21 +218,17 @@ impl<'a> Router<'a, '_> {
                 }
             }
             cursor.end()?;
-            let Some(stream) = id else { return Err(LineFault::text("it has no `stream`")) };
+            let Some(plans) = plans else { return Err(LineFault::text("it has no `stream`")) };
             let Some(record) = &envelope.record else {
                 return Err(LineFault::text("it has no `record`"));
             };
-            let pending = self
-                .scratch
-                .streams
-                .get(&stream)
-                .is_some_and(|buffers| buffers.metadata.sequences.len() == buffers.rows);
-            if pending {
+            if !is_read {
                 // The record stood before its stream's name.
-                let mut record = record.clone();
-                self.record(stream, &mut record, line, number)?;
+                self.records(plans, &mut record.clone(), line, number)?;
             }
-            self.finish(stream, &envelope, number);
+            for plan in plans {
+                self.finish(plan.id, &envelope, number);
+            }
             Ok(())
         })();
         outcome.map_err(|fault| match fault {
@@ -233,14 +240,14 @@ impl<'a> Router<'a, '_> {
         })
     }
 
-    fn stream(&mut self, name: &'a [u8], line: u64) -> Result<u64, LineFault> {
-        if let Some((current, id)) = self.current
+    fn stream(&mut self, name: &'a [u8], line: u64) -> Result<&'r [Arc<Plan>], LineFault> {
+        if let Some((current, plans)) = self.current
             && current == name
         {
-            return Ok(id);
+            return Ok(plans);
         }
-        let plan = match self.registry.get(name) {
-            Some(plan) => plan,
+        let plans = match self.registry.get(name) {
+            Some(plans) => plans,
             None => {
                 // A name with escapes is rare enough to be looked up again, unescaped.
                 let mut unescaped = Vec::new();
@@ -254,13 +261,36 @@ impl<'a> Router<'a, '_> {
                 })?
             }
         };
-        let stream =
-            self.scratch.streams.entry(plan.id).or_insert_with(|| Stream::new(Arc::clone(plan)));
-        if stream.rows == 0 && !self.order.contains(&plan.id) {
-            self.order.push(plan.id);
+        for plan in plans.iter() {
+            let stream = self
+                .scratch
+                .streams
+                .entry(plan.id)
+                .or_insert_with(|| Stream::new(Arc::clone(plan)));
+            if stream.rows == 0 && !self.order.contains(&plan.id) {
+                self.order.push(plan.id);
+            }
         }
-        self.current = Some((name, plan.id));
-        Ok(plan.id)
+        self.current = Some((name, plans));
+        Ok(plans)
+    }
+
+    /// Reads a record for each plan of its stream.
+    fn records(
+        &mut self,
+        plans: &[Arc<Plan>],
+        cursor: &mut Cursor<'_>,
+        line: &[u8],
+        number: u64,
+    ) -> Result<(), LineFault> {
+        if cursor.peek() != b'{' {
+            return Err(LineFault::text("its `record` is no object"));
+        }
+        let Some((last, others)) = plans.split_last() else { return Ok(cursor.skip()?) };
+        for plan in others {
+            self.record(plan.id, &mut cursor.clone(), line, number)?;
+        }
+        self.record(last.id, cursor, line, number)
     }
 
     /// Reads one record into the buffers of its stream.
@@ -271,9 +301,6 @@ impl<'a> Router<'a, '_> {
         line: &[u8],
         number: u64,
     ) -> Result<(), LineFault> {
-        if cursor.peek() != b'{' {
-            return Err(LineFault::text("its `record` is no object"));
-        }
         let Some(stream) = self.scratch.streams.get_mut(&id) else { return Ok(()) };
         let start = cursor.position();
         if let Err(fault) = stream.record.push(stream.rows, cursor, &mut stream.context) {
@@ -281,29 +308,22 @@ impl<'a> Router<'a, '_> {
                 Fault::Syntax(syntax) => LineFault::Syntax(syntax),
                 Fault::Value(misfit) => LineFault::Ready(Box::new(Error::Value {
                     line: number,
-                    stream: stream.plan.stream.clone(),
+                    stream: stream.plan.source.clone(),
                     column: misfit.path.replace(".[", "["),
                     value: misfit.value,
                     expected: misfit.expected,
                 })),
             });
         }
-        if let Some(key) =
-            stream.plan.keys.iter().find(|key| stream.record.is_null(**key, stream.rows))
+        if stream.plan.derivation.is_none()
+            && let Some(key) =
+                stream.plan.keys.iter().find(|key| stream.record.is_null(**key, stream.rows))
         {
-            return Err(LineFault::Ready(Box::new(Error::MissingKey {
-                line: number,
-                stream: stream.plan.stream.clone(),
-                column: stream
-                    .plan
-                    .columns
-                    .get(*key)
-                    .map_or_else(String::new, |c| c.source.clone()),
-            })));
+            return Err(LineFault::Ready(Box::new(stream.plan.missing_key(*key, number))));
         }
         if let Some(validator) = &stream.plan.validator {
             let text = line.get(start..cursor.position()).unwrap_or_default();
-            validate(validator, text, &stream.plan.stream, number)?;
+            validate(validator, text, &stream.plan.source, number)?;
         }
         stream.rows += 1;
         Ok(())
@@ -375,11 +395,20 @@ pub(crate) const METADATA: [(&str, Kind); 7] = [
     ("_sdc_sync_started_at", Kind::Bigint),
 ];
 
+impl Plan {
+    fn missing_key(&self, key: usize, line: u64) -> Error {
+        Error::MissingKey {
+            line,
+            stream: self.source.clone(),
+            column: self.columns.get(key).map_or_else(String::new, |c| c.source.clone()),
+        }
+    }
+}
+
 impl Stream {
     fn new(plan: Arc<Plan>) -> Self {
-        let own = plan.metadata_from.unwrap_or(plan.columns.len());
         Self {
-            record: StructBuffer::new(plan.columns.get(..own).unwrap_or_default()),
+            record: StructBuffer::new(&plan.reads),
             context: Context::new(plan.on_invalid, plan.max_string_bytes),
             metadata: Metadata::default(),
             version: None,
@@ -396,6 +425,12 @@ impl Stream {
         self.record.truncate(self.rows);
         let rows = std::mem::take(&mut self.rows);
         let mut arrays = self.record.take().map_err(internal)?;
+        let mut mask = None;
+        if let Some(derivation) = &self.plan.derivation {
+            mask = derivation.mask(&arrays, rows);
+            arrays = derivation.columns(&arrays, rows);
+            self.check_keys(&arrays, mask.as_ref(), chunk)?;
+        }
         if let Some(from) = self.plan.metadata_from {
             for column in self.plan.columns.get(from..).unwrap_or_default() {
                 arrays.push(self.metadata.array(&column.source, chunk, rows));
@@ -404,8 +439,11 @@ impl Stream {
         self.metadata = Metadata::default();
         let schema = SchemaRef::clone(&self.schema);
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch =
+        let mut batch =
             RecordBatch::try_new_with_options(schema, arrays, &options).map_err(internal)?;
+        if let Some(mask) = mask {
+            batch = filter_record_batch(&batch, &mask).map_err(internal)?;
+        }
         let mut invalid = Vec::new();
         if std::mem::take(&mut self.context.has_invalid) {
             self.record.take_invalid("", &mut invalid);
@@ -420,11 +458,37 @@ impl Stream {
                 .extra
                 .drain()
                 .map(|(name, count)| (String::from_utf8_lossy(&name).into_owned(), count))
+                .filter(|(name, _)| {
+                    self.plan.derivation.as_ref().is_none_or(|plan| !plan.is_unread(name))
+                })
                 .collect(),
             cut: std::mem::take(&mut self.context.cut),
             replaced: std::mem::take(&mut self.context.replaced),
             version: self.version.take(),
         })
+    }
+}
+
+impl Stream {
+    /// Rows that a filter leaves must have their key.
+    fn check_keys(
+        &self,
+        arrays: &[ArrayRef],
+        mask: Option<&BooleanArray>,
+        chunk: &Chunk,
+    ) -> Result<()> {
+        for key in &self.plan.keys {
+            let Some(array) = arrays.get(*key).filter(|array| array.null_count() > 0) else {
+                continue;
+            };
+            let goes_on = |row: usize| mask.is_none_or(|mask| mask.value(row));
+            if let Some(row) = (0..array.len()).find(|row| array.is_null(*row) && goes_on(*row)) {
+                let sequence = self.metadata.sequences.get(row).copied().unwrap_or_default();
+                let line = sequence.saturating_sub(chunk.started_at);
+                return Err(self.plan.missing_key(*key, u64::try_from(line).unwrap_or_default()));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use protocol::mapping::{Mapped, Mapper, Names};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::{Config, StreamSettings};
-use crate::decode::{METADATA, Plan};
+use crate::decode::{Derivation, Derived, METADATA, Plan};
 use crate::error::{Error, Result};
 use crate::schema::{self, Column};
 use crate::table::key;
@@ -15,7 +16,7 @@ use crate::table::key;
 /// A SCHEMA message.
 #[derive(Debug, Deserialize)]
 pub(super) struct SchemaMessage {
-    stream: String,
+    pub(super) stream: String,
     #[serde(default)]
     schema: Value,
     #[serde(default)]
@@ -33,7 +34,9 @@ impl SchemaMessage {
 #[derive(Debug)]
 pub(super) struct Planner {
     config: Arc<Config>,
+    mapper: Mapper,
     known: HashMap<String, Vec<Known>>,
+    names: Names,
     next_id: u64,
 }
 
@@ -41,20 +44,26 @@ pub(super) struct Planner {
 struct Known {
     schema: Value,
     keys: Option<Vec<String>>,
-    plan: Arc<Plan>,
+    plans: Arc<[Arc<Plan>]>,
 }
 
 impl Planner {
     pub(super) fn new(config: Arc<Config>) -> Self {
-        Self { config, known: HashMap::new(), next_id: 0 }
+        Self {
+            mapper: config.mapper(),
+            config,
+            known: HashMap::new(),
+            names: Names::default(),
+            next_id: 0,
+        }
     }
 
-    /// The plan of a SCHEMA message; nothing when it only repeats the one in force.
-    pub(super) fn plan(
+    /// The plans of a SCHEMA message; nothing when it only repeats the one in force.
+    pub(super) fn plans(
         &mut self,
         message: SchemaMessage,
         number: u64,
-    ) -> Result<Option<Arc<Plan>>> {
+    ) -> Result<Option<Arc<[Arc<Plan>]>>> {
         let known = self.known.entry(message.stream.clone()).or_default();
         let same = known.iter().position(|known| {
             known.schema == message.schema && known.keys == message.key_properties
@@ -65,33 +74,52 @@ impl Planner {
                 return Ok(None);
             }
             let again = known.remove(at);
-            let plan = Arc::clone(&again.plan);
+            let plans = Arc::clone(&again.plans);
             known.push(again);
-            return Ok(Some(plan));
+            return Ok(Some(plans));
         }
-        let settings = self.config.stream(&message.stream);
-        self.next_id += 1;
-        let plan = Arc::new(make(&message, &settings, self.next_id, number)?);
+        let keys = message.key_properties.as_deref().unwrap_or_default();
+        let mapped = self.mapper.map(&message.stream, &message.schema, keys)?;
+        let mut plans = Vec::with_capacity(mapped.len());
+        for mapped in &mapped {
+            self.names.claim(&mapped.stream, &message.stream)?;
+            let settings = self.config.stream(&mapped.stream);
+            self.next_id += 1;
+            plans.push(Arc::new(make(&message, mapped, &settings, self.next_id, number)?));
+        }
+        let plans: Arc<[Arc<Plan>]> = plans.into();
         known.push(Known {
             schema: message.schema,
             keys: message.key_properties,
-            plan: Arc::clone(&plan),
+            plans: Arc::clone(&plans),
         });
-        Ok(Some(plan))
+        Ok(Some(plans))
     }
 }
 
-fn make(message: &SchemaMessage, settings: &StreamSettings, id: u64, line: u64) -> Result<Plan> {
+fn make(
+    message: &SchemaMessage,
+    mapped: &Mapped,
+    settings: &StreamSettings,
+    id: u64,
+    line: u64,
+) -> Result<Plan> {
     let fault = |reason: String| Error::Schema { line, stream: message.stream.clone(), reason };
-    if !schema::is_object_schema(&message.schema) {
+    if !schema::is_object_schema(&mapped.schema) {
         return Err(fault("it has no `properties`".into()));
     }
-    let mut columns = schema::columns(&message.schema);
+    let raw = schema::columns(&message.schema);
+    let (reads, mut columns, derivation) = if mapped.is_plain() {
+        (raw.clone(), raw, None)
+    } else {
+        let Derived { reads, columns, derivation } =
+            Derivation::new(&raw, mapped)?;
+        (reads, columns, Some(derivation))
+    };
     let keys = settings
         .key_properties
         .as_ref()
-        .or(message.key_properties.as_ref())
-        .map_or(&[][..], Vec::as_slice)
+        .unwrap_or(&mapped.keys)
         .iter()
         .map(|name| key_position(&columns, name).map_err(fault))
         .collect::<Result<Vec<_>>>()?;
@@ -116,9 +144,12 @@ fn make(message: &SchemaMessage, settings: &StreamSettings, id: u64, line: u64) 
         None
     };
     Ok(Plan {
-        stream: message.stream.clone(),
+        stream: mapped.stream.clone(),
+        source: message.stream.clone(),
         id,
         columns,
+        reads,
+        derivation,
         keys,
         on_invalid: settings.on_invalid,
         max_string_bytes: settings.max_string_bytes,

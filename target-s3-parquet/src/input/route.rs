@@ -158,10 +158,11 @@ impl Router {
             MessageKind::Record => return Ok(()),
             MessageKind::Schema => {
                 let message = SchemaMessage::parse(line).map_err(broken)?;
-                let Some(plan) = self.planner.plan(message, number)? else { return Ok(()) };
+                let source = message.stream.as_bytes().into();
+                let Some(plans) = self.planner.plans(message, number)? else { return Ok(()) };
                 let registry = Arc::make_mut(&mut self.registry);
-                registry.insert(plan.stream.as_bytes().into(), Arc::clone(&plan));
-                Item::Schema(plan)
+                registry.insert(source, Arc::clone(&plans));
+                return plans.iter().try_for_each(|plan| self.item(Item::Schema(Arc::clone(plan))));
             }
             MessageKind::State => {
                 let state: StateMessage<'_> = serde_json::from_slice(line).map_err(broken)?;
@@ -175,7 +176,12 @@ impl Router {
                 let message: ActivateVersionMessage =
                     serde_json::from_slice(line).map_err(broken)?;
                 let Some(version) = message.version else { return Ok(()) };
-                Item::ActivateVersion { stream: message.stream, version }
+                let Some(plans) = self.registry.get(message.stream.as_bytes()) else {
+                    return self.item(Item::ActivateVersion { stream: message.stream, version });
+                };
+                return plans.iter().try_for_each(|plan| {
+                    self.item(Item::ActivateVersion { stream: plan.stream.clone(), version })
+                });
             }
             MessageKind::Batch => {
                 let message: BatchMessage = serde_json::from_slice(line).map_err(broken)?;
@@ -192,6 +198,10 @@ impl Router {
                 ))
             }
         };
+        self.item(item)
+    }
+
+    fn item(&self, item: Item) -> Result<(), Stop> {
         if self.output.item(Ok(item)) { Ok(()) } else { Err(Stop::Unheard) }
     }
 }

@@ -1,0 +1,98 @@
+"""At home in a shell: help, completions, man pages, suggestions, and what others read of the programs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from harness import ANSI, ROOT, TAP, TARGET, environment, run
+
+PROGRAMS = {"tap-wistia": TAP, "target-s3-parquet": TARGET}
+both = pytest.mark.parametrize("name", PROGRAMS)
+
+
+@both
+@pytest.mark.parametrize("shell, word", [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")])
+def test_completions_name_every_flag(name, shell, word):
+    text = run(PROGRAMS[name], "completions", shell).succeeded().out
+    assert word in text
+    for flag in ("config", "log-format", "about"):
+        assert flag in text
+
+
+@both
+def test_bash_takes_the_completions(name, tmp_path):
+    script = tmp_path / "completions"
+    script.write_text(run(PROGRAMS[name], "completions", "bash").succeeded().out)
+    program = f'source {script}; COMP_WORDS=({name} --conf); COMP_CWORD=1; _{name.replace("-", "__")} {name} --conf {name} 2>/dev/null || _{name} {name} --conf {name}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
+    assert "--config" in done.stdout, done.stderr
+
+
+@both
+def test_the_man_page_has_flags_settings_and_exit_codes(name):
+    page = run(PROGRAMS[name], "man").succeeded().out
+    assert page.startswith(".ie") or ".TH" in page
+    for word in (".TH", "SETTINGS", "EXIT STATUS", "\\-\\-config", "143"):
+        assert word in page, word
+
+
+@both
+@pytest.mark.parametrize("flag, meant", [("--confg", "--config"), ("--abuot", "--about")])
+def test_a_mistyped_flag_is_guessed(name, flag, meant):
+    refused = run(PROGRAMS[name], flag)
+    assert refused.code == 2 and meant in refused.err and "\x1b" not in refused.err
+
+
+def test_a_mistyped_setting_is_guessed(tmp_path):
+    (tmp_path / "c.json").write_text(json.dumps({"destination": str(tmp_path / "lake"), "compresion": "zstd", "s3": {"regoin": "x"}}))
+    warned = run(TARGET, "--config", tmp_path / "c.json").succeeded().err
+    assert "`compresion`" in warned and "`compression`" in warned and "`region`" in warned
+    assert not ANSI.search(warned)
+
+
+@both
+@pytest.mark.parametrize("variables, coloured", [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colours_are_for_terminals_that_want_them(name, variables, coloured, tmp_path):
+    import os
+    import pty
+
+    ours, theirs = pty.openpty()
+    environ = environment({"TERM": "xterm", **variables})
+    subprocess.run([PROGRAMS[name], "--nonsense"], stderr=theirs, stdout=subprocess.DEVNULL, env=environ)
+    os.close(theirs)
+    shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "unexpected argument" in ANSI.sub("", shown)
+    assert bool(ANSI.search(shown)) == coloured
+
+
+@both
+def test_about_has_the_structure_of_the_sdk(name):
+    about = json.loads(run(PROGRAMS[name], "--about", "--format=JSON").succeeded().out)
+    assert list(about) == [
+        "name",
+        "description",
+        "version",
+        "sdk_version",
+        "supported_python_versions",
+        "capabilities",
+        "settings",
+    ]
+    assert about["name"] == name
+    assert {"about", "stream-maps", "schema-flattening", "structured-logging"} <= set(about["capabilities"])
+    settings = about["settings"]
+    assert settings["type"] == "object"
+    for setting, schema in settings["properties"].items():
+        assert schema.get("description"), setting
+        assert "oneOf" not in schema, f"{setting}: choices are an enum"
+    secrets = [s for s in settings["properties"].values() if s.get("secret")]
+    assert all(s["writeOnly"] for s in secrets)
+    text = run(PROGRAMS[name], "--about").succeeded().out
+    assert text.splitlines()[0] == f"Name: {name}"
+    assert run(PROGRAMS[name], "--version").succeeded().out.strip() == f"{name} {about['version']}"
+
+
+def test_documents_made_from_the_programs_are_up_to_date():
+    """`make generate` writes them."""
+    subprocess.run([sys.executable, ROOT / "scripts" / "generate.py", "--check"], check=True, env=environment())
