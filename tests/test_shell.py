@@ -93,6 +93,14 @@ def test_about_has_the_structure_of_the_sdk(name):
     assert run(PROGRAMS[name], "--version").succeeded().out.strip() == f"{name} {about['version']}"
 
 
+def test_the_tap_tries_as_the_sdk_does(tmp_path):
+    """`--test=schema` needs no request; a form of `--test` that there is not is refused."""
+    (tmp_path / "tap.json").write_text('{"api_token": "any", "api_url": "http://127.0.0.1:9/v1"}')
+    tried = run(TAP, "--config", tmp_path / "tap.json", "--test=schema").succeeded()
+    assert {message["type"] for message in tried.messages} == {"SCHEMA"}
+    assert run(TAP, "--config", tmp_path / "tap.json", "--test=everything").code == 2
+
+
 def test_documents_made_from_the_programs_are_up_to_date():
     """`make generate` writes them."""
     subprocess.run([sys.executable, ROOT / "scripts" / "generate.py", "--check"], check=True, env=environment())

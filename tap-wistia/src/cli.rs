@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use protocol::program::{AboutFormat, LogFormat};
 use protocol::shell::ShellCommand;
 
@@ -27,9 +27,18 @@ pub struct Cli {
     #[arg(short, long, group = "mode")]
     pub discover: bool,
 
-    /// Ask for one record of each selected stream, and say what the token may read.
-    #[arg(long, group = "mode")]
-    pub test: bool,
+    /// Ask for one record of each selected stream and say what the token may read; with `=schema`,
+    /// only write the SCHEMA messages.
+    #[arg(
+        long,
+        group = "mode",
+        value_enum,
+        ignore_case = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "all"
+    )]
+    pub test: Option<Test>,
 
     /// Describe the tap and its settings.
     #[arg(long, group = "mode")]
@@ -46,6 +55,15 @@ pub struct Cli {
     /// Something else than a sync.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// What `--test` tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Test {
+    /// Every stream.
+    All,
+    /// Only what needs no request.
+    Schema,
 }
 
 /// Commands beside the sync.

@@ -42,10 +42,9 @@ use protocol::report::{self, Exit};
 use protocol::settings;
 use tokio::signal::unix::{SignalKind, signal};
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, Test};
 use client::Client;
 use config::Config;
-use discover::Selected;
 use error::{Error, Result};
 use output::Output;
 use privacy::Privacy;
@@ -125,6 +124,10 @@ fn connected(cli: &Cli) -> Result<()> {
         Some(path) => State::parse(&path.display().to_string(), &read(path)?)?,
         None => State::default(),
     };
+    let mut output = Output::new(Box::new(std::io::stdout()), selected, &config.mapper())?;
+    if cli.test == Some(Test::Schema) {
+        return output.schemas();
+    }
     let client = Client::new(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -132,11 +135,11 @@ fn connected(cli: &Cli) -> Result<()> {
         .build()
         .map_err(|error| Error::Internal(format!("no runtime: {error}")))?;
     let work = async {
-        if cli.test {
-            return probe::run(&client, &selected).await;
+        if cli.test.is_some() {
+            return probe::run(&client, output.selected()).await;
         }
         let progress = Progress::new(program::is_watched(cli.log_format));
-        synced(&client, &config, period, rules, selected, state, progress).await
+        synced(&client, &config, period, rules, output, state, progress).await
     };
     runtime.block_on(async {
         tokio::select! {
@@ -151,7 +154,7 @@ async fn synced(
     config: &Config,
     period: config::Period,
     rules: Rules,
-    selected: Selected,
+    output: Output,
     state: State,
     progress: Progress,
 ) -> Result<()> {
@@ -162,7 +165,7 @@ async fn synced(
         period,
         privacy: Privacy::new(config),
         rules,
-        output: Output::new(Box::new(std::io::stdout()), selected, &config.mapper())?,
+        output,
         state,
         failed: Vec::new(),
         progress,

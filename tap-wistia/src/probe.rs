@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::client::{Client, Page, Request, Resource};
-use crate::discover::Selected;
 use crate::error::{Error, Result};
+use crate::output::Selected;
 use crate::streams::Source;
 use crate::streams::media::Media;
 
@@ -19,7 +19,7 @@ impl Resource for Anything {
 }
 
 /// Asks for one record of each stream.
-pub async fn run(client: &Client, selected: &Selected) -> Result<()> {
+pub async fn run(client: &Client, selected: &[Selected]) -> Result<()> {
     let first = client.get::<Page<Media>>(&Request::new("/medias").with("per_page", 1)).await;
     let media = match &first {
         Ok(answer) => answer.value.rows.first().and_then(|media| media.hashed_id.clone()),
@@ -27,7 +27,7 @@ pub async fn run(client: &Client, selected: &Selected) -> Result<()> {
         Err(_) => return first.map(|_| ()),
     };
     let mut failed = Vec::new();
-    for (stream, _) in selected {
+    for Selected { stream, .. } in selected {
         let request = match stream.source {
             Source::List(path) | Source::Rules(path) => {
                 Some(Request::new(path).with("per_page", 1))

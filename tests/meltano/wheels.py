@@ -1,0 +1,21 @@
+"""The programs as the wheels in dist hold them."""
+
+import tempfile
+import zipfile
+from pathlib import Path
+
+from harness import ROOT
+
+WHEELS = {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in (ROOT / "dist").glob("*.whl")}
+FOLDER = tempfile.TemporaryDirectory()
+
+
+def program(name):
+    """A program out of its wheel."""
+    path = Path(FOLDER.name) / name
+    if not path.exists():
+        with zipfile.ZipFile(WHEELS[name]) as wheel:
+            (member,) = (member for member in wheel.namelist() if member.endswith(f".data/scripts/{name}"))
+            path.write_bytes(wheel.read(member))
+        path.chmod(0o755)
+    return str(path)
