@@ -4,6 +4,7 @@
 //! comes in, text goes out.
 
 pub mod about;
+pub mod log;
 pub mod mapping;
 pub mod program;
 pub mod report;

@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
 use crate::about::About;
+use crate::log::Structured;
+use crate::report;
 use crate::settings::{self, Document, Environment, Loaded, SettingsError};
 
 /// A form of `--about`.
@@ -24,12 +26,14 @@ pub enum AboutFormat {
 /// A form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Text, or JSON where the runner asks for it.
+    /// Text, or the Meltano SDK's structure where the runner asks for it.
     Auto,
     /// One line of text an event.
     Text,
     /// One JSON object an event.
     Json,
+    /// One JSON object an event, in the structure of the Meltano SDK.
+    Singer,
 }
 
 impl About {
@@ -77,9 +81,9 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
     Ok(config)
 }
 
-/// Starts the log of a program on stderr. The level is that of `<PREFIX>_LOGLEVEL` or `LOGLEVEL`;
-/// what libraries log below a warning is left out.
-pub fn start_log(program: &str, prefix: &str, format: LogFormat) {
+/// Starts the log of a program on stderr, and gives the form that it has. The level is that of
+/// `<PREFIX>_LOGLEVEL` or `LOGLEVEL`; what libraries log below a warning is left out.
+pub fn start_log(program: &'static str, prefix: &str, format: LogFormat) -> LogFormat {
     let level = [&format!("{prefix}_LOGLEVEL"), "LOGLEVEL"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok())
@@ -91,31 +95,47 @@ pub fn start_log(program: &str, prefix: &str, format: LogFormat) {
         known @ ("trace" | "debug" | "info" | "warn" | "error" | "off") => known,
         _ => "info",
     };
-    let json = match format {
-        LogFormat::Json => true,
-        LogFormat::Text => false,
-        LogFormat::Auto => runner_wants_json(),
+    let format = match format {
+        LogFormat::Auto if runner_wants_structure() => LogFormat::Singer,
+        LogFormat::Auto => LogFormat::Text,
+        asked => asked,
     };
+    let krate = program.replace('-', "_");
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!("warn,{program}={level},protocol={level}")))
+        .with_env_filter(EnvFilter::new(format!("warn,{krate}={level},protocol={level}")))
         .with_writer(io::stderr)
         .with_ansi(is_coloured());
     // A second start, as in a test, keeps the first.
-    _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    _ = match format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Singer => builder.event_format(Structured { program }).try_init(),
+        LogFormat::Auto | LogFormat::Text => builder.with_target(false).try_init(),
+    };
+    format
 }
 
-/// Colours are for terminals, unless NO_COLOR says otherwise.
+/// Tells the error that ends a run: to a person, or to a runner that reads events.
+pub fn tell(error: &dyn std::error::Error, hint: Option<&str>, format: LogFormat) {
+    if format == LogFormat::Singer {
+        let text = report::render(error, hint);
+        tracing::error!("{}", text.trim_start_matches("error: ").trim_end());
+    } else {
+        report::print(error, hint);
+    }
+}
+
+/// Colours are for terminals, unless `NO_COLOR` says otherwise.
 fn is_coloured() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Whether a person reads the log as it is written.
 pub fn is_watched(format: LogFormat) -> bool {
-    io::stderr().is_terminal() && format != LogFormat::Json
+    io::stderr().is_terminal() && matches!(format, LogFormat::Auto | LogFormat::Text)
 }
 
 /// Meltano names a Python logging configuration whose formatter says which lines it reads.
-fn runner_wants_json() -> bool {
+fn runner_wants_structure() -> bool {
     std::env::var("SINGER_SDK_LOG_CONFIG")
         .ok()
         .and_then(|path| std::fs::read_to_string(path).ok())

@@ -70,8 +70,9 @@ fn merge_single_all_of(object: &mut Map<String, Value>) {
 /// `{"oneOf": [{"const": "a", …}, …]}`, an enumeration with documented values, becomes `enum`.
 fn name_choices(object: &mut Map<String, Value>) {
     let Some(Value::Array(branches)) = object.get("oneOf") else { return };
-    let values = branches.iter().map(|branch| branch.get("const").filter(|value| value.is_string()));
-    let Some(values) = values.map(|value| value.cloned()).collect::<Option<Vec<_>>>() else {
+    let values =
+        branches.iter().map(|branch| branch.get("const").filter(|value| value.is_string()));
+    let Some(values) = values.map(Option::<&Value>::cloned).collect::<Option<Vec<_>>>() else {
         return;
     };
     object.remove("oneOf");

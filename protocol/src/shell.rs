@@ -30,7 +30,8 @@ impl ShellCommand {
                 clap_complete::generate(shell, &mut C::command(), about.name, &mut text);
             }
             Self::Man => {
-                let man = Man::new(C::command()).source(format!("{} {}", about.name, about.version));
+                let man =
+                    Man::new(C::command()).source(format!("{} {}", about.name, about.version));
                 // A vector takes whatever is written.
                 _ = man.render(&mut text);
                 _ = settings(about).to_writer(&mut text);

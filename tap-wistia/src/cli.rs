@@ -8,7 +8,13 @@ use protocol::shell::ShellCommand;
 
 /// Reads Wistia video analytics and writes Singer messages.
 #[derive(Debug, Parser)]
-#[command(name = "tap-wistia", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "tap-wistia",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// Settings: a JSON file, or `ENV` for the environment variables `TAP_WISTIA_<SETTING>`. May be
     /// given several times; later files win, `ENV` wins over all. Default: ENV.

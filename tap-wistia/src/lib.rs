@@ -38,7 +38,7 @@ use chrono::Utc;
 use clap::Parser;
 use protocol::about::About;
 use protocol::program;
-use protocol::report::{self, Exit};
+use protocol::report::Exit;
 use protocol::settings;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -69,7 +69,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return usage.into();
         }
     };
-    program::start_log("tap_wistia", ENVIRONMENT_PREFIX, cli.log_format);
+    let log_format = program::start_log("tap-wistia", ENVIRONMENT_PREFIX, cli.log_format);
     let outcome = match &cli.command {
         Some(Command::Shell(command)) => {
             program::print(&command.text::<Cli>(&about())).map_err(Error::Output)
@@ -83,7 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         // The target has ended and says why; there is nothing to add.
         Err(error) if error.is_broken_pipe() => Exit::Failure.into(),
         Err(error) => {
-            report::print(&error, error.hint());
+            program::tell(&error, error.hint(), log_format);
             error.exit().into()
         }
     }

@@ -104,7 +104,10 @@ impl Output {
         let found = self.selected.iter_mut().find(|selected| selected.stream.name == stream.name);
         let Some(selected) = found else { return Ok(()) };
         let is_whole = selected.selection.fields == Fields::All;
-        if is_whole && let [only] = &selected.mapped[..] && only.is_plain() {
+        if is_whole
+            && let [only] = &selected.mapped[..]
+            && only.is_plain()
+        {
             selected.records += 1;
             let written = self.messages.record(&only.stream, record, &self.extracted);
             return written.map_err(Error::Output);

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::HumanCount;
-use protocol::report;
+use protocol::{log, report};
 use serde::Serialize;
-use serde_json::json;
 
 use crate::client::Traffic;
 use crate::output::Output;
@@ -79,13 +78,7 @@ impl Summary {
     /// Logs it: a metric for each stream in the form of the Meltano SDK, and one line for all.
     fn log(&self) {
         for (stream, records) in &self.records {
-            let metric = json!({
-                "type": "counter",
-                "metric": "record_count",
-                "value": records,
-                "tags": {"stream": stream, "pid": std::process::id(), "context": {}},
-            });
-            tracing::info!("METRIC: {metric}");
+            log::record_count(stream, *records);
         }
         match serde_json::to_string(self) {
             Ok(text) => tracing::info!(summary = text, "done"),

@@ -8,7 +8,13 @@ use protocol::shell::ShellCommand;
 
 /// Reads Singer messages and writes typed Parquet to S3 or a folder.
 #[derive(Debug, Parser)]
-#[command(name = "target-s3-parquet", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "target-s3-parquet",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// What to do in place of writing messages.
     #[command(subcommand)]

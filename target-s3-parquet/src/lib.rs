@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use protocol::about::About;
-use protocol::report::{self, Exit};
+use protocol::report::Exit;
 use protocol::{program, settings};
 
 use cli::{Cli, Command, Maintain, ReportFormat};
@@ -65,7 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return usage.into();
         }
     };
-    program::start_log("target_s3_parquet", ENVIRONMENT_PREFIX, cli.log_format);
+    let log_format = program::start_log("target-s3-parquet", ENVIRONMENT_PREFIX, cli.log_format);
     let unprintable = |source| Error::Input { name: "standard output".into(), source };
     let outcome = match &cli.command {
         Some(Command::Shell(command)) => {
@@ -78,7 +78,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(()) => Exit::Success.into(),
         Err(error) => {
-            report::print(&error, error.hint());
+            program::tell(&error, error.hint(), log_format);
             error.exit().into()
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::report;
+use protocol::{log, report};
 use serde::Serialize;
 
 use crate::catalog::Event;
@@ -82,9 +82,10 @@ impl Summary {
         );
     }
 
-    /// Logs it: a line a stream, and one for all.
+    /// Logs it: a metric and a line for each stream, and one line for all.
     fn log(&self) {
         for (stream, counts) in &self.streams {
+            log::record_count(stream, counts.records);
             tracing::info!(
                 stream,
                 table = counts.table,

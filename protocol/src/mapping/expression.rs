@@ -71,9 +71,8 @@ impl Tokens {
             } else if first.is_ascii_digit() {
                 number(rest)?
             } else if first.is_alphabetic() || first == '_' {
-                let end = rest
-                    .find(|c: char| !c.is_alphanumeric() && c != '_')
-                    .unwrap_or(rest.len());
+                let end =
+                    rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
                 let (name, after) = rest.split_at(end);
                 let token = match name {
                     "True" => Token::Literal(Literal::Boolean(true)),
@@ -166,7 +165,8 @@ impl Tokens {
             if !self.word("None") {
                 return Err("only None may stand behind `is`".into());
             }
-            return compared(left, Comparison::Equal, Operand::None).map(|test| negate(test, negated));
+            return compared(left, Comparison::Equal, Operand::None)
+                .map(|test| negate(test, negated));
         }
         let negated = self.word("not");
         if self.word("in") {
@@ -225,7 +225,8 @@ impl Tokens {
                 (Operand::Constant(Literal::Text(part)), Operand::Property(path)) => {
                     Ok(Filter::Is(path, Test::Contains(part)))
                 }
-                _ => Err("`in` asks for a list, or a text on its left and a property on its right".into()),
+                _ => Err("`in` asks for a list, or a text on its left and a property on its right"
+                    .into()),
             };
         };
         let mut parts = Vec::new();

@@ -107,8 +107,9 @@ fn shape<'a>(root: &'a Value, schema: &'a Value, open: &mut Vec<String>) -> Shap
         if !has("object") && !has("array") {
             return Shape::Plain;
         }
-        let is_only_object =
-            ["array", "string", "number", "integer", "boolean"].into_iter().all(|other| !has(other));
+        let is_only_object = ["array", "string", "number", "integer", "boolean"]
+            .into_iter()
+            .all(|other| !has(other));
         return match named(schema).filter(|_| is_only_object) {
             Some(properties) => Shape::Object(properties),
             None => Shape::Nested,

@@ -168,9 +168,8 @@ impl Mapper {
             drafts.into_iter().map(|draft| (draft.name, draft.schema)).collect();
         if let Value::Object(schema) = &mut mapped.schema {
             if let Some(Value::Array(required)) = schema.get_mut("required") {
-                required.retain(|name| {
-                    name.as_str().is_some_and(|name| properties.contains_key(name))
-                });
+                required
+                    .retain(|name| name.as_str().is_some_and(|name| properties.contains_key(name)));
             }
             schema.insert("properties".into(), Value::Object(properties));
         }

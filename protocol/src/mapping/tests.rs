@@ -71,7 +71,9 @@ fn properties_are_renamed_dropped_copied_and_made() {
     assert_eq!(mapped.schema["required"], json!(["id"]));
     assert_eq!(
         mapped.record(&record()),
-        Some(json!({"id": 1, "tags": ["a", "b"], "full_name": "Ann", "city": "Bern", "source": "crm"}))
+        Some(
+            json!({"id": 1, "tags": ["a", "b"], "full_name": "Ann", "city": "Bern", "source": "crm"})
+        )
     );
     assert_eq!(mapped.record(&json!({"id": 2})), Some(json!({"id": 2, "source": "crm"})));
 }
@@ -93,7 +95,10 @@ fn streams_are_dropped_kept_and_copied() {
     let streams: Vec<_> = mapped.iter().map(|mapped| (&*mapped.stream, names(mapped))).collect();
     assert_eq!(
         streams,
-        [("customers", vec!["id", "name", "address", "tags"]), ("customers_pii", vec!["id", "email"])]
+        [
+            ("customers", vec!["id", "name", "address", "tags"]),
+            ("customers_pii", vec!["id", "email"])
+        ]
     );
     for dropped in ["orders", "tmp_x"] {
         assert_eq!(mapper.map(dropped, &schema(), &[]).unwrap(), []);
@@ -113,16 +118,26 @@ fn an_exact_name_wins_over_a_glob_whatever_the_order() {
 
 #[test]
 fn keys_may_be_others_or_none_but_not_vanish() {
-    let mapped = only(&maps(json!({"customers": {"id": null, "key": "id", "__key_properties__": ["key"]}})));
+    let mapped =
+        only(&maps(json!({"customers": {"id": null, "key": "id", "__key_properties__": ["key"]}})));
     assert_eq!(mapped.keys, ["key"]);
     assert!(only(&maps(json!({"customers": {"__key_properties__": null}}))).keys.is_empty());
     for (settings, key, word) in [
         (json!({"id": null}), "stream_maps.customers.id", "key of the stream"),
-        (json!({"__key_properties__": ["x"], "name": null}), "stream_maps.customers.__key_properties__", "`x`"),
+        (
+            json!({"__key_properties__": ["x"], "name": null}),
+            "stream_maps.customers.__key_properties__",
+            "`x`",
+        ),
         (json!({"y": "nowhere"}), "stream_maps.customers.y", "`nowhere`"),
-        (json!({"__filter__": "address.zip == 1"}), "stream_maps.customers.__filter__", "`address.zip`"),
+        (
+            json!({"__filter__": "address.zip == 1"}),
+            "stream_maps.customers.__filter__",
+            "`address.zip`",
+        ),
     ] {
-        let error = maps(json!({"customers": settings})).map("customers", &schema(), &["id".into()]);
+        let error =
+            maps(json!({"customers": settings})).map("customers", &schema(), &["id".into()]);
         let error = error.unwrap_err();
         assert_eq!(error.key, key);
         assert!(error.reason.contains(word), "{}", error.reason);
@@ -239,7 +254,10 @@ fn what_is_not_supported_is_refused_with_what_is() {
         (json!({"s": {"__filter__": "len(x) > 1"}}), ["`s.__filter__`", "`len`", "`not in`"]),
         (json!({"s": {"__filter__": "a == b"}}), ["`s.__filter__`", "two properties", "constants"]),
         (json!({"s": {"__filter__": "1 < a < 3"}}), ["`s.__filter__`", "`<`", "and"]),
-        (json!({"s": {"__filter__": "(a == 1"}}), ["`s.__filter__`", "`)` is missing", "parentheses"]),
+        (
+            json!({"s": {"__filter__": "(a == 1"}}),
+            ["`s.__filter__`", "`)` is missing", "parentheses"],
+        ),
         (json!({"s": {"__filter__": "a == 'x"}}), ["`s.__filter__`", "does not end", "startswith"]),
         (json!({"s": {"__sauce__": "t"}}), ["`s.__sauce__`", "not known", "__source__"]),
         (json!({"s": {"__else__": "x"}}), ["`s.__else__`", "only", "__NULL__"]),

@@ -7,9 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray,
-};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type,
     TimestampMicrosecondType,
@@ -246,7 +244,10 @@ fn typed(test: &Test, kind: &Kind) -> Result<Test, String> {
             Literal::Integer(instant.ok_or_else(|| format!("`{text}` is no time"))?)
         }
         (_, literal) => {
-            return Err(format!("a constant of type {} does not compare with it", literal.json_type()));
+            return Err(format!(
+                "a constant of type {} does not compare with it",
+                literal.json_type()
+            ));
         }
     };
     Ok(Test::Compares(how, literal))
@@ -271,7 +272,9 @@ fn scalar(array: &ArrayRef, row: usize) -> Scalar<'_> {
             Scalar::Number(decimal(digits, *scale))
         }
         DataType::Utf8 => Scalar::Text(array.as_string::<i32>().value(row)),
-        DataType::List(_) => Scalar::Nested { is_empty: array.as_list::<i32>().value_length(row) == 0 },
+        DataType::List(_) => {
+            Scalar::Nested { is_empty: array.as_list::<i32>().value_length(row) == 0 }
+        }
         _ => Scalar::Nested { is_empty: false },
     }
 }
