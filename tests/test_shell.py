@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from harness import ANSI, ROOT, TAP, TARGET, environment, run
+from harness import ANSI, BINARIES, ROOT, TAP, TARGET, environment, run
 
 PROGRAMS = {"tap-wistia": TAP, "target-s3-parquet": TARGET}
 both = pytest.mark.parametrize("name", PROGRAMS)
@@ -103,4 +103,4 @@ def test_the_tap_tries_as_the_sdk_does(tmp_path):
 
 def test_documents_made_from_the_programs_are_up_to_date():
     """`make generate` writes them."""
-    subprocess.run([sys.executable, ROOT / "scripts" / "generate.py", "--check"], check=True, env=environment())
+    subprocess.run([sys.executable, ROOT / "scripts" / "generate.py", "--check"], check=True, env=environment({"BINARIES": str(BINARIES)}))

@@ -109,13 +109,10 @@ def test_a_plugin_installed_from_its_wheel_syncs_to_s3(installed, simulator, s3,
     """As `pip_url` installs it; the second run goes on from Meltano's own state."""
     server = simulator(seed=80, medias=8, events=300)
     bucket = s3.bucket("meltano")
-    for name, settings in (
-        ("tap-wistia", server.settings()),
-        ("target-s3-parquet", {"s3": s3.settings("")["s3"], "destination": f"s3://{bucket}/wistia"}),
-    ):
-        for key, value in settings.items():
-            text = value if isinstance(value, str) else json.dumps(value)
-            installed.meltano("config", "set", name, key, text)
+    for key, value in server.settings().items():
+        installed.meltano("config", "set", "tap-wistia", key, value)
+    for key, value in s3.settings("")["s3"].items():
+        installed.meltano("config", "set", "target-s3-parquet", f"s3.{key}", json.dumps(value) if value is True else value)
     installed.meltano("config", "unset", "tap-wistia", "start_date")
     config, _ = installed.meltano("config", "print", "tap-wistia", "--format=json")
     assert json.loads(config)["api_url"] == server.url

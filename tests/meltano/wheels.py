@@ -1,12 +1,14 @@
 """The programs as the wheels in dist hold them."""
 
+import os
 import tempfile
 import zipfile
 from pathlib import Path
 
 from harness import ROOT
 
-WHEELS = {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in (ROOT / "dist").glob("*.whl")}
+DIST = Path(os.environ.get("WHEELS", ROOT / "dist"))
+WHEELS = {wheel.name.split("-")[0].replace("_", "-"): wheel for wheel in DIST.glob("*.whl")}
 FOLDER = tempfile.TemporaryDirectory()
 
 

@@ -53,7 +53,7 @@ pub(crate) struct Derived {
 
 impl Derivation {
     /// Works out what to read for a mapped stream whose records have the columns `raw`.
-    pub(crate) fn new(raw: &[Column], mapped: &Mapped) -> Result<Derived, MapError> {
+    pub(crate) fn of(raw: &[Column], mapped: &Mapped) -> Result<Derived, MapError> {
         let plain: Vec<_> = raw.iter().map(|column| vec![column.source.clone()]).collect();
         let mut wants = Vec::new();
         match &mapped.fields {

@@ -112,7 +112,7 @@ fn make(
     let (reads, mut columns, derivation) = if mapped.is_plain() {
         (raw.clone(), raw, None)
     } else {
-        let Derived { reads, columns, derivation } = Derivation::new(&raw, mapped)?;
+        let Derived { reads, columns, derivation } = Derivation::of(&raw, mapped)?;
         (reads, columns, Some(derivation))
     };
     let keys = settings
