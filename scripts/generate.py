@@ -27,6 +27,8 @@ BLOCK = re.compile(
     re.MULTILINE,
 )
 WORDS = {"api": "API", "arn": "ARN", "aws": "AWS", "id": "ID", "ids": "IDs", "kms": "KMS", "mb": "MB", "s3": "S3", "sse": "SSE", "url": "URL"}
+# Capabilities of the SDK that Meltano's project files do not know.
+SDK_ONLY = {"validate-records"}
 KINDS = {"array": "array", "boolean": "boolean", "integer": "integer", "number": "decimal", "object": "object"}
 
 
@@ -79,7 +81,7 @@ def meltano(document):
     settings = list(settings_of(document["settings"]))
     required = [name for name, _, is_required in settings if is_required]
     definition = {
-        "capabilities": document["capabilities"],
+        "capabilities": [name for name in document["capabilities"] if name not in SDK_ONLY],
         "settings_group_validation": [required],
         "settings": [meltano_setting(name, setting) for name, setting, _ in settings],
     }
