@@ -150,7 +150,10 @@ def test_a_filter_leaves_rows_out(rows, filter, ids):
 
 def test_a_filter_may_leave_out_records_without_a_key(rows, load):
     keyless = {**USERS[0], "id": None}
-    assert len(rows("users", messages(keyless, *USERS), stream_maps={"users": {"__filter__": "id is not None"}})) == 3
+    maps = {"users": {"__filter__": "id is not None"}}
+    assert len(rows("users", messages(keyless, *USERS), stream_maps=maps)) == 3
+    summary = load(messages(keyless, *USERS), stream_maps=maps).succeeded().summary["streams"]["users"]
+    assert (summary["records"], summary["filtered"]) == (4, 1)
     run = load(messages(*USERS, keyless), stream_maps={"users": {"__filter__": "age == 40"}})
     run.refused("line 5", "`id`", "key_properties")
 

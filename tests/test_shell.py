@@ -1,6 +1,8 @@
 """At home in a shell: help, completions, man pages, suggestions, and what others read of the programs."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 
@@ -54,9 +56,6 @@ def test_a_mistyped_setting_is_guessed(tmp_path):
 @both
 @pytest.mark.parametrize("variables, coloured", [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colours_are_for_terminals_that_want_them(name, variables, coloured, tmp_path):
-    import os
-    import pty
-
     ours, theirs = pty.openpty()
     environ = environment({"TERM": "xterm", **variables})
     subprocess.run([PROGRAMS[name], "--nonsense"], stderr=theirs, stdout=subprocess.DEVNULL, env=environ)
@@ -99,6 +98,24 @@ def test_the_tap_tries_as_the_sdk_does(tmp_path):
     tried = run(TAP, "--config", tmp_path / "tap.json", "--test=schema").succeeded()
     assert {message["type"] for message in tried.messages} == {"SCHEMA"}
     assert run(TAP, "--config", tmp_path / "tap.json", "--test=everything").code == 2
+
+
+def test_the_script_of_the_guide_syncs_and_goes_on(simulator, tmp_path):
+    guide = (ROOT / "docs" / "shell.md").read_text()
+    script = guide.split("```bash\n")[1].split("```")[0]
+    assert "cd /var/lib/wistia\n" in script
+    (tmp_path / "wistia-sync").write_text(script.replace("/var/lib/wistia", str(tmp_path)))
+    server = simulator(seed=72, medias=4, events=60)
+    (tmp_path / "tap.json").write_text(json.dumps(server.settings()))
+    (tmp_path / "target.json").write_text(json.dumps({"destination": str(tmp_path / "lake")}))
+    path = {"PATH": f"{BINARIES}:{os.environ['PATH']}"}
+    run("bash", tmp_path / "wistia-sync", env=path).succeeded()
+    whole = len(server.requests())
+    server.forget()
+    run("bash", tmp_path / "wistia-sync", env=path).succeeded()
+    assert 0 < len(server.requests()) < whole
+    (tmp_path / "target.json").write_text("{}")
+    assert run("bash", tmp_path / "wistia-sync", env=path).code == 1
 
 
 def test_documents_made_from_the_programs_are_up_to_date():

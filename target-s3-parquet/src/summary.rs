@@ -48,6 +48,9 @@ pub struct StreamSummary {
     /// Values of keys that the schema does not know, by key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, u64>,
+    /// Records that a filter left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub filtered: u64,
     /// Strings cut to `max_string_bytes`.
     #[serde(skip_serializing_if = "is_zero")]
     pub cut: u64,
@@ -123,7 +126,8 @@ const NAMED_UNKNOWN: usize = 1000;
 impl StreamSummary {
     /// Counts rows that were read. True for the names of unknown keys that are new.
     pub fn read(&mut self, rows: &Rows) -> Vec<String> {
-        self.records += rows.batch.num_rows() as u64;
+        self.records += rows.batch.num_rows() as u64 + rows.filtered;
+        self.filtered += rows.filtered;
         self.cut += rows.cut;
         self.replaced += rows.replaced;
         for (column, count) in &rows.invalid {

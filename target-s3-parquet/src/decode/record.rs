@@ -77,6 +77,8 @@ pub struct Rows {
     pub invalid: Vec<(String, u64)>,
     /// Keys that the schema does not know, and how often they came.
     pub extra: Vec<(String, u64)>,
+    /// Rows that a filter left out.
+    pub filtered: u64,
     /// Strings that were cut.
     pub cut: u64,
     /// Lone surrogates that were replaced.
@@ -452,6 +454,7 @@ impl Stream {
         }
         Ok(Rows {
             hashes: key::hash_rows(&batch, &self.plan.keys),
+            filtered: (rows - batch.num_rows()) as u64,
             plan: Arc::clone(&self.plan),
             batch,
             invalid,
