@@ -16,6 +16,7 @@ from harness import DEADLINE, ROOT, environment
 from lake import assert_equals, files
 from wheels import WHEELS
 
+pytestmark = pytest.mark.timeout(900)
 MELTANO = str(Path(sys.executable).parent / "meltano")
 PLUGINS = {"tap-wistia": "extractors", "target-s3-parquet": "loaders"}
 
@@ -58,7 +59,7 @@ class Project:
 
     def meltano(self, *arguments, code=0, **variables):
         process = self.start(*arguments, **variables)
-        out, err = process.communicate(timeout=DEADLINE)
+        out, err = process.communicate(timeout=2 * DEADLINE)
         assert process.returncode == code, f"exit code {process.returncode}\n{out[-3000:]}\n{err[-6000:]}"
         return out, err
 
@@ -206,7 +207,7 @@ def test_an_interrupted_run_is_resumed(project, simulator):
         assert time.monotonic() < until and running.poll() is None, "nothing to interrupt"
         time.sleep(0.02)
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=DEADLINE)
+    running.communicate(timeout=2 * DEADLINE)
     assert running.returncode != 0
     job.sync("--force")
     tables = ["dim_visitors", "fact_engagements", "fact_engagements_byday", "fact_engagement_graph"]
