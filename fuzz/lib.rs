@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use target_s3_parquet::config::Config;
+use target_s3_parquet::decode::{Dialect, Registry};
 use target_s3_parquet::input::{Items, Next, Source};
 
 static POOL: LazyLock<Arc<rayon::ThreadPool>> = LazyLock::new(|| {
@@ -27,7 +28,8 @@ pub fn read(parts: &[&[u8]]) {
     file.rewind().expect("a file");
     let source = Source::File(file, "fuzz".into());
     let stop = Arc::new(AtomicBool::new(false));
-    let items = Items::start(source, Arc::clone(&CONFIG), Arc::clone(&POOL), stop, 0);
+    let dialect = (Dialect::Singer, Registry::default());
+    let items = Items::start(source, dialect, Arc::clone(&CONFIG), Arc::clone(&POOL), stop, 0);
     loop {
         match items.next(Duration::from_secs(10)) {
             Next::Item(Ok(_)) => {}

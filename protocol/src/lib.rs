@@ -4,6 +4,8 @@
 //! comes in, text goes out.
 
 pub mod about;
+pub mod airbyte;
+pub mod lines;
 pub mod log;
 pub mod mapping;
 pub mod program;

@@ -61,12 +61,8 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
     names: &[String],
     prefix: &'static str,
 ) -> Result<C, SettingsError> {
-    let mut documents = Vec::new();
-    for name in names.iter().filter(|name| *name != "ENV") {
-        let text = std::fs::read_to_string(name)
-            .map_err(|source| SettingsError::Unreadable { name: name.clone(), source })?;
-        documents.push(Document { name: name.clone(), text });
-    }
+    let files = names.iter().filter(|name| *name != "ENV");
+    let documents = files.map(|name| Document::read(name)).collect::<Result<Vec<_>, _>>()?;
     let environment = documents.len() < names.len() || names.is_empty();
     let environment = environment.then(|| Environment {
         prefix,
@@ -74,22 +70,47 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect(),
     });
-    let Loaded { config, warnings } = settings::load(&documents, environment.as_ref())?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
+    settings::load(&documents, environment.as_ref()).map(Loaded::warned)
+}
+
+impl Document {
+    /// The one file of settings that the command line names.
+    pub fn only(names: &[String]) -> Result<Self, SettingsError> {
+        match names {
+            [name] => Self::read(name),
+            _ => Err(SettingsError::Missing { key: "--config".into() }),
+        }
     }
-    Ok(config)
+
+    /// Reads a file of settings.
+    pub fn read(name: &str) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(name)
+            .map_err(|source| SettingsError::Unreadable { name: name.to_owned(), source })?;
+        Ok(Self { name: name.to_owned(), text })
+    }
+}
+
+impl<C> Loaded<C> {
+    /// The configuration, after the log was told the warnings.
+    pub fn warned(self) -> C {
+        for warning in self.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.config
+    }
 }
 
 /// Starts the log of a program on stderr, and gives the form that it has. The level is that of
-/// `<PREFIX>_LOGLEVEL` or `LOGLEVEL`; what libraries log below a warning is left out.
-pub fn start_log(program: &'static str, prefix: &str, format: LogFormat) -> LogFormat {
-    let level = [&format!("{prefix}_LOGLEVEL"), "LOGLEVEL"]
+/// `<PREFIX>_LOGLEVEL`, `LOGLEVEL` or Airbyte's `LOG_LEVEL`; what libraries log below a warning is left
+/// out.
+pub fn start_log(program: &'static str, prefix: &str, format: LogFormat, debug: bool) -> LogFormat {
+    let level = [&format!("{prefix}_LOGLEVEL"), "LOGLEVEL", "LOG_LEVEL"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok())
         .unwrap_or_default()
         .to_lowercase();
     let level = match level.as_str() {
+        _ if debug => "debug",
         "warning" => "warn",
         "critical" | "fatal" => "error",
         known @ ("trace" | "debug" | "info" | "warn" | "error" | "off") => known,

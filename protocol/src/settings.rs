@@ -100,7 +100,7 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
     let mut merged = Map::new();
     let mut origins = HashMap::new();
     for document in documents {
-        let settings = parse(document)?;
+        let settings = document.object()?;
         origins.extend(settings.keys().map(|key| (key.clone(), document.name.clone())));
         merged.extend(settings);
     }
@@ -120,16 +120,19 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
     Ok(Loaded { config, warnings })
 }
 
-fn parse(document: &Document) -> Result<Map<String, Value>, SettingsError> {
-    let text = document.text.trim_start_matches('\u{feff}');
-    let value: Value = serde_json::from_str(text).map_err(|error| SettingsError::Syntax {
-        name: document.name.clone(),
-        reason: error.to_string(),
-    })?;
-    match value {
-        Value::Object(object) => Ok(object),
-        other => {
-            Err(SettingsError::NotAnObject { name: document.name.clone(), found: kind_of(&other) })
+impl Document {
+    /// The settings that the document holds.
+    pub fn object(&self) -> Result<Map<String, Value>, SettingsError> {
+        let text = self.text.trim_start_matches('\u{feff}');
+        let value: Value = serde_json::from_str(text).map_err(|error| SettingsError::Syntax {
+            name: self.name.clone(),
+            reason: error.to_string(),
+        })?;
+        match value {
+            Value::Object(object) => Ok(object),
+            other => {
+                Err(SettingsError::NotAnObject { name: self.name.clone(), found: kind_of(&other) })
+            }
         }
     }
 }

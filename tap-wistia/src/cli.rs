@@ -1,10 +1,14 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use protocol::program::{AboutFormat, LogFormat};
+use protocol::program::{self, AboutFormat, LogFormat};
 use protocol::shell::ShellCommand;
+
+use crate::airbyte;
+use crate::error::Error;
 
 /// Reads Wistia video analytics and writes Singer messages.
 #[derive(Debug, Parser)]
@@ -16,9 +20,13 @@ use protocol::shell::ShellCommand;
     disable_help_subcommand = true
 )]
 pub struct Cli {
+    /// What to do in the place of a Singer sync.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Settings: a JSON file, or `ENV` for the environment variables `TAP_WISTIA_<SETTING>`. May be
     /// given several times; later files win, `ENV` wins over all. Default: ENV.
-    #[arg(short, long, value_name = "FILE|ENV")]
+    #[arg(short, long, global = true, value_name = "FILE|ENV")]
     pub config: Vec<String>,
 
     /// Which streams and fields to read, as --discover prints them.
@@ -57,10 +65,6 @@ pub struct Cli {
     /// How to write the log.
     #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
     pub log_format: LogFormat,
-
-    /// Something else than a sync.
-    #[command(subcommand)]
-    pub command: Option<Command>,
 }
 
 /// What `--test` tries.
@@ -72,10 +76,34 @@ pub enum Test {
     Schema,
 }
 
-/// Commands beside the sync.
+/// What there is to do beside Singer's flags.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// The verbs of Airbyte.
+    #[command(flatten)]
+    Airbyte(airbyte::Verb),
     /// For the shell.
     #[command(flatten)]
     Shell(ShellCommand),
+}
+
+impl Command {
+    /// Whether to log in detail.
+    pub fn debug(&self) -> bool {
+        match self {
+            Self::Airbyte(verb) => verb.debug(),
+            Self::Shell(_) => false,
+        }
+    }
+
+    /// Does it, with the settings in these files.
+    pub fn run(&self, config: &[String]) -> ExitCode {
+        match self {
+            Self::Airbyte(verb) => airbyte::main(verb, config),
+            Self::Shell(command) => crate::ended(
+                program::print(&command.text::<Cli>(&crate::about())).map_err(Error::Output),
+                LogFormat::Text,
+            ),
+        }
+    }
 }

@@ -18,15 +18,26 @@ pub struct Config {
 
     /// Base URL of the v1 API.
     #[serde(default = "default_api_url")]
+    #[schemars(extend("pattern" = "^https?://"))]
     pub api_url: String,
 
     /// First day of events and daily figures (YYYY-MM-DD). Default: two years ago, because Wistia
     /// keeps no older events.
-    #[schemars(extend("format" = "date"))]
+    #[schemars(extend(
+        "format" = "date",
+        "pattern" = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        "pattern_descriptor" = "YYYY-MM-DD",
+        "examples" = ["2026-01-31"],
+    ))]
     pub start_date: Option<String>,
 
     /// Last day (YYYY-MM-DD). Default: today.
-    #[schemars(extend("format" = "date"))]
+    #[schemars(extend(
+        "format" = "date",
+        "pattern" = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        "pattern_descriptor" = "YYYY-MM-DD",
+        "examples" = ["2026-01-31"],
+    ))]
     pub end_date: Option<String>,
 
     /// Days before the bookmark from which events are read again: plays grow while they are
@@ -65,6 +76,7 @@ pub struct Config {
 
     /// Only these medias, by hashed id. Default: all.
     #[serde(default)]
+    #[schemars(extend("examples" = [["abc123def4"]]))]
     pub media_ids: Vec<String>,
 
     /// Read archived medias too.
@@ -107,6 +119,7 @@ pub struct Config {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct ChannelRule {
     /// Name of the channel.
+    #[schemars(extend("examples" = ["YouTube"]))]
     pub channel: String,
     /// Pattern for the media's title.
     pub name: Option<String>,

@@ -10,6 +10,7 @@
 //! record is, [`clean`] what the API's values mean, [`sync`] the order of it all; [`events`] and
 //! [`slice`] are the one stream that is too large to be read at once.
 
+pub mod airbyte;
 pub mod clean;
 pub mod cli;
 pub mod client;
@@ -34,10 +35,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{NaiveDate, Utc};
 use clap::Parser;
 use protocol::about::About;
-use protocol::program;
+use protocol::mapping::Mapper;
+use protocol::program::{self, LogFormat};
 use protocol::report::Exit;
 use protocol::settings;
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,6 +47,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use cli::{Cli, Command, Test};
 use client::Client;
 use config::Config;
+use discover::Selected;
 use error::{Error, Result};
 use output::Output;
 use privacy::Privacy;
@@ -69,15 +72,28 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return usage.into();
         }
     };
-    let log_format = program::start_log("tap-wistia", ENVIRONMENT_PREFIX, cli.log_format);
-    let outcome = match &cli.command {
-        Some(Command::Shell(command)) => {
-            program::print(&command.text::<Cli>(&about())).map_err(Error::Output)
-        }
-        None if cli.about => about().print(cli.format).map_err(Error::Output),
-        None if cli.discover => program::print(&discover::document()).map_err(Error::Output),
-        None => connected(&cli),
+    let debug = cli.command.as_ref().is_some_and(Command::debug);
+    let log_format = program::start_log("tap-wistia", ENVIRONMENT_PREFIX, cli.log_format, debug);
+    match &cli.command {
+        Some(command) => command.run(&cli.config),
+        None => singer(&cli, log_format),
+    }
+}
+
+/// Does what the Singer flags ask for.
+fn singer(cli: &Cli, log_format: LogFormat) -> ExitCode {
+    let outcome = if cli.about {
+        about().print(cli.format).map_err(Error::Output)
+    } else if cli.discover {
+        program::print(&discover::document()).map_err(Error::Output)
+    } else {
+        connected(cli)
     };
+    ended(outcome, log_format)
+}
+
+/// Tells how a run ended.
+fn ended(outcome: Result<()>, log_format: LogFormat) -> ExitCode {
     match outcome {
         Ok(()) => Exit::Success.into(),
         // The target has ended and says why; there is nothing to add.
@@ -114,8 +130,6 @@ pub fn about() -> About {
 fn connected(cli: &Cli) -> Result<()> {
     let config: Config = program::load(&cli.config, ENVIRONMENT_PREFIX)?;
     config.validate()?;
-    let period = config.period(Utc::now().date_naive())?;
-    let rules = Rules::new(&config.channel_rules)?;
     let selected = match &cli.catalog {
         Some(path) => discover::selection(&path.display().to_string(), &read(path)?)?,
         None => discover::default_selection(),
@@ -124,57 +138,82 @@ fn connected(cli: &Cli) -> Result<()> {
         Some(path) => State::parse(&path.display().to_string(), &read(path)?)?,
         None => State::default(),
     };
-    let mut output = Output::new(Box::new(std::io::stdout()), selected, &config.mapper())?;
-    if cli.test == Some(Test::Schema) {
-        return output.schemas();
+    let mut job = Job::new(config, Utc::now().date_naive(), selected)?;
+    let messages = output::Messages::singer(Box::new(std::io::stdout()));
+    match cli.test {
+        Some(Test::Schema) => job.output(messages)?.schemas(),
+        Some(Test::All) => job.run(async |job| {
+            let output = job.output(messages)?;
+            probe::run(&job.client, output.selected().iter().map(|s| s.stream)).await
+        }),
+        None => job.sync(messages, state, program::is_watched(cli.log_format)),
     }
-    let client = Client::new(&config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|error| Error::Internal(format!("no runtime: {error}")))?;
-    let work = async {
-        if cli.test.is_some() {
-            return probe::run(&client, output.selected()).await;
-        }
-        let progress = Progress::new(program::is_watched(cli.log_format));
-        synced(&client, &config, period, rules, output, state, progress).await
-    };
-    runtime.block_on(async {
-        tokio::select! {
-            outcome = work => outcome,
-            stopped = stop() => Err(stopped),
-        }
-    })
 }
 
-async fn synced(
-    client: &Client,
-    config: &Config,
+/// Settings that were checked, and what they make.
+struct Job {
+    config: Config,
     period: config::Period,
     rules: Rules,
-    output: Output,
-    state: State,
-    progress: Progress,
-) -> Result<()> {
-    let started = Instant::now();
-    let mut sync = Sync {
-        client,
-        config,
-        period,
-        privacy: Privacy::new(config),
-        rules,
-        output,
-        state,
-        failed: Vec::new(),
-        progress,
-    };
-    let outcome = Box::pin(sync.run()).await;
-    sync.progress.clear();
-    Summary::new(&sync.output, client.traffic(), &sync.failed, started.elapsed())
-        .tell(sync.progress.is_watched());
-    outcome
+    client: Client,
+    selected: Selected,
+}
+
+impl Job {
+    fn new(config: Config, today: NaiveDate, selected: Selected) -> Result<Self> {
+        let period = config.period(today)?;
+        let rules = Rules::new(&config.channel_rules)?;
+        let client = Client::new(&config)?;
+        Ok(Self { config, period, rules, client, selected })
+    }
+
+    /// The selected streams, to be written. Maps are Singer's.
+    fn output(&mut self, messages: output::Messages) -> Result<Output> {
+        let mapper = match messages {
+            output::Messages::Singer(_) => self.config.mapper(),
+            output::Messages::Airbyte(_) => Mapper::default(),
+        };
+        Output::new(messages, std::mem::take(&mut self.selected), &mapper)
+    }
+
+    /// Does some work with the API, until it ends or a signal comes.
+    fn run<T>(mut self, work: impl AsyncFnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Internal(format!("no runtime: {error}")))?;
+        runtime.block_on(async {
+            tokio::select! {
+                outcome = work(&mut self) => outcome,
+                stopped = stop() => Err(stopped),
+            }
+        })
+    }
+
+    /// Reads the selected streams.
+    fn sync(self, messages: output::Messages, state: State, watched: bool) -> Result<()> {
+        self.run(async |job| {
+            let started = Instant::now();
+            let output = job.output(messages)?;
+            let mut sync = Sync {
+                client: &job.client,
+                config: &job.config,
+                period: job.period,
+                privacy: Privacy::new(&job.config),
+                rules: std::mem::take(&mut job.rules),
+                output,
+                state,
+                failed: Vec::new(),
+                progress: Progress::new(watched),
+            };
+            let outcome = Box::pin(sync.run()).await;
+            sync.progress.clear();
+            Summary::new(&sync.output, job.client.traffic(), &sync.failed, started.elapsed())
+                .tell(sync.progress.is_watched());
+            outcome
+        })
+    }
 }
 
 /// Waits for a signal that ends the run. What was written so far is whole lines, and the last state

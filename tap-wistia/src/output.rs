@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io::Write;
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use protocol::mapping::{Mapped, Mapper, Names};
-use protocol::singer::{Fields, MessageWriter, Selection};
+use protocol::singer::{self, Fields, Selection};
 use serde::Serialize;
 
+use crate::airbyte;
 use crate::error::{Error, Result};
 use crate::state::State;
 use crate::streams::Stream;
@@ -23,13 +24,59 @@ pub struct Selected {
     mapped: Vec<Mapped>,
     /// Records written so far.
     pub records: u64,
+    /// It cannot be read; nothing more is written of it.
+    pub failed: bool,
 }
 
 /// Writes messages.
 pub struct Output {
-    messages: MessageWriter<Box<dyn Write + Send>>,
+    messages: Messages,
     selected: Vec<Selected>,
-    extracted: String,
+    extracted: DateTime<Utc>,
+    /// The same as text.
+    extracted_text: String,
+}
+
+/// The messages of a protocol.
+pub enum Messages {
+    /// Of Singer.
+    Singer(singer::MessageWriter<Box<dyn Write + Send>>),
+    /// Of Airbyte.
+    Airbyte(airbyte::Messages),
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Singer(_) => "Singer",
+            Self::Airbyte(_) => "Airbyte",
+        })
+    }
+}
+
+impl Messages {
+    /// Singer's, to `output`.
+    pub fn singer(output: Box<dyn Write + Send>) -> Self {
+        Self::Singer(singer::MessageWriter::new(output))
+    }
+
+    /// Writes a record of `stream`, which is `name` where its name is mapped.
+    fn record<R: Serialize>(
+        &mut self,
+        stream: &Stream,
+        name: &str,
+        record: &R,
+        extracted: (DateTime<Utc>, &str),
+    ) -> Result<()> {
+        let (time, text) = extracted;
+        match self {
+            Self::Singer(messages) => messages.record(name, record, text),
+            Self::Airbyte(messages) => {
+                messages.record(stream.name, record, time.timestamp_millis())
+            }
+        }
+        .map_err(Error::Output)
+    }
 }
 
 impl fmt::Debug for Output {
@@ -39,10 +86,10 @@ impl fmt::Debug for Output {
 }
 
 impl Output {
-    /// Writes the selected streams to `output`, as `mapper` maps them. A stream that it drops is as
-    /// good as not selected.
+    /// Writes the selected streams, as `mapper` maps them. A stream that it drops is as good as not
+    /// selected.
     pub fn new(
-        output: Box<dyn Write + Send>,
+        messages: Messages,
         selected: Vec<(&'static Stream, Selection)>,
         mapper: &Mapper,
     ) -> Result<Self> {
@@ -55,10 +102,11 @@ impl Output {
                 names.claim(&mapped.stream, stream.name)?;
             }
             if !mapped.is_empty() {
-                kept.push(Selected { stream, selection, mapped, records: 0 });
+                kept.push(Selected { stream, selection, mapped, records: 0, failed: false });
             }
         }
-        Ok(Self { messages: MessageWriter::new(output), selected: kept, extracted: now() })
+        let now = Utc::now();
+        Ok(Self { messages, selected: kept, extracted: now, extracted_text: text_of(now) })
     }
 
     /// The streams that are synced.
@@ -66,9 +114,9 @@ impl Output {
         &self.selected
     }
 
-    /// Whether a stream is synced.
+    /// Whether a stream is synced and has not failed.
     pub fn wants(&self, stream: &Stream) -> bool {
-        self.selected.iter().any(|selected| selected.stream.name == stream.name)
+        self.selected.iter().any(|selected| selected.stream.name == stream.name && !selected.failed)
     }
 
     /// Whether one of them is.
@@ -76,8 +124,9 @@ impl Output {
         streams.iter().any(|stream| self.wants(stream))
     }
 
-    /// Writes the SCHEMA of every selected stream.
+    /// Writes the SCHEMA of every selected stream, where the protocol has it.
     pub fn schemas(&mut self) -> Result<()> {
+        let Messages::Singer(messages) = &mut self.messages else { return Ok(()) };
         for Selected { stream, mapped, .. } in &self.selected {
             for mapped in mapped {
                 let keys: Vec<&str> = mapped.keys.iter().map(String::as_str).collect();
@@ -86,31 +135,54 @@ impl Output {
                     .into_iter()
                     .filter(|key| mapped.schema.pointer(&format!("/properties/{key}")).is_some())
                     .collect();
-                self.messages
+                messages
                     .schema(&mapped.stream, &mapped.schema, &keys, &bookmarks)
                     .map_err(Error::Output)?;
             }
         }
-        self.messages.flush().map_err(Error::Output)
+        messages.flush().map_err(Error::Output)
     }
 
     /// Says that what follows has been extracted now.
     pub fn extracted_now(&mut self) {
-        self.extracted = now();
+        self.extracted = Utc::now();
+        self.extracted_text = text_of(self.extracted);
+    }
+
+    /// Says that a stream is about to be read.
+    pub fn started(&mut self, stream: &Stream) -> Result<()> {
+        match &mut self.messages {
+            Messages::Singer(_) => Ok(()),
+            Messages::Airbyte(messages) => messages.started(stream.name),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Says how many rows a stream is likely to have.
+    pub fn estimate(&mut self, stream: &Stream, rows: u64) -> Result<()> {
+        match &mut self.messages {
+            Messages::Airbyte(messages)
+                if self.selected.iter().any(|s| s.stream.name == stream.name) =>
+            {
+                messages.estimate(stream.name, rows)
+            }
+            _ => Ok(()),
+        }
+        .map_err(Error::Output)
     }
 
     /// Writes a record, where its stream is selected.
     pub fn record<R: Serialize>(&mut self, stream: &Stream, record: &R) -> Result<()> {
         let found = self.selected.iter_mut().find(|selected| selected.stream.name == stream.name);
-        let Some(selected) = found else { return Ok(()) };
+        let Some(selected) = found.filter(|selected| !selected.failed) else { return Ok(()) };
+        let extracted = (self.extracted, self.extracted_text.as_str());
         let is_whole = selected.selection.fields == Fields::All;
         if is_whole
             && let [only] = &selected.mapped[..]
             && only.is_plain()
         {
             selected.records += 1;
-            let written = self.messages.record(&only.stream, record, &self.extracted);
-            return written.map_err(Error::Output);
+            return self.messages.record(stream, &only.stream, record, extracted);
         }
         let mut value = serde_json::to_value(record)
             .map_err(|error| Error::Internal(format!("a record is no JSON: {error}")))?;
@@ -120,9 +192,7 @@ impl Output {
         for mapped in &selected.mapped {
             if let Some(record) = mapped.record(&value) {
                 selected.records += 1;
-                self.messages
-                    .record(&mapped.stream, &record, &self.extracted)
-                    .map_err(Error::Output)?;
+                self.messages.record(stream, &mapped.stream, &record, extracted)?;
             }
         }
         Ok(())
@@ -130,10 +200,44 @@ impl Output {
 
     /// Writes STATE.
     pub fn state(&mut self, state: &State) -> Result<()> {
-        self.messages.state(state).map_err(Error::Output)
+        match &mut self.messages {
+            Messages::Singer(messages) => messages.state(state),
+            Messages::Airbyte(messages) => messages.state(state),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Says that a stream was read to its end.
+    pub fn completed(&mut self, stream: &Stream, state: &State) -> Result<()> {
+        match &mut self.messages {
+            Messages::Singer(_) => Ok(()),
+            Messages::Airbyte(messages) => messages.completed(stream.name, state),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Says that a stream cannot be read, and takes no more records of it.
+    pub fn fail(&mut self, stream: &Stream, error: &Error) -> Result<()> {
+        for selected in &mut self.selected {
+            selected.failed |= selected.stream.name == stream.name;
+        }
+        match &mut self.messages {
+            Messages::Singer(_) => Ok(()),
+            Messages::Airbyte(messages) => messages.failed(stream.name, error),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Says that nothing more comes, of streams that are not complete either.
+    pub fn end(&mut self) -> Result<()> {
+        match &mut self.messages {
+            Messages::Singer(messages) => messages.flush(),
+            Messages::Airbyte(messages) => messages.end(),
+        }
+        .map_err(Error::Output)
     }
 }
 
-fn now() -> String {
-    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
+fn text_of(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

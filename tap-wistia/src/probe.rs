@@ -5,9 +5,8 @@ use serde::de::IgnoredAny;
 
 use crate::client::{Client, Page, Request, Resource};
 use crate::error::{Error, Result};
-use crate::output::Selected;
-use crate::streams::Source;
 use crate::streams::media::Media;
+use crate::streams::{Source, Stream};
 
 /// An answer of which only its arrival counts.
 #[derive(Debug, Deserialize)]
@@ -19,7 +18,10 @@ impl Resource for Anything {
 }
 
 /// Asks for one record of each stream.
-pub async fn run(client: &Client, selected: &[Selected]) -> Result<()> {
+pub async fn run(
+    client: &Client,
+    streams: impl IntoIterator<Item = &'static Stream>,
+) -> Result<()> {
     let first = client.get::<Page<Media>>(&Request::new("/medias").with("per_page", 1)).await;
     let media = match &first {
         Ok(answer) => answer.value.rows.first().and_then(|media| media.hashed_id.clone()),
@@ -27,7 +29,7 @@ pub async fn run(client: &Client, selected: &[Selected]) -> Result<()> {
         Err(_) => return first.map(|_| ()),
     };
     let mut failed = Vec::new();
-    for Selected { stream, .. } in selected {
+    for stream in streams {
         let request = match stream.source {
             Source::List(path) | Source::Rules(path) => {
                 Some(Request::new(path).with("per_page", 1))

@@ -56,14 +56,19 @@ pub struct Sync<'a> {
 impl Sync<'_> {
     /// Reads all selected streams.
     pub async fn run(&mut self) -> Result<()> {
+        let outcome = self.read().await;
+        let ended = self.output.end();
+        outcome.and(ended)
+    }
+
+    async fn read(&mut self) -> Result<()> {
         self.output.schemas()?;
-        let outcome = self.medias().await;
-        let medias = self.tolerate(&[&DIM_MEDIA], outcome)?.unwrap_or_default();
+        let medias = self.all_medias().await?;
         self.list(&Projects).await?;
         self.list(&Channels).await?;
         if self.output.wants(&BRIDGE_MEDIA_CHANNEL) {
             let outcome = self.episodes().await;
-            self.tolerate(&[&BRIDGE_MEDIA_CHANNEL], outcome)?;
+            self.settle(&[&BRIDGE_MEDIA_CHANNEL], outcome)?;
         }
         self.stats(&medias, &Engagements { date: self.period.today }, None).await?;
         let days = self.days_of(&FACT_ENGAGEMENTS_BYDAY);
@@ -73,11 +78,11 @@ impl Sync<'_> {
         self.stats(&medias, &Graphs, None).await?;
         if self.output.wants(&FACT_ACCOUNT_BYDAY) {
             let outcome = self.account().await;
-            self.tolerate(&[&FACT_ACCOUNT_BYDAY], outcome)?;
+            self.settle(&[&FACT_ACCOUNT_BYDAY], outcome)?;
         }
         if self.output.wants_any(&[&FACT_EVENTS, &DIM_VISITORS]) {
             let outcome = self.events().await;
-            self.tolerate(&[&FACT_EVENTS, &DIM_VISITORS], outcome)?;
+            self.settle(&[&FACT_EVENTS, &DIM_VISITORS], outcome)?;
         }
         self.list(&Visitors).await?;
         // Runners wait for a state even where nothing was new.
@@ -88,23 +93,39 @@ impl Sync<'_> {
         Err(Error::Streams { count: self.failed.len(), streams: self.failed.join(", ") })
     }
 
-    /// Lets a stream fail that the token may not read; the others go on.
-    fn tolerate<T>(
-        &mut self,
-        streams: &[&'static Stream],
-        outcome: Result<T>,
-    ) -> Result<Option<T>> {
+    /// Says how the reading of streams ended. One that the token may not read fails; the others go
+    /// on.
+    fn settle(&mut self, streams: &[&'static Stream], outcome: Result<()>) -> Result<()> {
         match outcome {
-            Ok(value) => Ok(Some(value)),
-            Err(error) if error.is_of_stream() => {
-                for stream in streams.iter().filter(|stream| self.output.wants(stream)) {
-                    tracing::error!(stream = stream.name, hint = error.hint(), "{error}");
-                    self.failed.push(stream.name);
-                }
-                Ok(None)
-            }
+            Ok(()) => streams
+                .iter()
+                .filter(|stream| self.output.wants(stream))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .try_for_each(|stream| self.output.completed(stream, &self.state)),
+            Err(error) if error.is_of_stream() => self.fail(streams, &error),
             Err(error) => Err(error),
         }
+    }
+
+    fn fail(&mut self, streams: &[&'static Stream], error: &Error) -> Result<()> {
+        for stream in streams {
+            if self.output.wants(stream) {
+                tracing::error!(stream = stream.name, hint = error.hint(), "{error}");
+                self.failed.push(stream.name);
+                self.output.fail(stream, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, streams: &[&'static Stream]) -> Result<()> {
+        let wanted: Vec<_> =
+            streams.iter().copied().filter(|stream| self.output.wants(stream)).collect();
+        if let Some(first) = wanted.first() {
+            self.progress.stream(first);
+        }
+        wanted.into_iter().try_for_each(|stream| self.output.started(stream))
     }
 
     /// The first day to read of a stream.
@@ -127,18 +148,40 @@ impl Sync<'_> {
         ids.is_empty() || hashed_id.is_some_and(|id| ids.contains(id))
     }
 
-    /// Reads the medias: by cursor, which stays right while medias are added and deleted, and by
-    /// page number where the answer has no cursor.
-    async fn medias(&mut self) -> Result<Vec<MediaId>> {
+    /// Reads the medias, where a stream needs them. Without them none of these streams can be read.
+    async fn all_medias(&mut self) -> Result<Vec<MediaId>> {
         let is_needed = |selected: &Selected| match selected.stream.source {
             Source::Media(_) => true,
             Source::Rules(_) => !self.rules.is_empty(),
             _ => selected.stream.name == DIM_MEDIA.name,
         };
-        if !self.output.selected().iter().any(is_needed) {
+        let needing: Vec<&'static Stream> = self
+            .output
+            .selected()
+            .iter()
+            .filter(|selected| is_needed(selected))
+            .map(|selected| selected.stream)
+            .collect();
+        if needing.is_empty() {
             return Ok(Vec::new());
         }
-        self.progress.stream(&DIM_MEDIA);
+        self.begin(&[&DIM_MEDIA])?;
+        match self.medias().await {
+            Ok(medias) => {
+                self.settle(&[&DIM_MEDIA], Ok(()))?;
+                Ok(medias)
+            }
+            Err(error) if error.is_of_stream() => {
+                self.fail(&needing, &error)?;
+                Ok(Vec::new())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads the medias: by cursor, which stays right while medias are added and deleted, and by
+    /// page number where the answer has no cursor.
+    async fn medias(&mut self) -> Result<Vec<MediaId>> {
         let mut list = Request::new("/medias").with("per_page", PAGE);
         if !self.config.include_archived {
             list = list.with("archived", false);
@@ -195,6 +238,7 @@ impl Sync<'_> {
 
     /// Reads the medias that Wistia's own channels show.
     async fn episodes(&mut self) -> Result<()> {
+        self.begin(&[&BRIDGE_MEDIA_CHANNEL])?;
         let mut names = HashMap::new();
         let mut channels =
             Pages::<Channel>::new(self.client, Channels.request(), LookAhead::Little);
@@ -230,7 +274,7 @@ impl Sync<'_> {
         if !self.output.wants(L::STREAM) {
             return Ok(());
         }
-        self.progress.stream(L::STREAM);
+        self.begin(&[L::STREAM])?;
         let mut pages = Pages::<L::Row>::new(self.client, listing.request(), LookAhead::Much);
         let outcome = loop {
             match pages.next().await {
@@ -245,7 +289,7 @@ impl Sync<'_> {
                 }
             }
         };
-        self.tolerate(&[L::STREAM], outcome)?;
+        self.settle(&[L::STREAM], outcome)?;
         self.output.state(&self.state)
     }
 
@@ -280,16 +324,23 @@ impl Sync<'_> {
         source: &S,
         done: Option<Bookmark>,
     ) -> Result<()> {
-        if !self.output.wants_any(S::FEEDS) {
+        let fed: Vec<&'static Stream> =
+            S::FEEDS.iter().copied().filter(|stream| self.output.wants(stream)).collect();
+        let (Some(stream), Some(first)) = (fed.first().copied(), S::FEEDS.first()) else {
             return Ok(());
-        }
-        let Some(stream) = S::FEEDS.first() else { return Ok(()) };
-        self.progress.stream(stream);
-        let bookmark = self.state.bookmark(stream);
+        };
         let began = self.period.today;
-        let resumed = bookmark.pass.filter(|pass| pass.began == began).map(|pass| pass.media_id);
+        // Where one of the streams is behind, all are read again from there.
+        let resumed = fed
+            .iter()
+            .map(|stream| self.state.bookmark(stream).pass)
+            .map(|pass| pass.filter(|pass| pass.began == began).map(|pass| pass.media_id))
+            .min()
+            .flatten();
         let rest = medias.partition_point(|media| resumed.is_some_and(|last| media.id <= last));
         let rest = &medias[rest..];
+        self.begin(&fed)?;
+        self.output.estimate(first, source.rows(rest))?;
         let client = self.client;
         let mut answers =
             stream::iter(rest)
@@ -314,24 +365,30 @@ impl Sync<'_> {
                 }
                 Err(error) => {
                     drop(answers);
-                    return self.tolerate(S::FEEDS, Err(error)).map(|_: Option<()>| ());
+                    return self.settle(&fed, Err(error));
                 }
             }
             read += 1;
             if read % MEDIAS_PER_STATE == 0 {
-                let pass = Pass { began, media_id: media.id };
-                self.state.set(stream, Bookmark { pass: Some(pass), ..bookmark });
+                let pass = Some(Pass { began, media_id: media.id });
+                for stream in &fed {
+                    let bookmark = self.state.bookmark(stream);
+                    self.state.set(stream, Bookmark { pass, ..bookmark });
+                }
                 self.output.state(&self.state)?;
             }
             self.progress.show(&self.output, client, Some((read, rest.len())));
         }
-        self.state.set(stream, done.unwrap_or_default());
-        self.output.state(&self.state)
+        for stream in &fed {
+            self.state.set(stream, done.unwrap_or_default());
+        }
+        self.output.state(&self.state)?;
+        self.settle(&fed, Ok(()))
     }
 
     /// Reads the daily figures of the account.
     async fn account(&mut self) -> Result<()> {
-        self.progress.stream(&FACT_ACCOUNT_BYDAY);
+        self.begin(&[&FACT_ACCOUNT_BYDAY])?;
         let request = Request::new("/stats/account/by_date")
             .with("start_date", self.start_of(&FACT_ACCOUNT_BYDAY, self.config.byday_lookback_days))
             .with("end_date", self.period.end);
@@ -348,8 +405,8 @@ impl Sync<'_> {
 
     /// Reads events, slice after slice.
     async fn events(&mut self) -> Result<()> {
-        self.progress.stream(&FACT_EVENTS);
         let fed = [&FACT_EVENTS, &DIM_VISITORS];
+        self.begin(&fed)?;
         let start = fed
             .into_iter()
             .filter(|stream| self.output.wants(stream))

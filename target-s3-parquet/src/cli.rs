@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::program::{AboutFormat, LogFormat};
 use protocol::shell::ShellCommand;
 
+use crate::airbyte;
+
 /// Reads Singer messages and writes typed Parquet to S3 or a folder.
 #[derive(Debug, Parser)]
 #[command(
@@ -54,6 +56,9 @@ pub enum Command {
     /// For the shell.
     #[command(flatten)]
     Shell(ShellCommand),
+    /// The verbs of Airbyte.
+    #[command(flatten)]
+    Airbyte(airbyte::Verb),
 }
 
 /// Arguments of `maintain`.

@@ -18,6 +18,7 @@ use crate::error::Error;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct Config {
     /// Where the lake lives: `s3://bucket/prefix`, or the path of a folder.
+    #[schemars(extend("examples" = ["s3://my-lake/wistia", "/var/lake"]))]
     pub destination: String,
 
     /// How to reach S3. Without it, region and credentials come from the usual AWS chain.
@@ -132,6 +133,7 @@ fn default_commit_interval_seconds() -> u64 {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct S3Config {
     /// AWS region of the bucket.
+    #[schemars(extend("examples" = ["eu-central-1"]))]
     pub region: Option<String>,
     /// Another S3 endpoint, such as `http://localhost:9000`.
     pub endpoint_url: Option<String>,
@@ -311,6 +313,19 @@ pub struct StreamSettings {
     pub add_record_metadata: bool,
     /// Longest string in bytes.
     pub max_string_bytes: Option<usize>,
+    /// The generation of the rows, where the source has generations.
+    pub refresh: Option<Refresh>,
+}
+
+/// What a source says about the generation of the rows that it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refresh {
+    /// The generation; without it every run is one of its own.
+    pub generation: Option<i64>,
+    /// Rows of generations before this one are obsolete once the stream is complete.
+    pub minimum: Option<i64>,
+    /// The rows replace the table, even one of the same generation.
+    pub overwrite: bool,
 }
 
 impl Config {
@@ -382,6 +397,7 @@ impl Config {
             validate_records: self.validate_records,
             add_record_metadata: self.add_record_metadata,
             max_string_bytes: self.max_string_bytes,
+            refresh: None,
         };
         let mut matching: Vec<_> = self
             .streams

@@ -1,6 +1,6 @@
 //! The run: items in, commits and states out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::decode::{Decoded, Plan};
 use crate::error::{Error, Result};
 use crate::input::{Item, Items, Next};
-use crate::state::StateSink;
+use crate::state::Sink;
 use crate::summary::Summary;
 
 /// How long to wait for input before looking at the clock.
@@ -23,7 +23,10 @@ pub struct Engine {
     config: Arc<Config>,
     lake: Arc<Lake>,
     tables: BTreeMap<String, TableWriter>,
-    state: StateSink,
+    state: Box<dyn Sink>,
+    /// Which streams were seen to end, where the source says so.
+    ended: Option<BTreeSet<String>>,
+    strangers: BTreeSet<String>,
     journal: Journal,
     catalog: Option<Catalog>,
     summary: Summary,
@@ -36,7 +39,7 @@ impl Engine {
     pub fn new(
         config: Arc<Config>,
         lake: Arc<Lake>,
-        state: StateSink,
+        state: Box<dyn Sink>,
         catalog: Option<Catalog>,
     ) -> Self {
         Self {
@@ -46,10 +49,21 @@ impl Engine {
             tables: BTreeMap::new(),
             state,
             catalog,
+            ended: None,
+            strangers: BTreeSet::new(),
             summary: Summary::default(),
             last_commit: Instant::now(),
             started: Instant::now(),
         }
+    }
+
+    /// An engine for these streams, which are only complete once the source has said so.
+    pub fn expecting(mut self, plans: &[Arc<Plan>]) -> Result<Self> {
+        self.ended = Some(BTreeSet::new());
+        // What died while it committed is settled before a table is looked at.
+        crate::commit::journal::recover(&self.lake, None)?;
+        plans.iter().try_for_each(|plan| self.schema(plan))?;
+        Ok(self)
     }
 
     /// Reads to the end, commits and gives the last state back. `stopped` says at the end of the
@@ -116,11 +130,25 @@ impl Engine {
             Item::Rows(decoded) => self.rows(decoded),
             Item::Schema(plan) => self.schema(&plan),
             Item::State(state) => {
-                for table in self.tables.values_mut().filter(|table| table.has_unsealed()) {
-                    table.seal()?;
+                let covers = |stream: &String| state.stream.as_ref().is_none_or(|s| s == stream);
+                for (_, table) in self.tables.iter_mut().filter(|(stream, _)| covers(stream)) {
+                    if table.has_unsealed() {
+                        table.seal()?;
+                    }
                 }
                 self.state.note(state);
                 self.commit_when_due()
+            }
+            Item::Ended { stream, complete } => {
+                if let Some(ended) = &mut self.ended {
+                    if complete {
+                        ended.insert(stream);
+                    } else {
+                        ended.remove(&stream);
+                        tracing::warn!(stream, "the source says that the stream is not complete");
+                    }
+                }
+                Ok(())
             }
             Item::ActivateVersion { stream, version } => {
                 match self.tables.get_mut(&stream) {
@@ -140,8 +168,7 @@ impl Engine {
         if let Some(table) = self.tables.get_mut(&plan.stream) {
             return table.evolve(plan);
         }
-        let settings = self.config.stream(&plan.stream);
-        let table = TableWriter::open(Arc::clone(&self.lake), plan, settings)?;
+        let table = TableWriter::open(Arc::clone(&self.lake), plan, plan.settings.clone())?;
         let name = &table.definition().table;
         if let Some((other, _)) =
             self.tables.iter().find(|(_, other)| other.definition().table == *name)
@@ -166,8 +193,10 @@ impl Engine {
         for rows in &decoded.rows {
             let stream = &rows.plan.stream;
             let Some(table) = self.tables.get_mut(stream) else { continue };
+            self.state.count(stream, rows.batch.num_rows() as u64, rows.rejected);
             let summary = self.summary.streams.entry(stream.clone()).or_default();
-            for key in summary.read(rows) {
+            // `PyAirbyte` hands on the columns that its cache has added.
+            for key in summary.read(rows).into_iter().filter(|key| !key.starts_with("_airbyte_")) {
                 tracing::warn!(
                     stream,
                     key,
@@ -175,6 +204,11 @@ impl Engine {
                 );
             }
             table.push(rows)?;
+        }
+        for stream in decoded.strangers {
+            if self.strangers.insert(stream.clone()) {
+                tracing::warn!(stream, "the catalog does not have this stream; it is ignored");
+            }
         }
         match decoded.error {
             Some(error) => Err(error),
@@ -218,19 +252,24 @@ impl Engine {
     /// Commits when the interval has passed and a state waits for it.
     fn commit_when_due(&mut self) -> Result<()> {
         let interval = Duration::from_secs(self.config.commit_interval_seconds);
-        if !self.state.is_pending() || self.last_commit.elapsed() < interval {
+        if self.last_commit.elapsed() < interval && !self.state.is_full() {
             return Ok(());
         }
-        if self.tables.values().any(TableWriter::must_wait) {
-            return Ok(());
-        }
-        self.commit(false)
+        let held = self.held();
+        if self.state.is_pending(&held) { self.commit(false, &held) } else { Ok(()) }
     }
 
-    fn commit(&mut self, complete: bool) -> Result<()> {
+    /// The streams whose tables cannot be committed now.
+    fn held(&self) -> Vec<String> {
+        let held = self.tables.iter().filter(|(_, table)| table.must_wait());
+        held.map(|(stream, _)| stream.clone()).collect()
+    }
+
+    /// Commits the tables of all streams but the `held` ones.
+    fn commit(&mut self, complete: bool, held: &[String]) -> Result<()> {
         let mut changed = false;
         let mut files = Vec::new();
-        for table in self.tables.values_mut() {
+        for (_, table) in self.tables.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
             files.extend(table.prepare()?);
         }
         let (state, state_out) = (self.state.pending(), self.state.file());
@@ -239,11 +278,12 @@ impl Engine {
             let tables = self.tables.values().filter(|table| table.is_ahead());
             catalog.expect(tables.map(|table| table.definition().table.as_str()))?;
         }
-        for (stream, table) in &mut self.tables {
+        for (stream, table) in self.tables.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
             let is_replaced = table.must_be_complete();
             let committed = table.commit(complete)?;
             if let Some(catalog) = &mut self.catalog
                 && committed.files > 0
+                && !table.is_waiting()
             {
                 let name = &table.definition().table;
                 catalog.changed(name, &committed.partitions, is_replaced);
@@ -262,14 +302,20 @@ impl Engine {
             }
         }
         self.summary.commits += u64::from(changed);
-        self.last_commit = Instant::now();
         self.journal.giving(&self.lake)?;
-        self.state.give()?;
+        self.state.give(held)?;
+        if !self.state.is_pending(&[]) {
+            // Otherwise the turn of the streams that were held is at their next state.
+            self.last_commit = Instant::now();
+        }
         self.journal.given(&self.lake)
     }
 
     /// The input ended as it should: everything is committed.
     fn finish(&mut self) -> Result<()> {
+        if let Some(ended) = self.ended.take() {
+            return self.finish_streams(&ended);
+        }
         let incomplete: Vec<String> = self
             .tables
             .iter()
@@ -282,19 +328,50 @@ impl Engine {
             return Err(Error::Incomplete { streams: incomplete.join(", "), verb });
         }
         self.tables.values_mut().try_for_each(TableWriter::seal)?;
-        self.commit(true)
+        self.commit(true, &[])
+    }
+
+    /// The input ended, and with it the streams of which the source has said so. Of the others what
+    /// a STATE covers is committed.
+    fn finish_streams(&mut self, ended: &BTreeSet<String>) -> Result<()> {
+        for (stream, table) in &mut self.tables {
+            if ended.contains(stream) { table.seal()? } else { table.discard_unsealed() }
+        }
+        let held = self.held();
+        self.commit(true, &held)?;
+        let mut unfinished = Vec::new();
+        for (stream, table) in &mut self.tables {
+            if ended.contains(stream) {
+                let catalog = self.catalog.as_mut().filter(|_| table.is_waiting());
+                let name = table.definition().table.clone();
+                let committed = match catalog {
+                    Some(catalog) => {
+                        catalog.expect([name.as_str()])?;
+                        let committed = table.end_generation()?;
+                        catalog.changed(&name, &committed.partitions, true);
+                        committed
+                    }
+                    None => table.end_generation()?,
+                };
+                self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
+            } else {
+                unfinished.push(format!("`{stream}`"));
+            }
+        }
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Unfinished { streams: unfinished.join(", ") })
     }
 
     /// The input ended before its time: what a state covers is committed, and it is given back.
     fn salvage(&mut self) -> Result<()> {
-        if !self.state.is_pending() {
+        if !self.state.is_pending(&[]) {
             return Ok(());
         }
         self.tables.values_mut().for_each(TableWriter::discard_unsealed);
-        if self.tables.values().any(TableWriter::must_wait) {
-            return Ok(());
-        }
-        self.commit(false)
+        let held = self.held();
+        if self.state.is_pending(&held) { self.commit(false, &held) } else { Ok(()) }
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Error {
         reason: String,
     },
     /// A line is no message.
-    #[error("line {line} is not a Singer message: {reason}")]
+    #[error("line {line} is not a message: {reason}")]
     Line {
         /// Line number, from 1.
         line: u64,
@@ -217,6 +217,22 @@ pub enum Error {
         /// Why.
         #[source]
         source: Box<Self>,
+    },
+    /// Streams of which the source has not said that they are complete.
+    #[error(
+        "the input ended, but the source did not say that these streams are complete: {streams}; rows that a STATE covers are stored, and nothing was replaced"
+    )]
+    Unfinished {
+        /// The streams.
+        streams: String,
+    },
+    /// The file of the configured streams cannot be used.
+    #[error("{name} is no valid catalog: {reason}")]
+    CatalogFile {
+        /// The file.
+        name: String,
+        /// Why.
+        reason: String,
     },
     /// A signal ended the run.
     #[error("stopped by {signal}; what a STATE covered is committed")]

@@ -12,6 +12,7 @@
 //! objects, [`store`] where objects live, [`state`] gives STATE back when it is safe, and [`catalog`]
 //! tells the Glue Data Catalog.
 
+pub mod airbyte;
 mod aws;
 pub mod catalog;
 pub mod cli;
@@ -43,7 +44,10 @@ use protocol::{program, settings};
 
 use cli::{Cli, Command, Maintain, ReportFormat};
 use config::{Config, MIB};
+use decode::{Dialect, Registry};
+use engine::Engine;
 use error::{Error, Result};
+use input::{Items, Source};
 use stage::SpillFile;
 
 /// Prefix of the environment variables.
@@ -65,9 +69,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return usage.into();
         }
     };
-    let log_format = program::start_log("target-s3-parquet", ENVIRONMENT_PREFIX, cli.log_format);
+    let debug = matches!(&cli.command, Some(Command::Airbyte(verb)) if verb.debug());
+    let log_format =
+        program::start_log("target-s3-parquet", ENVIRONMENT_PREFIX, cli.log_format, debug);
     let unprintable = |source| Error::Input { name: "standard output".into(), source };
     let outcome = match &cli.command {
+        Some(Command::Airbyte(verb)) => return airbyte::main(verb, &cli.config),
         Some(Command::Shell(command)) => {
             program::print(&command.text::<Cli>(&about())).map_err(unprintable)
         }
@@ -116,8 +123,7 @@ fn open(config: &Config) -> Result<Arc<commit::Lake>> {
         .thread_name(|number| format!("worker-{number}"))
         .build()
         .map_err(|error| Error::Internal(format!("no worker threads: {error}")))?;
-    let now = chrono::Utc::now();
-    let run = format!("{}-{:06x}", now.format("%Y%m%dT%H%M%S%6f"), std::process::id());
+    let run = run_name();
     Ok(Arc::new(commit::Lake {
         store: store::open(config, &run)?,
         run,
@@ -160,28 +166,58 @@ fn write(cli: &Cli) -> Result<()> {
             let name = path.display().to_string();
             let file = std::fs::File::open(path)
                 .map_err(|source| Error::Input { name: name.clone(), source })?;
-            input::Source::File(file, name)
+            Source::File(file, name)
         }
-        None => input::Source::Stdin,
+        None => Source::Stdin,
     };
-    let lake = open(&config)?;
-    let catalog = catalog::Catalog::open(&config, &lake)?;
-    let stop = signal::Stop::listen();
-    let items = input::Items::start(
-        source,
-        Arc::clone(&config),
-        Arc::clone(&lake.pool),
-        stop.flag(),
-        chrono::Utc::now().timestamp_micros(),
-    );
+    let run = Run::new(config)?;
     let state_file = match &cli.state_out {
-        Some(name) => Some(state::StateFile::open(name, &config, &lake.run)?),
+        Some(name) => Some(state::StateFile::open(name, &run.config, &run.lake.run)?),
         None => None,
     };
     let state = state::StateSink::new(Box::new(std::io::stdout()), state_file);
-    let mut engine = engine::Engine::new(config, lake, state, catalog);
-    let outcome = engine.run(&items, || stop.error());
-    engine.summary().tell(program::is_watched(cli.log_format));
-    outcome?;
-    items.join()
+    let engine = run.engine(Box::new(state))?;
+    let messages = (Dialect::Singer, Registry::default());
+    run.write(engine, source, messages, program::is_watched(cli.log_format))
+}
+
+/// What a run needs, made from its settings.
+struct Run {
+    config: Arc<Config>,
+    lake: Arc<commit::Lake>,
+    started_at: i64,
+}
+
+impl Run {
+    fn new(config: Arc<Config>) -> Result<Self> {
+        let lake = open(&config)?;
+        Ok(Self { config, lake, started_at: chrono::Utc::now().timestamp_micros() })
+    }
+
+    fn engine(&self, state: Box<dyn state::Sink>) -> Result<Engine> {
+        let catalog = catalog::Catalog::open(&self.config, &self.lake)?;
+        Ok(Engine::new(Arc::clone(&self.config), Arc::clone(&self.lake), state, catalog))
+    }
+
+    /// Reads all messages and writes their rows.
+    fn write(
+        self,
+        mut engine: Engine,
+        source: Source,
+        messages: (Dialect, Registry),
+        watched: bool,
+    ) -> Result<()> {
+        let stop = signal::Stop::listen();
+        let pool = Arc::clone(&self.lake.pool);
+        let items = Items::start(source, messages, self.config, pool, stop.flag(), self.started_at);
+        let outcome = engine.run(&items, || stop.error());
+        engine.summary().tell(watched);
+        outcome?;
+        items.join()
+    }
+}
+
+/// A name for a run, unlike any other.
+fn run_name() -> String {
+    format!("{}-{:06x}", chrono::Utc::now().format("%Y%m%dT%H%M%S%6f"), std::process::id())
 }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::input::State;
 use crate::store::{self, Condition, Object, Store};
 
 /// Where the newest state is kept.
@@ -73,6 +74,31 @@ impl StateFile {
 }
 
 /// Where states go once the rows before them are durable.
+pub trait Sink: std::fmt::Debug {
+    /// Rows of a stream came in; others were left out for good.
+    fn count(&mut self, stream: &str, rows: u64, rejected: u64);
+
+    /// Notes a state.
+    fn note(&mut self, state: State);
+
+    /// Whether a state waits that can be given back when the rows of all streams but the `held` ones
+    /// are durable.
+    fn is_pending(&self, held: &[String]) -> bool;
+
+    /// Whether so much waits that it should be given back soon.
+    fn is_full(&self) -> bool;
+
+    /// The state that is given back next.
+    fn pending(&self) -> Option<&str>;
+
+    /// The file that holds the newest state.
+    fn file(&self) -> Option<&StateFile>;
+
+    /// The rows of all streams but the `held` ones are durable: gives their states back.
+    fn give(&mut self, held: &[String]) -> Result<()>;
+}
+
+/// Gives back the newest state of a Singer tap.
 pub struct StateSink {
     stdout: Box<dyn Write + Send>,
     file: Option<StateFile>,
@@ -91,31 +117,38 @@ impl StateSink {
     pub fn new(stdout: Box<dyn Write + Send>, file: Option<StateFile>) -> Self {
         Self { stdout, file, pending: None, given: None }
     }
+}
 
-    /// Notes a state. Only the newest one that is durable counts, so it replaces one that waits.
-    pub fn note(&mut self, state: Box<RawValue>) {
-        self.pending = Some(state);
+impl Sink for StateSink {
+    fn count(&mut self, _: &str, _: u64, _: u64) {}
+
+    /// Only the newest state that is durable counts, so it replaces one that waits.
+    fn note(&mut self, state: State) {
+        self.pending = Some(state.text);
     }
 
-    /// The state that waits to be given back.
-    pub fn pending(&self) -> Option<&str> {
+    fn pending(&self) -> Option<&str> {
         self.pending.as_ref().map(|state| state.get().trim())
     }
 
-    /// The file that holds the newest state.
-    pub fn file(&self) -> Option<&StateFile> {
+    fn file(&self) -> Option<&StateFile> {
         self.file.as_ref()
     }
 
-    /// Whether a state waits to be given back.
-    pub fn is_pending(&self) -> bool {
-        self.pending.is_some()
+    fn is_pending(&self, held: &[String]) -> bool {
+        self.pending.is_some() && held.is_empty()
     }
 
-    /// Everything before the pending state is durable: gives it back, byte for byte as it came. An
-    /// empty state is kept back, because runners would store it and start afresh; so is one that
-    /// was given last.
-    pub fn give(&mut self) -> Result<()> {
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Gives the state back byte for byte as it came. An empty state is kept back, because runners
+    /// would store it and start afresh; so is one that was given last.
+    fn give(&mut self, held: &[String]) -> Result<()> {
+        if !held.is_empty() {
+            return Ok(());
+        }
         let Some(state) = self.pending.take() else { return Ok(()) };
         let text = state.get().trim();
         let is_empty = matches!(text, "{}" | "null" | "\"\"" | "[]")
@@ -171,8 +204,8 @@ mod tests {
         }
     }
 
-    fn raw(text: &str) -> Box<RawValue> {
-        RawValue::from_string(text.into()).unwrap()
+    fn raw(text: &str) -> State {
+        State { text: RawValue::from_string(text.into()).unwrap(), stream: None }
     }
 
     #[test]
@@ -184,11 +217,11 @@ mod tests {
             StateSink::new(Box::new(lines.clone()), Some(StateFile::Local(file.clone())));
         for text in ["{}", "{ }", "null", r#"{"b":1.10,"a":12345678901234567890}"#] {
             sink.note(raw(text));
-            sink.give().unwrap();
+            sink.give(&[]).unwrap();
         }
         sink.note(raw(r#"{"b":1.10,"a":12345678901234567890}"#));
-        sink.give().unwrap();
-        sink.give().unwrap();
+        sink.give(&[]).unwrap();
+        sink.give(&[]).unwrap();
         let printed = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert_eq!(printed, "{\"b\":1.10,\"a\":12345678901234567890}\n");
         assert_eq!(std::fs::read_to_string(file).unwrap(), printed);
@@ -208,7 +241,7 @@ mod tests {
             Some(StateFile::Local("/nowhere/state.json".into())),
         );
         sink.note(raw(r#"{"a":1}"#));
-        let error = sink.give().unwrap_err().to_string();
+        let error = sink.give(&[]).unwrap_err().to_string();
         assert!(error.contains("/nowhere/state.json"), "{error}");
     }
 }

@@ -5,14 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::Value;
 
-/// Bytes that are gathered before they are written.
-const BUFFER: usize = 64 * 1024;
+use crate::lines::LineWriter;
 
-/// Writes messages; whole lines only, in writes of about 64 KiB.
+/// Writes messages.
 #[derive(Debug)]
 pub struct MessageWriter<W: Write> {
-    output: W,
-    buffer: Vec<u8>,
+    lines: LineWriter<W>,
 }
 
 #[derive(Serialize)]
@@ -45,7 +43,7 @@ struct StateMessage<'a, S: Serialize> {
 impl<W: Write> MessageWriter<W> {
     /// A writer to `output`.
     pub fn new(output: W) -> Self {
-        Self { output, buffer: Vec::with_capacity(BUFFER + BUFFER / 4) }
+        Self { lines: LineWriter::new(output) }
     }
 
     /// Writes SCHEMA.
@@ -56,7 +54,7 @@ impl<W: Write> MessageWriter<W> {
         keys: &[&str],
         bookmarks: &[&str],
     ) -> io::Result<()> {
-        self.line(&SchemaMessage {
+        self.lines.line(&SchemaMessage {
             kind: "SCHEMA",
             stream,
             schema,
@@ -72,30 +70,18 @@ impl<W: Write> MessageWriter<W> {
         record: &R,
         time_extracted: &str,
     ) -> io::Result<()> {
-        self.line(&RecordMessage { kind: "RECORD", stream, record, time_extracted })
+        self.lines.line(&RecordMessage { kind: "RECORD", stream, record, time_extracted })
     }
 
     /// Writes STATE, and everything before it to the output.
     pub fn state<S: Serialize>(&mut self, value: &S) -> io::Result<()> {
-        self.line(&StateMessage { kind: "STATE", value })?;
+        self.lines.line(&StateMessage { kind: "STATE", value })?;
         self.flush()
     }
 
     /// Writes what was gathered.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.output.write_all(&self.buffer)?;
-        self.buffer.clear();
-        self.output.flush()
-    }
-
-    fn line<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
-        serde_json::to_writer(&mut self.buffer, message)?;
-        self.buffer.push(b'\n');
-        if self.buffer.len() >= BUFFER {
-            self.output.write_all(&self.buffer)?;
-            self.buffer.clear();
-        }
-        Ok(())
+        self.lines.flush()
     }
 }
 

@@ -85,6 +85,12 @@ impl MediaDays {
             || media.created.zip(recent).is_some_and(|(created, recent)| created >= recent);
         if is_new { self.first } else { self.since }
     }
+
+    /// Rows of all medias: one a day.
+    pub fn rows(&self, medias: &[MediaId]) -> u64 {
+        let days = medias.iter().map(|media| (self.last - self.start(media)).num_days() + 1);
+        days.filter_map(|days| u64::try_from(days).ok()).sum()
+    }
 }
 
 /// Reads the daily figures.
@@ -99,6 +105,10 @@ impl MediaStats for ByDay {
         request(&media.hashed_id)
             .with("start_date", self.0.start(media))
             .with("end_date", self.0.last)
+    }
+
+    fn rows(&self, medias: &[MediaId]) -> u64 {
+        self.0.rows(medias)
     }
 
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {

@@ -40,6 +40,19 @@ pub struct Stream {
     pub schema: fn() -> Value,
 }
 
+impl Stream {
+    /// Whether a sync goes on where the last one ended: by a column, or as events do, whatever is
+    /// made of them.
+    pub fn is_incremental(&self) -> bool {
+        self.replication_key.is_some() || matches!(self.source, Source::List("/stats/events"))
+    }
+
+    /// Whether a read that broke off can go on where it was.
+    pub fn is_resumable(&self) -> bool {
+        self.is_incremental() || matches!(self.source, Source::Media(_))
+    }
+}
+
 /// Where the records of a stream come from: paths of the API.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
@@ -100,6 +113,11 @@ pub trait MediaStats {
 
     /// The request for a media.
     fn request(&self, media: &MediaId) -> Request;
+
+    /// How many rows the medias are likely to have: one each, unless the source knows better.
+    fn rows(&self, medias: &[MediaId]) -> u64 {
+        medias.len() as u64
+    }
 
     /// Writes the records of a media.
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()>;

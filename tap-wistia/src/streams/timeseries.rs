@@ -105,6 +105,10 @@ impl MediaStats for Timeseries {
         request(&media.hashed_id).with("start_date", self.0.start(media)).with("end_date", end)
     }
 
+    fn rows(&self, medias: &[MediaId]) -> u64 {
+        self.0.rows(medias)
+    }
+
     fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {
         for point in answer.rows {
             let date = local_day(&point.timestamp).ok_or_else(|| Error::Malformed {

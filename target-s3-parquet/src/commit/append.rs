@@ -164,8 +164,7 @@ impl TableWriter {
     fn new_key(&mut self, group: Group) -> String {
         let number = self.append.next_file;
         self.append.next_file += 1;
-        let (table, folder) = (&self.definition.table, self.stage.folder(group));
-        format!("{table}/{folder}{}-{number:05}.parquet", self.lake.run)
+        format!("{}{}{}-{number:05}.parquet", self.root(), self.stage.folder(group), self.lake.run)
     }
 
     fn begin(&self, key: String) -> Result<NewFile> {

@@ -6,6 +6,7 @@
 //! objects in the place of all old ones.
 
 mod append;
+mod generation;
 pub mod journal;
 mod overwrite;
 mod upsert;
@@ -83,6 +84,8 @@ pub struct TableWriter {
     replacing: Option<i64>,
     /// That ACTIVATE_VERSION has come.
     activated: bool,
+    /// Where the rows of a new generation wait until their stream is complete.
+    waiting_room: Option<String>,
 }
 
 impl TableWriter {
@@ -93,7 +96,16 @@ impl TableWriter {
             .as_deref()
             .map_or_else(|| names::fold_table(&plan.stream), names::fold_table);
         let wanted = define(&table, plan, &settings)?;
-        let (definition, stored, changed) = match lake.definition(&table)? {
+        let found = lake.definition(&table)?;
+        let waiting_room = settings.refresh.and_then(|refresh| {
+            let known = found.as_ref().map(|(_, definition)| definition.generation);
+            generation::waiting_room(&table, &refresh, known)
+        });
+        let (definition, stored, changed) = match found {
+            // All that is there goes, so nothing of it binds what comes.
+            Some((object, found)) if waiting_room.is_some() && found.resharding.is_none() => {
+                (wanted, Some(object), true)
+            }
             Some((object, found)) => {
                 let definition = reconcile(&found, &wanted, &plan.stream)?;
                 let changed = definition != found;
@@ -101,7 +113,7 @@ impl TableWriter {
             }
             None => (wanted, None, true),
         };
-        let stage = new_stage(&definition)?;
+        let stage = new_stage(&definition, waiting_room.is_some())?;
         let mut writer = Self {
             lake,
             settings,
@@ -114,8 +126,10 @@ impl TableWriter {
             begun: false,
             replacing: None,
             activated: false,
+            waiting_room,
         };
         writer.evolve(plan)?;
+        writer.begin_generation()?;
         Ok(writer)
     }
 
@@ -240,8 +254,7 @@ impl TableWriter {
     /// Whether a commit now would show rows that it must not: appended ones that no STATE covers, or
     /// those of a table that is replaced as a whole at the end.
     pub fn must_wait(&self) -> bool {
-        (self.is_replacing() && self.pending_rows() > 0)
-            || (self.definition.load_method == LoadMethod::Append && self.has_unsealed())
+        (self.is_replacing() && self.pending_rows() > 0) || (self.adds() && self.has_unsealed())
     }
 
     /// Whether rows wait that no STATE covers.
@@ -270,9 +283,20 @@ impl TableWriter {
         self.stage.spill(&self.lake.spill)
     }
 
+    /// Whether rows are added to others, whatever their keys: those that come twice are doubled.
+    fn adds(&self) -> bool {
+        self.definition.load_method == LoadMethod::Append || self.waiting_room.is_some()
+    }
+
     /// Whether rows flow into new files while they arrive.
     fn streams_files(&self) -> bool {
-        self.definition.load_method == LoadMethod::Append && self.replacing.is_none()
+        self.adds() && self.replacing.is_none()
+    }
+
+    /// Where added files go: the table's prefix, unless its rows have to wait.
+    fn root(&self) -> String {
+        let own = || format!("{}/", self.definition.table);
+        self.waiting_room.clone().unwrap_or_else(own)
     }
 
     /// Whether the keys alone need so much memory that the rows should be committed, covered by a
@@ -280,13 +304,14 @@ impl TableWriter {
     pub fn should_commit_early(&self) -> bool {
         self.definition.load_method == LoadMethod::Upsert
             && self.replacing.is_none()
+            && !self.adds()
             && self.stage.index_bytes() > self.lake.budget / 3
     }
 
     /// Drops rows that no STATE covers, where that is possible. An upserted table keeps them: they
     /// come again and replace themselves.
     pub fn discard_unsealed(&mut self) {
-        if self.definition.load_method == LoadMethod::Append {
+        if self.adds() {
             self.stage.discard_unsealed();
         }
     }
@@ -319,6 +344,10 @@ impl TableWriter {
         self.store_definition()?;
         match self.definition.load_method {
             _ if self.must_be_complete() => overwrite::commit(self, &mut committed)?,
+            _ if self.waiting_room.is_some() => {
+                append::prepare(self)?;
+                append::commit(self, &mut Committed::default())?;
+            }
             LoadMethod::Upsert | LoadMethod::Overwrite => upsert::commit(self, &mut committed)?,
             LoadMethod::Append => {
                 append::prepare(self)?;
@@ -341,6 +370,10 @@ impl TableWriter {
 
     /// Takes over what another run has changed in the definition since it was read.
     fn refresh(&mut self) -> Result<()> {
+        if self.waiting_room.is_some() {
+            // What is there is replaced, whatever it is by then.
+            return Ok(());
+        }
         let key = definition_key(&self.definition.table);
         let version = |object: &Object| object.version.clone();
         let current = self.lake.store.head(&key)?.as_ref().map(version);
@@ -360,6 +393,10 @@ impl TableWriter {
     /// Writes the definition if it is new. Another run that was faster is taken into account.
     fn store_definition(&mut self) -> Result<()> {
         let key = definition_key(&self.definition.table);
+        if self.waiting_room.is_some() {
+            // It is that of the new rows; the old ones are still there.
+            return Ok(());
+        }
         for _ in 0..MERGE_ATTEMPTS {
             if !self.changed {
                 return Ok(());
@@ -494,8 +531,12 @@ impl Lake {
 
 impl Committed {
     fn add(&mut self, written: &Written, folder: &str) {
+        self.note(&written.object, folder);
+    }
+
+    fn note(&mut self, object: &Object, folder: &str) {
         self.files += 1;
-        self.bytes += written.object.size;
+        self.bytes += object.size;
         if !self.partitions.iter().any(|known| known == folder) {
             self.partitions.push(folder.to_owned());
         }
@@ -536,6 +577,7 @@ fn define(table: &str, plan: &Plan, settings: &StreamSettings) -> Result<Definit
         shards: settings.shards,
         resharding: None,
         version: None,
+        generation: None,
         widening: false,
     };
     if let (Some(by), Some(key)) = (&definition.partition_by, definition.partition_key()) {
@@ -602,7 +644,8 @@ fn reconcile(found: &Definition, wanted: &Definition, stream: &str) -> Result<De
             "the shards of a table are fixed when it is made; the setting is ignored"
         );
     }
-    Ok(Definition { keys: wanted.keys.clone(), load_method: new, ..found.clone() })
+    let generation = wanted.generation.or(found.generation);
+    Ok(Definition { keys: wanted.keys.clone(), load_method: new, generation, ..found.clone() })
 }
 
 fn describe_partition(definition: &Definition) -> String {
@@ -612,7 +655,9 @@ fn describe_partition(definition: &Definition) -> String {
     }
 }
 
-fn new_stage(definition: &Definition) -> Result<Stage> {
+/// A stage for the rows of a table. Those that `wait` keep the order in which they came, keys or
+/// not.
+fn new_stage(definition: &Definition, wait: bool) -> Result<Stage> {
     let schema =
         Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(&definition.columns)));
     let by = match (&definition.partition_by, definition.partition_key()) {
@@ -629,6 +674,9 @@ fn new_stage(definition: &Definition) -> Result<Stage> {
         }
         _ => None,
     };
+    if wait && definition.load_method != LoadMethod::Append {
+        return Ok(Stage::new(schema, Partitioner::new(None), 1, false));
+    }
     let keyed = definition.load_method != LoadMethod::Append && !definition.keys.is_empty();
     Ok(Stage::new(schema, Partitioner::new(by), definition.shards, keyed))
 }

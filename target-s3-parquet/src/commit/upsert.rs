@@ -156,7 +156,7 @@ pub(super) fn widen_rest(table: &TableWriter, committed: &mut Committed) -> Resu
 }
 
 /// Whether every column that a file has is of the table's type.
-fn are_of_current_type(file: &Fields, table: &Schema) -> bool {
+pub(super) fn are_of_current_type(file: &Fields, table: &Schema) -> bool {
     file.iter().all(|field| {
         table.field_with_name(field.name()).is_ok_and(|own| own.data_type() == field.data_type())
     })

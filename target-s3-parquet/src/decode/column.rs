@@ -34,12 +34,40 @@ pub(crate) struct Context {
     pub(crate) has_invalid: bool,
     /// Values of keys that the schema does not know, by name.
     pub(crate) extra: HashMap<Box<[u8]>, u64>,
+    /// Whether a value that only looks like another type is taken for it: a number in a string, a
+    /// number for a string, an object as JSON text. Airbyte's programs send such values.
+    lenient: bool,
+    /// What became of values in the record at hand.
+    pub(crate) changes: Vec<Change>,
     /// Where strings with escapes are decoded before they are parsed.
     scratch: Vec<u8>,
 }
 
+/// What became of a value that did not fit its column.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// Dotted path of the column, filled in from the inside out.
+    pub(crate) field: String,
+    pub(crate) effect: Effect,
+}
+
+/// How a value was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It is of another type, and null now.
+    Nulled,
+    /// It is beyond what the column can hold, and null now.
+    TooLarge,
+    /// It was cut.
+    Truncated,
+}
+
 impl Context {
-    pub(crate) fn new(on_invalid: OnInvalid, max_string_bytes: Option<usize>) -> Self {
+    pub(crate) fn new(
+        on_invalid: OnInvalid,
+        max_string_bytes: Option<usize>,
+        lenient: bool,
+    ) -> Self {
         Self {
             on_invalid,
             max_string_bytes,
@@ -47,7 +75,25 @@ impl Context {
             replaced: 0,
             has_invalid: false,
             extra: HashMap::new(),
+            lenient,
+            changes: Vec::new(),
             scratch: Vec::new(),
+        }
+    }
+
+    fn changed(&mut self, effect: Effect) {
+        if self.lenient {
+            self.changes.push(Change { field: String::new(), effect });
+        }
+    }
+
+    /// Puts a name before the paths of the changes since there were `known`.
+    #[cold]
+    fn under(&mut self, known: usize, name: &str) {
+        for change in self.changes.iter_mut().skip(known) {
+            let dot =
+                if change.field.is_empty() || change.field.starts_with('[') { "" } else { "." };
+            change.field = format!("{name}{dot}{}", change.field);
         }
     }
 
@@ -164,6 +210,7 @@ impl StructBuffer {
             if buffer.len() > row {
                 buffer.truncate(row);
             }
+            let known = context.changes.len();
             if let Err(fault) = buffer.push(cursor, context) {
                 return Err(match fault {
                     Fault::Value(misfit) => {
@@ -171,6 +218,9 @@ impl StructBuffer {
                     }
                     syntax @ Fault::Syntax(_) => syntax,
                 });
+            }
+            if context.changes.len() > known {
+                context.under(known, &String::from_utf8_lossy(name));
             }
         }
         self.complete(row + 1);
@@ -271,19 +321,19 @@ impl Buffer {
         let row = self.len();
         let start = cursor.position();
         let fits = match &mut self.values {
-            Values::Boolean(values) => parse_word(values, cursor, boolean)?,
-            Values::Int(values) => parse_word(values, cursor, |word| {
+            Values::Boolean(values) => parse_word(values, cursor, context, boolean)?,
+            Values::Int(values) => parse_word(values, cursor, context, |word| {
                 number::integer(word).and_then(|value| i32::try_from(value).ok())
             })?,
-            Values::Bigint(values) => parse_word(values, cursor, number::integer)?,
-            Values::Double(values) => parse_word(values, cursor, number::double)?,
+            Values::Bigint(values) => parse_word(values, cursor, context, number::integer)?,
+            Values::Double(values) => parse_word(values, cursor, context, number::double)?,
             Values::Decimal(values, precision, scale) => {
                 let (precision, scale) = (*precision, *scale);
                 let parse = |word: &[u8]| number::decimal(word, precision, scale);
                 if cursor.peek() == b'"' {
                     parse_text(values, cursor, context, |text| parse(text.trim_ascii()))?
                 } else {
-                    parse_word(values, cursor, parse)?
+                    parse_word(values, cursor, context, parse)?
                 }
             }
             Values::Date(values) => parse_text(values, cursor, context, time::date)?,
@@ -293,8 +343,10 @@ impl Buffer {
                 if cursor.peek() == b'{' {
                     fields.push(row, cursor, context)?;
                     true
+                } else if let Some(text) = json_in_text(cursor, context, b'{')? {
+                    fields.push(row, &mut Cursor::new(&text), context)?;
+                    true
                 } else {
-                    cursor.skip()?;
                     false
                 }
             }
@@ -302,8 +354,10 @@ impl Buffer {
                 if cursor.peek() == b'[' {
                     push_elements(ends, elements, cursor, context)?;
                     true
+                } else if let Some(text) = json_in_text(cursor, context, b'[')? {
+                    push_elements(ends, elements, &mut Cursor::new(&text), context)?;
+                    true
                 } else {
-                    cursor.skip()?;
                     false
                 }
             }
@@ -316,6 +370,7 @@ impl Buffer {
             OnInvalid::Null => {
                 self.invalid += 1;
                 context.has_invalid = true;
+                context.changed(self.effect_on(cursor.since(start)));
                 self.push_null();
                 Ok(())
             }
@@ -325,6 +380,21 @@ impl Buffer {
                 expected: self.expectation(),
             }))),
         }
+    }
+
+    /// What becomes of a value that does not fit, by its text.
+    fn effect_on(&self, value: &[u8]) -> Effect {
+        let word = value.trim_ascii();
+        let word = word.strip_prefix(b"\"").and_then(|w| w.strip_suffix(b"\"")).unwrap_or(word);
+        let is_too_large = match &self.values {
+            Values::Double(_) => number::is_number(word),
+            Values::Int(_) | Values::Bigint(_) => {
+                number::is_number(word)
+                    && number::double(word).is_none_or(|value| value.fract() == 0.0)
+            }
+            _ => false,
+        };
+        if is_too_large { Effect::TooLarge } else { Effect::Nulled }
     }
 
     fn expectation(&self) -> String {
@@ -475,9 +545,13 @@ fn boolean(word: &[u8]) -> Option<bool> {
 fn parse_word<T>(
     values: &mut Vec<T>,
     cursor: &mut Cursor<'_>,
+    context: &mut Context,
     parse: impl FnOnce(&[u8]) -> Option<T>,
 ) -> Result<bool, Fault> {
     if matches!(cursor.peek(), b'"' | b'{' | b'[') {
+        if context.lenient {
+            return parse_text(values, cursor, context, |text| parse(text.trim_ascii()));
+        }
         cursor.skip()?;
         return Ok(false);
     }
@@ -537,16 +611,38 @@ fn push_text(
         let at = cursor.position();
         cursor.skip()?;
         let value = cursor.since(at);
-        if !json || holds_python_float(value) {
+        if !(json || context.lenient) || holds_python_float(value) {
             return Ok(false);
         }
         text::append_compact(value, bytes);
     }
-    if let Some(limit) = context.max_string_bytes {
-        context.cut += u64::from(text::cut(bytes, start, limit));
+    if let Some(limit) = context.max_string_bytes
+        && text::cut(bytes, start, limit)
+    {
+        context.cut += 1;
+        context.changed(Effect::Truncated);
     }
     ends.push(end_of(bytes.len()));
     Ok(true)
+}
+
+/// The JSON in a string, where it begins with `open` and is whole. Any other value is passed over.
+#[cold]
+fn json_in_text(
+    cursor: &mut Cursor<'_>,
+    context: &Context,
+    open: u8,
+) -> Result<Option<Vec<u8>>, Fault> {
+    if !context.lenient || cursor.peek() != b'"' {
+        cursor.skip()?;
+        return Ok(None);
+    }
+    let mut json = Vec::new();
+    let text = cursor.text()?;
+    text::append(text, &mut json).map_err(|expected| escape_fault(cursor, expected))?;
+    let mut inner = Cursor::new(&json);
+    let is_whole = inner.peek() == open && inner.skip().and_then(|()| inner.end()).is_ok();
+    Ok(is_whole.then_some(json))
 }
 
 /// Whether JSON text has a bare `NaN` or `Infinity`, which no JSON reader would take back.
@@ -583,13 +679,16 @@ fn push_elements(
     let mut open = Elements::open(cursor)?;
     let first = elements.len();
     while open.next(cursor)? {
+        let at = elements.len() - first;
+        let known = context.changes.len();
         if let Err(fault) = elements.push(cursor, context) {
             return Err(match fault {
-                Fault::Value(misfit) => {
-                    Fault::Value(misfit.under(&format!("[{}]", elements.len() - first)))
-                }
+                Fault::Value(misfit) => Fault::Value(misfit.under(&format!("[{at}]"))),
                 syntax @ Fault::Syntax(_) => syntax,
             });
+        }
+        if context.changes.len() > known {
+            context.under(known, &format!("[{at}]"));
         }
     }
     ends.push(end_of(elements.len()));

@@ -4,6 +4,7 @@
 //! message and the chunk of lines around it. Everything here is a pure function of bytes, a plan
 //! and a scratch space: no IO, no clock, no allocation per record once buffers have grown.
 
+mod airbyte;
 mod column;
 mod derive;
 mod number;
@@ -12,10 +13,13 @@ mod scan;
 mod text;
 pub mod time;
 
+pub(crate) use airbyte::metadata as airbyte_metadata;
+pub use airbyte::{AirbyteStream, key as airbyte_key};
 pub use derive::Derivation;
 pub(crate) use derive::Derived;
-pub(crate) use record::METADATA;
-pub use record::{Chunk, Decoded, Plan, Registry, Rows, Scratch, decode};
+pub(crate) use record::metadata;
+pub use record::{Chunk, Decoded, Dialect, Plan, Registry, Rows, Scratch, decode};
+pub(crate) use scan::{Cursor, Members};
 pub use scan::{MessageKind, kind_of_line};
 
 /// Why a value could not be decoded.

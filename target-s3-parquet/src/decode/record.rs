@@ -11,11 +11,12 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 use memchr::memchr;
 
+use super::airbyte::{AirbyteStream, Changes};
 use super::column::{Context, StructBuffer};
 use super::derive::Derivation;
 use super::scan::{Cursor, Members, Text, describe};
 use super::{Fault, number, text, time};
-use crate::config::OnInvalid;
+use crate::config::{OnInvalid, StreamSettings};
 use crate::error::{Error, Result};
 use crate::schema::{Column, Kind, fields};
 use crate::table::key;
@@ -41,10 +42,14 @@ pub struct Plan {
     pub on_invalid: OnInvalid,
     /// Longest string in bytes.
     pub max_string_bytes: Option<usize>,
-    /// Where the `_sdc_*` columns begin in `columns`, when they are added.
+    /// Where the `_sdc_*` or `_airbyte_*` columns begin in `columns`, when they are added.
     pub metadata_from: Option<usize>,
     /// Checks every rule of the schema, when asked for.
     pub validator: Option<jsonschema::Validator>,
+    /// What applies to the stream.
+    pub settings: StreamSettings,
+    /// What Airbyte says about the stream, where it is Airbyte that sends it.
+    pub airbyte: Option<AirbyteStream>,
 }
 
 /// The plans by the stream names of the tap, as they are at one place of the input: none for a
@@ -62,6 +67,17 @@ pub struct Chunk {
     pub received_at: i64,
     /// When the run began, in microseconds since 1970.
     pub started_at: i64,
+    /// Whose messages they are.
+    pub dialect: Dialect,
+}
+
+/// A protocol, as far as its records differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `{"type": "RECORD", "stream": …, "record": …}`
+    Singer,
+    /// `{"type": "RECORD", "record": {"stream": …, "data": …}}`
+    Airbyte,
 }
 
 /// The rows of one stream in a chunk.
@@ -85,6 +101,8 @@ pub struct Rows {
     pub replaced: u64,
     /// The table version that the records carry, where they carry one.
     pub version: Option<i64>,
+    /// Records that cannot be stored and were left out: of Airbyte those without their key.
+    pub rejected: u64,
 }
 
 /// What a chunk holds.
@@ -94,6 +112,8 @@ pub struct Decoded {
     pub rows: Vec<Rows>,
     /// The error that ended it, if one did. Nothing after it was read.
     pub error: Option<Error>,
+    /// Streams that nobody asked for, whose records were passed over.
+    pub strangers: Vec<String>,
 }
 
 /// Room that is used again from chunk to chunk. One belongs to one worker.
@@ -104,22 +124,24 @@ pub struct Scratch {
 
 /// The buffers of one stream.
 #[derive(Debug)]
-struct Stream {
-    plan: Arc<Plan>,
+pub(super) struct Stream {
+    pub(super) plan: Arc<Plan>,
     schema: SchemaRef,
-    record: StructBuffer,
-    context: Context,
-    metadata: Metadata,
+    pub(super) record: StructBuffer,
+    pub(super) context: Context,
+    pub(super) metadata: Metadata,
     version: Option<i64>,
-    rows: usize,
+    rejected: u64,
+    pub(super) rows: usize,
 }
 
-/// The `_sdc_*` values that differ by row.
+/// The metadata that differs by row.
 #[derive(Debug, Default)]
-struct Metadata {
-    extracted_at: Vec<Option<i64>>,
+pub(super) struct Metadata {
+    pub(super) extracted_at: Vec<Option<i64>>,
     versions: Vec<Option<i64>>,
-    sequences: Vec<i64>,
+    pub(super) sequences: Vec<i64>,
+    pub(super) changes: Changes,
 }
 
 /// The parts of a RECORD message beside the record itself.
@@ -134,8 +156,9 @@ struct Envelope<'a> {
 /// Decodes a chunk.
 pub fn decode(chunk: &Chunk, registry: &Registry, scratch: &mut Scratch) -> Decoded {
     let mut order = Vec::new();
-    let error = decode_lines(chunk, registry, scratch, &mut order).err();
-    let mut decoded = Decoded { rows: Vec::with_capacity(order.len()), error };
+    let mut strangers = Vec::new();
+    let error = decode_lines(chunk, registry, scratch, &mut order, &mut strangers).err();
+    let mut decoded = Decoded { rows: Vec::with_capacity(order.len()), error, strangers };
     for id in order {
         let Some(stream) = scratch.streams.get_mut(&id) else { continue };
         match stream.take(chunk) {
@@ -153,6 +176,7 @@ fn decode_lines(
     registry: &Registry,
     scratch: &mut Scratch,
     order: &mut Vec<u64>,
+    strangers: &mut Vec<String>,
 ) -> Result<()> {
     let mut rest: &[u8] = &chunk.bytes;
     let mut number = chunk.first_line;
@@ -162,7 +186,7 @@ fn decode_lines(
         let (line, after) = rest.split_at(end);
         rest = after.get(1..).unwrap_or_default();
         if !line.trim_ascii().is_empty() {
-            let mut router = Router { registry, scratch, order, chunk, current };
+            let mut router = Router { registry, scratch, order, strangers, chunk, current };
             router.line(line, number)?;
             current = router.current;
         }
@@ -172,10 +196,11 @@ fn decode_lines(
 }
 
 /// Brings each line to the buffers of its stream.
-struct Router<'a, 'r, 'b> {
+pub(super) struct Router<'a, 'r, 'b> {
     registry: &'r Registry,
     scratch: &'b mut Scratch,
     order: &'b mut Vec<u64>,
+    strangers: &'b mut Vec<String>,
     chunk: &'b Chunk,
     /// The stream of the line before: most lines have the same.
     current: Option<(&'a [u8], &'r [Arc<Plan>])>,
@@ -183,58 +208,10 @@ struct Router<'a, 'r, 'b> {
 
 impl<'a, 'r> Router<'a, 'r, '_> {
     fn line(&mut self, line: &'a [u8], number: u64) -> Result<()> {
-        let mut cursor = Cursor::new(line);
-        let mut envelope = Envelope::default();
-        let mut plans = None;
-        let mut is_read = false;
-        let outcome = (|| -> Result<(), LineFault> {
-            let mut members = Members::open(&mut cursor)?;
-            while let Some(key) = members.next(&mut cursor)? {
-                match key.raw {
-                    b"stream" => {
-                        envelope.stream = Some(cursor.text()?);
-                        plans = Some(self.stream(cursor_text(envelope.stream), number)?);
-                    }
-                    b"record" => match plans {
-                        // The common order of keys: the record can be read in passing.
-                        Some(plans) if envelope.record.is_none() => {
-                            envelope.record = Some(cursor.clone());
-                            self.records(plans, &mut cursor, line, number)?;
-                            is_read = true;
-                        }
-                        _ => {
-                            let at = cursor.clone();
-                            cursor.skip()?;
-                            if envelope.record.replace(at).is_some() {
-                                return Err(LineFault::text("it has two `record` keys"));
-                            }
-                        }
-                    },
-                    b"time_extracted" if cursor.peek() == b'"' => {
-                        envelope.time_extracted = Some(cursor.text()?.raw);
-                    }
-                    b"version" if cursor.peek() != b'"' => {
-                        let at = cursor.clone();
-                        cursor.skip()?;
-                        envelope.version = number::integer(at.clone().word().unwrap_or_default());
-                    }
-                    _ => cursor.skip()?,
-                }
-            }
-            cursor.end()?;
-            let Some(plans) = plans else { return Err(LineFault::text("it has no `stream`")) };
-            let Some(record) = &envelope.record else {
-                return Err(LineFault::text("it has no `record`"));
-            };
-            if !is_read {
-                // The record stood before its stream's name.
-                self.records(plans, &mut record.clone(), line, number)?;
-            }
-            for plan in plans {
-                self.finish(plan.id, &envelope, number);
-            }
-            Ok(())
-        })();
+        let outcome = match self.chunk.dialect {
+            Dialect::Singer => self.singer(line, number),
+            Dialect::Airbyte => self.airbyte(line, number),
+        };
         outcome.map_err(|fault| match fault {
             LineFault::Ready(error) => *error,
             LineFault::Text(reason) => Error::Line { line: number, reason },
@@ -244,12 +221,75 @@ impl<'a, 'r> Router<'a, 'r, '_> {
         })
     }
 
+    fn singer(&mut self, line: &'a [u8], number: u64) -> Result<(), LineFault> {
+        let mut cursor = Cursor::new(line);
+        let mut envelope = Envelope::default();
+        let mut plans = None;
+        let mut is_read = false;
+        let mut members = Members::open(&mut cursor)?;
+        while let Some(key) = members.next(&mut cursor)? {
+            match key.raw {
+                b"stream" => {
+                    envelope.stream = Some(cursor.text()?);
+                    plans = Some(self.stream(cursor_text(envelope.stream), number)?);
+                }
+                b"record" => match plans {
+                    // The common order of keys: the record can be read in passing.
+                    Some(plans) if envelope.record.is_none() => {
+                        envelope.record = Some(cursor.clone());
+                        self.records(plans, &mut cursor, line, number)?;
+                        is_read = true;
+                    }
+                    _ => {
+                        let at = cursor.clone();
+                        cursor.skip()?;
+                        if envelope.record.replace(at).is_some() {
+                            return Err(LineFault::text("it has two `record` keys"));
+                        }
+                    }
+                },
+                b"time_extracted" if cursor.peek() == b'"' => {
+                    envelope.time_extracted = Some(cursor.text()?.raw);
+                }
+                b"version" if cursor.peek() != b'"' => {
+                    let at = cursor.clone();
+                    cursor.skip()?;
+                    envelope.version = number::integer(at.clone().word().unwrap_or_default());
+                }
+                _ => cursor.skip()?,
+            }
+        }
+        cursor.end()?;
+        let Some(plans) = plans else { return Err(LineFault::text("it has no `stream`")) };
+        let Some(record) = &envelope.record else {
+            return Err(LineFault::text("it has no `record`"));
+        };
+        if !is_read {
+            // The record stood before its stream's name.
+            self.records(plans, &mut record.clone(), line, number)?;
+        }
+        for plan in plans {
+            self.finish(plan.id, &envelope, number);
+        }
+        Ok(())
+    }
+
     fn stream(&mut self, name: &'a [u8], line: u64) -> Result<&'r [Arc<Plan>], LineFault> {
         if let Some((current, plans)) = self.current
             && current == name
         {
             return Ok(plans);
         }
+        self.look_up(name)?.map_err(|stream| {
+            LineFault::Ready(Box::new(Error::RecordBeforeSchema { line, stream }))
+        })
+    }
+
+    /// The plans of the stream whose name stands in the line, or the name of one that there is not.
+    pub(super) fn look_up(
+        &mut self,
+        name: &'a [u8],
+    ) -> Result<Result<&'r [Arc<Plan>], String>, LineFault> {
         let plans = match self.registry.get(name) {
             Some(plans) => plans,
             None => {
@@ -257,26 +297,17 @@ impl<'a, 'r> Router<'a, 'r, '_> {
                 let mut unescaped = Vec::new();
                 text::append(Text { raw: name, escaped: true }, &mut unescaped)
                     .map_err(LineFault::text)?;
-                self.registry.get(unescaped.as_slice()).ok_or_else(|| {
-                    LineFault::Ready(Box::new(Error::RecordBeforeSchema {
-                        line,
-                        stream: String::from_utf8_lossy(&unescaped).into_owned(),
-                    }))
-                })?
+                match self.registry.get(unescaped.as_slice()) {
+                    Some(plans) => plans,
+                    None => return Ok(Err(String::from_utf8_lossy(&unescaped).into_owned())),
+                }
             }
         };
         for plan in plans.iter() {
-            let stream = self
-                .scratch
-                .streams
-                .entry(plan.id)
-                .or_insert_with(|| Stream::new(Arc::clone(plan)));
-            if stream.rows == 0 && !self.order.contains(&plan.id) {
-                self.order.push(plan.id);
-            }
+            self.open(plan);
         }
         self.current = Some((name, plans));
-        Ok(plans)
+        Ok(Ok(plans))
     }
 
     /// Reads a record for each plan of its stream.
@@ -297,8 +328,43 @@ impl<'a, 'r> Router<'a, 'r, '_> {
         self.record(last.id, cursor, line, number)
     }
 
+    /// Brings out the buffers of a stream.
+    fn open(&mut self, plan: &Arc<Plan>) {
+        let stream =
+            self.scratch.streams.entry(plan.id).or_insert_with(|| Stream::new(Arc::clone(plan)));
+        if stream.rows == 0 && !self.order.contains(&plan.id) {
+            self.order.push(plan.id);
+        }
+    }
+
+    /// The stream of the line before, by its name as it stands in the line.
+    pub(super) fn current(&self) -> Option<(&'a [u8], &'r [Arc<Plan>])> {
+        self.current
+    }
+
+    /// The plans of the stream of that name in the registry.
+    pub(super) fn find(&mut self, name: &[u8]) -> Option<&'r [Arc<Plan>]> {
+        let plans = self.registry.get(name)?;
+        for plan in plans.iter() {
+            self.open(plan);
+        }
+        Some(plans)
+    }
+
+    /// The buffers of a stream.
+    pub(super) fn buffers(&mut self, id: u64) -> Option<&mut Stream> {
+        self.scratch.streams.get_mut(&id)
+    }
+
+    /// Notes a stream that nobody asked for.
+    pub(super) fn meet_stranger(&mut self, name: String) {
+        if !self.strangers.contains(&name) {
+            self.strangers.push(name);
+        }
+    }
+
     /// Reads one record into the buffers of its stream.
-    fn record(
+    pub(super) fn record(
         &mut self,
         id: u64,
         cursor: &mut Cursor<'_>,
@@ -323,6 +389,12 @@ impl<'a, 'r> Router<'a, 'r, '_> {
             && let Some(key) =
                 stream.plan.keys.iter().find(|key| stream.record.is_null(**key, stream.rows))
         {
+            if stream.plan.rejects_records() {
+                stream.record.truncate(stream.rows);
+                stream.context.changes.clear();
+                stream.rejected += 1;
+                return Ok(());
+            }
             return Err(LineFault::Ready(Box::new(stream.plan.missing_key(*key, number))));
         }
         if let Some(validator) = &stream.plan.validator {
@@ -370,14 +442,14 @@ fn validate(
 }
 
 /// Why a line could not be read.
-enum LineFault {
+pub(super) enum LineFault {
     Syntax(super::scan::Syntax),
     Text(String),
     Ready(Box<Error>),
 }
 
 impl LineFault {
-    fn text(reason: &str) -> Self {
+    pub(super) fn text(reason: &str) -> Self {
         Self::Text(reason.to_owned())
     }
 }
@@ -389,7 +461,7 @@ impl From<super::scan::Syntax> for LineFault {
 }
 
 /// The names and types of the metadata columns, as the Meltano SDK has them.
-pub(crate) const METADATA: [(&str, Kind); 7] = [
+const METADATA: [(&str, Kind); 7] = [
     ("_sdc_extracted_at", Kind::Timestamp),
     ("_sdc_received_at", Kind::Timestamp),
     ("_sdc_batched_at", Kind::Timestamp),
@@ -399,7 +471,17 @@ pub(crate) const METADATA: [(&str, Kind); 7] = [
     ("_sdc_sync_started_at", Kind::Bigint),
 ];
 
+/// The metadata columns of the Meltano SDK.
+pub(crate) fn metadata() -> Vec<Column> {
+    METADATA.into_iter().map(|(name, kind)| Column::same(name, kind)).collect()
+}
+
 impl Plan {
+    /// Whether a record that cannot be stored is left out and counted, and does not end the run.
+    fn rejects_records(&self) -> bool {
+        self.airbyte.is_some() && self.on_invalid == OnInvalid::Null
+    }
+
     fn missing_key(&self, key: usize, line: u64) -> Error {
         Error::MissingKey {
             line,
@@ -413,9 +495,10 @@ impl Stream {
     fn new(plan: Arc<Plan>) -> Self {
         Self {
             record: StructBuffer::new(&plan.reads),
-            context: Context::new(plan.on_invalid, plan.max_string_bytes),
+            context: Context::new(plan.on_invalid, plan.max_string_bytes, plan.airbyte.is_some()),
             metadata: Metadata::default(),
             version: None,
+            rejected: 0,
             rows: 0,
             schema: Arc::new(Schema::new(fields(&plan.columns))),
             plan,
@@ -437,7 +520,10 @@ impl Stream {
         }
         if let Some(from) = self.plan.metadata_from {
             for column in self.plan.columns.get(from..).unwrap_or_default() {
-                arrays.push(self.metadata.array(&column.source, chunk, rows));
+                arrays.push(match &self.plan.airbyte {
+                    None => self.metadata.array(&column.source, chunk, rows),
+                    Some(airbyte) => airbyte.array(&self.metadata, column, chunk, rows)?,
+                });
             }
         }
         self.metadata = Metadata::default();
@@ -470,6 +556,7 @@ impl Stream {
             cut: std::mem::take(&mut self.context.cut),
             replaced: std::mem::take(&mut self.context.replaced),
             version: self.version.take(),
+            rejected: std::mem::take(&mut self.rejected),
         })
     }
 }

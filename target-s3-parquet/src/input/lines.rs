@@ -228,7 +228,7 @@ mod tests {
     fn a_line_beyond_the_limit_is_refused_with_its_number() {
         let mut blocks = blocks("y".repeat(BLOCK).as_bytes(), 1000);
         let error = blocks.next().unwrap_err().to_string();
-        assert!(error.starts_with("line 1 is not a Singer message: it is longer than"), "{error}");
+        assert!(error.starts_with("line 1 is not a message: it is longer than"), "{error}");
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         let block = blocks.next().unwrap().unwrap();
         assert_eq!(&block.bytes[..], b"fine\nfine\n");
         let error = blocks.next().unwrap_err().to_string();
-        assert_eq!(error, "line 3 is not a Singer message: it is not valid UTF-8");
+        assert_eq!(error, "line 3 is not a message: it is not valid UTF-8");
         assert!(blocks.next().unwrap().is_none());
     }
 }

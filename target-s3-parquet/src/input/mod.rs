@@ -4,10 +4,11 @@
 //! decode workers by the chunk, everything else is read on the spot. Tickets keep the order of the
 //! input, so that a STATE comes out exactly behind the rows that stood before it.
 
+mod airbyte;
 mod allowance;
 mod batch;
 mod lines;
-mod plan;
+pub(crate) mod plan;
 mod route;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::value::RawValue;
 
 use crate::config::Config;
-use crate::decode::{self, Chunk, Decoded, Plan, Registry, Scratch};
+use crate::decode::{self, Chunk, Decoded, Dialect, Plan, Registry, Scratch};
 use crate::error::{Error, Result};
 
 use allowance::{Allowance, Permit};
@@ -38,8 +39,15 @@ pub enum Item {
     Rows(Decoded),
     /// A stream has this schema from here on.
     Schema(Arc<Plan>),
-    /// A state that covers everything before it.
-    State(Box<RawValue>),
+    /// A state that covers what stands before it.
+    State(State),
+    /// The source has said how a stream ended.
+    Ended {
+        /// The stream.
+        stream: String,
+        /// Whether it was read to its end.
+        complete: bool,
+    },
     /// The stream's rows of other versions are obsolete.
     ActivateVersion {
         /// The stream.
@@ -49,6 +57,15 @@ pub enum Item {
     },
     /// A warning about the input.
     Warning(String),
+}
+
+/// A state, as it is to be given back.
+#[derive(Debug)]
+pub struct State {
+    /// Its text.
+    pub text: Box<RawValue>,
+    /// The one stream whose records it covers; without it, those of all.
+    pub stream: Option<String>,
 }
 
 /// An item that may still be being decoded.
@@ -71,9 +88,10 @@ impl std::fmt::Debug for Ticket {
 }
 
 impl Items {
-    /// Starts reading. `stop` ends the input early, as if the source had ended.
+    /// Starts reading messages of a dialect. `stop` ends the input early, as if the source had ended.
     pub fn start(
         source: Source,
+        (dialect, registry): (Dialect, Registry),
         config: Arc<Config>,
         pool: Arc<rayon::ThreadPool>,
         stop: Arc<AtomicBool>,
@@ -84,7 +102,7 @@ impl Items {
             let longest = (config.memory_bytes() / 2).max(lines::BLOCK * 2);
             let blocks = Blocks::new(source, longest, stop);
             let output = Output { sender, pool, allowance: Allowance::new(BYTES_IN_FLIGHT) };
-            let mut router = route::Router::new(config, output, started_at);
+            let mut router = route::Router::new(config, output, dialect, registry, started_at);
             router.run(blocks);
         });
         Self { tickets, reader: Some(reader) }

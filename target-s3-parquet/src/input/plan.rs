@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use protocol::mapping::{Mapped, Mapper, Names};
+use protocol::mapping::{Mapper, Names};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::{Config, StreamSettings};
-use crate::decode::{Derivation, Derived, METADATA, Plan};
+use crate::decode::{AirbyteStream, Derivation, Derived, Plan, airbyte_metadata, metadata};
 use crate::error::{Error, Result};
 use crate::schema::{self, Column};
 use crate::table::key;
@@ -80,12 +80,25 @@ impl Planner {
         }
         let keys = message.key_properties.as_deref().unwrap_or_default();
         let mapped = self.mapper.map(&message.stream, &message.schema, keys)?;
+        let source = Source { name: &message.stream, schema: &message.schema };
         let mut plans = Vec::with_capacity(mapped.len());
         for mapped in &mapped {
             self.names.claim(&mapped.stream, &message.stream)?;
             let settings = self.config.stream(&mapped.stream);
             self.next_id += 1;
-            plans.push(Arc::new(make(&message, mapped, &settings, self.next_id, number)?));
+            let stream =
+                Described { name: &mapped.stream, schema: &mapped.schema, keys: &mapped.keys };
+            let derived = if mapped.is_plain() {
+                None
+            } else {
+                Some(Derivation::of(&schema::columns(&message.schema), mapped)?)
+            };
+            let plan = make(&stream, Some((source, derived)), settings, None, self.next_id);
+            plans.push(Arc::new(plan.map_err(|reason| Error::Schema {
+                line: number,
+                stream: message.stream.clone(),
+                reason,
+            })?));
         }
         let plans: Arc<[Arc<Plan>]> = plans.into();
         known.push(Known {
@@ -97,54 +110,70 @@ impl Planner {
     }
 }
 
-fn make(
-    message: &SchemaMessage,
-    mapped: &Mapped,
-    settings: &StreamSettings,
+/// A stream as its tap or source describes it, after it was mapped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Described<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// JSON Schema of its records.
+    pub(crate) schema: &'a Value,
+    /// Its key properties.
+    pub(crate) keys: &'a [String],
+}
+
+/// A stream before it was mapped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    name: &'a str,
+    schema: &'a Value,
+}
+
+/// The plan of a stream, or why its schema cannot become a table.
+pub(crate) fn make(
+    stream: &Described<'_>,
+    mapped: Option<(Source<'_>, Option<Derived>)>,
+    settings: StreamSettings,
+    airbyte: Option<AirbyteStream>,
     id: u64,
-    line: u64,
-) -> Result<Plan> {
-    let fault = |reason: String| Error::Schema { line, stream: message.stream.clone(), reason };
-    if !schema::is_object_schema(&mapped.schema) {
-        return Err(fault("it has no `properties`".into()));
+) -> Result<Plan, String> {
+    let has_metadata = settings.add_record_metadata;
+    // Airbyte has streams without columns; with its own, they make a table.
+    let may_be_empty = airbyte.is_some() && has_metadata;
+    if !may_be_empty && !schema::is_object_schema(stream.schema) {
+        return Err("it has no `properties`".into());
     }
-    let raw = schema::columns(&message.schema);
-    let (reads, mut columns, derivation) = if mapped.is_plain() {
-        (raw.clone(), raw, None)
-    } else {
-        let Derived { reads, columns, derivation } = Derivation::of(&raw, mapped)?;
-        (reads, columns, Some(derivation))
+    let (source, derived) = mapped.unzip();
+    let (reads, mut columns, derivation) = match derived.flatten() {
+        Some(Derived { reads, columns, derivation }) => (reads, columns, Some(derivation)),
+        None => {
+            let columns = schema::columns(stream.schema);
+            (columns.clone(), columns, None)
+        }
     };
     let keys = settings
         .key_properties
-        .as_ref()
-        .unwrap_or(&mapped.keys)
+        .as_deref()
+        .unwrap_or(stream.keys)
         .iter()
-        .map(|name| key_position(&columns, name).map_err(fault))
-        .collect::<Result<Vec<_>>>()?;
-    let metadata_from = settings.add_record_metadata.then_some(columns.len());
-    if settings.add_record_metadata {
-        let added: Vec<Column> = METADATA
-            .iter()
-            .filter(|(name, _)| columns.iter().all(|column| column.source != *name))
-            .map(|(name, kind)| Column {
-                source: (*name).to_owned(),
-                name: (*name).to_owned(),
-                kind: kind.clone(),
-                description: None,
-            })
-            .collect();
+        .map(|name| key_position(&columns, name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let metadata_from = has_metadata.then_some(columns.len());
+    if has_metadata {
+        let added = if airbyte.is_some() { airbyte_metadata() } else { metadata() };
+        let is_new = |column: &Column| columns.iter().all(|known| known.source != column.source);
+        let added: Vec<Column> = added.into_iter().filter(is_new).collect();
         columns.extend(added);
     }
     let validator = if settings.validate_records {
-        let compiled = jsonschema::validator_for(&message.schema);
-        Some(compiled.map_err(|error| fault(format!("it is no valid JSON Schema: {error}")))?)
+        let compiled =
+            jsonschema::validator_for(source.map_or(stream.schema, |source| source.schema));
+        Some(compiled.map_err(|error| format!("it is no valid JSON Schema: {error}"))?)
     } else {
         None
     };
     Ok(Plan {
-        stream: mapped.stream.clone(),
-        source: message.stream.clone(),
+        stream: stream.name.to_owned(),
+        source: source.map_or(stream.name, |source| source.name).to_owned(),
         id,
         columns,
         reads,
@@ -154,6 +183,8 @@ fn make(
         max_string_bytes: settings.max_string_bytes,
         metadata_from,
         validator,
+        settings,
+        airbyte,
     })
 }
 

@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 use super::batch::BatchMessage;
 use super::lines::{Block, Blocks};
 use super::plan::{Planner, SchemaMessage};
-use super::{Item, Output};
+use super::{Item, Output, State, airbyte};
 use crate::config::Config;
-use crate::decode::{Chunk, MessageKind, Registry, kind_of_line};
+use crate::decode::{Chunk, Dialect, MessageKind, Registry, kind_of_line};
 use crate::error::{Error, Result};
 
 #[derive(Deserialize)]
@@ -39,6 +39,7 @@ pub(super) struct Router {
     config: Arc<Config>,
     planner: Planner,
     registry: Arc<Registry>,
+    dialect: Dialect,
     started_at: i64,
     warned: std::collections::HashSet<String>,
 }
@@ -58,12 +59,21 @@ impl From<Error> for Stop {
 }
 
 impl Router {
-    pub(super) fn new(config: Arc<Config>, output: Output, started_at: i64) -> Self {
+    /// Routes messages of a dialect. Streams that are known before their first message are in the
+    /// registry.
+    pub(super) fn new(
+        config: Arc<Config>,
+        output: Output,
+        dialect: Dialect,
+        registry: Registry,
+        started_at: i64,
+    ) -> Self {
         Self {
             output,
             planner: Planner::new(Arc::clone(&config)),
             config,
-            registry: Arc::default(),
+            registry: Arc::new(registry),
+            dialect,
             started_at,
             warned: std::collections::HashSet::new(),
         }
@@ -100,7 +110,7 @@ impl Router {
             let kind = if line.is_empty() {
                 Ok(MessageKind::Record)
             } else {
-                kind_of_line(line).map_err(|reason| Error::Line { line: number, reason })
+                self.kind(line).map_err(|reason| Error::Line { line: number, reason })
             };
             if matches!(kind, Ok(MessageKind::Record)) {
                 if records.is_empty() {
@@ -119,6 +129,14 @@ impl Router {
         self.records(block.bytes.slice(records), records_line, received_at)
     }
 
+    fn kind(&self, line: &[u8]) -> Result<MessageKind, String> {
+        match (kind_of_line(line), self.dialect) {
+            // What other programs print on the same pipe is no message, and Airbyte passes it over.
+            (Err(_), Dialect::Airbyte) => Ok(MessageKind::Other),
+            (kind, _) => kind,
+        }
+    }
+
     fn records(&self, bytes: Bytes, first_line: u64, received_at: i64) -> Result<(), Stop> {
         self.records_of(None, bytes, first_line, received_at)
     }
@@ -133,7 +151,8 @@ impl Router {
         if bytes.is_empty() {
             return Ok(());
         }
-        let chunk = Chunk { bytes, first_line, received_at, started_at: self.started_at };
+        let (started_at, dialect) = (self.started_at, self.dialect);
+        let chunk = Chunk { bytes, first_line, received_at, started_at, dialect };
         let heard = self.output.chunk(chunk, Arc::clone(&self.registry), file);
         if heard { Ok(()) } else { Err(Stop::Unheard) }
     }
@@ -150,6 +169,12 @@ impl Router {
     }
 
     fn message(&mut self, kind: MessageKind, line: &[u8], number: u64) -> Result<(), Stop> {
+        if self.dialect == Dialect::Airbyte {
+            return match airbyte::message(kind, line, number)? {
+                Some(item) => self.pass(item),
+                None => Ok(()),
+            };
+        }
         let broken = |error: serde_json::Error| Error::Line {
             line: number,
             reason: error.to_string().replace(" at line 1 column", " at column"),
@@ -162,7 +187,7 @@ impl Router {
                 let Some(plans) = self.planner.plans(message, number)? else { return Ok(()) };
                 let registry = Arc::make_mut(&mut self.registry);
                 registry.insert(source, Arc::clone(&plans));
-                return plans.iter().try_for_each(|plan| self.item(Item::Schema(Arc::clone(plan))));
+                return plans.iter().try_for_each(|plan| self.pass(Item::Schema(Arc::clone(plan))));
             }
             MessageKind::State => {
                 let state: StateMessage<'_> = serde_json::from_slice(line).map_err(broken)?;
@@ -170,17 +195,17 @@ impl Router {
                     let reason = "it is a STATE without a `value`".into();
                     return Err(Error::Line { line: number, reason }.into());
                 };
-                Item::State(value.to_owned())
+                Item::State(State { text: value.to_owned(), stream: None })
             }
             MessageKind::ActivateVersion => {
                 let message: ActivateVersionMessage =
                     serde_json::from_slice(line).map_err(broken)?;
                 let Some(version) = message.version else { return Ok(()) };
                 let Some(plans) = self.registry.get(message.stream.as_bytes()) else {
-                    return self.item(Item::ActivateVersion { stream: message.stream, version });
+                    return self.pass(Item::ActivateVersion { stream: message.stream, version });
                 };
                 return plans.iter().try_for_each(|plan| {
-                    self.item(Item::ActivateVersion { stream: plan.stream.clone(), version })
+                    self.pass(Item::ActivateVersion { stream: plan.stream.clone(), version })
                 });
             }
             MessageKind::Batch => {
@@ -198,10 +223,10 @@ impl Router {
                 ))
             }
         };
-        self.item(item)
+        self.pass(item)
     }
 
-    fn item(&self, item: Item) -> Result<(), Stop> {
+    fn pass(&self, item: Item) -> Result<(), Stop> {
         if self.output.item(Ok(item)) { Ok(()) } else { Err(Stop::Unheard) }
     }
 }

@@ -148,6 +148,7 @@ mod tests {
             shards,
             resharding: None,
             version: None,
+            generation: None,
             widening: false,
         }
     }

@@ -52,6 +52,13 @@ pub struct Column {
     pub description: Option<String>,
 }
 
+impl Column {
+    /// A column that has its source's name.
+    pub fn same(name: &str, kind: Kind) -> Self {
+        Self { source: name.to_owned(), name: name.to_owned(), kind, description: None }
+    }
+}
+
 impl Kind {
     /// The Arrow type, whose Parquet form is the physical type of the column.
     pub fn data_type(&self) -> DataType {

@@ -35,9 +35,21 @@ pub struct Definition {
     /// The version that ACTIVATE_VERSION has made the table's, if its stream has versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
+    /// The generation of its rows, if its source has generations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Generation>,
     /// A column has widened and files of the narrower type may remain.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub widening: bool,
+}
+
+/// A generation of rows, of which each replaces the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Generation {
+    /// Its number.
+    pub id: i64,
+    /// A run that wrote it has come to its end.
+    pub ended: bool,
 }
 
 /// The version of the format that this program writes.

@@ -1,0 +1,232 @@
+//! Airbyte's source: the same streams and the same sync behind `spec`, `check`, `discover` and `read`.
+
+mod messages;
+mod state;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use chrono::Utc;
+use clap::{Args, Subcommand};
+use protocol::airbyte::{
+    Catalog, ConfiguredCatalog, ConnectionStatus, Message, Specification, Stream as CatalogStream,
+    SyncMode, Trace, spec,
+};
+use protocol::report::{self, Exit};
+use protocol::settings::{self, Document};
+use protocol::singer::CatalogEntry;
+use serde_json::Map;
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::config::Config;
+use crate::discover::Selected;
+use crate::error::{Error, Result};
+use crate::state::State;
+use crate::streams::{self, Stream};
+use crate::{Job, probe};
+
+pub use messages::Messages;
+
+/// What Airbyte asks of a source.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Airbyte: print how the source is configured.
+    Spec(Options),
+    /// Airbyte: say whether the settings work.
+    Check(Options),
+    /// Airbyte: print the catalog of all streams.
+    Discover(Options),
+    /// Airbyte: read streams.
+    Read(Read),
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Log in detail.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// What `read` takes.
+#[derive(Debug, Args)]
+pub struct Read {
+    #[command(flatten)]
+    options: Options,
+    /// Which streams to read, and how.
+    #[arg(long, value_name = "FILE")]
+    catalog: PathBuf,
+    /// Where the last read ended.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+}
+
+/// Seconds for which a check tries a failing request again: whoever waits for it is at a form.
+const CHECK_RETRY_SECONDS: u64 = 5;
+
+impl Verb {
+    /// Whether to log in detail.
+    pub fn debug(&self) -> bool {
+        match self {
+            Self::Spec(options) | Self::Check(options) | Self::Discover(options) => options.debug,
+            Self::Read(read) => read.options.debug,
+        }
+    }
+
+    fn run(&self, config: &[String]) -> Result<()> {
+        match self {
+            Self::Spec(_) => print(&Message::Spec { spec: &specification() }),
+            Self::Check(_) => {
+                let status = check(config).unwrap_or_else(|error| {
+                    let message = messages::trace(&error, None).message;
+                    ConnectionStatus::Failed { message }
+                });
+                print(&Message::ConnectionStatus { status })
+            }
+            Self::Discover(_) => {
+                load(config)?;
+                print(&Message::Catalog { catalog: &catalog() })
+            }
+            Self::Read(read) => read.run(config),
+        }
+    }
+}
+
+/// Prints one message.
+fn print(message: &Message<'_>) -> Result<()> {
+    protocol::airbyte::print(message).map_err(Error::Output)
+}
+
+/// Runs a verb to its exit code. The failure of one is a trace, so that Airbyte can tell it.
+pub fn main(verb: &Verb, config: &[String]) -> ExitCode {
+    protocol::airbyte::guard(|| match verb.run(config) {
+        Ok(()) => Exit::Success.into(),
+        Err(Error::Stopped { signal, exit }) => stopped(signal, exit),
+        Err(error) if error.is_broken_pipe() => Exit::Failure.into(),
+        Err(error) => {
+            report::print(&error, error.hint());
+            // Nobody is left to tell when this fails.
+            _ = print(&Trace::error(messages::trace(&error, None)).into());
+            Exit::Failure.into()
+        }
+    })
+}
+
+/// Ends as a signal ends a program that does not handle it: Airbyte's drivers take anything else for
+/// a failure. The first process of a container cannot end that way.
+fn stopped(signal: &str, exit: Exit) -> ExitCode {
+    if std::process::id() != 1 {
+        let number = if signal == "SIGINT" { SIGINT } else { SIGTERM };
+        if let Err(error) = signal_hook::low_level::emulate_default_handler(number) {
+            tracing::debug!(%error, "the signal is not passed on");
+        }
+    }
+    exit.into()
+}
+
+/// How the source is configured.
+pub fn specification() -> Specification {
+    Specification {
+        protocol_version: protocol::airbyte::PROTOCOL_VERSION,
+        documentation_url: concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/airbyte.md")
+            .into(),
+        connection_specification: spec::connection(
+            settings::schema::<Config>(),
+            "Wistia",
+            &Map::new(),
+        ),
+        supports_incremental: true,
+        supported_destination_sync_modes: &[],
+    }
+}
+
+fn load(config: &[String]) -> Result<Config> {
+    let schema = settings::schema::<Config>();
+    let document = spec::from_form(&Document::only(config)?, &schema, &Map::new(), |_| Ok(()))?;
+    let config: Config = settings::load(&[document], None)?.warned();
+    config.validate()?;
+    Ok(config)
+}
+
+fn check(config: &[String]) -> Result<ConnectionStatus> {
+    let config = load(config)?;
+    let config =
+        Config { retry_for_seconds: config.retry_for_seconds.min(CHECK_RETRY_SECONDS), ..config };
+    let today = Utc::now().date_naive();
+    let selected = crate::discover::default_selection();
+    let job = Job::new(config, today, selected)?;
+    job.run(async |job| {
+        probe::run(&job.client, job.selected.iter().map(|(stream, _)| *stream)).await
+    })?;
+    Ok(ConnectionStatus::Succeeded { message: None })
+}
+
+/// What there is to read.
+pub fn catalog() -> Catalog {
+    Catalog { streams: streams::ALL.into_iter().map(described).collect() }
+}
+
+fn described(stream: &Stream) -> CatalogStream {
+    let mut modes = vec![SyncMode::FullRefresh];
+    modes.extend(stream.is_incremental().then_some(SyncMode::Incremental));
+    CatalogStream {
+        name: stream.name.into(),
+        json_schema: (stream.schema)(),
+        supported_sync_modes: modes,
+        source_defined_cursor: stream.is_incremental(),
+        default_cursor_field: stream.replication_key.into_iter().map(Into::into).collect(),
+        source_defined_primary_key: stream.keys.iter().map(|key| vec![(*key).into()]).collect(),
+        is_resumable: stream.is_resumable(),
+        ..CatalogStream::default()
+    }
+}
+
+/// The streams of a catalog file, in the order of dependency, and how each is read.
+fn selection(name: &str, text: &str) -> Result<(Selected, Vec<SyncMode>)> {
+    let damaged = |reason| Error::Document { name: name.into(), what: "catalog", reason };
+    let configured = ConfiguredCatalog::parse(text).map_err(damaged)?;
+    for (at, entry) in configured.streams.iter().enumerate() {
+        let stream = &entry.stream.name;
+        if streams::by_name(stream).is_none() {
+            return Err(Error::UnknownStream { catalog: name.into(), stream: stream.clone() });
+        }
+        if configured.streams.iter().take(at).any(|other| other.stream.name == *stream) {
+            return Err(damaged(format!("it has the stream `{stream}` twice")));
+        }
+    }
+    let mut selected = Selected::new();
+    let mut modes = Vec::new();
+    for stream in streams::ALL {
+        let entry = configured.streams.iter().find(|entry| entry.stream.name == stream.name);
+        let Some(entry) = entry else { continue };
+        let own =
+            CatalogEntry { schema: entry.stream.json_schema.clone(), ..CatalogEntry::default() };
+        selected.push((stream, own.selection(&(stream.schema)(), stream.keys)));
+        // A stream that has no increments is read whole, whatever is asked.
+        let mode = entry.sync_mode.filter(|_| stream.is_incremental());
+        modes.push(mode.unwrap_or(SyncMode::FullRefresh));
+    }
+    Ok((selected, modes))
+}
+
+impl Read {
+    fn run(&self, config: &[String]) -> Result<()> {
+        let config = load(config)?;
+        let today = Utc::now().date_naive();
+        let (selected, modes) =
+            selection(&self.catalog.display().to_string(), &crate::read(&self.catalog)?)?;
+        let streams: Vec<(&'static Stream, SyncMode)> =
+            selected.iter().map(|(stream, _)| *stream).zip(modes).collect();
+        let state = match &self.state {
+            Some(path) => {
+                state::parse(&path.display().to_string(), &crate::read(path)?, &streams, today)?
+            }
+            None => State::default(),
+        };
+        let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
+        let messages = Messages::new(stdout, streams, &state, today);
+        let messages = crate::output::Messages::Airbyte(messages);
+        Job::new(config, today, selected)?.sync(messages, state, false)
+    }
+}

@@ -1,0 +1,177 @@
+//! Airbyte's destination: the same engine behind `spec`, `check` and `write`.
+
+mod settings;
+mod state;
+mod streams;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use protocol::airbyte::{
+    ConfiguredCatalog, ConnectionStatus, DestinationSyncMode, FailureType, Message,
+    PROTOCOL_VERSION, Specification, Trace, TraceError, print,
+};
+use protocol::report::{self, Exit};
+
+use crate::config::Config;
+use crate::decode::Dialect;
+use crate::error::{Error, Result};
+use crate::input::Source;
+use crate::store::Condition;
+use crate::{Run, store};
+
+/// What Airbyte asks of a destination.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Airbyte: print how the destination is configured.
+    Spec(Options),
+    /// Airbyte: say whether the settings work.
+    Check(Options),
+    /// Airbyte: write the messages on standard input.
+    Write(Write),
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Log in detail.
+    #[arg(long)]
+    debug: bool,
+}
+
+/// What `write` takes.
+#[derive(Debug, Args)]
+pub struct Write {
+    #[command(flatten)]
+    options: Options,
+    /// Which streams are written, and how.
+    #[arg(long, value_name = "FILE")]
+    catalog: PathBuf,
+}
+
+impl Verb {
+    /// Whether to log in detail.
+    pub fn debug(&self) -> bool {
+        match self {
+            Self::Spec(options) | Self::Check(options) => options.debug,
+            Self::Write(write) => write.options.debug,
+        }
+    }
+
+    fn run(&self, config: &[String]) -> Result<()> {
+        match self {
+            Self::Spec(_) => tell(&Message::Spec { spec: &specification() }),
+            Self::Check(_) => {
+                let status = match load(config).and_then(|config| check(&config)) {
+                    Ok(()) => ConnectionStatus::Succeeded { message: None },
+                    Err(error) => ConnectionStatus::Failed { message: trace(&error).message },
+                };
+                tell(&Message::ConnectionStatus { status })
+            }
+            Self::Write(write) => write.run(load(config)?),
+        }
+    }
+}
+
+/// Runs a verb to its exit code. The failure of one is a trace, so that Airbyte can tell it.
+pub fn main(verb: &Verb, config: &[String]) -> ExitCode {
+    protocol::airbyte::guard(|| match verb.run(config) {
+        Ok(()) => Exit::Success.into(),
+        Err(error) => {
+            report::print(&error, error.hint());
+            // Nobody is left to tell when this fails.
+            _ = tell(&Trace::error(trace(&error)).into());
+            match error {
+                Error::Stopped { exit, .. } => exit.into(),
+                _ => Exit::Failure.into(),
+            }
+        }
+    })
+}
+
+fn tell(message: &Message<'_>) -> Result<()> {
+    print(message).map_err(|source| Error::Input { name: "standard output".into(), source })
+}
+
+/// An error as a trace tells it.
+fn trace(error: &Error) -> TraceError<'static> {
+    let told = report::render(error, None);
+    TraceError {
+        message: match error.hint() {
+            Some(hint) => format!("{error}. To do: {hint}"),
+            None => error.to_string(),
+        },
+        internal_message: told.trim_end().to_owned(),
+        failure_type: match error {
+            Error::Settings(_)
+            | Error::Setting { .. }
+            | Error::Input { .. }
+            | Error::CatalogFile { .. }
+            | Error::Schema { .. }
+            | Error::Incompatible { .. }
+            | Error::Table { .. }
+            | Error::Value { .. }
+            | Error::MissingKey { .. }
+            | Error::Invalid { .. } => FailureType::ConfigError,
+            Error::Unfinished { .. }
+            | Error::Incomplete { .. }
+            | Error::Stopped { .. }
+            | Error::Conflict { .. }
+            | Error::Locked { .. }
+            | Error::Store { .. } => FailureType::TransientError,
+            _ => FailureType::SystemError,
+        },
+        stream_descriptor: None,
+    }
+}
+
+/// How the destination is configured.
+pub fn specification() -> Specification {
+    use DestinationSyncMode::{Append, AppendDedup, Overwrite};
+    Specification {
+        protocol_version: PROTOCOL_VERSION,
+        documentation_url: concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/airbyte.md")
+            .into(),
+        connection_specification: settings::specification(),
+        supports_incremental: true,
+        supported_destination_sync_modes: &[Overwrite, Append, AppendDedup],
+    }
+}
+
+fn load(config: &[String]) -> Result<Config> {
+    let config = settings::load(config)?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// Writes, reads and deletes an object where the lake is.
+fn check(config: &Config) -> Result<()> {
+    let run = crate::run_name();
+    let store = store::open(config, &run)?;
+    let key = format!("_lake/check/{run}");
+    let written = store.put(&key, run.as_bytes(), Condition::Always)?;
+    let read = store.get(&key);
+    store.delete(&written.key)?;
+    match read? {
+        Some((_, text)) if text == run.as_bytes() => Ok(()),
+        _ => Err(Error::store("read", store.locate(&key), "it is not what was written")),
+    }
+}
+
+impl Write {
+    fn run(&self, config: Config) -> Result<()> {
+        let name = self.catalog.display().to_string();
+        let text = std::fs::read_to_string(&self.catalog)
+            .map_err(|source| Error::Input { name: name.clone(), source })?;
+        let catalog = ConfiguredCatalog::parse(&text)
+            .map_err(|reason| Error::CatalogFile { name: name.clone(), reason })?;
+        let plans = streams::plans(&name, &catalog, &config)?;
+        let input = (Dialect::Airbyte, streams::registry(&plans));
+        let run = Run::new(Arc::new(config))?;
+        let sink = state::Acknowledger::new(Box::new(std::io::stdout()));
+        let engine = run.engine(Box::new(sink))?.expecting(&plans)?;
+        run.write(engine, Source::Stdin, input, false)
+    }
+}

@@ -1,0 +1,195 @@
+//! From a configured catalog to the tables of a sync.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use protocol::airbyte::{ConfiguredCatalog, ConfiguredStream, DestinationSyncMode};
+
+use crate::config::{Config, LoadMethod, Refresh};
+use crate::decode::{AirbyteStream, Plan, Registry, airbyte_key};
+use crate::error::{Error, Result};
+use crate::input::plan::{Described, make};
+
+/// The plans of all streams of a catalog.
+pub(super) fn plans(
+    name: &str,
+    catalog: &ConfiguredCatalog,
+    config: &Config,
+) -> Result<Vec<Arc<Plan>>> {
+    let fault = |reason: String| Error::CatalogFile { name: name.to_owned(), reason };
+    if catalog.streams.is_empty() {
+        return Err(fault("it has no streams".into()));
+    }
+    let mut plans: Vec<Arc<Plan>> = Vec::new();
+    for (stream, id) in catalog.streams.iter().zip(1..) {
+        let plan = plan(stream, config, id)
+            .map_err(|reason| fault(format!("stream `{}`: {reason}", stream.name())))?;
+        if plans.iter().any(|other| other.stream == plan.stream) {
+            return Err(fault(format!("it has the stream `{}` twice", plan.stream)));
+        }
+        plans.push(Arc::new(plan));
+    }
+    Ok(plans)
+}
+
+fn plan(stream: &ConfiguredStream, config: &Config, id: u64) -> Result<Plan, String> {
+    let name = stream.name();
+    let full = name.to_string();
+    // Settings may name a stream with its namespace or without.
+    let own = if config.streams.contains_key(&full) { &full } else { &name.name };
+    let mut settings = config.stream(own);
+    let mode = stream.destination_sync_mode.ok_or("it has no `destination_sync_mode`")?;
+    settings.load_method = Some(match mode {
+        DestinationSyncMode::Append | DestinationSyncMode::Overwrite => LoadMethod::Append,
+        DestinationSyncMode::AppendDedup => LoadMethod::Upsert,
+        DestinationSyncMode::Update | DestinationSyncMode::SoftDelete => {
+            return Err(format!(
+                "the sync mode `{mode}` is not known; overwrite, append and append_dedup are"
+            ));
+        }
+    });
+    settings.table = settings
+        .table
+        .or_else(|| stream.destination_object_name.clone())
+        .or_else(|| name.namespace.as_ref().map(|namespace| format!("{namespace}_{}", name.name)));
+    let (generation, minimum) = (stream.generation_id, stream.minimum_generation_id);
+    if let (Some(generation), Some(minimum)) = (generation, minimum)
+        && minimum != 0
+        && minimum != generation
+    {
+        return Err(format!(
+            "generation {generation} with the minimum {minimum}: a refresh keeps all older generations or none"
+        ));
+    }
+    let overwrite = mode == DestinationSyncMode::Overwrite;
+    settings.refresh = Some(Refresh { generation, minimum, overwrite });
+    let keys = if mode == DestinationSyncMode::AppendDedup {
+        keys(stream)?
+    } else {
+        // Without an order among rows of one key, all of them count.
+        settings.key_properties = None;
+        Vec::new()
+    };
+    if mode == DestinationSyncMode::AppendDedup
+        && keys.is_empty()
+        && settings.key_properties.as_ref().is_none_or(Vec::is_empty)
+    {
+        return Err("append_dedup needs a primary key, and it has none".into());
+    }
+    if let [cursor] = stream.cursor_field.as_slice()
+        && mode == DestinationSyncMode::AppendDedup
+        && stream.stream.json_schema.pointer("/properties").is_some_and(|p| p.get(cursor).is_none())
+    {
+        return Err(format!("its cursor `{cursor}` is not among its properties"));
+    }
+    let airbyte = AirbyteStream { name, generation, sync: stream.sync_id };
+    let schema = &stream.stream.json_schema;
+    make(&Described { name: &full, schema, keys: &keys }, None, settings, Some(airbyte), id)
+}
+
+fn keys(stream: &ConfiguredStream) -> Result<Vec<String>, String> {
+    let keys = stream.keys().iter().map(|path| match path.as_slice() {
+        [name] => Ok(name.clone()),
+        path => Err(format!("its primary key `{}` is not a column", path.join("."))),
+    });
+    keys.collect()
+}
+
+/// The plans by the name under which records are found: with the namespace only where the name alone
+/// does not tell.
+pub(super) fn registry(plans: &[Arc<Plan>]) -> Registry {
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    let named = || plans.iter().filter_map(|plan| Some((plan, &plan.airbyte.as_ref()?.name)));
+    for (_, name) in named() {
+        *times.entry(&name.name).or_default() += 1;
+    }
+    let mut registry = Registry::default();
+    for (plan, name) in named() {
+        let is_unique = times.get(name.name.as_str()) == Some(&1);
+        let namespace = name.namespace.as_deref().unwrap_or_default();
+        let key = if is_unique {
+            name.name.as_bytes().into()
+        } else {
+            airbyte_key(namespace.as_bytes(), name.name.as_bytes())
+        };
+        registry.insert(key, [Arc::clone(plan)].into());
+    }
+    registry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn planned(streams: &Value) -> Result<Vec<Arc<Plan>>> {
+        let config: Config =
+            serde_json::from_str(r#"{"destination":"x","streams":{"n.b":{"table":"own"}}}"#)
+                .unwrap();
+        let catalog = ConfiguredCatalog::parse(&json!({"streams": streams}).to_string()).unwrap();
+        plans("catalog", &catalog, &config)
+    }
+
+    fn stream(name: &str, namespace: Option<&str>, more: &Value) -> Value {
+        let schema = json!({"type": "object", "properties": {"id": {"type": "integer"}}});
+        let mut stream = json!({
+            "stream": {"name": name, "namespace": namespace, "json_schema": schema},
+            "destination_sync_mode": "append",
+        });
+        let (Value::Object(stream_), Value::Object(more)) = (&mut stream, more) else { panic!() };
+        stream_.extend(more.clone());
+        stream
+    }
+
+    #[test]
+    fn namespaces_are_part_of_table_names_and_of_ambiguous_keys() {
+        let plans = planned(&json!([
+            stream("a", Some("n"), &json!({})),
+            stream("a", None, &json!({})),
+            stream("b", Some("n"), &json!({})),
+        ]))
+        .unwrap();
+        let tables: Vec<_> = plans.iter().map(|plan| plan.settings.table.as_deref()).collect();
+        assert_eq!(tables, [Some("n_a"), None, Some("own")]);
+        let registry = registry(&plans);
+        let mut keys: Vec<&[u8]> = registry.keys().map(AsRef::as_ref).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, [&b"\0a"[..], b"b", b"n\0a"]);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused_with_the_stream() {
+        let dedup = |more: Value| {
+            let mut object = json!({"destination_sync_mode": "append_dedup"});
+            object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            object
+        };
+        for (streams, word) in [
+            (json!([]), "no streams"),
+            (json!([stream("a", None, &json!({})), stream("a", None, &json!({}))]), "twice"),
+            (json!([stream("a", None, &json!({"destination_sync_mode": "update"}))]), "update"),
+            (json!([stream("a", None, &dedup(json!({})))]), "primary key"),
+            (json!([stream("a", None, &dedup(json!({"primary_key": [["x"]]})))]), "`x`"),
+            (json!([stream("a", None, &dedup(json!({"primary_key": [["id", "x"]]})))]), "`id.x`"),
+            (
+                json!([stream(
+                    "a",
+                    None,
+                    &dedup(json!({"primary_key": [["id"]], "cursor_field": ["t"]}))
+                )]),
+                "cursor `t`",
+            ),
+            (
+                json!([stream(
+                    "a",
+                    None,
+                    &json!({"generation_id": 7, "minimum_generation_id": 5})
+                )]),
+                "generation 7",
+            ),
+        ] {
+            let error = planned(&streams).unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Generations: rows that replace all older ones, once their stream is complete.
+//!
+//! A source that reads everything again may break off and go on from its last STATE, so its rows must
+//! be durable before their stream is complete, while readers still see the old ones. They wait in
+//! `_lake/generations/<table>/<generation>/`, written like appended files, and enter the table at the
+//! end: a copy of each file for a table that is appended to, a merge by key for one that is upserted.
+//!
+//! ```text
+//! rows wait … STATE given back … stream complete → files enter the table → old files go
+//!   → the definition has the generation → the room is emptied → … → the generation has ended
+//! ```
+//!
+//! Whatever breaks off, the next run of the generation goes on: before the definition has it, the
+//! files enter again, the same under the same names; afterwards its rows are added to the table. Where
+//! another generation comes that deletes nothing, what waits is added to the table first.
+
+use std::io::{self, Seek};
+
+use arrow::datatypes::SchemaRef;
+
+use super::{Committed, TableWriter, new_stage, overwrite, upsert};
+use crate::config::{LoadMethod, Refresh};
+use crate::error::{Error, Result};
+use crate::parquet_file::PartReader;
+use crate::store::{Condition, Object};
+use crate::table::definition::Generation;
+use crate::table::key;
+
+const FOLDER: &str = "_lake/generations";
+
+/// Where the rows of a run wait, if they replace what is there. `known` is the generation of the
+/// table, where there is a table.
+pub(super) fn waiting_room(
+    table: &str,
+    refresh: &Refresh,
+    known: Option<Option<Generation>>,
+) -> Option<String> {
+    let Refresh { generation, minimum, overwrite } = *refresh;
+    let (Some(id), Some(minimum)) = (generation, minimum) else {
+        return overwrite.then(|| format!("{FOLDER}/{table}/none/"));
+    };
+    let replaces = minimum > 0
+        && match known? {
+            // A run of this generation that broke off goes on. One that ended is replaced: some
+            // sources give all their generations the same number.
+            Some(known) if known.id == id => overwrite && known.ended,
+            Some(known) => overwrite || known.id < minimum,
+            // Rows of no generation are older than none.
+            None => overwrite,
+        };
+    replaces.then(|| format!("{FOLDER}/{table}/{id}/"))
+}
+
+impl TableWriter {
+    /// Settles what earlier runs have left in waiting.
+    pub(super) fn begin_generation(&mut self) -> Result<()> {
+        let Some(refresh) = self.settings.refresh else { return Ok(()) };
+        let folder = format!("{FOLDER}/{}/", self.definition.table);
+        let waiting = self.lake.store.list(&folder)?;
+        if let Some(room) = &self.waiting_room {
+            if refresh.generation.is_none() {
+                // Without numbers a run cannot know that it goes on from another.
+                self.delete(waiting.iter().filter(|object| object.key.starts_with(room)))?;
+            }
+            return Ok(());
+        }
+        let is_there = refresh.generation.is_some()
+            && self.definition.generation.map(|known| known.id) == refresh.generation;
+        let nameless = format!("{folder}none/");
+        let numbered = waiting.iter().filter(|object| !object.key.starts_with(&nameless)).cloned();
+        let numbered: Vec<Object> = numbered.filter(|_| !is_there).collect();
+        if !numbered.is_empty() {
+            let _guard = self.lake.store.lock(&self.definition.table)?;
+            self.store_definition()?;
+            self.enter(&numbered, false, &mut Committed::default())?;
+        }
+        self.delete(&waiting)?;
+        if let (Some(id), false) = (refresh.generation, is_there) {
+            self.definition.generation = Some(Generation { id, ended: false });
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    /// Whether what is committed waits for the end of its stream, and no reader sees it.
+    pub fn is_waiting(&self) -> bool {
+        self.waiting_room.is_some()
+    }
+
+    /// The stream is complete and its rows are committed: those that wait enter the table, and those
+    /// of older generations go.
+    pub fn end_generation(&mut self) -> Result<Committed> {
+        let mut committed = Committed::default();
+        let Some(refresh) = self.settings.refresh else { return Ok(committed) };
+        let id = refresh.generation;
+        if let Some(room) = self.waiting_room.take() {
+            let _guard = self.lake.store.lock(&self.definition.table)?;
+            let folder = format!("{FOLDER}/{}/", self.definition.table);
+            let waiting = self.lake.store.list(&folder)?;
+            let own: Vec<Object> =
+                waiting.iter().filter(|object| object.key.starts_with(&room)).cloned().collect();
+            self.enter(&own, true, &mut committed)?;
+            self.definition.generation = id.map(|id| Generation { id, ended: false });
+            self.changed = true;
+            self.store_definition()?;
+            self.delete(&waiting)?;
+        }
+        if let (Some(id), true) = (id, self.stored.is_some()) {
+            let ended = Some(Generation { id, ended: true });
+            self.changed |= self.definition.generation != ended;
+            self.definition.generation = ended;
+            self.store_definition()?;
+        }
+        Ok(committed)
+    }
+
+    /// Brings files that wait into the table; `alone` takes every other row out of it.
+    fn enter(&mut self, waiting: &[Object], alone: bool, committed: &mut Committed) -> Result<()> {
+        if self.definition.load_method == LoadMethod::Append {
+            self.copy(waiting, alone, committed)
+        } else {
+            self.merge(waiting, alone, committed)
+        }
+    }
+
+    fn copy(&self, waiting: &[Object], alone: bool, committed: &mut Committed) -> Result<()> {
+        let table = format!("{}/", self.definition.table);
+        let old = if alone { self.lake.store.list(&table)? } else { Vec::new() };
+        let mut current = Vec::new();
+        let mut narrow = false;
+        for object in waiting {
+            // `_lake/generations/<table>/<generation>/` goes, the partition stays.
+            let Some(name) = object.key.splitn(5, '/').nth(4) else { continue };
+            let key = format!("{table}{name}");
+            let from = self.lake.store.locate(&object.key);
+            let failed = |error: io::Error| Error::store("copy", &from, error);
+            let mut file = self.lake.store.fetch(object)?;
+            let part = PartReader::open(file.try_clone().map_err(failed)?, &from)?;
+            // An earlier run of the generation may have known a narrower type.
+            narrow |= !upsert::are_of_current_type(part.schema().fields(), self.stage.schema());
+            let mut upload = self.lake.store.create(&key, Condition::Always)?;
+            file.rewind().and_then(|()| io::copy(&mut file, &mut upload)).map_err(failed)?;
+            let written = upload.finish()?;
+            let folder =
+                name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            committed.note(&written, &folder);
+            current.push(key);
+        }
+        self.delete(old.iter().filter(|object| !current.contains(&object.key)))?;
+        if narrow { upsert::widen_rest(self, committed) } else { Ok(()) }
+    }
+
+    fn delete<'a>(&self, objects: impl IntoIterator<Item = &'a Object>) -> Result<()> {
+        objects.into_iter().try_for_each(|object| self.lake.store.delete(&object.key))
+    }
+
+    fn merge(&mut self, waiting: &[Object], alone: bool, committed: &mut Committed) -> Result<()> {
+        // By the name of the file, that is in the order in which the rows came.
+        let mut waiting: Vec<&Object> = waiting.iter().collect();
+        waiting.sort_by_key(|object| object.key.rsplit('/').next());
+        self.stage = new_stage(&self.definition, false)?;
+        let keys = self.definition.key_positions();
+        for object in waiting {
+            let name = self.lake.store.locate(&object.key);
+            let part = PartReader::open(self.lake.store.fetch(object)?, &name)?;
+            let schema = SchemaRef::clone(self.stage.schema());
+            for batch in part.batches(&schema) {
+                let batch = batch?;
+                let hashes = key::hash_rows(&batch, &keys);
+                self.stage.push(batch, &hashes)?;
+                if self.stage.memory() > self.lake.budget / 2 {
+                    self.stage.spill(&self.lake.temp_dir)?;
+                }
+            }
+        }
+        if alone {
+            overwrite::commit(self, committed)?;
+        } else {
+            upsert::commit(self, committed)?;
+        }
+        self.stage.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(id: i64, minimum: i64, overwrite: bool, known: Option<Option<(i64, bool)>>) -> bool {
+        let refresh = Refresh { generation: Some(id), minimum: Some(minimum), overwrite };
+        let known = known.map(|known| known.map(|(id, ended)| Generation { id, ended }));
+        waiting_room("t", &refresh, known).is_some()
+    }
+
+    #[test]
+    fn rows_wait_where_they_replace_older_ones() {
+        let ended = |id| Some(Some((id, true)));
+        let broken = |id| Some(Some((id, false)));
+        for (id, minimum, overwrite, known, expected) in [
+            // A new table has nothing to lose.
+            (1, 1, true, None, false),
+            (42, 42, true, ended(41), true),
+            (42, 42, false, ended(41), true),
+            // The same generation goes on …
+            (42, 42, true, broken(42), false),
+            (42, 42, false, ended(42), false),
+            // … unless a run ended and another one overwrites, as PyAirbyte does.
+            (1, 1, true, ended(1), true),
+            (43, 0, false, broken(41), false),
+            (43, 0, true, ended(41), false),
+            // A table that was not written by Airbyte.
+            (1, 1, false, Some(None), false),
+            (1, 1, true, Some(None), true),
+        ] {
+            assert_eq!(waits(id, minimum, overwrite, known), expected, "{id} {minimum} {known:?}");
+        }
+        let legacy = Refresh { generation: None, minimum: None, overwrite: true };
+        assert_eq!(waiting_room("t", &legacy, None).as_deref(), Some("_lake/generations/t/none/"));
+    }
+}

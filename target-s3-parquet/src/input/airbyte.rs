@@ -1,0 +1,137 @@
+//! Airbyte's messages that are no records.
+
+use protocol::airbyte::StreamName;
+use serde::Deserialize;
+
+use super::{Item, State};
+use crate::decode::MessageKind;
+use crate::error::Error;
+
+/// A message, as far as it matters here.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    state: Option<StateBody>,
+    trace: Option<Trace>,
+}
+
+#[derive(Deserialize)]
+struct StateBody {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    stream: Option<Described>,
+}
+
+#[derive(Deserialize)]
+struct Trace {
+    stream_status: Option<Status>,
+}
+
+#[derive(Deserialize)]
+struct Described {
+    stream_descriptor: Option<StreamName>,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    stream_descriptor: StreamName,
+    status: String,
+}
+
+/// What a line says that is no record: nothing where it is not for a destination.
+pub(super) fn message(kind: MessageKind, line: &[u8], number: u64) -> Result<Option<Item>, Error> {
+    let message = match serde_json::from_slice::<Message>(line) {
+        Ok(message) => message,
+        // A state that cannot be read is one that would never be given back.
+        Err(error) if kind == MessageKind::State => {
+            let reason = error.to_string().replace(" at line 1 column", " at column");
+            return Err(Error::Line { line: number, reason });
+        }
+        Err(_) => {
+            let text = String::from_utf8_lossy(line.get(..200).unwrap_or(line));
+            return Ok(Some(Item::Warning(format!(
+                "line {number} is no message and ignored: {}",
+                text.trim_end()
+            ))));
+        }
+    };
+    let kind = message.kind.unwrap_or_default();
+    if kind.eq_ignore_ascii_case("STATE") {
+        let Some(state) = message.state else {
+            let reason = "it is a STATE without a `state`".into();
+            return Err(Error::Line { line: number, reason });
+        };
+        let stream = match state.kind.as_deref() {
+            Some("STREAM") | None => state.stream.and_then(|stream| stream.stream_descriptor),
+            _ => None,
+        };
+        let text = std::str::from_utf8(line).unwrap_or_default().to_owned();
+        let text = serde_json::value::RawValue::from_string(text)
+            .map_err(|error| Error::Line { line: number, reason: error.to_string() })?;
+        return Ok(Some(Item::State(State { text, stream: stream.map(|name| name.to_string()) })));
+    }
+    let status = message.trace.filter(|_| kind.eq_ignore_ascii_case("TRACE"));
+    let Some(status) = status.and_then(|trace| trace.stream_status) else { return Ok(None) };
+    let complete = match status.status.as_str() {
+        "COMPLETE" => true,
+        "INCOMPLETE" => false,
+        _ => return Ok(None),
+    };
+    Ok(Some(Item::Ended { stream: status.stream_descriptor.to_string(), complete }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Option<Item> {
+        let kind = crate::decode::kind_of_line(line.as_bytes()).unwrap_or(MessageKind::Other);
+        message(kind, line.as_bytes(), 1).unwrap()
+    }
+
+    #[test]
+    fn states_name_their_stream_and_keep_their_text() {
+        // `global_` stands twice, as `PyAirbyte` writes it.
+        let line = r#"{"type":"STATE","log":null,"state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"a","namespace":"n"},"stream_state":{"x":1.10}},"global_":null,"global_":null}}"#;
+        let Some(Item::State(state)) = read(line) else { panic!("no state") };
+        assert_eq!(state.stream.as_deref(), Some("n.a"));
+        assert_eq!(state.text.get(), line);
+        let global = r#"{"type":"STATE","state":{"type":"GLOBAL","global_":{"stream_states":[]}}}"#;
+        assert!(matches!(read(global), Some(Item::State(State { stream: None, .. }))));
+        assert!(matches!(
+            read(r#"{"type":"STATE","state":{"data":{"a":1}}}"#),
+            Some(Item::State(State { stream: None, .. }))
+        ));
+    }
+
+    #[test]
+    fn only_the_end_of_a_stream_matters_among_traces() {
+        let status = |status: &str| {
+            read(&format!(
+                r#"{{"type":"TRACE","trace":{{"type":"STREAM_STATUS","emitted_at":1.5,"stream_status":{{"stream_descriptor":{{"name":"a","namespace":null}},"status":"{status}"}}}}}}"#
+            ))
+        };
+        assert!(
+            matches!(status("COMPLETE"), Some(Item::Ended { complete: true, stream }) if stream == "a")
+        );
+        assert!(matches!(status("INCOMPLETE"), Some(Item::Ended { complete: false, .. })));
+        assert!(status("RUNNING").is_none());
+        for line in [
+            r#"{"type":"LOG","log":{"level":"INFO","message":"x"}}"#,
+            r#"{"type":"TRACE","trace":{"type":"ESTIMATE","estimate":{"name":"a"}}}"#,
+            r#"{"type":"CONTROL","control":{}}"#,
+            "{}",
+        ] {
+            assert!(read(line).is_none(), "{line}");
+        }
+        assert!(matches!(read("hello"), Some(Item::Warning(_))));
+        assert!(matches!(read("{broken"), Some(Item::Warning(_))));
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_read_is_an_error() {
+        let line = br#"{"type":"STATE","state":{"type":"STREAM""#;
+        assert!(message(MessageKind::State, line, 7).is_err());
+    }
+}
