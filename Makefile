@@ -1,4 +1,4 @@
-.PHONY: run test test-meltano lint docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
+.PHONY: run test test-meltano test-airbyte lint docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -17,6 +17,11 @@ test: $(VENV) $(LOCALSTACK)
 	cargo build --workspace --locked
 	cargo test --workspace --locked
 	.venv/bin/pytest tests -n 2 --dist loadgroup
+
+## Airbyte's own parts drive the programs: PyAirbyte, the CDK's standard tests, the smoke test.
+test-airbyte: .venv-airbyte/.ready
+	cargo build --workspace --locked
+	cd airbyte/tests && ../../.venv-airbyte/bin/python -m pytest -rs --read-from-streams=all --read-scenarios=config
 
 ## What a change must pass before it is looked at.
 lint:
@@ -92,6 +97,7 @@ $(VENV): tests/requirements.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
+.venv-airbyte/.ready: airbyte/requirements.txt
 
 %/.ready:
 	python3 -m venv $*

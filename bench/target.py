@@ -29,7 +29,7 @@ def made(shape, count):
     return path
 
 
-def load(source, keep=False, **settings):
+def load(source, keep=False, verb=(), **settings):
     """Seconds and peak memory in MB of one run."""
     lake = FOLDER / "lake"
     if not keep:
@@ -38,7 +38,7 @@ def load(source, keep=False, **settings):
     config.write_text(json.dumps({"destination": str(lake), **settings}))
     started = time.monotonic()
     with open(source) as stdin, open(FOLDER / "log", "w") as log:
-        process = subprocess.Popen([TARGET, "--config", config], stdin=stdin, stdout=subprocess.DEVNULL, stderr=log)
+        process = subprocess.Popen([TARGET, *verb, "--config", config], stdin=stdin, stdout=subprocess.DEVNULL, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, (FOLDER / "log").read_text()[-2000:]
     return time.monotonic() - started, usage.ru_maxrss / 1024
@@ -104,6 +104,37 @@ def upsert(records=500_000):
     print(f"  upsert into an empty lake: {seconds:.2f} s, {memory:.0f} MB peak")
     seconds, memory = load(made("events", records), keep=True)
     print(f"  the same again: {seconds:.2f} s, {memory:.0f} MB peak")
+
+
+def airbyte(records=500_000):
+    """The verb `write` next to the same records as Singer messages."""
+    singer = made("events", records)
+    messages = singer.with_suffix(".airbyte")
+    if not messages.exists():
+        with open(singer) as lines, open(messages, "w") as out:
+            for line in lines:
+                message = json.loads(line)
+                if message["type"] == "RECORD":
+                    body = {"stream": message["stream"], "data": message["record"], "emitted_at": 1_795_458_926_348}
+                    out.write(json.dumps({"type": "RECORD", "record": body}, separators=(",", ":"), ensure_ascii=False) + "\n")
+                elif message["type"] == "SCHEMA":
+                    stream = {"name": message["stream"], "json_schema": message["schema"]}
+            status = {"stream_descriptor": {"name": stream["name"]}, "status": "COMPLETE"}
+            trace = {"type": "STREAM_STATUS", "emitted_at": 1, "stream_status": status}
+            out.write(json.dumps({"type": "TRACE", "trace": trace}) + "\n")
+        catalog = {"streams": [{"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "append"}]}
+        (FOLDER / "catalog.json").write_text(json.dumps(catalog))
+    write = ("write", "--catalog", FOLDER / "catalog.json")
+    size = singer.stat().st_size / 1e6
+    for metadata in (False, True):
+        settings = {"load_method": "append", "add_record_metadata": metadata}
+        seconds = {"singer": [], "airbyte": []}
+        for _ in range(RUNS):
+            seconds["singer"].append(load(singer, **settings)[0])
+            seconds["airbyte"].append(load(messages, verb=write, **settings)[0])
+        own, other = statistics.median(seconds["singer"]), statistics.median(seconds["airbyte"])
+        columns = "with" if metadata else "without"
+        print(f"  {columns} metadata columns: Singer {own:.2f} s ({size / own:.0f} MB/s), Airbyte {other:.2f} s: {other / own:.2f} times as long")
 
 
 if __name__ == "__main__":

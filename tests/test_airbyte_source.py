@@ -325,7 +325,19 @@ def test_sigterm_ends_a_read_as_it_ends_any_program(simulator, source):
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGTERM
-    Verb(0, out.decode(), "")
+    Verb(0, "".join(out.decode().splitlines(keepends=True)[:-1]), "")
+
+
+def test_sigterm_ends_a_read_that_nobody_listens_to(simulator, source):
+    """PyAirbyte stops reading before it stops the program, whose output then fills the pipe."""
+    made = source(simulator(seed=3, medias=50, events=20_000))
+    command = [str(word) for word in [TAP, *made.read_command(made.catalog())]]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
+    time.sleep(2)
+    assert process.poll() is None, "it waits for its reader"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
+    process.stdout.close()
 
 
 def test_a_reader_that_has_gone_is_no_reason_for_words(simulator, source):

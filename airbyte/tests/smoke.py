@@ -24,6 +24,9 @@ def tables(lake, namespace):
 
 def stored(value, schema):
     """A value as its column holds it."""
+    branches = [branch for branch in schema.get("oneOf", []) if branch != {"type": "null"}]
+    if len(branches) == 1:
+        return stored(value, branches[0])
     kinds = schema.get("type", [])
     kinds = [kind for kind in ([kinds] if isinstance(kinds, str) else kinds) if kind != "null"]
     if value is None:
@@ -51,7 +54,9 @@ def stored(value, schema):
 
 
 def folded(row):
-    """Nested names are snake case in the lake."""
+    """Nested names are snake case in the lake; times compare as text."""
+    if isinstance(row, datetime):
+        return row.astimezone(timezone.utc).isoformat()
     if isinstance(row, dict):
         return {name.lower(): folded(value) for name, value in row.items()}
     return [folded(item) for item in row] if isinstance(row, list) else row

@@ -138,7 +138,7 @@ fn connected(cli: &Cli) -> Result<()> {
         Some(path) => State::parse(&path.display().to_string(), &read(path)?)?,
         None => State::default(),
     };
-    let mut job = Job::new(config, Utc::now().date_naive(), selected)?;
+    let mut job = Job::new(config, Utc::now().date_naive(), selected, Signals::Told)?;
     let messages = output::Messages::singer(Box::new(std::io::stdout()));
     match cli.test {
         Some(Test::Schema) => job.output(messages)?.schemas(),
@@ -152,6 +152,7 @@ fn connected(cli: &Cli) -> Result<()> {
 
 /// Settings that were checked, and what they make.
 struct Job {
+    signals: Signals,
     config: Config,
     period: config::Period,
     rules: Rules,
@@ -159,12 +160,21 @@ struct Job {
     selected: Selected,
 }
 
+/// What a signal does that asks for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signals {
+    /// The run ends, says so, and exits as shells expect.
+    Told,
+    /// The program dies of it, even while nobody reads what it writes.
+    Deadly,
+}
+
 impl Job {
-    fn new(config: Config, today: NaiveDate, selected: Selected) -> Result<Self> {
+    fn new(config: Config, today: NaiveDate, selected: Selected, signals: Signals) -> Result<Self> {
         let period = config.period(today)?;
         let rules = Rules::new(&config.channel_rules)?;
         let client = Client::new(&config)?;
-        Ok(Self { config, period, rules, client, selected })
+        Ok(Self { signals, config, period, rules, client, selected })
     }
 
     /// The selected streams, to be written. Maps are Singer's.
@@ -183,10 +193,11 @@ impl Job {
             .enable_all()
             .build()
             .map_err(|error| Error::Internal(format!("no runtime: {error}")))?;
+        let told = self.signals == Signals::Told;
         runtime.block_on(async {
             tokio::select! {
                 outcome = work(&mut self) => outcome,
-                stopped = stop() => Err(stopped),
+                stopped = stop(), if told => Err(stopped),
             }
         })
     }

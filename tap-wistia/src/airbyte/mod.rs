@@ -6,6 +6,8 @@ mod state;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use chrono::Utc;
 use clap::{Args, Subcommand};
@@ -24,7 +26,7 @@ use crate::discover::Selected;
 use crate::error::{Error, Result};
 use crate::state::State;
 use crate::streams::{self, Stream};
-use crate::{Job, probe};
+use crate::{Job, Signals, probe};
 
 pub use messages::Messages;
 
@@ -100,9 +102,9 @@ fn print(message: &Message<'_>) -> Result<()> {
 
 /// Runs a verb to its exit code. The failure of one is a trace, so that Airbyte can tell it.
 pub fn main(verb: &Verb, config: &[String]) -> ExitCode {
+    die_of_signals();
     protocol::airbyte::guard(|| match verb.run(config) {
         Ok(()) => Exit::Success.into(),
-        Err(Error::Stopped { signal, exit }) => stopped(signal, exit),
         Err(error) if error.is_broken_pipe() => Exit::Failure.into(),
         Err(error) => {
             report::print(&error, error.hint());
@@ -113,16 +115,20 @@ pub fn main(verb: &Verb, config: &[String]) -> ExitCode {
     })
 }
 
-/// Ends as a signal ends a program that does not handle it: Airbyte's drivers take anything else for
-/// a failure. The first process of a container cannot end that way.
-fn stopped(signal: &str, exit: Exit) -> ExitCode {
+/// The first process of a container does not die of a signal that it does not handle. Elsewhere
+/// nothing is handled: Airbyte's drivers take any other end of a stopped program for a failure.
+fn die_of_signals() {
     if std::process::id() != 1 {
-        let number = if signal == "SIGINT" { SIGINT } else { SIGTERM };
-        if let Err(error) = signal_hook::low_level::emulate_default_handler(number) {
-            tracing::debug!(%error, "the signal is not passed on");
+        return;
+    }
+    for (signal, exit) in [(SIGTERM, Exit::Terminated), (SIGINT, Exit::Interrupted)] {
+        let always = Arc::new(AtomicBool::new(true));
+        let registered =
+            signal_hook::flag::register_conditional_shutdown(signal, exit as i32, always);
+        if let Err(error) = registered {
+            tracing::warn!(%error, "signals are not handled");
         }
     }
-    exit.into()
 }
 
 /// How the source is configured.
@@ -155,7 +161,7 @@ fn check(config: &[String]) -> Result<ConnectionStatus> {
         Config { retry_for_seconds: config.retry_for_seconds.min(CHECK_RETRY_SECONDS), ..config };
     let today = Utc::now().date_naive();
     let selected = crate::discover::default_selection();
-    let job = Job::new(config, today, selected)?;
+    let job = Job::new(config, today, selected, Signals::Deadly)?;
     job.run(async |job| {
         probe::run(&job.client, job.selected.iter().map(|(stream, _)| *stream)).await
     })?;
@@ -227,6 +233,6 @@ impl Read {
         let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
         let messages = Messages::new(stdout, streams, &state, today);
         let messages = crate::output::Messages::Airbyte(messages);
-        Job::new(config, today, selected)?.sync(messages, state, false)
+        Job::new(config, today, selected, Signals::Deadly)?.sync(messages, state, false)
     }
 }
