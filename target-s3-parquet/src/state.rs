@@ -187,12 +187,19 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
+    /// An output whose text can be looked at.
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -222,7 +229,7 @@ mod tests {
         sink.note(raw(r#"{"b":1.10,"a":12345678901234567890}"#));
         sink.give(&[]).unwrap();
         sink.give(&[]).unwrap();
-        let printed = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let printed = lines.text();
         assert_eq!(printed, "{\"b\":1.10,\"a\":12345678901234567890}\n");
         assert_eq!(std::fs::read_to_string(file).unwrap(), printed);
     }

@@ -1,11 +1,13 @@
 //! Messages to write, one JSON object a line.
 
+use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::catalog::{Catalog, DestinationSyncMode, StreamName};
+use crate::report;
 
 /// A message. `T` is what a record or a state holds.
 #[derive(Debug, Serialize)]
@@ -196,6 +198,27 @@ pub struct TraceError<'a> {
     /// The stream that failed, if only one did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_descriptor: Option<Descriptor<'a>>,
+}
+
+impl<'a> TraceError<'a> {
+    /// A failure, with what to do about it.
+    pub fn new(error: &dyn Error, hint: Option<&str>, failure_type: FailureType) -> Self {
+        Self {
+            message: match hint {
+                Some(hint) => format!("{error}. To do: {hint}"),
+                None => error.to_string(),
+            },
+            internal_message: report::render(error, None).trim_end().to_owned(),
+            failure_type,
+            stream_descriptor: None,
+        }
+    }
+
+    /// The failure of one stream.
+    #[must_use]
+    pub fn of(self, stream: &'a str) -> Self {
+        Self { stream_descriptor: Some(stream.into()), ..self }
+    }
 }
 
 /// Who can do something about a failure.

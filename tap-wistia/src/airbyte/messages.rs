@@ -8,7 +8,6 @@ use protocol::airbyte::{
     FailureType, Message, Record, State as StateMessage, StreamStatus, SyncMode, Trace, TraceError,
 };
 use protocol::lines::LineWriter;
-use protocol::report;
 use serde::Serialize;
 
 use super::state::StreamState;
@@ -148,7 +147,7 @@ impl Messages {
             return Ok(());
         }
         tell(&mut self.lines, reading, StreamStatus::Incomplete)?;
-        self.lines.line(&Message::from(Trace::error(trace(error, Some(stream)))))?;
+        self.lines.line(&Message::from(Trace::error(trace(error).of(stream))))?;
         self.lines.flush()
     }
 
@@ -187,16 +186,8 @@ fn write_state(
 }
 
 /// An error as a trace tells it.
-pub(super) fn trace<'a>(error: &Error, stream: Option<&'a str>) -> TraceError<'a> {
-    TraceError {
-        message: match error.hint() {
-            Some(hint) => format!("{error}. To do: {hint}"),
-            None => error.to_string(),
-        },
-        internal_message: report::render(error, None).trim_end().to_owned(),
-        failure_type: failure_type(error),
-        stream_descriptor: stream.map(Into::into),
-    }
+pub(super) fn trace(error: &Error) -> TraceError<'static> {
+    TraceError::new(error, error.hint(), failure_type(error))
 }
 
 fn failure_type(error: &Error) -> FailureType {

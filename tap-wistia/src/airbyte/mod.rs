@@ -81,7 +81,7 @@ impl Verb {
             Self::Spec(_) => print(&Message::Spec { spec: &specification() }),
             Self::Check(_) => {
                 let status = check(config).unwrap_or_else(|error| {
-                    let message = messages::trace(&error, None).message;
+                    let message = messages::trace(&error).message;
                     ConnectionStatus::Failed { message }
                 });
                 print(&Message::ConnectionStatus { status })
@@ -109,7 +109,7 @@ pub fn main(verb: &Verb, config: &[String]) -> ExitCode {
         Err(error) => {
             report::print(&error, error.hint());
             // Nobody is left to tell when this fails.
-            _ = print(&Trace::error(messages::trace(&error, None)).into());
+            _ = print(&Trace::error(messages::trace(&error)).into());
             Exit::Failure.into()
         }
     })

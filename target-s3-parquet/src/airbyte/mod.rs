@@ -97,34 +97,26 @@ fn tell(message: &Message<'_>) -> Result<()> {
 
 /// An error as a trace tells it.
 fn trace(error: &Error) -> TraceError<'static> {
-    let told = report::render(error, None);
-    TraceError {
-        message: match error.hint() {
-            Some(hint) => format!("{error}. To do: {hint}"),
-            None => error.to_string(),
-        },
-        internal_message: told.trim_end().to_owned(),
-        failure_type: match error {
-            Error::Settings(_)
-            | Error::Setting { .. }
-            | Error::Input { .. }
-            | Error::CatalogFile { .. }
-            | Error::Schema { .. }
-            | Error::Incompatible { .. }
-            | Error::Table { .. }
-            | Error::Value { .. }
-            | Error::MissingKey { .. }
-            | Error::Invalid { .. } => FailureType::ConfigError,
-            Error::Unfinished { .. }
-            | Error::Incomplete { .. }
-            | Error::Stopped { .. }
-            | Error::Conflict { .. }
-            | Error::Locked { .. }
-            | Error::Store { .. } => FailureType::TransientError,
-            _ => FailureType::SystemError,
-        },
-        stream_descriptor: None,
-    }
+    let failure_type = match error {
+        Error::Settings(_)
+        | Error::Setting { .. }
+        | Error::Input { .. }
+        | Error::CatalogFile { .. }
+        | Error::Schema { .. }
+        | Error::Incompatible { .. }
+        | Error::Table { .. }
+        | Error::Value { .. }
+        | Error::MissingKey { .. }
+        | Error::Invalid { .. } => FailureType::ConfigError,
+        Error::Unfinished { .. }
+        | Error::Incomplete { .. }
+        | Error::Stopped { .. }
+        | Error::Conflict { .. }
+        | Error::Locked { .. }
+        | Error::Store { .. } => FailureType::TransientError,
+        _ => FailureType::SystemError,
+    };
+    TraceError::new(error, error.hint(), failure_type)
 }
 
 /// How the destination is configured.

@@ -171,22 +171,8 @@ fn member(text: &str, from: usize, name: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::tests::Lines;
     use serde_json::value::RawValue;
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     fn state(text: &str, stream: Option<&str>) -> State {
         State {
@@ -227,7 +213,7 @@ mod tests {
         sink.note(state(&message(3), Some("a")));
         assert!(sink.is_pending(&["a".into()]) && !sink.is_pending(&["a".into(), "b".into()]));
         let order = |lines: &Lines| {
-            let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            let text = lines.text();
             let digits = text
                 .lines()
                 .filter_map(|line| line.split("\"n\":").nth(1)?.get(..1)?.parse::<u64>().ok());
@@ -241,7 +227,7 @@ mod tests {
         assert_eq!(order(&lines), [2]);
         sink.give(&[]).unwrap();
         assert_eq!(order(&lines), [2, 1, 3, 4, 5]);
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let text = lines.text();
         assert!(text.contains(r#""recordCount":1.0,"rejectedRecordCount":4.0"#), "{text}");
         assert!(!sink.is_pending(&[]));
     }
