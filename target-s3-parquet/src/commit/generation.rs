@@ -169,7 +169,7 @@ impl TableWriter {
                 let hashes = key::hash_rows(&batch, &keys);
                 self.stage.push(batch, &hashes)?;
                 if self.stage.memory() > self.lake.budget / 2 {
-                    self.stage.spill(&self.lake.temp_dir)?;
+                    self.stage.spill(&self.lake.spill)?;
                 }
             }
         }
