@@ -3,7 +3,7 @@
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
 PROGRAMS := tap-wistia target-s3-parquet
-WHEEL_FLAGS ?= --release --zig --compatibility manylinux2014
+WHEEL_FLAGS ?= --profile dist --zig --compatibility manylinux2014
 FUZZ_RUNS ?= 200000
 ACCOUNT ?= wistia
 
