@@ -17,6 +17,9 @@ use crate::summary::Summary;
 /// How long to wait for input before looking at the clock.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// What a table takes beside its rows: plans, definitions and the room of the decoders.
+const TABLE_BYTES: usize = 64 * 1024;
+
 /// Holds the tables of a run and decides when to commit.
 #[derive(Debug)]
 pub struct Engine {
@@ -219,10 +222,12 @@ impl Engine {
     /// Gives memory back until the rows fit their budget with room for more.
     fn relieve(&mut self) -> Result<()> {
         let mut total: usize = self.tables.values().map(TableWriter::memory).sum();
-        if total <= self.lake.budget {
+        let fixed = self.tables.len() * TABLE_BYTES;
+        let budget = self.lake.budget.saturating_sub(fixed).max(self.lake.budget / 4);
+        if total <= budget {
             return Ok(());
         }
-        while total > self.lake.budget / 2 {
+        while total > budget / 2 {
             let Some(largest) = self.tables.values_mut().max_by_key(|table| table.memory()) else {
                 break;
             };

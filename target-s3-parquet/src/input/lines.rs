@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 pub(super) const BLOCK: usize = 2 * 1024 * 1024;
 
 /// The largest block, where records of very many streams are mixed.
-pub(super) const LARGEST_BLOCK: usize = 4 * BLOCK;
+pub(super) const LARGEST_BLOCK: usize = 2 * BLOCK;
 
 /// Bytes of a block for each stream: enough of its records that a batch of them is worth its cost.
 const BLOCK_PER_STREAM: usize = 16 * 1024;

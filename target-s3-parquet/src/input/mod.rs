@@ -30,7 +30,7 @@ pub use lines::{Blocks, Source};
 const IN_FLIGHT: usize = 6;
 
 /// Bytes that may be read ahead, where blocks are large.
-const BYTES_IN_FLIGHT: usize = IN_FLIGHT * lines::BLOCK * 2;
+const BYTES_IN_FLIGHT: usize = IN_FLIGHT * lines::BLOCK;
 
 /// One thing that the input says, in its order.
 #[derive(Debug)]
