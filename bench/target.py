@@ -56,7 +56,7 @@ DUCKDB = """
 import sys, time, duckdb
 source, target, codec, record = sys.argv[1:]
 connection = duckdb.connect()
-connection.execute("SET threads=2; SET preserve_insertion_order=true")
+connection.execute("SET threads=2; SET preserve_insertion_order=true; SET enable_progress_bar=false")
 started = time.monotonic()
 connection.execute(f\"\"\"COPY (SELECT unnest(record) FROM read_json('{source}', format='newline_delimited',
     columns={{'type': 'VARCHAR', 'record': '{record}'}}) WHERE type = 'RECORD')
