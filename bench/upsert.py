@@ -6,7 +6,6 @@ partitions, not the lake.
 """
 
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -65,12 +64,12 @@ def load(settings, feed):
         if callable(feed):
             feed(process.stdin)
             process.stdin.close()
-        _, status, usage = os.wait4(process.pid, 0)
+        status = process.wait()
         log.seek(0)
         lines = log.read().splitlines()
     assert status == 0, lines[-3:]
     summary = json.loads(json.loads(lines[-1])["fields"]["summary"])
-    return time.monotonic() - started, usage.ru_maxrss / 1024, summary
+    return time.monotonic() - started, summary["peak_memory"] / 1e6, summary
 
 
 def nights(where, settings, events):
