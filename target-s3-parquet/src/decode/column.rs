@@ -170,6 +170,9 @@ enum Values {
 pub(crate) struct StructBuffer {
     fields: Vec<(Box<[u8]>, Buffer)>,
     by_name: HashMap<Box<[u8]>, usize>,
+    /// The names as they stand in JSON text, with quotes and colon; nothing for a name that has
+    /// escapes there.
+    quoted: Vec<Option<Box<[u8]>>>,
     /// The fields as Arrow has them.
     arrow: Fields,
 }
@@ -186,6 +189,7 @@ impl StructBuffer {
                 .enumerate()
                 .map(|(index, column)| (column.source.as_bytes().into(), index))
                 .collect(),
+            quoted: columns.iter().map(|column| quoted(&column.source)).collect(),
             arrow: crate::schema::fields(columns),
         }
     }
@@ -200,10 +204,17 @@ impl StructBuffer {
         let mut members = Members::open(cursor)?;
         // Records of a stream mostly have their keys in the order of the schema.
         let mut expected = 0;
-        while let Some(key) = members.next(cursor)? {
-            let Some(index) = self.find(key, expected, context) else {
-                cursor.skip()?;
-                continue;
+        loop {
+            let index = match self.quoted.get(expected) {
+                Some(Some(quoted)) if members.next_is(cursor, quoted) => expected,
+                _ => {
+                    let Some(key) = members.next(cursor)? else { break };
+                    let Some(index) = self.find(key, expected, context) else {
+                        cursor.skip()?;
+                        continue;
+                    };
+                    index
+                }
             };
             expected = index + 1;
             let Some((name, buffer)) = self.fields.get_mut(index) else { continue };
@@ -285,6 +296,11 @@ impl StructBuffer {
             buffer.take_invalid(name, counts);
         }
     }
+}
+
+fn quoted(name: &str) -> Option<Box<[u8]>> {
+    let has_escapes = |byte: u8| byte < b' ' || matches!(byte, b'"' | b'\\');
+    (!name.bytes().any(has_escapes)).then(|| format!("\"{name}\":").into_bytes().into())
 }
 
 impl Buffer {

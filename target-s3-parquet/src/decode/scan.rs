@@ -214,6 +214,23 @@ impl Members {
     }
 }
 
+impl Members {
+    /// Takes the next key if it is this one, which is given with its quotes and its colon, and stands
+    /// as programs write it. Otherwise nothing is taken.
+    #[inline]
+    pub(crate) fn next_is(&mut self, cursor: &mut Cursor<'_>, quoted: &[u8]) -> bool {
+        let rest = cursor.bytes.get(cursor.at..).unwrap_or_default();
+        let key = match (self.first, rest) {
+            (true, key) | (false, [b',', b' ', key @ ..] | [b',', key @ ..]) => key,
+            _ => return false,
+        };
+        let Some(after) = key.strip_prefix(quoted) else { return false };
+        self.first = false;
+        cursor.at = cursor.bytes.len() - after.len();
+        true
+    }
+}
+
 /// Walks the elements of an array.
 #[derive(Debug)]
 pub(crate) struct Elements {
