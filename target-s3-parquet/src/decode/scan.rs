@@ -220,9 +220,9 @@ impl Members {
     #[inline]
     pub(crate) fn next_is(&mut self, cursor: &mut Cursor<'_>, quoted: &[u8]) -> bool {
         let rest = cursor.bytes.get(cursor.at..).unwrap_or_default();
-        let key = match (self.first, rest) {
-            (true, key) | (false, [b',', b' ', key @ ..] | [b',', key @ ..]) => key,
-            _ => return false,
+        let ((true, key) | (false, [b',', b' ', key @ ..] | [b',', key @ ..])) = (self.first, rest)
+        else {
+            return false;
         };
         let Some(after) = key.strip_prefix(quoted) else { return false };
         self.first = false;
