@@ -163,7 +163,7 @@ def assert_equals(simulator, lake, tables=TABLES, **days):
         assert not missing, f"{table}: {len(missing)} rows are missing, such as {min(missing)}"
         assert len(held) == len(truth), f"{table}: {len(held)} rows, not {len(truth)}"
         for mine, true in zip(held, truth):
-            assert mine == true, table
+            assert mine == true, f"{table}: {mine} is not {true}"
         assert duckdb_rows(lake, table) == truth, f"{table}: DuckDB reads something else"
 
 

@@ -15,6 +15,8 @@ ACCOUNTS = [
     {"seed": 4, "medias": 0, "events": 0, "days": 1},
     {"seed": 5, "medias": 8, "events": 6000, "days": 3, "timezone_offset_hours": -8},
     {"seed": 6, "medias": 8, "events": 2000, "days": 30, "timezone_offset_hours": 10},
+    # Some of its numbers have digits to the last place of a double.
+    {"seed": 85, "medias": 40, "events": 300, "days": 20},
 ]
 
 

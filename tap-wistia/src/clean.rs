@@ -436,6 +436,12 @@ mod tests {
     }
 
     #[test]
+    fn a_number_is_the_one_that_was_sent_and_not_its_neighbour() {
+        assert_eq!(read!(double, "906.8477783203125"), Some(906.847_778_320_312_5));
+        assert_eq!(read!(double, r#""906.8477783203125""#), Some(906.847_778_320_312_5));
+    }
+
+    #[test]
     fn a_number_sent_as_a_string_is_the_number() {
         assert_eq!(read!(double, r#""0.5""#), Some(0.5));
         assert_eq!(read!(double, "1"), Some(1.0));
