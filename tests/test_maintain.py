@@ -34,6 +34,16 @@ def lake(tmp_path):
         def report(self, *flags, **settings):
             return json.loads(self.maintain(*flags, **settings).succeeded().out)
 
+        def kill_after(self, seconds, *flags):
+            """Maintains, and dies on the way unless it ends before."""
+            command = [TARGET, "maintain", "--config", self.settings(), *flags]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(60)
+
         def ids(self):
             return sorted(row["id"] for path in files(self.folder, "s") for row in pq.ParquetFile(path).read(["id"]).to_pylist())
 
@@ -76,16 +86,10 @@ def test_compaction_keeps_every_row_and_few_files(lake):
 
 def test_a_compaction_that_dies_is_brought_to_its_end(lake):
     chance, expected = random.Random(76), []
-    for part in range(12):
+    for _ in range(12):
         appended(lake, 3)
-        expected += [number for number in range(72)]
-        command = [TARGET, "maintain", "--config", lake.settings(), "--compact"]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-        try:
-            process.wait(chance.uniform(0.005, 0.12))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(60)
+        expected += range(72)
+        lake.kill_after(chance.uniform(0.005, 0.12), "--compact")
     lake.report("--compact")
     appended(lake, 1)
     assert lake.ids() == sorted([*expected, *range(24)])
@@ -113,13 +117,7 @@ def test_a_cut_that_dies_is_refused_until_it_is_brought_to_its_end(lake):
     before, chance = read(lake.folder), random.Random(77)
     killed = 0
     for shards in [5, 2, 7, 3, 6, 1] * 3:
-        command = [TARGET, "maintain", "--config", lake.settings(), "--shards", str(shards)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-        try:
-            process.wait(chance.uniform(0.02, 0.3))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(60)
+        lake.kill_after(chance.uniform(0.02, 0.3), "--shards", str(shards))
         definition = json.loads((lake.folder / "_lake" / "tables" / "s.json").read_text())
         if cut := definition.get("resharding"):
             killed += 1

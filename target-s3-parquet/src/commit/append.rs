@@ -105,8 +105,8 @@ impl TableWriter {
     /// Encodes staged rows if they are at least `least` bytes in few enough groups: those that a
     /// STATE covers, or `all`. Whether it was done.
     pub(super) fn feed(&mut self, least: usize, all: bool) -> Result<bool> {
-        let groups = self.stage.groups();
-        if groups.len() > OPEN_FILES || self.stage.memory() < least.max(self.opening(groups)) {
+        let (groups, staged) = (self.stage.groups(), self.stage.memory());
+        if groups.len() > OPEN_FILES || staged < least || staged < self.opening(groups) {
             return Ok(false);
         }
         self.append.mixed |= all && self.stage.has_unsealed();

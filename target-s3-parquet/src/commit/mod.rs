@@ -33,7 +33,7 @@ pub use append::FILE_BYTES;
 pub(crate) const MERGE_ATTEMPTS: u32 = 20;
 
 /// Where the definitions of the tables are.
-pub(crate) const TABLES: &str = "_lake/tables/";
+const TABLES: &str = "_lake/tables/";
 
 /// What all tables of a run share.
 #[derive(Debug)]
@@ -140,28 +140,13 @@ impl TableWriter {
 
     /// Takes a new schema of the stream.
     pub fn evolve(&mut self, plan: &Plan) -> Result<()> {
-        let evolution = evolve(&self.definition.columns, &plan.columns).map_err(|fault| {
-            Error::Incompatible {
-                stream: plan.stream.clone(),
-                table: self.definition.table.clone(),
-                column: fault.column,
-                old: fault.old,
-                new: fault.new,
-            }
-        })?;
+        let evolution = evolve(&self.definition.columns, &plan.columns)
+            .map_err(|fault| incompatible(&plan.stream, &self.definition.table, fault))?;
         if evolution.columns != self.definition.columns {
             self.changed = true;
             self.definition.widening |= evolution.widened && self.stored.is_some();
             self.definition.columns = evolution.columns;
-            let schema = Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(
-                &self.definition.columns,
-            )));
-            if *self.stage.schema() != schema {
-                let projection = Projection::between(self.stage.schema().fields(), &schema);
-                self.append.retire()?;
-                self.stage.realign(&projection)?;
-            }
-            self.projections.clear();
+            self.realign()?;
         }
         self.projections
             .entry(plan.id)
@@ -426,13 +411,7 @@ impl TableWriter {
         if definition.shards != self.definition.shards {
             return Err(self.resharded(definition.shards));
         }
-        let incompatible = |fault: Incompatible| Error::Incompatible {
-            stream: stream.clone(),
-            table: found.table.clone(),
-            column: fault.column,
-            old: fault.old,
-            new: fault.new,
-        };
+        let incompatible = |fault| incompatible(&stream, &found.table, fault);
         let evolution =
             evolve(&definition.columns, &self.definition.columns).map_err(incompatible)?;
         let theirs = evolve(&self.definition.columns, &definition.columns).map_err(incompatible)?;
@@ -441,15 +420,20 @@ impl TableWriter {
         definition.columns = evolution.columns;
         self.changed = definition != *found;
         self.stored = Some(object);
-        let schema =
-            Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(&definition.columns)));
+        self.definition = definition;
+        self.realign()
+    }
+
+    /// Brings what is staged to the columns of the definition.
+    fn realign(&mut self) -> Result<()> {
+        let fields = crate::schema::fields(&self.definition.columns);
+        let schema = Arc::new(arrow::datatypes::Schema::new(fields));
         if *self.stage.schema() != schema {
             let projection = Projection::between(self.stage.schema().fields(), &schema);
             self.append.retire()?;
             self.stage.realign(&projection)?;
         }
         self.projections.clear();
-        self.definition = definition;
         Ok(())
     }
 
@@ -540,6 +524,16 @@ impl Committed {
         if !self.partitions.iter().any(|known| known == folder) {
             self.partitions.push(folder.to_owned());
         }
+    }
+}
+
+fn incompatible(stream: &str, table: &str, fault: Incompatible) -> Error {
+    Error::Incompatible {
+        stream: stream.to_owned(),
+        table: table.to_owned(),
+        column: fault.column,
+        old: fault.old,
+        new: fault.new,
     }
 }
 

@@ -11,12 +11,15 @@ mod survey;
 use serde::Serialize;
 use wildmatch::WildMatch;
 
-use crate::commit::{Lake, TABLES};
+use crate::commit::Lake;
 use crate::config::{Config, LoadMethod};
 use crate::error::{Error, Result};
 use crate::store::Object;
 use protocol::report;
 use survey::Survey;
+
+/// The folder of what the lake remembers.
+const OURS: &str = "_lake";
 
 /// What is asked of a lake.
 #[derive(Debug, Clone, Default)]
@@ -111,8 +114,7 @@ pub fn run(lake: &Lake, config: &Config, options: &Options) -> Result<Report> {
     if options.tables.is_empty() {
         let is_known = |object: &Object| {
             object.key.split_once('/').is_some_and(|(first, _)| {
-                first == TABLES.split('/').next().unwrap_or_default()
-                    || tables.iter().any(|table| table == first)
+                first == OURS || tables.iter().any(|table| table == first)
             })
         };
         let others = lake.store.list("")?.into_iter().filter(|object| !is_known(object));
