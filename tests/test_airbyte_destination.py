@@ -528,6 +528,25 @@ def test_a_refresh_that_was_given_up_adds_its_rows(lake, mode):
     assert not left()
 
 
+def test_the_catalog_has_the_partitions_of_every_generation_that_is_in_the_table(destination, s3):
+    name = "generations"
+    catalog = {"type": "glue", "database": name, "endpoint_url": s3.url}
+    streams = [{"name": "s", "partition_by": {"column": "v"}}]
+    destination.config = {**s3.settings(f"s3://{s3.bucket(name)}/x"), "catalog": catalog, "streams": streams}
+
+    def partitions():
+        found = s3.glue.get_partitions(DatabaseName=name, TableName="s")["Partitions"]
+        return {partition["Values"][0] for partition in found}
+
+    destination.write(refresh(41, 0), [*rows_of(1, v="a"), state(1), status()]).succeeded()
+    destination.write(refresh(42, 42), [*rows_of(2, v="b"), state(2)]).failed()
+    assert partitions() == {"a"}
+    destination.write(refresh(43, 0), [*rows_of(3, v="c"), state(3), status()]).succeeded()
+    assert partitions() == {"a", "b", "c"}
+    destination.write(refresh(44, 44), [*rows_of(4, v="d"), state(4), status()]).succeeded()
+    assert partitions() == {"d"}
+
+
 def test_a_refresh_of_a_new_table_that_breaks_off_goes_on(lake):
     destination, held, left = lake
     destination.write(refresh(42, 42, "overwrite"), [*rows_of(1), state(1)]).failed()

@@ -293,6 +293,23 @@ def test_activate_version_removes_the_rows_of_other_versions(load, rows):
     assert [row["id"] for row in rows()] == [2, 3]
 
 
+@pytest.mark.parametrize("method", ["upsert", "append", "overwrite"])
+def test_activate_version_of_a_stream_without_rows_empties_its_table(load, rows, method):
+    def activate(version):
+        return {"type": "ACTIVATE_VERSION", "stream": "s", "version": version}
+
+    settings = {"load_method": method, "commit_interval_seconds": 0}
+    load([schema(ID), {**record(id=1), "version": 1}, activate(1), state(1)], **settings).succeeded()
+    # It is only a table without rows when the stream has ended.
+    load(lines(schema(ID), activate(2), state(2)) + "{", **settings).refused("line 4")
+    load([schema(ID), state(2), activate(2)], **settings).refused("`s`", "old rows stay")
+    assert [row["id"] for row in rows()] == [1]
+    done = load([schema(ID), activate(2), state(2), state(3)], **settings).succeeded()
+    assert rows() == [] and done.out.splitlines()[-1] == '{"bookmarks": 3}'
+    load([schema(ID), {**record(id=2), "version": 2}, activate(2), state(4)], **settings).succeeded()
+    assert [row["id"] for row in rows()] == [2]
+
+
 def test_batches_of_files_read_like_records(load, rows, tmp_path, s3):
     def batch(*urls, **encoding):
         return {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl", **encoding}, "manifest": list(urls)}

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Patience};
 use crate::commit::journal::Journal;
-use crate::commit::{Lake, TableWriter};
+use crate::commit::{Committed, Lake, TableWriter};
 use crate::config::Config;
 use crate::decode::{Decoded, Plan};
 use crate::error::{Error, Result};
@@ -171,13 +171,13 @@ impl Engine {
         if let Some(table) = self.tables.get_mut(&plan.stream) {
             return table.evolve(plan);
         }
-        let table = TableWriter::open(Arc::clone(&self.lake), plan, plan.settings.clone())?;
-        let name = &table.definition().table;
+        let mut table = TableWriter::open(Arc::clone(&self.lake), plan, plan.settings.clone())?;
+        let name = table.definition().table.clone();
         if let Some((other, _)) =
-            self.tables.iter().find(|(_, other)| other.definition().table == *name)
+            self.tables.iter().find(|(_, other)| other.definition().table == name)
         {
             return Err(Error::Table {
-                table: name.clone(),
+                table: name,
                 reason: format!(
                     "the streams `{other}` and `{}` both want it; give one another `table` in `streams`",
                     plan.stream
@@ -185,9 +185,11 @@ impl Engine {
             });
         }
         if let Some(catalog) = &mut self.catalog {
-            catalog.see(name);
+            catalog.see(&name);
         }
-        name.clone_into(&mut self.summary.streams.entry(plan.stream.clone()).or_default().table);
+        self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
+        let (catalog, summary) = (self.catalog.as_mut(), &mut self.summary);
+        publish(&mut table, catalog, summary, TableWriter::begin_generation)?;
         self.tables.insert(plan.stream.clone(), table);
         Ok(())
     }
@@ -234,16 +236,8 @@ impl Engine {
             let before = largest.memory();
             largest.relieve()?;
             if largest.should_commit_early() {
-                let table = largest.definition().table.clone();
-                if let Some(catalog) = &mut self.catalog {
-                    catalog.expect([table.as_str()])?;
-                }
-                let committed = largest.commit(false)?;
-                if let Some(catalog) = &mut self.catalog {
-                    catalog.changed(&table, &committed.partitions, false);
-                }
-                let stream = largest.definition().stream.clone();
-                self.summary.streams.entry(stream).or_default().committed(&committed);
+                let (catalog, summary) = (self.catalog.as_mut(), &mut self.summary);
+                publish(largest, catalog, summary, |table| table.commit(false))?;
             }
             let freed = before.saturating_sub(largest.memory());
             if freed == 0 {
@@ -284,17 +278,9 @@ impl Engine {
             catalog.expect(tables.map(|table| table.definition().table.as_str()))?;
         }
         for (stream, table) in self.tables.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
-            let is_replaced = table.must_be_complete();
-            let committed = table.commit(complete)?;
-            if let Some(catalog) = &mut self.catalog
-                && committed.files > 0
-                && !table.is_waiting()
-            {
-                let name = &table.definition().table;
-                catalog.changed(name, &committed.partitions, is_replaced);
-            }
+            let (catalog, summary) = (self.catalog.as_mut(), &mut self.summary);
+            let committed = publish(table, catalog, summary, |table| table.commit(complete))?;
             changed |= committed.files > 0;
-            self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
             if committed.files > 0 {
                 tracing::info!(
                     stream,
@@ -347,18 +333,8 @@ impl Engine {
         let mut unfinished = Vec::new();
         for (stream, table) in &mut self.tables {
             if ended.contains(stream) {
-                let catalog = self.catalog.as_mut().filter(|_| table.is_waiting());
-                let name = table.definition().table.clone();
-                let committed = match catalog {
-                    Some(catalog) => {
-                        catalog.expect([name.as_str()])?;
-                        let committed = table.end_generation()?;
-                        catalog.changed(&name, &committed.partitions, true);
-                        committed
-                    }
-                    None => table.end_generation()?,
-                };
-                self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
+                let (catalog, summary) = (self.catalog.as_mut(), &mut self.summary);
+                publish(table, catalog, summary, TableWriter::end_generation)?;
             } else {
                 unfinished.push(format!("`{stream}`"));
             }
@@ -378,6 +354,29 @@ impl Engine {
         let held = self.held();
         if self.state.is_pending(&held) { self.commit(false, &held) } else { Ok(()) }
     }
+}
+
+/// Lets a table write what readers will see. The catalog learns before that the table may be ahead of
+/// it, and afterwards of what.
+fn publish(
+    table: &mut TableWriter,
+    catalog: Option<&mut Catalog>,
+    summary: &mut Summary,
+    write: impl FnOnce(&mut TableWriter) -> Result<Committed>,
+) -> Result<Committed> {
+    let name = table.definition().table.clone();
+    let committed = match catalog.filter(|_| table.is_ahead()) {
+        Some(catalog) => {
+            catalog.expect([name.as_str()])?;
+            let committed = write(table)?;
+            catalog.changed(&name, &committed);
+            committed
+        }
+        None => write(table)?,
+    };
+    let stream = table.definition().stream.clone();
+    summary.streams.entry(stream).or_default().committed(&committed);
+    Ok(committed)
 }
 
 /// Whether an error leaves nothing to be done: the destination does not answer, or what is committed

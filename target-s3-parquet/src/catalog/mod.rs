@@ -25,7 +25,7 @@ use serde::Serialize;
 
 pub use register::Scope;
 
-use crate::commit::Lake;
+use crate::commit::{Committed, Lake};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use behind::Notes;
@@ -106,12 +106,12 @@ impl Catalog {
         self.notes.expect(&self.lake, tables)
     }
 
-    /// These partitions of a table have changed, or all of them.
-    pub fn changed(&mut self, table: &str, folders: &[String], all: bool) {
+    /// This was done to a table.
+    pub fn changed(&mut self, table: &str, committed: &Committed) {
         let scope = self.touched.entry(table.to_owned()).or_default();
         match scope {
-            _ if all => *scope = Scope::All,
-            Scope::Folders(known) => known.extend(folders.iter().cloned()),
+            _ if committed.replaced => *scope = Scope::All,
+            Scope::Folders(known) => known.extend(committed.partitions.iter().cloned()),
             Scope::All => {}
         }
     }

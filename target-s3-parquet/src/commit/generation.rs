@@ -52,9 +52,10 @@ pub(super) fn waiting_room(
 }
 
 impl TableWriter {
-    /// Settles what earlier runs have left in waiting.
-    pub(super) fn begin_generation(&mut self) -> Result<()> {
-        let Some(refresh) = self.settings.refresh else { return Ok(()) };
+    /// Settles what earlier runs have left in waiting, before the first row comes.
+    pub fn begin_generation(&mut self) -> Result<Committed> {
+        let mut committed = Committed::default();
+        let Some(refresh) = self.settings.refresh else { return Ok(committed) };
         let folder = format!("{FOLDER}/{}/", self.definition.table);
         let waiting = self.lake.store.list(&folder)?;
         if let Some(room) = &self.waiting_room {
@@ -62,7 +63,7 @@ impl TableWriter {
                 // Without numbers a run cannot know that it goes on from another.
                 self.delete(waiting.iter().filter(|object| object.key.starts_with(room)))?;
             }
-            return Ok(());
+            return Ok(committed);
         }
         let is_there = refresh.generation.is_some()
             && self.definition.generation.map(|known| known.id) == refresh.generation;
@@ -72,19 +73,14 @@ impl TableWriter {
         if !numbered.is_empty() {
             let _guard = self.lake.store.lock(&self.definition.table)?;
             self.store_definition()?;
-            self.enter(&numbered, false, &mut Committed::default())?;
+            self.enter(&numbered, false, &mut committed)?;
         }
         self.delete(&waiting)?;
         if let (Some(id), false) = (refresh.generation, is_there) {
             self.definition.generation = Some(Generation { id, ended: false });
             self.changed = true;
         }
-        Ok(())
-    }
-
-    /// Whether what is committed waits for the end of its stream, and no reader sees it.
-    pub fn is_waiting(&self) -> bool {
-        self.waiting_room.is_some()
+        Ok(committed)
     }
 
     /// The stream is complete and its rows are committed: those that wait enter the table, and those
@@ -146,6 +142,7 @@ impl TableWriter {
             committed.note(&written, &folder);
             current.push(key);
         }
+        committed.replaced = alone;
         self.delete(old.iter().filter(|object| !current.contains(&object.key)))?;
         if narrow { upsert::widen_rest(self, committed) } else { Ok(()) }
     }

@@ -63,6 +63,8 @@ pub struct Committed {
     pub rows: u64,
     /// Folders of the partitions that changed.
     pub partitions: Vec<String>,
+    /// Whether nothing of what the table held before is left.
+    pub replaced: bool,
 }
 
 /// One table in one run.
@@ -84,6 +86,9 @@ pub struct TableWriter {
     replacing: Option<i64>,
     /// That ACTIVATE_VERSION has come.
     activated: bool,
+    /// Something has come behind it, so that a stream without rows has ended: some taps send it when
+    /// a stream begins.
+    activation_covered: bool,
     /// Where the rows of a new generation wait until their stream is complete.
     waiting_room: Option<String>,
 }
@@ -126,10 +131,10 @@ impl TableWriter {
             begun: false,
             replacing: None,
             activated: false,
+            activation_covered: false,
             waiting_room,
         };
         writer.evolve(plan)?;
-        writer.begin_generation()?;
         Ok(writer)
     }
 
@@ -197,6 +202,7 @@ impl TableWriter {
             return Ok(());
         }
         self.replacing = Some(version);
+        self.activation_covered |= self.activated;
         self.activated = true;
         self.stage.seal()
     }
@@ -213,6 +219,7 @@ impl TableWriter {
 
     /// A STATE covers everything so far.
     pub fn seal(&mut self) -> Result<()> {
+        self.activation_covered |= self.activated;
         self.stage.seal()?;
         self.append.seal();
         if self.streams_files() {
@@ -231,20 +238,27 @@ impl TableWriter {
         self.stage.rows() + self.append.rows()
     }
 
-    /// Whether the next commit may change the table.
+    /// Whether what is done next may change what readers see.
     pub fn is_ahead(&self) -> bool {
-        self.pending_rows() > 0 || self.definition.widening
+        self.has_work() || self.settings.refresh.is_some()
+    }
+
+    fn has_work(&self) -> bool {
+        self.pending_rows() > 0 || self.activated || self.definition.widening
     }
 
     /// Whether a commit now would show rows that it must not: appended ones that no STATE covers, or
     /// those of a table that is replaced as a whole at the end.
     pub fn must_wait(&self) -> bool {
-        (self.is_replacing() && self.pending_rows() > 0) || (self.adds() && self.has_unsealed())
+        let replaces = self.activated || (self.is_replacing() && self.pending_rows() > 0);
+        replaces || (self.adds() && self.has_unsealed())
     }
 
-    /// Whether rows wait that no STATE covers.
+    /// Whether rows, or the news that there are none, wait for a STATE to cover them.
     pub fn has_unsealed(&self) -> bool {
-        self.stage.has_unsealed() || self.append.is_mixed()
+        let is_emptied = self.activated && self.pending_rows() == 0;
+        let awaits = is_emptied && !self.activation_covered;
+        awaits || self.stage.has_unsealed() || self.append.is_mixed()
     }
 
     /// How often rows went to temporary files.
@@ -314,7 +328,7 @@ impl TableWriter {
     /// Makes staged rows visible and durable. `complete` says that the stream was seen to its end.
     pub fn commit(&mut self, complete: bool) -> Result<Committed> {
         let mut committed = Committed { rows: self.pending_rows(), ..Committed::default() };
-        if committed.rows == 0 && !self.definition.widening {
+        if !self.has_work() {
             return Ok(committed);
         }
         if self.is_replacing() && !complete {
@@ -328,7 +342,10 @@ impl TableWriter {
         }
         self.store_definition()?;
         match self.definition.load_method {
-            _ if self.must_be_complete() => overwrite::commit(self, &mut committed)?,
+            _ if self.must_be_complete() => {
+                overwrite::commit(self, &mut committed)?;
+                (self.replacing, self.activated) = (None, false);
+            }
             _ if self.waiting_room.is_some() => {
                 append::prepare(self)?;
                 append::commit(self, &mut Committed::default())?;

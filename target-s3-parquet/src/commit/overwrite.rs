@@ -21,6 +21,7 @@ pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Resu
     for object in old.iter().filter(|object| !current.contains(&object.key)) {
         table.lake.store.delete(&object.key)?;
     }
+    committed.replaced = true;
     // Whatever types the old objects had, none of them is left.
     table.definition.widening = false;
     Ok(())
