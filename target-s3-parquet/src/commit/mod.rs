@@ -84,13 +84,28 @@ pub struct TableWriter {
     begun: bool,
     /// The version that shall take the place of what the table holds, as ACTIVATE_VERSION says.
     replacing: Option<i64>,
-    /// That ACTIVATE_VERSION has come.
-    activated: bool,
-    /// Something has come behind it, so that a stream without rows has ended: some taps send it when
-    /// a stream begins.
-    activation_covered: bool,
+    activation: Activation,
     /// Where the rows of a new generation wait until their stream is complete.
     waiting_room: Option<String>,
+}
+
+/// What has come of an ACTIVATE_VERSION. Some taps send it when a stream begins, so that it does not
+/// say by itself that a stream without rows has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Activation {
+    None,
+    Announced,
+    /// Something else has come behind it.
+    Covered,
+}
+
+impl Activation {
+    fn next(self) -> Self {
+        match self {
+            Self::None => Self::Announced,
+            Self::Announced | Self::Covered => Self::Covered,
+        }
+    }
 }
 
 impl TableWriter {
@@ -130,8 +145,7 @@ impl TableWriter {
             append: append::Open::default(),
             begun: false,
             replacing: None,
-            activated: false,
-            activation_covered: false,
+            activation: Activation::None,
             waiting_room,
         };
         writer.evolve(plan)?;
@@ -202,9 +216,12 @@ impl TableWriter {
             return Ok(());
         }
         self.replacing = Some(version);
-        self.activation_covered |= self.activated;
-        self.activated = true;
+        self.activation = self.activation.next();
         self.stage.seal()
+    }
+
+    fn is_activated(&self) -> bool {
+        self.activation != Activation::None
     }
 
     /// Whether the rows of this run wait to replace the whole table at its end.
@@ -214,12 +231,14 @@ impl TableWriter {
 
     /// Whether the table may only be replaced by a stream that was seen to its end.
     pub fn must_be_complete(&self) -> bool {
-        self.definition.load_method == LoadMethod::Overwrite || self.activated
+        self.definition.load_method == LoadMethod::Overwrite || self.is_activated()
     }
 
     /// A STATE covers everything so far.
     pub fn seal(&mut self) -> Result<()> {
-        self.activation_covered |= self.activated;
+        if self.is_activated() {
+            self.activation = self.activation.next();
+        }
         self.stage.seal()?;
         self.append.seal();
         if self.streams_files() {
@@ -244,21 +263,20 @@ impl TableWriter {
     }
 
     fn has_work(&self) -> bool {
-        self.pending_rows() > 0 || self.activated || self.definition.widening
+        self.pending_rows() > 0 || self.is_activated() || self.definition.widening
     }
 
     /// Whether a commit now would show rows that it must not: appended ones that no STATE covers, or
     /// those of a table that is replaced as a whole at the end.
     pub fn must_wait(&self) -> bool {
-        let replaces = self.activated || (self.is_replacing() && self.pending_rows() > 0);
+        let replaces = self.is_activated() || (self.is_replacing() && self.pending_rows() > 0);
         replaces || (self.adds() && self.has_unsealed())
     }
 
     /// Whether rows, or the news that there are none, wait for a STATE to cover them.
     pub fn has_unsealed(&self) -> bool {
-        let is_emptied = self.activated && self.pending_rows() == 0;
-        let awaits = is_emptied && !self.activation_covered;
-        awaits || self.stage.has_unsealed() || self.append.is_mixed()
+        let is_emptied = self.activation == Activation::Announced && self.pending_rows() == 0;
+        is_emptied || self.stage.has_unsealed() || self.append.is_mixed()
     }
 
     /// How often rows went to temporary files.
@@ -336,7 +354,7 @@ impl TableWriter {
         }
         let _guard = self.lake.store.lock(&self.definition.table)?;
         self.refresh()?;
-        if self.activated && !self.has_unsealed() {
+        if self.is_activated() && !self.has_unsealed() {
             self.changed |= self.definition.version != self.replacing;
             self.definition.version = self.replacing;
         }
@@ -344,7 +362,7 @@ impl TableWriter {
         match self.definition.load_method {
             _ if self.must_be_complete() => {
                 overwrite::commit(self, &mut committed)?;
-                (self.replacing, self.activated) = (None, false);
+                (self.replacing, self.activation) = (None, Activation::None);
             }
             _ if self.waiting_room.is_some() => {
                 append::prepare(self)?;
