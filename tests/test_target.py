@@ -285,6 +285,37 @@ def test_record_metadata_as_the_sdk_has_it(load, rows):
     assert row["_sdc_sequence"] > 1_700_000_000_000
 
 
+def test_keys_are_never_cut(load, rows):
+    text = {"type": "string"}
+    messages = [schema({"id": text, "a": text}), record(id="aaaaaaab", a="aaaaaaab"), record(id="aaaaaaac", a="b"), state()]
+    load(messages, max_string_bytes=7).succeeded()
+    assert [(row["id"], row["a"]) for row in rows()] == [("aaaaaaab", "aaaaaaa"), ("aaaaaaac", "b")]
+    maps = {"s": {"id": "o.k", "o": "__NULL__"}}
+    nested = schema({"id": text, "o": {"type": "object", "properties": {"k": text}}})
+    load([nested, record(id="x", o={"k": "aaaaaaab"}), record(id="y", o={"k": "aaaaaaac"}), state()], max_string_bytes=7, stream_maps=maps).succeeded()
+    assert [row["id"] for row in rows()] == ["aaaaaaab", "aaaaaaac"]
+
+
+def test_a_stream_cannot_change_its_keys_on_the_way(load, rows):
+    columns = {**ID, "b": {"type": "integer"}}
+    other = schema(columns, keys=["b"])
+    done = load([schema(columns), record(id=1, b=1), state(1), other, record(id=2, b=1), state(2)])
+    done.refused('["id"]', '["b"]')
+    assert done.out == '{"bookmarks": 1}\n' and [row["id"] for row in rows()] == [1]
+
+
+def test_a_partition_is_a_plain_value(load):
+    nested = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    load([schema({**ID, "o": nested}), record(id=1, o={"a": 1}), state()], partition_by={"column": "o"}).refused("`o`", "struct<a:bigint>")
+
+
+def test_settings_for_a_stream_whose_name_is_nearly_right_are_pointed_out(load):
+    messages = [schema(ID, stream="fact_events"), record(stream="fact_events", id=1), state()]
+    for name, told in (("fact_event", True), ("fact_*", False), ("fact_events", False), ("other", False)):
+        done = load(messages, streams={name: {"add_record_metadata": False}}).succeeded()
+        assert ("is `fact_events` meant?" in done.err) is told, name
+
+
 def test_activate_version_removes_the_rows_of_other_versions(load, rows):
     old = [{**record(id=n), "version": 1} for n in (1, 2)]
     load([schema(ID), *old, {"type": "ACTIVATE_VERSION", "stream": "s", "version": 1}, state()]).succeeded()

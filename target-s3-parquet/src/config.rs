@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use protocol::Secret;
 use protocol::mapping::{Flattening, Mapper, StreamMaps};
+use protocol::{Secret, settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,8 @@ pub struct Config {
     #[serde(default)]
     pub add_record_metadata: bool,
 
-    /// Cut strings at this many bytes, at a character's border. Redshift reads at most 65535.
+    /// Cut strings at this many bytes, at a character's border, all but keys. Redshift reads at most
+    /// 65535.
     pub max_string_bytes: Option<usize>,
 
     /// Folder for temporary files. Default: the system's.
@@ -411,6 +412,15 @@ impl Config {
             settings.lay_over(stream);
         }
         settings
+    }
+
+    /// Names in `streams` that are none of the `seen` streams' but nearly so, each with the one that
+    /// may be meant.
+    pub fn misnamed<'a>(&'a self, seen: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+        let is_plain = |name: &&str| !name.contains(['*', '?']) && !seen.contains(name);
+        let names = self.streams.keys().map(String::as_str).filter(is_plain);
+        let without = || seen.iter().copied().filter(|name| !self.streams.contains_key(*name));
+        names.filter_map(|name| Some((name, settings::nearest(name, without())?))).collect()
     }
 
     /// How streams are mapped.

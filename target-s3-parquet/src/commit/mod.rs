@@ -20,7 +20,7 @@ use crate::config::{LoadMethod, StreamSettings};
 use crate::decode::{Plan, Rows};
 use crate::error::{Error, Result};
 use crate::parquet_file::{Format, PartWriter, Written};
-use crate::schema::{Column, names};
+use crate::schema::{Column, Kind, names};
 use crate::stage::{Group, SpillFile, Stage};
 use crate::store::{Condition, Object, Store};
 use crate::table::definition::FORMAT;
@@ -159,6 +159,10 @@ impl TableWriter {
 
     /// Takes a new schema of the stream.
     pub fn evolve(&mut self, plan: &Plan) -> Result<()> {
+        let keys = key_names(plan);
+        if self.definition.load_method != LoadMethod::Append && keys != self.definition.keys {
+            return Err(other_keys(&self.definition, &keys, &plan.stream));
+        }
         let evolution = evolve(&self.definition.columns, &plan.columns)
             .map_err(|fault| incompatible(&plan.stream, &self.definition.table, fault))?;
         if evolution.columns != self.definition.columns {
@@ -572,6 +576,21 @@ fn incompatible(stream: &str, table: &str, fault: Incompatible) -> Error {
     }
 }
 
+fn other_keys(definition: &Definition, keys: &[String], stream: &str) -> Error {
+    Error::Table {
+        table: definition.table.clone(),
+        reason: format!(
+            "its keys are {:?}, those of stream `{stream}` are {keys:?}; load into a new table to change that",
+            definition.keys
+        ),
+    }
+}
+
+fn key_names(plan: &Plan) -> Vec<String> {
+    let columns = plan.keys.iter().filter_map(|key| plan.columns.get(*key));
+    columns.map(|column| column.name.clone()).collect()
+}
+
 fn definition_key(table: &str) -> String {
     format!("{TABLES}{table}.json")
 }
@@ -579,12 +598,7 @@ fn definition_key(table: &str) -> String {
 /// The definition that a schema and the settings ask for.
 fn define(table: &str, plan: &Plan, settings: &StreamSettings) -> Result<Definition> {
     let fault = |reason: String| Error::Table { table: table.to_owned(), reason };
-    let keys: Vec<String> = plan
-        .keys
-        .iter()
-        .filter_map(|key| plan.columns.get(*key))
-        .map(|column| column.name.clone())
-        .collect();
+    let keys = key_names(plan);
     let load_method = settings.load_method.unwrap_or(if keys.is_empty() {
         LoadMethod::Append
     } else {
@@ -622,6 +636,12 @@ fn define(table: &str, plan: &Plan, settings: &StreamSettings) -> Result<Definit
                 by.column, column.kind
             )));
         }
+        if matches!(column.kind, Kind::Struct(_) | Kind::List(_)) {
+            return Err(fault(format!(
+                "`partition_by` names `{}`, but {} is no value for a partition",
+                by.column, column.kind
+            )));
+        }
         if definition.columns.iter().any(|column| column.name == key) {
             return Err(fault(format!(
                 "its partition key `{key}` is also one of its columns, which Redshift forbids; set `name` in `partition_by`"
@@ -654,10 +674,7 @@ fn reconcile(found: &Definition, wanted: &Definition, stream: &str) -> Result<De
     let (old, new) = (found.load_method, wanted.load_method);
     if new == LoadMethod::Upsert {
         if found.keys != wanted.keys {
-            return fault(format!(
-                "its keys are {:?}, those of stream `{stream}` are {:?}; load into a new table to change that",
-                found.keys, wanted.keys
-            ));
+            return Err(other_keys(found, &wanted.keys, stream));
         }
         if old == LoadMethod::Append {
             return fault(

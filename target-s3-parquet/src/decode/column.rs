@@ -160,7 +160,7 @@ enum Values {
     Decimal(Vec<i128>, u8, i8),
     Date(Vec<i32>),
     Timestamp(Vec<i64>),
-    Text { bytes: Vec<u8>, ends: Vec<i32>, json: bool },
+    Text { bytes: Vec<u8>, ends: Vec<i32>, json: bool, whole: bool },
     Struct(StructBuffer),
     List { ends: Vec<i32>, elements: Box<Buffer> },
 }
@@ -263,6 +263,16 @@ impl StructBuffer {
         found
     }
 
+    /// Never cuts the text at this path: a key that was cut would be another row's.
+    pub(crate) fn keep_whole(&mut self, path: &[usize]) {
+        let Some((first, rest)) = path.split_first() else { return };
+        match self.fields.get_mut(*first).map(|(_, buffer)| &mut buffer.values) {
+            Some(Values::Text { whole, .. }) => *whole = true,
+            Some(Values::Struct(fields)) => fields.keep_whole(rest),
+            _ => {}
+        }
+    }
+
     /// Gives every field that a record left out a null.
     pub(crate) fn complete(&mut self, rows: usize) {
         for (_, buffer) in &mut self.fields {
@@ -311,8 +321,12 @@ impl Buffer {
             Kind::Bigint => Values::Bigint(Vec::new()),
             Kind::Double => Values::Double(Vec::new()),
             Kind::Decimal(precision, scale) => Values::Decimal(Vec::new(), *precision, *scale),
-            Kind::String => Values::Text { bytes: Vec::new(), ends: Vec::new(), json: false },
-            Kind::Json => Values::Text { bytes: Vec::new(), ends: Vec::new(), json: true },
+            Kind::String | Kind::Json => Values::Text {
+                bytes: Vec::new(),
+                ends: Vec::new(),
+                json: *kind == Kind::Json,
+                whole: false,
+            },
             Kind::Date => Values::Date(Vec::new()),
             Kind::Timestamp => Values::Timestamp(Vec::new()),
             Kind::Struct(columns) => Values::Struct(StructBuffer::new(columns)),
@@ -354,7 +368,10 @@ impl Buffer {
             }
             Values::Date(values) => parse_text(values, cursor, context, time::date)?,
             Values::Timestamp(values) => parse_text(values, cursor, context, time::instant)?,
-            Values::Text { bytes, ends, json } => push_text(bytes, ends, *json, cursor, context)?,
+            Values::Text { bytes, ends, json, whole } => {
+                let limit = context.max_string_bytes.filter(|_| !*whole);
+                push_text(bytes, ends, *json, limit, cursor, context)?
+            }
             Values::Struct(fields) => {
                 if cursor.peek() == b'{' {
                     fields.push(row, cursor, context)?;
@@ -615,6 +632,7 @@ fn push_text(
     bytes: &mut Vec<u8>,
     ends: &mut Vec<i32>,
     json: bool,
+    limit: Option<usize>,
     cursor: &mut Cursor<'_>,
     context: &mut Context,
 ) -> Result<bool, Fault> {
@@ -632,7 +650,7 @@ fn push_text(
         }
         text::append_compact(value, bytes);
     }
-    if let Some(limit) = context.max_string_bytes
+    if let Some(limit) = limit
         && text::cut(bytes, start, limit)
     {
         context.cut += 1;

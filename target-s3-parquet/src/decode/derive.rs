@@ -118,6 +118,14 @@ impl Derivation {
         self.unread.contains(key)
     }
 
+    /// Where in what is read a column comes from; nothing for a constant.
+    pub(super) fn origin(&self, column: usize) -> Option<&[usize]> {
+        match self.picks.get(column)? {
+            Pick::Read(path) => Some(path),
+            Pick::Constant(_) => None,
+        }
+    }
+
     /// The columns of `rows` rows.
     pub(super) fn columns(&self, arrays: &[ArrayRef], rows: usize) -> Vec<ArrayRef> {
         self.picks

@@ -493,8 +493,15 @@ impl Plan {
 
 impl Stream {
     fn new(plan: Arc<Plan>) -> Self {
+        let mut record = StructBuffer::new(&plan.reads);
+        for key in &plan.keys {
+            match &plan.derivation {
+                Some(derivation) => record.keep_whole(derivation.origin(*key).unwrap_or_default()),
+                None => record.keep_whole(&[*key]),
+            }
+        }
         Self {
-            record: StructBuffer::new(&plan.reads),
+            record,
             context: Context::new(plan.on_invalid, plan.max_string_bytes, plan.airbyte.is_some()),
             metadata: Metadata::default(),
             version: None,
