@@ -64,7 +64,8 @@ def meltano_setting(name, setting):
     choices = [choice for choice in setting.get("enum", []) if choice is not None]
     if choices:
         described["kind"] = "options"
-        described["options"] = [{"label": label_of(choice), "value": choice} for choice in choices]
+        # A word that is not ours, such as `aws:kms`, stays as it is.
+        described["options"] = [{"label": label_of(word) if re.fullmatch("[a-z_]+", word) else word, "value": word} for word in choices]
     elif setting.get("format") == "date":
         described["kind"] = "date_iso8601"
     else:

@@ -83,7 +83,7 @@ class Control:
             return self.steer(path.removeprefix("/_control/"), method, body, start_response)
         service, _, action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
         with self.lock:
-            self.requests.append({"action": action or method, "path": path})
+            self.requests.append({"action": action or method, "path": path, "headers": headers_of(environ)})
         fault = self.fault(action) if action else None
         while fault and fault.get("hold") and fault in self.faults:
             time.sleep(0.02)
@@ -130,6 +130,13 @@ class Control:
         shape = self.model.operation_model(action).input_shape
         found = next(violations(shape, body, action), None)
         return found and {"code": "ValidationException", "message": f"1 validation error detected: {found}"}
+
+
+def headers_of(environ):
+    """What a request says to AWS beside its body, and whose credentials it is signed with."""
+    found = {key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_X_AMZ_")}
+    signed = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    return {**found, "access-key-id": signed and signed[1]}
 
 
 def answer(start_response, body, status=200):

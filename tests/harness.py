@@ -203,8 +203,11 @@ class S3(Server):
 
     def asked(self, prefix=""):
         """What was asked since it was last forgotten."""
-        answer = requests.get(f"{self.url}/_control/requests", timeout=DEADLINE)
-        return [request["action"] for request in answer.json() if request["action"].startswith(prefix)]
+        return [request["action"] for request in self.requests() if request["action"].startswith(prefix)]
+
+    def requests(self):
+        """The requests since they were last forgotten, with their headers."""
+        return requests.get(f"{self.url}/_control/requests", timeout=DEADLINE).json()
 
     def bucket(self, name):
         self.client.create_bucket(Bucket=name)

@@ -8,9 +8,10 @@ import random
 import signal
 import subprocess
 import time
+from datetime import timedelta
 
 import pytest
-from harness import ROOT, TAP, TOKEN, environment, run, today
+from harness import ROOT, TAP, TOKEN, environment, first_day, run, today
 from lake import TABLES, assert_equals
 
 OTHERS = [
@@ -34,6 +35,10 @@ def catalog(*selected, fields=None):
             elif (fields or {}).get(entry["breadcrumb"][-1]) is False:
                 entry["metadata"]["selected"] = False
     return document
+
+
+def days_ago(days):
+    return max(first_day(), today() - timedelta(min(days, 10_000))).isoformat()
 
 
 def pages(simulator):
@@ -96,6 +101,52 @@ def test_the_other_streams_are_equal_to_the_account_too(simulator, pipe):
         job.state.unlink(missing_ok=True)
         job.sync()
         assert_equals(server, job.lake, OTHERS)
+
+
+def test_only_the_medias_that_are_named(simulator, pipe):
+    server = simulator(seed=61, medias=8, events=400)
+    wanted = sorted(media["hashed_id"] for media in server.truth("dim_media"))[:2]
+    job = pipe(server, media_ids=[*wanted, "nowhere"])
+    done = run(*job.tap_command()).succeeded()
+    for table in TABLES:
+        column = "hashed_id" if table == "dim_media" else "media_id"
+        found = [message["record"] for message in done.of_type("RECORD", table)]
+        if table == "dim_visitors":
+            viewers = {message["record"]["visitor_key"] for message in done.of_type("RECORD", "fact_events")}
+            assert {row["visitor_id"] for row in found} == viewers
+        else:
+            truth = [row for row in server.truth(table) if row[column] in wanted]
+            assert truth and len(found) == len(truth) and {row[column] for row in found} == set(wanted), table
+    assert done.err.count("`media_ids` names a media that the account does not have") == 1 and "nowhere" in done.err
+
+
+def test_archived_medias_can_be_left_out(simulator, pipe):
+    server = simulator(seed=62, medias=40)
+    job = pipe(server, catalog=catalog("dim_media", "fact_engagements"), include_archived=False)
+    done = run(*job.tap_command()).succeeded()
+    medias = server.truth("dim_media")
+    current = {media["hashed_id"] for media in medias if not media["archived"]}
+    assert 0 < len(current) < len(medias)
+    assert {message["record"]["hashed_id"] for message in done.of_type("RECORD", "dim_media")} == current
+    measured = {row["media_id"] for row in server.truth("fact_engagements")}
+    assert {message["record"]["media_id"] for message in done.of_type("RECORD", "fact_engagements")} == measured & current
+
+
+def test_the_lookback_says_how_many_days_are_read_again(simulator, pipe):
+    server = simulator(seed=63, medias=2, events=100)
+    job = pipe(server, catalog=catalog("fact_events", "fact_engagements_byday"))
+    job.sync()
+    for events, daily in ((3, 14), (0, 0), (30, 60), (2**32 - 1, 2**32 - 1)):
+        job.tap |= {"lookback_days": events, "byday_lookback_days": daily}
+        server.forget()
+        messages = run(*job.tap_command()).succeeded()
+        first = {
+            table: min((message["record"][column][:10] for message in messages.of_type("RECORD", table)), default=None)
+            for table, column in (("fact_events", "received_at"), ("fact_engagements_byday", "date"))
+        }
+        assert first["fact_engagements_byday"] == days_ago(daily)
+        days = [row["received_at"][:10] for row in server.truth("fact_events", start=days_ago(events))]
+        assert first["fact_events"] == min(days, default=None)
 
 
 def test_channel_rules_name_what_wistia_does_not_know(simulator, pipe):

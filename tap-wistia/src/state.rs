@@ -55,7 +55,8 @@ impl Bookmark {
         let day = self.day?;
         let fresh = day.checked_add_days(Days::new(1)).unwrap_or(day);
         let read_on = self.read_on.unwrap_or(day);
-        let changing = read_on.checked_sub_days(Days::new(lookback_days.into())).unwrap_or(read_on);
+        let lookback = Days::new(lookback_days.into());
+        let changing = read_on.checked_sub_days(lookback).unwrap_or(NaiveDate::MIN);
         Some(fresh.min(changing))
     }
 }
@@ -124,6 +125,7 @@ mod tests {
         assert_eq!(done.next_day(3), Some(day("2026-11-20")));
         let interrupted = Bookmark { day: Some(day("2025-01-31")), ..done };
         assert_eq!(interrupted.next_day(3), Some(day("2025-02-01")));
+        assert_eq!(done.next_day(u32::MAX), Some(NaiveDate::MIN));
         assert_eq!(Bookmark::default().next_day(3), None);
     }
 

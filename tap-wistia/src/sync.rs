@@ -223,6 +223,10 @@ impl Sync<'_> {
             };
             last_cursor = cursor;
         }
+        let is_found = |id: &&String| medias.iter().any(|media| media.hashed_id == **id);
+        for media_id in self.config.media_ids.iter().filter(|id| !is_found(id)) {
+            tracing::warn!(media_id, "`media_ids` names a media that the account does not have");
+        }
         medias.sort_by_key(|media| media.id);
         Ok(medias)
     }

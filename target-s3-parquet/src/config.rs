@@ -38,7 +38,7 @@ pub struct Config {
     #[serde(default)]
     pub compression: Compression,
 
-    /// Level of `zstd` (1 to 22, default 3) or `gzip` (0 to 9, default 6).
+    /// Level of `zstd` (1 to 22, default 1) or `gzip` (0 to 9, default 6).
     pub compression_level: Option<u32>,
 
     /// Size at which a row group is closed, in MiB of encoded data.
@@ -152,9 +152,9 @@ pub struct S3Config {
     pub role_arn: Option<String>,
     /// External id that the role asks for.
     pub external_id: Option<String>,
-    /// Server-side encryption: `AES256`, `aws:kms` or `aws:kms:dsse`.
-    pub sse: Option<String>,
-    /// KMS key of `aws:kms`.
+    /// Server-side encryption of the objects. Default: the bucket's.
+    pub sse: Option<Encryption>,
+    /// KMS key, where `sse` is one of KMS. Default: the key of AWS for S3.
     pub kms_key_id: Option<String>,
     /// Storage class of the objects, such as `INTELLIGENT_TIERING`.
     pub storage_class: Option<String>,
@@ -164,9 +164,9 @@ pub struct S3Config {
     #[serde(default = "default_request_timeout_seconds")]
     #[schemars(range(min = 1))]
     pub request_timeout_seconds: u64,
-    /// Checksum of uploads: `when_supported` (default) or `when_required` for stores that reject
-    /// checksum trailers.
-    pub checksum: Option<String>,
+    /// Checksums of uploads; `when_required` is for stores that reject them.
+    #[serde(default)]
+    pub checksum: Checksum,
 }
 
 impl Default for S3Config {
@@ -186,13 +186,38 @@ impl Default for S3Config {
             storage_class: None,
             expected_bucket_owner: None,
             request_timeout_seconds: default_request_timeout_seconds(),
-            checksum: None,
+            checksum: Checksum::default(),
         }
     }
 }
 
 fn default_request_timeout_seconds() -> u64 {
     60
+}
+
+/// Server-side encryption of S3, in S3's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Encryption {
+    /// By keys of S3.
+    #[serde(rename = "AES256")]
+    S3,
+    /// By a key of KMS.
+    #[serde(rename = "aws:kms")]
+    Kms,
+    /// Twice by a key of KMS.
+    #[serde(rename = "aws:kms:dsse")]
+    KmsTwice,
+}
+
+/// When uploads carry a checksum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Checksum {
+    /// Always.
+    #[default]
+    WhenSupported,
+    /// Only where S3 refuses an upload without.
+    WhenRequired,
 }
 
 /// Settings of the streams that match one entry of `streams`.
@@ -329,6 +354,57 @@ pub struct Refresh {
     pub overwrite: bool,
 }
 
+impl StreamConfig {
+    fn validate(&self, prefix: &str) -> Result<(), Error> {
+        let fault =
+            |key: &str, reason| Err(Error::Setting { key: format!("{prefix}{key}"), reason });
+        if let Some(shards) = self.shards.filter(|shards| !(1..=10_000).contains(shards)) {
+            return fault("shards", format!("{shards} is not between 1 and 10000"));
+        }
+        if self.row_group_mb == Some(0) {
+            return fault("row_group_mb", "it must be at least 1".into());
+        }
+        if self.max_string_bytes.is_some_and(|bytes| bytes < 4) {
+            return fault("max_string_bytes", "it must be at least 4".into());
+        }
+        let levels = match self.compression {
+            Some(Compression::Zstd) => 1..=22,
+            Some(Compression::Gzip) => 0..=9,
+            _ => return Ok(()),
+        };
+        match self.compression_level.filter(|level| !levels.contains(level)) {
+            None => Ok(()),
+            Some(level) => fault(
+                "compression_level",
+                format!("{level} is not between {} and {}", levels.start(), levels.end()),
+            ),
+        }
+    }
+}
+
+impl S3Config {
+    /// A setting that does nothing without another would be ignored in silence.
+    fn validate(&self) -> Result<(), Error> {
+        let has_keys = self.access_key_id.is_some();
+        let is_kms = matches!(self.sse, Some(Encryption::Kms | Encryption::KmsTwice));
+        for (key, is_set, needed, is_there) in [
+            ("access_key_id", has_keys, "secret_access_key", self.secret_access_key.is_some()),
+            ("secret_access_key", self.secret_access_key.is_some(), "access_key_id", has_keys),
+            ("session_token", self.session_token.is_some(), "access_key_id", has_keys),
+            ("external_id", self.external_id.is_some(), "role_arn", self.role_arn.is_some()),
+            ("kms_key_id", self.kms_key_id.is_some(), "sse: aws:kms", is_kms),
+        ] {
+            if is_set && !is_there {
+                return Err(Error::Setting {
+                    key: format!("s3.{key}"),
+                    reason: format!("it does nothing without `{needed}`"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Config {
     /// Checks what the types cannot.
     pub fn validate(&self) -> Result<(), Error> {
@@ -346,41 +422,25 @@ impl Config {
             );
         }
         self.catalog.validate(&self.destination)?;
-        if self.shards == 0 || self.shards > 10_000 {
-            return fault("shards", format!("{} is not between 1 and 10000", self.shards));
-        }
         if self.memory_mb < 32 {
             return fault("memory_mb", format!("{} is less than 32", self.memory_mb));
         }
-        if self.row_group_mb == 0 {
-            return fault("row_group_mb", "it must be at least 1".into());
-        }
-        if self.max_string_bytes.is_some_and(|bytes| bytes < 4) {
-            return fault("max_string_bytes", "it must be at least 4".into());
-        }
-        let levels = self.streams.values().map(|stream| {
-            (stream.compression.unwrap_or(self.compression), stream.compression_level)
-        });
-        for (codec, level) in levels.chain([(self.compression, self.compression_level)]) {
-            let allowed = match codec {
-                Compression::Zstd => 1..=22,
-                Compression::Gzip => 0..=9,
-                _ => continue,
-            };
-            if let Some(level) = level.filter(|level| !allowed.contains(level)) {
-                return fault(
-                    "compression_level",
-                    format!("{level} is not between {} and {}", allowed.start(), allowed.end()),
-                );
-            }
-        }
-        match self.s3.checksum.as_deref() {
-            None | Some("when_supported" | "when_required") => Ok(()),
-            Some(other) => fault(
-                "s3.checksum",
-                format!("`{other}` is neither when_supported nor when_required"),
-            ),
-        }
+        self.s3.validate()?;
+        let all = StreamConfig {
+            shards: Some(self.shards),
+            row_group_mb: Some(self.row_group_mb),
+            max_string_bytes: self.max_string_bytes,
+            compression: Some(self.compression),
+            compression_level: self.compression_level,
+            ..StreamConfig::default()
+        };
+        all.validate("")?;
+        self.streams.iter().try_for_each(|(name, stream)| {
+            let compression = stream.compression.or(all.compression);
+            let compression_level = stream.compression_level.or(all.compression_level);
+            let stream = StreamConfig { compression, compression_level, ..stream.clone() };
+            stream.validate(&format!("streams.{name}."))
+        })
     }
 
     /// The settings of one stream.
@@ -522,7 +582,14 @@ mod tests {
                 r#"{"destination":"x","compression":"zstd","compression_level":99}"#,
                 "compression_level",
             ),
-            (r#"{"destination":"x","s3":{"checksum":"md5"}}"#, "s3.checksum"),
+            (r#"{"destination":"x","streams":{"a":{"shards":0}}}"#, "streams.a.shards"),
+            (
+                r#"{"destination":"x","compression":"zstd","compression_level":22,"streams":{"a":{"compression":"gzip"}}}"#,
+                "streams.a.compression_level",
+            ),
+            (r#"{"destination":"x","s3":{"access_key_id":"a"}}"#, "s3.access_key_id"),
+            (r#"{"destination":"x","s3":{"external_id":"a"}}"#, "s3.external_id"),
+            (r#"{"destination":"x","s3":{"sse":"AES256","kms_key_id":"a"}}"#, "s3.kms_key_id"),
         ] {
             let error = config(text).validate().unwrap_err().to_string();
             assert!(error.contains(&format!("`{key}`")), "{error}");

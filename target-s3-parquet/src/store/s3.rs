@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use super::{Condition, Guard, Object, Store, Upload};
 use crate::aws::{self, ATTEMPTS};
-use crate::config::{Config, S3Config};
+use crate::config::{Checksum, Config, Encryption, S3Config};
 use crate::error::{Error, Result};
 
 /// Size of a multipart part; smaller objects are one PUT. Ten thousand parts make 80 GB.
@@ -109,7 +109,7 @@ async fn client(settings: &S3Config) -> Client {
         .force_path_style
         .unwrap_or(settings.endpoint_url.is_some() || shared.endpoint_url().is_some());
     builder = builder.force_path_style(path_style);
-    if settings.checksum.as_deref() == Some("when_required") {
+    if settings.checksum == Checksum::WhenRequired {
         builder = builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
     }
     Client::from_conf(builder.build())
@@ -244,12 +244,15 @@ impl Shared {
     }
 
     fn encryption(&self) -> Option<ServerSideEncryption> {
-        self.settings.sse.as_deref().map(ServerSideEncryption::from)
+        self.settings.sse.map(|sse| match sse {
+            Encryption::S3 => ServerSideEncryption::Aes256,
+            Encryption::Kms => ServerSideEncryption::AwsKms,
+            Encryption::KmsTwice => ServerSideEncryption::AwsKmsDsse,
+        })
     }
 
     fn checksum(&self) -> Option<ChecksumAlgorithm> {
-        let required_only = self.settings.checksum.as_deref() == Some("when_required");
-        (!required_only).then_some(ChecksumAlgorithm::Crc32)
+        (self.settings.checksum == Checksum::WhenSupported).then_some(ChecksumAlgorithm::Crc32)
     }
 
     fn storage_class(&self) -> Option<StorageClass> {
