@@ -57,6 +57,9 @@ pub const ENVIRONMENT_PREFIX: &str = "TARGET_S3_PARQUET";
 /// blocks in flight and the buffers of readers and uploads.
 const STAGE_SHARE: f64 = 0.3;
 
+/// See [`keep_freed_memory`].
+const FREED_AT_ONCE: usize = 4 * MIB;
+
 /// Runs the program with the given arguments.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
@@ -117,8 +120,16 @@ fn load(cli: &Cli) -> Result<Arc<Config>> {
     Ok(Arc::new(config))
 }
 
+/// Has the C library of Linux keep some freed memory at hand, which it would else give back to the
+/// system and fetch again page by page, for every block and every row group: it keeps twice the size
+/// of the largest block that was freed (mallopt(3), `M_MMAP_THRESHOLD`).
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(FREED_AT_ONCE)));
+}
+
 /// The lake that the settings name, and the threads to work with.
 fn open(config: &Config) -> Result<Arc<commit::Lake>> {
+    keep_freed_memory();
     let pool = rayon::ThreadPoolBuilder::new()
         .thread_name(|number| format!("worker-{number}"))
         .build()

@@ -7,7 +7,7 @@ use arrow::array::{RecordBatch, RecordBatchReader as _};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, ArrowWriter,
+    ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, ArrowWriter,
     ArrowWriterOptions, compute_leaves,
 };
 use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
@@ -31,6 +31,9 @@ const READ_ROWS: usize = 8192;
 
 /// What the encoder of a column takes before it holds a value.
 pub const ENCODER_BYTES: usize = 64 * 1024;
+
+/// Bytes of rows that are worth encoding at once.
+pub const ENCODE_BYTES: usize = 8 * 1024 * 1024;
 
 /// Columns beyond which numbers have no dictionary: an empty one takes 70 kB, and every column of an
 /// open row group has its own.
@@ -100,9 +103,10 @@ pub struct PartWriter {
     file: SerializedFileWriter<Box<dyn Upload>>,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
-    /// Leaf columns of each top-level column.
-    leaves: Vec<usize>,
     columns: Vec<ArrowColumnWriter>,
+    /// Rows that are yet to be encoded.
+    pending: Vec<RecordBatch>,
+    pending_bytes: usize,
     /// Rows in the open row group.
     open_rows: usize,
     row_group_bytes: usize,
@@ -141,20 +145,13 @@ impl PartWriter {
         let writer = ArrowWriter::try_new_with_options(upload, Arc::clone(schema), options)
             .map_err(failed)?;
         let (file, factory) = writer.into_serialized_writer().map_err(failed)?;
-        let empty = RecordBatch::new_empty(Arc::clone(schema));
-        let leaves = schema
-            .fields()
-            .iter()
-            .zip(empty.columns())
-            .map(|(field, column)| compute_leaves(field, column).map(|leaves| leaves.len()))
-            .collect::<std::result::Result<_, _>>()
-            .map_err(failed)?;
         Ok(Self {
             file,
             factory,
             schema: Arc::clone(schema),
-            leaves,
             columns: Vec::new(),
+            pending: Vec::new(),
+            pending_bytes: 0,
             open_rows: 0,
             row_group_bytes: format.row_group_bytes,
             pool,
@@ -169,7 +166,8 @@ impl PartWriter {
 
     /// Bytes held in memory for the open row group.
     pub fn memory(&self) -> usize {
-        self.columns.iter().map(|column| column.memory_size() + ENCODER_BYTES).sum()
+        let open = self.columns.iter().map(|column| column.memory_size() + ENCODER_BYTES);
+        self.pending_bytes + open.sum::<usize>()
     }
 
     /// Adds rows of the writer's schema.
@@ -177,28 +175,40 @@ impl PartWriter {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        self.rows += batch.num_rows() as u64;
+        self.pending_bytes += batch.get_array_memory_size();
+        self.pending.push(batch.clone());
+        if self.pending_bytes >= ENCODE_BYTES { self.encode() } else { Ok(()) }
+    }
+
+    /// Encodes the rows that wait: each column is a task, and none waits for the others between two
+    /// batches.
+    pub fn encode(&mut self) -> Result<()> {
+        let batches = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if rows == 0 {
+            return Ok(());
+        }
         if self.columns.is_empty() {
             let index = self.file.flushed_row_groups().len();
             self.columns =
                 self.factory.create_column_writers(index).map_err(|error| self.failed(error))?;
         }
-        let mut rest = self.columns.as_mut_slice();
-        let mut work = Vec::with_capacity(self.leaves.len());
-        let fields = self.schema.fields().iter().zip(batch.columns());
-        for ((field, column), leaves) in fields.zip(&self.leaves) {
-            let (writers, after) = rest.split_at_mut(*leaves);
-            rest = after;
-            work.push((field, column, writers));
-        }
+        let (fields, columns) = (self.schema.fields(), &mut self.columns);
         let encoded = self.pool.install(|| {
-            work.into_par_iter().with_max_len(1).try_for_each(|(field, column, writers)| {
-                let leaves = compute_leaves(field, column)?;
-                writers.iter_mut().zip(&leaves).try_for_each(|(writer, leaf)| writer.write(leaf))
+            let leaves = fields.par_iter().enumerate().with_max_len(1).map(|(at, field)| {
+                let leaves = batches.iter().map(|batch| compute_leaves(field, batch.column(at)));
+                leaves.collect::<std::result::Result<Vec<_>, _>>().map(transpose)
+            });
+            let leaves = leaves.collect::<std::result::Result<Vec<_>, _>>()?;
+            let work: Vec<_> = columns.iter_mut().zip(leaves.into_iter().flatten()).collect();
+            work.into_par_iter().with_max_len(1).try_for_each(|(column, leaves)| {
+                leaves.iter().try_for_each(|leaf| column.write(leaf))
             })
         });
         encoded.map_err(|error| self.failed(error))?;
-        self.open_rows += batch.num_rows();
-        self.rows += batch.num_rows() as u64;
+        self.open_rows += rows;
         if self.open_bytes() >= self.row_group_bytes {
             self.close_row_group()?;
         }
@@ -207,6 +217,7 @@ impl PartWriter {
 
     /// Ends the open row group and gives its memory back.
     pub fn close_row_group(&mut self) -> Result<()> {
+        self.encode()?;
         if self.open_rows == 0 {
             return Ok(());
         }
@@ -249,6 +260,18 @@ impl PartWriter {
         })?;
         Ok(Written { object: upload.finish()?, rows })
     }
+}
+
+/// The leaves of each column, batch after batch, out of those of each batch.
+fn transpose(batches: Vec<Vec<ArrowLeafColumn>>) -> Vec<Vec<ArrowLeafColumn>> {
+    let mut columns = Vec::new();
+    for batch in batches {
+        columns.resize_with(batch.len(), || Vec::with_capacity(batch.len()));
+        for (column, leaf) in columns.iter_mut().zip(batch) {
+            column.push(leaf);
+        }
+    }
+    columns
 }
 
 /// A Parquet file being read.

@@ -130,6 +130,7 @@ impl TableWriter {
                 self.file(*group)?.part.write(&part)?;
             }
         }
+        self.append.writers.values_mut().try_for_each(|file| file.part.encode())?;
         Ok(true)
     }
 

@@ -543,9 +543,10 @@ fn primitive<T: ArrowPrimitiveType>(
     Arc::new(PrimitiveArray::<T>::new(take_vec(values).into(), nulls))
 }
 
-/// Takes the values and leaves as much room behind, for the next chunk is about as large.
+/// Takes the values and leaves room for a little more behind, for the next chunk is about as large:
+/// one value more than there is room for would double it.
 fn take_vec<T>(values: &mut Vec<T>) -> Vec<T> {
-    let room = values.len();
+    let room = values.len() + values.len() / 8;
     std::mem::replace(values, Vec::with_capacity(room))
 }
 

@@ -1,5 +1,6 @@
 //! Blocks of whole lines from a pipe or a file.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -22,6 +23,9 @@ pub(super) const LARGEST_BLOCK: usize = 2 * BLOCK;
 
 /// Bytes of a block for each stream: enough of its records that a batch of them is worth its cost.
 const BLOCK_PER_STREAM: usize = 16 * 1024;
+
+/// Blocks whose room is used again: as many as are in flight at once.
+const KEPT: usize = super::IN_FLIGHT + 2;
 
 /// A pipe that has been quiet for so long gives what it has.
 const QUIET_MILLIS: i64 = 20;
@@ -71,6 +75,8 @@ pub struct Blocks {
     size: usize,
     stop: Arc<AtomicBool>,
     buffer: Vec<u8>,
+    /// Blocks that were given. Memory that was used before is faster to read into than new pages.
+    given: VecDeque<Bytes>,
     line: u64,
     ended: bool,
     /// An error found behind lines that are still to be given.
@@ -86,6 +92,7 @@ impl Blocks {
             size: BLOCK,
             stop,
             buffer: Vec::new(),
+            given: VecDeque::new(),
             line: 1,
             ended: false,
             fault: None,
@@ -115,8 +122,10 @@ impl Blocks {
             None => self.buffer.len(),
         };
         let end = if self.ended { self.buffer.len() } else { end };
-        let rest = self.buffer.split_off(end);
-        let mut bytes = std::mem::replace(&mut self.buffer, rest);
+        let mut next = self.room();
+        next.extend_from_slice(self.buffer.get(end..).unwrap_or_default());
+        let mut bytes = std::mem::replace(&mut self.buffer, next);
+        bytes.truncate(end);
         let first_line = self.line;
         if first_line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
@@ -131,7 +140,22 @@ impl Blocks {
             });
         }
         self.line += count_lines(&bytes);
-        Ok(Some(Block { bytes: bytes.into(), first_line }))
+        let is_usual = bytes.capacity() <= LARGEST_BLOCK;
+        let bytes = Bytes::from(bytes);
+        if is_usual && self.given.len() < KEPT {
+            self.given.push_back(bytes.clone());
+        }
+        Ok(Some(Block { bytes, first_line }))
+    }
+
+    /// The room of a block that nobody reads any more, or none.
+    fn room(&mut self) -> Vec<u8> {
+        let free = self.given.iter().position(Bytes::is_unique);
+        let room = free.and_then(|at| self.given.remove(at)?.try_into_mut().ok());
+        room.map_or_else(Vec::new, |mut room| {
+            room.clear();
+            room.into()
+        })
     }
 
     /// Reads until a block is full, the source is quiet with a whole line at hand, or it ends.
@@ -222,6 +246,18 @@ mod tests {
             all.extend_from_slice(&block.bytes);
         }
         assert_eq!(all.len(), long.len() + 7);
+    }
+
+    #[test]
+    fn the_room_of_a_block_is_used_again_once_nobody_reads_it() {
+        let content = "0123456\n".repeat(BLOCK / 2);
+        let mut blocks = blocks(content.as_bytes(), BLOCK * 8);
+        let mut next = || blocks.next().unwrap().unwrap().bytes;
+        let held = next();
+        let read = next().as_ptr();
+        assert_ne!(next().as_ptr(), held.as_ptr());
+        assert_eq!(next().as_ptr(), read);
+        assert_eq!(held, content.as_bytes()[..held.len()]);
     }
 
     #[test]
