@@ -3,7 +3,8 @@
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
 PROGRAMS := tap-wistia target-s3-parquet
-WHEEL_FLAGS ?= --profile dist --zig --compatibility manylinux2014
+# On Linux from glibc 2.17 on.
+WHEEL_FLAGS ?= --profile dist $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
 FUZZ_RUNS ?= 200000
 ACCOUNT ?= wistia
 
@@ -40,7 +41,7 @@ generate: $(VENV)
 	UPDATE=1 cargo test --quiet --locked -p tap-wistia discover
 	.venv/bin/python scripts/generate.py
 
-## Both programs as Python wheels in dist, for Linux from glibc 2.17 on, tried in a clean environment.
+## Both programs as Python wheels in dist, tried in a clean environment.
 wheels: .venv-wheels/.ready
 	rm -rf dist
 	for program in $(PROGRAMS); do \

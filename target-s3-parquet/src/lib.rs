@@ -55,7 +55,7 @@ pub const ENVIRONMENT_PREFIX: &str = "TARGET_S3_PARQUET";
 
 /// The part of the memory budget that staged rows and open files may take; the rest is for the
 /// blocks in flight and the buffers of readers and uploads.
-const STAGE_SHARE: f64 = 0.3;
+const STAGE_SHARE: f64 = 0.25;
 
 /// See [`keep_freed_memory`].
 const FREED_AT_ONCE: usize = 4 * MIB;

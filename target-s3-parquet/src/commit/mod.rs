@@ -326,7 +326,7 @@ impl TableWriter {
         self.definition.load_method == LoadMethod::Upsert
             && self.replacing.is_none()
             && !self.adds()
-            && self.stage.index_bytes() > self.lake.budget / 3
+            && self.stage.index_bytes_soon() > self.lake.budget / 3
     }
 
     /// Drops rows that no STATE covers, where that is possible. An upserted table keeps them: they

@@ -45,6 +45,12 @@ impl KeyIndex {
     pub fn bytes(&self) -> usize {
         self.table.allocation_size()
     }
+
+    /// Memory in bytes after some more keys: a table that is nearly full is about to double.
+    pub fn bytes_soon(&self) -> usize {
+        let is_nearly_full = self.table.len() >= self.table.capacity() / 8 * 7;
+        self.bytes() * if is_nearly_full { 2 } else { 1 }
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the words of the hash")]
@@ -72,5 +78,15 @@ mod tests {
         index.insert(7 << 64, 70);
         assert!(index.contains(8) && index.contains(7 << 64) && !index.contains(7));
         assert_eq!(index.newest(71), [0b10, 1 << 6]);
+    }
+
+    #[test]
+    fn a_table_that_is_about_to_grow_says_so() {
+        let mut index = KeyIndex::default();
+        for key in 0..100_000_u32 {
+            let (before, soon) = (index.bytes(), index.bytes_soon());
+            index.insert(u128::from(key), key);
+            assert!(index.bytes() == before || soon >= index.bytes() / 10 * 9, "{key}");
+        }
     }
 }

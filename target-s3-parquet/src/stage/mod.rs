@@ -104,8 +104,13 @@ impl Stage {
     }
 
     /// Bytes of the key index, which no spilling gives back.
-    pub fn index_bytes(&self) -> usize {
+    fn index_bytes(&self) -> usize {
         self.index.as_ref().map_or(0, KeyIndex::bytes)
+    }
+
+    /// Bytes that the key index will soon have.
+    pub fn index_bytes_soon(&self) -> usize {
+        self.index.as_ref().map_or(0, KeyIndex::bytes_soon)
     }
 
     /// How often rows went to temporary files.
