@@ -266,3 +266,15 @@ def test_tap_and_target_mean_the_same(simulator, pipe, tmp_path):
 
 def test_the_catalog_of_the_tap_stays_what_it_is():
     assert run(TAP, "--discover").succeeded().out == run(TAP, "--discover", env={"TAP_WISTIA_FLATTENING_ENABLED": "true"}).out
+
+
+def test_the_tap_points_out_maps_that_do_nothing(simulator, pipe):
+    maps = {"dim_medai": "__NULL__", "orders": {"a": "b"}, "dim_*": {}, "dim_visitors": {"emial": "__NULL__", "contry": "__NULL__"}}
+    job = pipe(simulator(seed=70, medias=1, events=1), stream_maps=maps)
+    told = [line.partition("WARN ")[2] for line in run(*job.tap_command()).succeeded().err.splitlines() if "stream_maps" in line]
+    assert told == [
+        "`stream_maps` names the stream `dim_medai`, which there is not; is `dim_media` meant?",
+        "`stream_maps` names the stream `orders`, which there is not",
+        "`stream_maps.dim_visitors.emial` drops a property that the stream does not have",
+        "`stream_maps.dim_visitors.contry` drops a property that the stream does not have; is `country` meant?",
+    ]

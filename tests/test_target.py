@@ -309,11 +309,21 @@ def test_a_partition_is_a_plain_value(load):
     load([schema({**ID, "o": nested}), record(id=1, o={"a": 1}), state()], partition_by={"column": "o"}).refused("`o`", "struct<a:bigint>")
 
 
-def test_settings_for_a_stream_whose_name_is_nearly_right_are_pointed_out(load):
+@pytest.mark.parametrize("setting", [{"streams": {"load_method": "upsert"}}, {"stream_maps": {"a": "id"}}], ids=["streams", "stream_maps"])
+def test_a_stream_whose_name_is_nearly_right_is_pointed_out(load, setting):
+    ((key, value),) = setting.items()
     messages = [schema(ID, stream="fact_events"), record(stream="fact_events", id=1), state()]
     for name, told in (("fact_event", True), ("fact_*", False), ("fact_events", False), ("other", False)):
-        done = load(messages, streams={name: {"add_record_metadata": False}}).succeeded()
+        done = load(messages, **{key: {name: value}}).succeeded()
         assert ("is `fact_events` meant?" in done.err) is told, name
+
+
+def test_what_a_map_drops_and_is_not_there_is_pointed_out(load, rows):
+    messages = [schema({**ID, "email": {"type": "string"}}), record(id=1, email="a"), state()]
+    done = load(messages, stream_maps={"s": {"emial": "__NULL__"}}).succeeded()
+    assert done.err.count("`stream_maps.s.emial` drops a property that the stream does not have; is `email` meant?") == 1
+    done = load(messages, stream_maps={"*": {"emial": "__NULL__"}}).succeeded()
+    assert "emial" not in done.err, "a pattern is for streams of many kinds"
 
 
 def test_activate_version_removes_the_rows_of_other_versions(load, rows):

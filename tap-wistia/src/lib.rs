@@ -183,6 +183,14 @@ impl Job {
             output::Messages::Singer(_) => self.config.mapper(),
             output::Messages::Airbyte(_) => Mapper::default(),
         };
+        for found in mapper.misnamed(&streams::ALL.map(|stream| stream.name)) {
+            let meant =
+                found.meant.map_or_else(String::new, |meant| format!("; is `{meant}` meant?"));
+            tracing::warn!(
+                "`stream_maps` names the stream `{}`, which there is not{meant}",
+                found.name
+            );
+        }
         Output::new(messages, std::mem::take(&mut self.selected), &mapper)
     }
 

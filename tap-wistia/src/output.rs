@@ -100,6 +100,7 @@ impl Output {
             let mapped = mapper.map(stream.name, &selection.schema, &keys)?;
             for mapped in &mapped {
                 names.claim(&mapped.stream, stream.name)?;
+                mapped.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
             }
             if !mapped.is_empty() {
                 kept.push(Selected { stream, selection, mapped, records: 0, failed: false });

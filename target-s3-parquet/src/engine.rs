@@ -304,12 +304,6 @@ impl Engine {
 
     /// The input ended as it should: everything is committed.
     fn finish(&mut self) -> Result<()> {
-        let seen: Vec<&str> = self.tables.keys().map(String::as_str).collect();
-        for (name, meant) in self.config.misnamed(&seen) {
-            tracing::warn!(
-                "`streams` has settings for `{name}`, but no such stream came; is `{meant}` meant?"
-            );
-        }
         if let Some(ended) = self.ended.take() {
             return self.finish_streams(&ended);
         }

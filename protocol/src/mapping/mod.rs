@@ -16,8 +16,9 @@ use serde_json::{Map, Value, json};
 
 pub use filter::{Comparison, Filter, Literal, Scalar, Test};
 pub use flatten::Flattening;
-pub use rules::StreamMaps;
+pub use rules::{Misnamed, StreamMaps};
 
+use crate::settings::nearest;
 use rules::{Property, Rule, StreamMap};
 
 /// Nesting beyond this is not looked into.
@@ -60,6 +61,8 @@ pub struct Mapped {
     pub filter: Option<Filter>,
     /// Where its properties come from; where there is nothing, they are those of the record.
     pub fields: Option<Vec<Field>>,
+    /// What of its map does nothing, in words for a person.
+    pub warnings: Vec<String>,
 }
 
 /// A property of a mapped stream.
@@ -98,6 +101,11 @@ impl Mapper {
         Self { maps, flattening }
     }
 
+    /// Streams that the maps name and that are none of the `streams`.
+    pub fn misnamed<'a>(&'a self, streams: &[&'a str]) -> Vec<Misnamed<'a>> {
+        self.maps.misnamed(streams)
+    }
+
     /// What a stream of this name, schema and keys becomes: nothing, where it is dropped, or one
     /// stream or more.
     pub fn map(
@@ -132,6 +140,7 @@ impl Mapper {
             keys: keys.to_vec(),
             filter: map.and_then(|map| map.filter.clone()),
             fields: None,
+            warnings: map.map(|map| idle(map, schema)).unwrap_or_default(),
         };
         if let Some(map) = map {
             check_filter(map, schema)?;
@@ -178,6 +187,11 @@ impl Mapper {
 }
 
 impl Names {
+    /// All names.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Gives a name to the tap's stream `source`.
     pub fn claim(&mut self, name: &str, source: &str) -> Result<(), MapError> {
         let owner = self.0.entry(name.to_owned()).or_insert_with(|| source.to_owned());
@@ -281,6 +295,25 @@ fn select(
             reason: format!("the stream has no property `{key}` that could be its key"),
         }),
     }
+}
+
+/// Properties that a map drops and the stream does not have: what was to be dropped may have another
+/// name, and goes on.
+fn idle(map: &StreamMap, schema: &Value) -> Vec<String> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let known = || properties.into_iter().flat_map(Map::keys).map(String::as_str);
+    let dropped = map.properties.iter().filter(|(_, property)| *property == Property::Drop);
+    dropped
+        .filter(|(name, _)| !map.is_for_many() && known().all(|known| known != name))
+        .map(|(name, _)| {
+            let key = map.key_of(name);
+            let text = format!("`{key}` drops a property that the stream does not have");
+            match nearest(name, known()) {
+                Some(meant) => format!("{text}; is `{meant}` meant?"),
+                None => text,
+            }
+        })
+        .collect()
 }
 
 fn check_filter(map: &StreamMap, schema: &Value) -> Result<(), MapError> {

@@ -9,6 +9,7 @@ use wildmatch::WildMatch;
 
 use super::expression::{self, Operand};
 use super::{Filter, Literal, Path};
+use crate::settings::nearest;
 
 /// The word for null in runners that leave nulls out.
 const NULL: &str = "__NULL__";
@@ -76,6 +77,30 @@ impl StreamMaps {
     }
 }
 
+impl StreamMaps {
+    /// Streams that are named here and are none of the `streams`.
+    pub fn misnamed<'a>(&'a self, streams: &[&'a str]) -> Vec<Misnamed<'a>> {
+        let names = self.rules.iter().map(|entry| entry.rule.source().unwrap_or(&entry.name));
+        names
+            .filter(|name| !is_glob(name) && !streams.contains(name))
+            .map(|name| Misnamed { name, meant: nearest(name, streams.iter().copied()) })
+            .collect()
+    }
+}
+
+/// The name of a stream that there is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misnamed<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// A stream whose name is much like it.
+    pub meant: Option<&'a str>,
+}
+
+fn is_glob(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
 impl Rule {
     fn source(&self) -> Option<&str> {
         match self {
@@ -89,6 +114,11 @@ impl StreamMap {
     /// Whether properties are dropped, made or renamed.
     pub(super) fn changes_properties(&self) -> bool {
         self.drops_others || !self.properties.is_empty()
+    }
+
+    /// Whether it is for all streams whose names fit a pattern.
+    pub(super) fn is_for_many(&self) -> bool {
+        is_glob(self.source.as_deref().unwrap_or(&self.name))
     }
 
     /// The name of a setting of this map.

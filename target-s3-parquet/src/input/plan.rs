@@ -38,6 +38,7 @@ pub(super) struct Planner {
     known: HashMap<String, Vec<Known>>,
     names: Names,
     next_id: u64,
+    warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl Planner {
             known: HashMap::new(),
             names: Names::default(),
             next_id: 0,
+            warnings: Vec::new(),
         }
     }
 
@@ -84,6 +86,7 @@ impl Planner {
         let mut plans = Vec::with_capacity(mapped.len());
         for mapped in &mapped {
             self.names.claim(&mapped.stream, &message.stream)?;
+            self.warnings.extend(mapped.warnings.iter().cloned());
             let settings = self.config.stream(&mapped.stream);
             self.next_id += 1;
             let stream =
@@ -107,6 +110,32 @@ impl Planner {
             plans: Arc::clone(&plans),
         });
         Ok(Some(plans))
+    }
+}
+
+impl Planner {
+    /// What is to be told of the schemas since this was last asked.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Streams that the settings name and that did not come, where one that came is called much like
+    /// that.
+    pub(super) fn misnamed(&self) -> Vec<String> {
+        let of_tap: Vec<&str> = self.known.keys().map(String::as_str).collect();
+        let mapped: Vec<&str> = self.names.all().collect();
+        let in_maps = self.mapper.misnamed(&of_tap).into_iter();
+        let in_maps = in_maps.filter_map(|found| Some(("stream_maps", found.name, found.meant?)));
+        let in_streams = self.config.misnamed(&mapped).into_iter();
+        let in_streams = in_streams.map(|(name, meant)| ("streams", name, meant));
+        in_maps
+            .chain(in_streams)
+            .map(|(key, name, meant)| {
+                format!(
+                    "`{key}` names the stream `{name}`, which did not come; is `{meant}` meant?"
+                )
+            })
+            .collect()
     }
 }
 

@@ -84,7 +84,11 @@ impl Router {
         loop {
             let outcome = match blocks.next() {
                 Ok(Some(block)) => self.block(&block),
-                Ok(None) => return,
+                Ok(None) => {
+                    let warnings = self.planner.misnamed();
+                    _ = warnings.into_iter().all(|text| self.output.item(Ok(Item::Warning(text))));
+                    return;
+                }
                 Err(error) => Err(Stop::Broken(error)),
             };
             match outcome {
@@ -185,6 +189,9 @@ impl Router {
                 let message = SchemaMessage::parse(line).map_err(broken)?;
                 let source = message.stream.as_bytes().into();
                 let Some(plans) = self.planner.plans(message, number)? else { return Ok(()) };
+                for warning in self.planner.take_warnings() {
+                    self.pass(Item::Warning(warning))?;
+                }
                 let registry = Arc::make_mut(&mut self.registry);
                 registry.insert(source, Arc::clone(&plans));
                 return plans.iter().try_for_each(|plan| self.pass(Item::Schema(Arc::clone(plan))));
