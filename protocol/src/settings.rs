@@ -258,6 +258,11 @@ fn find_unknown(value: &Value, schema: &Value, prefix: &str, warnings: &mut Vec<
     }
 }
 
+/// Whether a key names streams by a pattern.
+pub fn is_glob(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
 /// The known name that is most like a mistyped one, if any is near.
 pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known

@@ -477,7 +477,7 @@ impl Config {
     /// Names in `streams` that are none of the `seen` streams' but nearly so, each with the one that
     /// may be meant.
     pub fn misnamed<'a>(&'a self, seen: &[&'a str]) -> Vec<(&'a str, &'a str)> {
-        let is_plain = |name: &&str| !name.contains(['*', '?']) && !seen.contains(name);
+        let is_plain = |name: &&str| !settings::is_glob(name) && !seen.contains(name);
         let names = self.streams.keys().map(String::as_str).filter(is_plain);
         let without = || seen.iter().copied().filter(|name| !self.streams.contains_key(*name));
         names.filter_map(|name| Some((name, settings::nearest(name, without())?))).collect()

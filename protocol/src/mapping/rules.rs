@@ -9,7 +9,7 @@ use wildmatch::WildMatch;
 
 use super::expression::{self, Operand};
 use super::{Filter, Literal, Path};
-use crate::settings::nearest;
+use crate::settings::{is_glob, nearest};
 
 /// The word for null in runners that leave nulls out.
 const NULL: &str = "__NULL__";
@@ -95,10 +95,6 @@ pub struct Misnamed<'a> {
     pub name: &'a str,
     /// A stream whose name is much like it.
     pub meant: Option<&'a str>,
-}
-
-fn is_glob(name: &str) -> bool {
-    name.contains(['*', '?'])
 }
 
 impl Rule {
