@@ -1,5 +1,7 @@
 """Runs the built programs the way a user does, and the servers that they talk to."""
 
+import array
+import fcntl
 import json
 import os
 import re
@@ -8,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -81,6 +84,28 @@ class Run:
         assert "panicked" not in self.err
         assert TOKEN not in self.out + self.err
         return self
+
+
+def waiting_in(pipe):
+    """Bytes that were written to a pipe and that nobody has read yet."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
+
+
+def until(condition, process=None):
+    """Waits for another program, and no longer than it lives."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "it never comes"
+        assert process is None or process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def until_read(pipe):
+    """Waits until a program has read what was written to it, and what it does with that first."""
+    until(lambda: waiting_in(pipe) == 0)
+    time.sleep(0.5)
 
 
 def run(*command, stdin="", env=None, cwd=None, timeout=DEADLINE):

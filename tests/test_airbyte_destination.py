@@ -3,14 +3,13 @@
 import json
 import signal
 import subprocess
-import time
 import uuid
 from datetime import date, datetime, timezone
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from harness import TARGET, environment
+from harness import TARGET, environment, until_read
 from jsonschema import Draft7Validator
 from lake import files
 from test_airbyte_source import assert_form
@@ -461,7 +460,7 @@ def test_a_signal_gives_back_what_is_covered(destination):
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True)
     process.stdin.write("".join(json.dumps(m) + "\n" for m in [*rows_of(1), state(1), *rows_of(2)]))
     process.stdin.flush()
-    time.sleep(1)
+    until_read(process.stdin)
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 143

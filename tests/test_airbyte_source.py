@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from harness import TAP, TOKEN, environment, first_day, today
+from harness import TAP, TOKEN, environment, first_day, today, until, waiting_in
 from jsonschema import Draft7Validator
 from lake import KEYS, TABLES, assert_equals
 from verbs import Destination, Source, Verb, strict
@@ -333,8 +333,7 @@ def test_sigterm_ends_a_read_that_nobody_listens_to(simulator, source):
     made = source(simulator(seed=3, medias=50, events=20_000))
     command = [str(word) for word in [TAP, *made.read_command(made.catalog())]]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
-    time.sleep(2)
-    assert process.poll() is None, "it waits for its reader"
+    until(lambda: waiting_in(process.stdout) > 60_000, process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == -signal.SIGTERM
     process.stdout.close()

@@ -4,10 +4,9 @@ import json
 import re
 import signal
 import subprocess
-import time
 
 import pytest
-from harness import PARTITIONS, ROOT, TARGET, Pipe, environment, lines, run
+from harness import PARTITIONS, ROOT, TARGET, Pipe, environment, lines, run, until
 from lake import TABLES
 
 DENIED = "User: arn:aws:iam::123456789012:role/loader is not authorized to perform: glue:{0} on resource: arn:aws:glue:us-east-1:123456789012:catalog"
@@ -147,14 +146,6 @@ def crawled(lake, **crawler):
     made = lake(type="crawler")
     made.catalog["crawler"] = {"name": made.name, "create": True, "role_arn": "arn:aws:iam::1:role/x/crawler", "timeout_seconds": 60, **crawler}
     return made
-
-
-def until(condition):
-    """Waits for another process."""
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it never comes"
-        time.sleep(0.02)
 
 
 # Registration

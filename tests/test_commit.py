@@ -6,13 +6,12 @@ import random
 import signal
 import subprocess
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from harness import DEADLINE, TARGET, environment, lines, run
+from harness import DEADLINE, TARGET, environment, lines, run, until, until_read
 from lake import KEYS, assert_equals, files
 
 SCHEMA = {
@@ -180,7 +179,7 @@ def test_a_signal_commits_what_a_state_covers(tmp_path, number, code):
     )
     process.stdin.write(lines(SCHEMA, *records(0, 10), state(10), *records(10, 5)).encode())
     process.stdin.flush()
-    time.sleep(0.7)
+    until_read(process.stdin)
     process.send_signal(number)
     assert process.wait(30) == code
     assert json.loads(process.stdout.read()) == {"bookmarks": {"s": 10}}
@@ -313,10 +312,7 @@ def test_a_state_on_s3_that_another_run_moved_meanwhile_is_not_moved_back(tmp_pa
     slow = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
     slow.stdin.write(lines(SCHEMA, *records(0, 10), state(1)))
     slow.stdin.flush()
-    until = time.monotonic() + DEADLINE
-    while not kept():
-        assert slow.poll() is None and time.monotonic() < until
-        time.sleep(0.05)
+    until(kept, slow)
     run(*command, stdin=lines(SCHEMA, *records(10, 10), state(3))).succeeded()
     _, log = slow.communicate(lines(*records(20, 10), state(2)), timeout=DEADLINE)
     assert slow.returncode == 1

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from aws import BUCKET, LAKE, LAUNCHER, Account, add_account, deploy_lake, night_summary, programs
-from harness import DEADLINE, ROOT, TOKEN, Simulator, environment, run
+from harness import DEADLINE, ROOT, TOKEN, Simulator, environment, run, until
 from lake import TABLES, assert_equals
 
 SMALL = {"medias": 6, "events": 300, "days": 40}
@@ -333,10 +333,7 @@ def test_a_night_that_is_stopped_is_no_loss(runner, tmp_path, number):
     runner.simulator.fault(path="stats/events", kind="stall", seconds=30, after=1)
     night = runner.start("--target-settings", json.dumps({"commit_interval_seconds": 0}))
     # In the middle: some tables are there, and events are to come.
-    until = time.monotonic() + DEADLINE
-    while not (runner.account.state(runner.name) or {}).get("bookmarks"):
-        assert night.poll() is None and time.monotonic() < until, night.communicate()
-        time.sleep(0.05)
+    until(lambda: (runner.account.state(runner.name) or {}).get("bookmarks"), night)
     (os.kill if number == signal.SIGTERM else os.killpg)(night.pid, number)
     out, err = night.communicate(timeout=DEADLINE)
     if number == signal.SIGTERM:

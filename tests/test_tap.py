@@ -7,7 +7,6 @@ import math
 import random
 import signal
 import subprocess
-import time
 from datetime import timedelta
 
 import pytest
@@ -447,7 +446,7 @@ def test_signals_end_the_tap_with_their_code(simulator, pipe):
     for number, code in [(signal.SIGTERM, 143), (signal.SIGINT, 130)]:
         job = pipe(server)
         tap = subprocess.Popen(job.tap_command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
-        time.sleep(0.7)
+        assert tap.stdout.readline()
         tap.send_signal(number)
         out, err = tap.communicate(timeout=20)
         assert tap.returncode == code

@@ -204,8 +204,10 @@ impl Job {
         let told = self.signals == Signals::Told;
         runtime.block_on(async {
             tokio::select! {
-                outcome = work(&mut self) => outcome,
+                // Signals are heard before the first line is written.
+                biased;
                 stopped = stop(), if told => Err(stopped),
+                outcome = work(&mut self) => outcome,
             }
         })
     }
