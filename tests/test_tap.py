@@ -445,7 +445,7 @@ def test_signals_end_the_tap_with_their_code(simulator, pipe):
     server = simulator(seed=54, medias=50, latency_ms=100)
     for number, code in [(signal.SIGTERM, 143), (signal.SIGINT, 130)]:
         job = pipe(server)
-        tap = subprocess.Popen(job.tap_command(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        tap = subprocess.Popen(job.tap_command(), bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
         assert tap.stdout.readline()
         tap.send_signal(number)
         out, err = tap.communicate(timeout=20)
