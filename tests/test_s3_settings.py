@@ -93,6 +93,20 @@ def test_credentials_come_from_the_settings_a_profile_or_a_role(load, s3, tmp_pa
     assert {request["headers"]["access-key-id"] for request in asked} == {"lakes"}
 
 
+def test_what_is_downloaded_goes_where_temporary_files_shall_go(s3, tmp_path):
+    bucket = s3.bucket("temporary-files")
+    (tmp_path / "room").mkdir()
+    config = s3.settings(f"s3://{bucket}/lake", temp_dir=str(tmp_path / "room"))
+    (tmp_path / "t.json").write_text(json.dumps(config))
+    for value in "ab":
+        # The second run reads what the first has written.
+        messages = lines(SCHEMA, record(1, value), record(ord(value)), STATE)
+        run(TARGET, "--config", tmp_path / "t.json", stdin=messages, env={"TMPDIR": "/nowhere"}).succeeded()
+    (path,) = s3.download(bucket, tmp_path / "copy", "lake/s").glob("*.parquet")
+    assert sorted(row["id"] for row in pq.ParquetFile(path).read().to_pylist()) == [1, 97, 98]
+    assert not list((tmp_path / "room").iterdir())
+
+
 @pytest.mark.parametrize(
     "settings, words",
     [

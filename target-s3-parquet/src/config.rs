@@ -5,6 +5,7 @@
 //! gets after the entries of `streams` that match its name have been laid over it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use protocol::mapping::{Flattening, Mapper, StreamMaps};
 use protocol::{Secret, settings};
@@ -491,6 +492,11 @@ impl Config {
             &self.flattening_separator,
         );
         Mapper::new(self.stream_maps.clone(), flattening)
+    }
+
+    /// The folder for temporary files.
+    pub fn temp_dir(&self) -> PathBuf {
+        self.temp_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from)
     }
 
     /// The memory budget in bytes.

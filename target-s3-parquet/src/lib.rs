@@ -33,7 +33,6 @@ pub mod summary;
 pub mod table;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -139,9 +138,7 @@ fn open(config: &Config) -> Result<Arc<commit::Lake>> {
         store: store::open(config, &run)?,
         run,
         pool: Arc::new(pool),
-        spill: Arc::new(SpillFile::new(
-            config.temp_dir.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
-        )),
+        spill: Arc::new(SpillFile::new(config.temp_dir())),
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -250,15 +250,46 @@ impl PartWriter {
     }
 
     /// Ends the file and makes it visible.
-    pub fn finish(mut self) -> Result<Written> {
+    pub fn finish(self) -> Result<Written> {
+        self.end()?.finish()
+    }
+
+    /// Ends the file, which is yet to be made visible.
+    pub fn end(mut self) -> Result<Ended> {
         self.close_row_group()?;
         let Self { file, object, rows, .. } = self;
+        let bytes = file.bytes_written();
         let upload = file.into_inner().map_err(|source| Error::Parquet {
             action: "write",
             object,
             source,
         })?;
-        Ok(Written { object: upload.finish()?, rows })
+        Ok(Ended { upload, rows, bytes })
+    }
+}
+
+/// A file that is whole and that nobody sees yet. Dropping it takes everything back.
+pub struct Ended {
+    upload: Box<dyn Upload>,
+    rows: u64,
+    bytes: usize,
+}
+
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Ended").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+impl Ended {
+    /// Its size, but for the footer.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes the file visible.
+    pub fn finish(self) -> Result<Written> {
+        Ok(Written { object: self.upload.finish()?, rows: self.rows })
     }
 }
 

@@ -8,29 +8,94 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{Fields, Schema};
 use arrow::error::ArrowError;
+use crossbeam_channel::{bounded, unbounded};
 
 use super::{Committed, MERGE_ATTEMPTS, TableWriter};
 use crate::error::{Error, Result};
-use crate::parquet_file::{PartReader, PartWriter, Written};
+use crate::parquet_file::{Ended, PartReader, PartWriter, Written};
 use crate::stage::{Group, StageReader};
 use crate::store::{Condition, Object};
 use crate::table::{Content, key};
 
+/// Objects that are looked up, or made visible, at once: each waits for its disk or for S3, and none
+/// for the others.
+const AT_ONCE: usize = 4;
+
+/// A larger object is made visible before the next is begun, because what it holds in memory would
+/// add up.
+const SMALL_BYTES: usize = 4 * 1024 * 1024;
+
 /// Commits all staged groups.
 pub(super) fn commit(table: &mut TableWriter, committed: &mut Committed) -> Result<()> {
-    let reader = table.stage.reader();
-    for group in table.stage.groups() {
-        let key = table.object_key(*group);
+    let table = &*table;
+    let staged = table.stage.reader();
+    let groups = table.stage.groups();
+    let keys: Vec<String> = groups.iter().map(|group| table.object_key(*group)).collect();
+    let existing = look_up(table, &keys)?;
+    let mut disturbed = Vec::new();
+    let mut settle = |group: Group, outcome: Result<Written>| match outcome {
+        Ok(written) => {
+            committed.add(&written, &table.stage.folder(group));
+            Ok(())
+        }
+        Err(Error::Conflict { .. }) => {
+            disturbed.push(group);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    std::thread::scope(|scope| {
+        let (work, ended) = bounded::<(Group, Ended)>(0);
+        let (done, outcomes) = unbounded();
+        for _ in 0..AT_ONCE {
+            let (ended, done) = (ended.clone(), done.clone());
+            scope.spawn(move || {
+                // Nobody waits for it after an error before it.
+                ended.iter().for_each(|(group, file)| _ = done.send((group, file.finish())));
+            });
+        }
+        drop((ended, done));
+        for ((group, key), existing) in groups.iter().zip(&keys).zip(&existing) {
+            match merge(table, &staged, *group, key, existing.as_ref()) {
+                Ok(Some(file)) if file.bytes() <= SMALL_BYTES => _ = work.send((*group, file)),
+                Ok(Some(file)) => settle(*group, file.finish())?,
+                Ok(None) => {}
+                Err(error) => settle(*group, Err(error))?,
+            }
+            outcomes.try_iter().try_for_each(|(group, outcome)| settle(group, outcome))?;
+        }
+        drop(work);
+        outcomes.iter().try_for_each(|(group, outcome)| settle(group, outcome))
+    })?;
+    let sizes = existing.iter().flatten().map(|object| object.size);
+    committed.bytes_read += sizes.sum::<u64>();
+    for group in disturbed {
+        let key = table.object_key(group);
         let written = persist(|| {
             let existing = table.lake.store.head(&key)?;
             committed.bytes_read += existing.as_ref().map_or(0, |object| object.size);
-            merge(table, &reader, *group, &key, existing.as_ref())
+            merge(table, &staged, group, &key, existing.as_ref())?.map(Ended::finish).transpose()
         })?;
         if let Some(written) = written {
-            committed.add(&written, &table.stage.folder(*group));
+            committed.add(&written, &table.stage.folder(group));
         }
     }
     Ok(())
+}
+
+/// The objects of these keys that there are.
+fn look_up(table: &TableWriter, keys: &[String]) -> Result<Vec<Option<Object>>> {
+    let store = &table.lake.store;
+    std::thread::scope(|scope| {
+        let shares = keys.chunks(keys.len().div_ceil(AT_ONCE).max(1));
+        let threads: Vec<_> = shares
+            .map(|keys| scope.spawn(|| keys.iter().map(|key| store.head(key)).collect()))
+            .collect();
+        let died = |_| Error::Internal("a thread that looks objects up has died".into());
+        let found = threads.into_iter().map(|thread| thread.join().map_err(died)?);
+        let found: Result<Vec<Vec<_>>> = found.collect();
+        Ok(found?.concat())
+    })
 }
 
 /// Tries again while another writer is faster.
@@ -56,7 +121,7 @@ fn merge(
     group: Group,
     key: &str,
     existing: Option<&Object>,
-) -> Result<Option<Written>> {
+) -> Result<Option<Ended>> {
     let mut part = table.part(key, Condition::still(existing))?;
     if let Some(object) = existing {
         let mut replaced = Content::new(table.stage.schema()).map_err(Error::arrow)?;
@@ -81,7 +146,7 @@ fn merge(
         }
     }
     staged.each(group, |batch| part.write(batch))?;
-    part.finish().map(Some)
+    part.end().map(Some)
 }
 
 /// An object as it was before the commit.

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -53,6 +54,8 @@ struct Shared {
     /// Empty, or with a slash behind it.
     prefix: String,
     settings: S3Config,
+    /// Where downloads go.
+    temp_dir: PathBuf,
     run: String,
     counter: AtomicU64,
 }
@@ -81,6 +84,7 @@ impl S3Store {
                 bucket: bucket.to_owned(),
                 prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
                 settings: config.s3.clone(),
+                temp_dir: config.temp_dir(),
                 run: run.to_owned(),
                 counter: AtomicU64::new(0),
             }),
@@ -493,7 +497,7 @@ impl Store for S3Store {
     fn fetch(&self, object: &Object) -> Result<File> {
         let spill =
             |action| move |source| Error::Spill { action, path: "of a download".into(), source };
-        let mut file = tempfile::tempfile().map_err(spill("create"))?;
+        let mut file = tempfile::tempfile_in(&self.shared.temp_dir).map_err(spill("create"))?;
         self.shared.runtime.block_on(Box::pin(self.shared.download(object, &mut file)))?;
         file.rewind().map_err(spill("read"))?;
         Ok(file)
