@@ -82,16 +82,19 @@ class Control:
             body = json.loads(environ["wsgi.input"].read(length) or "{}") if length else {}
             return self.steer(path.removeprefix("/_control/"), method, body, start_response)
         service, _, action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
+        request = {"action": action or method, "path": path, "headers": headers_of(environ)}
+        if service == "AWSGlue":
+            body = environ["wsgi.input"].read(length)
+            environ["wsgi.input"] = io.BytesIO(body)
+            request["body"] = json.loads(body or "{}")
         with self.lock:
-            self.requests.append({"action": action or method, "path": path, "headers": headers_of(environ)})
+            self.requests.append(request)
         fault = self.fault(action) if action else None
         while fault and fault.get("hold") and fault in self.faults:
             time.sleep(0.02)
         fault = None if fault and fault.get("hold") else fault
         if not fault and service == "AWSGlue":
-            body = environ["wsgi.input"].read(length)
-            environ["wsgi.input"] = io.BytesIO(body)
-            fault = self.invalid(action, json.loads(body or "{}"))
+            fault = self.invalid(action, request["body"])
         if fault:
             return answer(start_response, {"__type": fault["code"], "message": fault["message"]}, fault.get("status", 400))
         return self.app(environ, start_response)

@@ -151,6 +151,16 @@ def crawled(lake, **crawler):
 # Registration
 
 
+def test_the_catalog_of_another_account_is_named_in_every_request(lake, s3):
+    made = lake(catalog_id="123456789012")
+    s3.forget()
+    for day in ("2026-11-01", "2026-11-02"):
+        made.load(schema(), record(1, day), state(1)).succeeded()
+    asked = [request for request in s3.requests() if "body" in request]
+    assert {"CreateTable", "BatchCreatePartition"} <= {request["action"] for request in asked}
+    assert {request["body"].get("CatalogId") for request in asked} == {"123456789012"}
+
+
 def test_tables_are_registered_with_exact_types(lake):
     made = lake()
     done = made.load(schema(**NESTED), record(1, **NESTED_VALUES), state(1)).succeeded()
