@@ -35,7 +35,7 @@ docs: $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	PYTHONPATH=tests .venv/bin/python scripts/querying.py
 
-## What is made from the programs themselves: docs/configuration.md, the Meltano definitions, schemas.
+## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas.
 generate: $(VENV)
 	cargo build --workspace --locked
 	UPDATE=1 cargo test --quiet --locked -p tap-wistia discover

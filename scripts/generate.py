@@ -1,7 +1,7 @@
-"""Writes into the documentation and the Meltano definitions what the programs say of themselves.
+"""Writes into the documentation, the Meltano definitions and Airbyte's tests what the programs say of themselves.
 
 Files hold blocks between `generated: PROGRAM FORM` and `end of generated`; the rest of them is written by hand.
-With --check nothing is written, and a block that is out of date is an error.
+The specifications are whole files. With --check nothing is written, and what is out of date is an error.
 """
 
 import argparse
@@ -22,6 +22,10 @@ FILES = [
     "meltano/loaders/target-s3-parquet.yml",
     "examples/meltano/meltano.yml",
 ]
+SPECS = {
+    "airbyte/source-wistia/integration_tests/spec.json": "tap-wistia",
+    "airbyte/destination-s3-parquet/integration_tests/spec.json": "target-s3-parquet",
+}
 BLOCK = re.compile(
     r"(?P<open>^(?P<indent> *)(?:#|<!--) generated: (?P<program>\S+) (?P<form>\S+).*\n)(?:.*\n)*?(?P<close> *(?:#|<!--) end of generated.*\n)",
     re.MULTILINE,
@@ -119,19 +123,22 @@ def filled(text):
     return BLOCK.sub(fill, text)
 
 
+def specification(program):
+    done = subprocess.run([BINARIES / program, "spec"], check=True, capture_output=True, text=True)
+    (message,) = (message for message in map(json.loads, done.stdout.splitlines()) if message["type"] == "SPEC")
+    return json.dumps(message["spec"], indent=2, ensure_ascii=False) + "\n"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where something is out of date")
     check = parser.parse_args().check
-    outdated = []
-    for name in FILES:
-        path = ROOT / name
-        text = path.read_text()
-        new = filled(text)
-        if new != text:
-            outdated.append(name)
-            if not check:
-                path.write_text(new)
+    made = {name: filled((ROOT / name).read_text()) for name in FILES}
+    made |= {name: specification(program) for name, program in SPECS.items()}
+    outdated = [name for name, text in made.items() if (ROOT / name).read_text() != text]
+    if not check:
+        for name in outdated:
+            (ROOT / name).write_text(made[name])
     if check and outdated:
         sys.exit(f"out of date: {', '.join(outdated)}; run `make generate`")
 
