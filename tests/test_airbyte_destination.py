@@ -105,7 +105,7 @@ def test_the_specification_fits_the_forms_and_takes_the_names_of_the_s3_destinat
     assert spec["supported_destination_sync_modes"] == ["overwrite", "append", "append_dedup"]
     form = spec["connectionSpecification"]
     assert_form(form)
-    assert "load_method" not in form["properties"]
+    assert not {"load_method", "stream_maps", "flattening_enabled"} & set(form["properties"])
     assert form["properties"]["on_invalid"]["default"] == "null"
     for name in ("access_key_id", "secret_access_key"):
         assert form["properties"][name]["airbyte_secret"] is form["properties"]["s3"]["properties"][name]["airbyte_secret"] is True

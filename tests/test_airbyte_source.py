@@ -70,6 +70,15 @@ def test_the_specification_fits_the_forms_and_marks_secrets(source):
     Draft7Validator(form).validate(source().config)
 
 
+def test_maps_are_the_business_of_airbyte(simulator, source):
+    made = source(simulator(seed=3, medias=2, events=20))
+    assert not {name for name in made.spec()["connectionSpecification"]["properties"] if name.startswith(("stream_maps", "flattening"))}
+    made.config["stream_maps"] = {"dim_media": "__NULL__"}
+    done = made.read(made.catalog()).succeeded()
+    assert "`stream_maps` is ignored" in done.out + done.err
+    assert done.records("dim_media")
+
+
 def test_a_check_proves_the_token(source):
     made = source()
     assert made.check() == {"status": "SUCCEEDED"}

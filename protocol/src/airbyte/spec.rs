@@ -3,9 +3,13 @@
 //!
 //! One type a property, choices as `enum`, an order and a title for all. A map becomes a list whose
 //! entries have a `name`, because forms have no maps; [`from_form`] turns what was filled in back.
+//!
+//! The settings that map streams are not there: Airbyte's connections have mappers of their own, and a
+//! stream must keep the columns that its catalog promises.
 
 use serde_json::{Map, Value, json};
 
+use crate::mapping;
 use crate::schema::has_type;
 use crate::settings::{Document, SettingsError};
 
@@ -13,6 +17,7 @@ use crate::settings::{Document, SettingsError};
 /// have it in `defaults`.
 pub fn connection(mut schema: Value, title: &str, defaults: &Map<String, Value>) -> Value {
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.retain(|name, _| !mapping::SETTINGS.contains(&name.as_str()));
         for (name, value) in defaults {
             if let Some(Value::Object(property)) = properties.get_mut(name) {
                 property.insert("default".into(), value.clone());
@@ -133,6 +138,11 @@ pub fn from_form(
         origin: document.name.clone(),
         reason,
     })?;
+    for name in mapping::SETTINGS {
+        if settings.remove(name).is_some_and(|value| !value.is_null()) {
+            tracing::warn!("`{name}` is ignored: streams of Airbyte are mapped by its connections");
+        }
+    }
     for (name, property) in
         schema.get("properties").and_then(Value::as_object).into_iter().flatten()
     {

@@ -21,6 +21,10 @@ pub use rules::{Misnamed, StreamMaps};
 use crate::settings::nearest;
 use rules::{Property, Rule, StreamMap};
 
+/// The settings that map streams.
+pub const SETTINGS: [&str; 4] =
+    ["stream_maps", "flattening_enabled", "flattening_max_depth", "flattening_separator"];
+
 /// Nesting beyond this is not looked into.
 const MAX_DEPTH: usize = 64;
 
