@@ -28,6 +28,7 @@ test-airbyte: .venv-airbyte/.ready
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
 
 ## The queries of docs/querying.md with what they answer, and its charts.
 docs: $(VENV)

@@ -8,7 +8,7 @@
 //!
 //! [`client`] knows how to ask (token, rate limit, retries), [`streams`] what to ask for and what a
 //! record is, [`clean`] what the API's values mean, [`sync`] the order of it all; [`events`] and
-//! [`slice`] are the one stream that is too large to be read at once.
+//! [`mod@slice`] are the one stream that is too large to be read at once.
 
 pub mod airbyte;
 pub mod clean;

@@ -53,7 +53,7 @@ pub struct Media {
     pub thumbnail: bool,
     /// Section of its project.
     pub section: Option<&'static str>,
-    /// Place in [`Account::projects`].
+    /// Place in [`PROJECTS`].
     pub project: Option<usize>,
     /// How many files it has.
     pub assets: usize,

@@ -1,6 +1,6 @@
 //! Record lines to Arrow columns, in one pass and without a tree between.
 //!
-//! [`scan`] walks the JSON text, [`column`] fills typed buffers, [`record`] reads the envelope of a
+//! [`scan`] walks the JSON text, [`mod@column`] fills typed buffers, [`record`] reads the envelope of a
 //! message and the chunk of lines around it. Everything here is a pure function of bytes, a plan
 //! and a scratch space: no IO, no clock, no allocation per record once buffers have grown.
 

@@ -3,7 +3,7 @@
 //! Conditional writes make a second writer visible (`If-Match`, `If-None-Match`). When the answer
 //! to a write is lost and the SDK sends it again, the second try meets our own object and fails
 //! its condition; every write therefore carries a mark in the object's metadata by which
-//! [`S3Store::settle`] knows it again.
+//! [`Shared::settle`] knows it again.
 
 use std::fs::File;
 use std::io::{self, Seek, Write};
