@@ -248,12 +248,10 @@ fn find_unknown(value: &Value, schema: &Value, prefix: &str, warnings: &mut Vec<
         let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match known.get(key) {
             Some(inner) => find_unknown(child, inner, &path, warnings),
-            None => warnings.push(match nearest(key, known.keys().map(String::as_str)) {
-                Some(name) => {
-                    format!("the setting `{path}` is not known and ignored; is `{name}` meant?")
-                }
-                None => format!("the setting `{path}` is not known and ignored"),
-            }),
+            None => {
+                let meant = question(nearest(key, known.keys().map(String::as_str)));
+                warnings.push(format!("the setting `{path}` is not known and ignored{meant}"));
+            }
         }
     }
 }
@@ -270,6 +268,11 @@ pub fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, name)| name)
+}
+
+/// The end of a sentence about a mistyped name: what may be meant, if anything is near.
+pub fn question(meant: Option<&str>) -> String {
+    meant.map_or_else(String::new, |name| format!("; is `{name}` meant?"))
 }
 
 /// Words a deserialisation error, naming the key and hiding what a secret holds.

@@ -184,8 +184,7 @@ impl Job {
             output::Messages::Airbyte(_) => Mapper::default(),
         };
         for found in mapper.misnamed(&streams::ALL.map(|stream| stream.name)) {
-            let meant =
-                found.meant.map_or_else(String::new, |meant| format!("; is `{meant}` meant?"));
+            let meant = settings::question(found.meant);
             tracing::warn!(
                 "`stream_maps` names the stream `{}`, which there is not{meant}",
                 found.name

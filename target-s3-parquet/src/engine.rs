@@ -188,8 +188,7 @@ impl Engine {
             catalog.see(&name);
         }
         self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
-        let (catalog, summary) = (self.catalog.as_mut(), &mut self.summary);
-        publish(&mut table, catalog, summary, TableWriter::begin_generation)?;
+        publish(&mut table, &mut self.catalog, &mut self.summary, TableWriter::begin_generation)?;
         self.tables.insert(plan.stream.clone(), table);
         Ok(())
     }
@@ -236,8 +235,9 @@ impl Engine {
             let before = largest.memory();
             largest.relieve()?;
             if largest.should_commit_early() {
-                let (catalog, summary) = (self.catalog.as_mut(), &mut self.summary);
-                publish(largest, catalog, summary, |table| table.commit(false))?;
+                publish(largest, &mut self.catalog, &mut self.summary, |table| {
+                    table.commit(false)
+                })?;
             }
             let freed = before.saturating_sub(largest.memory());
             if freed == 0 {
@@ -274,12 +274,14 @@ impl Engine {
         let (state, state_out) = (self.state.pending(), self.state.file());
         self.journal.publishing(&self.lake, files, state, state_out)?;
         if let Some(catalog) = &mut self.catalog {
+            // One note for all of them.
             let tables = self.tables.values().filter(|table| table.is_ahead());
             catalog.expect(tables.map(|table| table.definition().table.as_str()))?;
         }
         for (stream, table) in self.tables.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
-            let (catalog, summary) = (self.catalog.as_mut(), &mut self.summary);
-            let committed = publish(table, catalog, summary, |table| table.commit(complete))?;
+            let committed = publish(table, &mut self.catalog, &mut self.summary, |table| {
+                table.commit(complete)
+            })?;
             changed |= committed.files > 0;
             if committed.files > 0 {
                 tracing::info!(
@@ -333,8 +335,7 @@ impl Engine {
         let mut unfinished = Vec::new();
         for (stream, table) in &mut self.tables {
             if ended.contains(stream) {
-                let (catalog, summary) = (self.catalog.as_mut(), &mut self.summary);
-                publish(table, catalog, summary, TableWriter::end_generation)?;
+                publish(table, &mut self.catalog, &mut self.summary, TableWriter::end_generation)?;
             } else {
                 unfinished.push(format!("`{stream}`"));
             }
@@ -360,12 +361,12 @@ impl Engine {
 /// it, and afterwards of what.
 fn publish(
     table: &mut TableWriter,
-    catalog: Option<&mut Catalog>,
+    catalog: &mut Option<Catalog>,
     summary: &mut Summary,
     write: impl FnOnce(&mut TableWriter) -> Result<Committed>,
 ) -> Result<Committed> {
     let name = table.definition().table.clone();
-    let committed = match catalog.filter(|_| table.is_ahead()) {
+    let committed = match catalog.as_mut().filter(|_| table.is_ahead()) {
         Some(catalog) => {
             catalog.expect([name.as_str()])?;
             let committed = write(table)?;

@@ -18,7 +18,7 @@ pub use filter::{Comparison, Filter, Literal, Scalar, Test};
 pub use flatten::Flattening;
 pub use rules::{Misnamed, StreamMaps};
 
-use crate::settings::nearest;
+use crate::settings::{nearest, question};
 use rules::{Property, Rule, StreamMap};
 
 /// The settings that map streams.
@@ -310,12 +310,8 @@ fn idle(map: &StreamMap, schema: &Value) -> Vec<String> {
     dropped
         .filter(|(name, _)| !map.is_for_many() && known().all(|known| known != name))
         .map(|(name, _)| {
-            let key = map.key_of(name);
-            let text = format!("`{key}` drops a property that the stream does not have");
-            match nearest(name, known()) {
-                Some(meant) => format!("{text}; is `{meant}` meant?"),
-                None => text,
-            }
+            let (key, meant) = (map.key_of(name), question(nearest(name, known())));
+            format!("`{key}` drops a property that the stream does not have{meant}")
         })
         .collect()
 }

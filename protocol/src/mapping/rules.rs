@@ -75,9 +75,7 @@ impl StreamMaps {
             .map(|entry| (entry.name.as_str(), &entry.rule));
         std::iter::once((stream, own.unwrap_or(rest))).chain(copies).collect()
     }
-}
 
-impl StreamMaps {
     /// Streams that are named here and are none of the `streams`.
     pub fn misnamed<'a>(&'a self, streams: &[&'a str]) -> Vec<Misnamed<'a>> {
         let names = self.rules.iter().map(|entry| entry.rule.source().unwrap_or(&entry.name));

@@ -14,9 +14,6 @@ use crate::parquet_file::{ENCODER_BYTES, PartWriter};
 use crate::stage::Group;
 use crate::store::Condition;
 
-/// Staged bytes that are worth encoding at once.
-pub(super) const FEED_BYTES: usize = 8 * 1024 * 1024;
-
 /// Size at which a file is full: what Redshift, Athena and Spark read in one piece.
 pub const FILE_BYTES: usize = 128 * 1024 * 1024;
 

@@ -6,49 +6,34 @@
 //! objects in the place of all old ones.
 
 mod append;
+mod define;
 mod generation;
 pub mod journal;
+mod lake;
 mod overwrite;
 mod upsert;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
-
 use crate::config::{LoadMethod, StreamSettings};
 use crate::decode::{Plan, Rows};
 use crate::error::{Error, Result};
-use crate::parquet_file::{Format, PartWriter, Written};
-use crate::schema::{Column, Kind, names};
-use crate::stage::{Group, SpillFile, Stage};
-use crate::store::{Condition, Object, Store};
-use crate::table::definition::FORMAT;
-use crate::table::evolve::{Incompatible, evolve};
-use crate::table::{Definition, Partitioner, Projection, partition};
+use crate::parquet_file::{ENCODE_BYTES, PartWriter, Written};
+use crate::schema::names;
+use crate::stage::{Group, Stage};
+use crate::store::{Condition, Object};
+use crate::table::evolve::evolve;
+use crate::table::{Definition, Partitioner, Projection};
 
 pub use append::FILE_BYTES;
+pub use lake::Lake;
+
+use define::{define, incompatible, is_called, key_names, other_keys, reconcile};
+use lake::definition_key;
 
 /// Tries of a write that other writers keep disturbing.
 pub(crate) const MERGE_ATTEMPTS: u32 = 20;
-
-/// Where the definitions of the tables are.
-const TABLES: &str = "_lake/tables/";
-
-/// What all tables of a run share.
-#[derive(Debug)]
-pub struct Lake {
-    /// Where the objects are.
-    pub store: Arc<dyn Store>,
-    /// Name of the run, unlike any other.
-    pub run: String,
-    /// The workers for decoding and encoding.
-    pub pool: Arc<rayon::ThreadPool>,
-    /// Where rows go that do not fit into memory.
-    pub spill: Arc<SpillFile>,
-    /// Bytes for staged rows and open row groups.
-    pub budget: usize,
-}
 
 /// What a commit of one table did.
 #[derive(Debug, Default, Clone)]
@@ -246,7 +231,7 @@ impl TableWriter {
         self.stage.seal()?;
         self.append.seal();
         if self.streams_files() {
-            self.feed(append::FEED_BYTES, false)?;
+            self.feed(ENCODE_BYTES, false)?;
         }
         Ok(())
     }
@@ -504,54 +489,6 @@ impl TableWriter {
     }
 }
 
-impl Lake {
-    /// How files of a table are written.
-    pub fn format(&self, settings: &StreamSettings, shards: u32) -> Format {
-        Format {
-            compression: settings.compression,
-            level: settings.compression_level,
-            row_group_bytes: settings.row_group_bytes.min(self.budget / 3),
-            shards,
-        }
-    }
-
-    /// Begins a Parquet file.
-    pub fn part(
-        &self,
-        key: &str,
-        condition: Condition,
-        schema: &SchemaRef,
-        format: &Format,
-    ) -> Result<PartWriter> {
-        let upload = self.store.create(key, condition)?;
-        let object = self.store.locate(key);
-        PartWriter::new(upload, schema, format, &self.run, Arc::clone(&self.pool), object)
-    }
-
-    /// The definition of a table, if the lake has the table.
-    pub fn definition(&self, table: &str) -> Result<Option<(Object, Definition)>> {
-        let key = definition_key(table);
-        let Some((object, text)) = self.store.get(&key)? else { return Ok(None) };
-        let definition = Definition::parse(&text, &self.store.locate(&key))?;
-        Ok(Some((object, definition)))
-    }
-
-    /// Replaces the definition of a table that is still as it was read.
-    pub(crate) fn define(&self, definition: &Definition, stored: &Object) -> Result<Object> {
-        let key = definition_key(&definition.table);
-        self.store.put(&key, &definition.text(), Condition::still(Some(stored)))
-    }
-
-    /// The names of all tables.
-    pub fn tables(&self) -> Result<Vec<String>> {
-        let objects = self.store.list(TABLES)?;
-        let names = objects.iter().filter_map(|object| {
-            object.key.strip_prefix(TABLES)?.strip_suffix(".json").map(str::to_owned)
-        });
-        Ok(names.collect())
-    }
-}
-
 impl Committed {
     fn add(&mut self, written: &Written, folder: &str) {
         self.note(&written.object, folder);
@@ -566,141 +503,6 @@ impl Committed {
     }
 }
 
-fn incompatible(stream: &str, table: &str, fault: Incompatible) -> Error {
-    Error::Incompatible {
-        stream: stream.to_owned(),
-        table: table.to_owned(),
-        column: fault.column,
-        old: fault.old,
-        new: fault.new,
-    }
-}
-
-fn other_keys(definition: &Definition, keys: &[String], stream: &str) -> Error {
-    Error::Table {
-        table: definition.table.clone(),
-        reason: format!(
-            "its keys are {:?}, those of stream `{stream}` are {keys:?}; load into a new table to change that",
-            definition.keys
-        ),
-    }
-}
-
-fn key_names(plan: &Plan) -> Vec<String> {
-    let columns = plan.keys.iter().filter_map(|key| plan.columns.get(*key));
-    columns.map(|column| column.name.clone()).collect()
-}
-
-fn definition_key(table: &str) -> String {
-    format!("{TABLES}{table}.json")
-}
-
-/// The definition that a schema and the settings ask for.
-fn define(table: &str, plan: &Plan, settings: &StreamSettings) -> Result<Definition> {
-    let fault = |reason: String| Error::Table { table: table.to_owned(), reason };
-    let keys = key_names(plan);
-    let load_method = settings.load_method.unwrap_or(if keys.is_empty() {
-        LoadMethod::Append
-    } else {
-        LoadMethod::Upsert
-    });
-    // A stream without keys cannot be upserted; the SDK's targets append then, and so do we.
-    let load_method = match load_method {
-        LoadMethod::Upsert if keys.is_empty() => LoadMethod::Append,
-        other => other,
-    };
-    let definition = Definition {
-        format: FORMAT,
-        table: table.to_owned(),
-        stream: plan.stream.clone(),
-        columns: plan.columns.clone(),
-        keys,
-        load_method,
-        partition_by: settings.partition_by.clone(),
-        shards: settings.shards,
-        resharding: None,
-        version: None,
-        generation: None,
-        widening: false,
-    };
-    if let (Some(by), Some(key)) = (&definition.partition_by, definition.partition_key()) {
-        let column = find(&definition.columns, &by.column).ok_or_else(|| {
-            fault(format!(
-                "`partition_by` names the column `{}`, which its schema has not",
-                by.column
-            ))
-        })?;
-        if by.granularity.is_some() && !partition::is_dated(&column.kind.data_type()) {
-            return Err(fault(format!(
-                "`partition_by` cuts `{}` by a part of its date, but it is {}",
-                by.column, column.kind
-            )));
-        }
-        if matches!(column.kind, Kind::Struct(_) | Kind::List(_)) {
-            return Err(fault(format!(
-                "`partition_by` names `{}`, but {} is no value for a partition",
-                by.column, column.kind
-            )));
-        }
-        if definition.columns.iter().any(|column| column.name == key) {
-            return Err(fault(format!(
-                "its partition key `{key}` is also one of its columns, which Redshift forbids; set `name` in `partition_by`"
-            )));
-        }
-    }
-    Ok(definition)
-}
-
-fn find<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
-    columns.iter().find(|column| column.source == name || column.name == name)
-}
-
-/// Checks what is fixed when a table is made, and takes over what is not.
-fn reconcile(found: &Definition, wanted: &Definition, stream: &str) -> Result<Definition> {
-    let fault = |reason: String| Err(Error::Table { table: found.table.clone(), reason });
-    if let Some(shards) = found.resharding {
-        return fault(format!(
-            "it is being cut into {shards} objects per partition; wait for that `maintain`, or run `target-s3-parquet maintain --table {} --shards {shards}` if it has died",
-            found.table
-        ));
-    }
-    if found.partition_by != wanted.partition_by {
-        return fault(format!(
-            "it is partitioned by {}, the settings say {}; load into a new table to change that",
-            describe_partition(found),
-            describe_partition(wanted),
-        ));
-    }
-    let (old, new) = (found.load_method, wanted.load_method);
-    if new == LoadMethod::Upsert {
-        if found.keys != wanted.keys {
-            return Err(other_keys(found, &wanted.keys, stream));
-        }
-        if old == LoadMethod::Append {
-            return fault(
-                "it was made by appending, so its keys may be doubled; load into a new table, or overwrite it once".into(),
-            );
-        }
-    }
-    if found.shards != wanted.shards {
-        tracing::warn!(
-            table = found.table,
-            shards = found.shards,
-            setting = wanted.shards,
-            "the shards of a table are fixed when it is made; the setting is ignored"
-        );
-    }
-    let generation = wanted.generation.or(found.generation);
-    Ok(Definition { keys: wanted.keys.clone(), load_method: new, generation, ..found.clone() })
-}
-
-fn describe_partition(definition: &Definition) -> String {
-    match (&definition.partition_by, definition.partition_key()) {
-        (Some(by), Some(key)) => format!("`{}` as `{key}`", by.column),
-        _ => "nothing".into(),
-    }
-}
-
 /// A stage for the rows of a table. Those that `wait` keep the order in which they came, keys or
 /// not.
 fn new_stage(definition: &Definition, wait: bool) -> Result<Stage> {
@@ -711,7 +513,7 @@ fn new_stage(definition: &Definition, wait: bool) -> Result<Stage> {
             let position = definition
                 .columns
                 .iter()
-                .position(|column| column.source == by.column || column.name == by.column)
+                .position(|column| is_called(column, &by.column))
                 .ok_or_else(|| Error::Table {
                     table: definition.table.clone(),
                     reason: format!("its partition column `{}` is gone", by.column),

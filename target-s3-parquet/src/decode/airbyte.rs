@@ -16,7 +16,7 @@ use protocol::airbyte::StreamName;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::column::{Change, Effect};
+use super::context::{Change, Effect};
 use super::record::{Chunk, LineFault, Metadata, Plan, Router};
 use super::scan::{Cursor, Members, Text};
 use super::{number, text};

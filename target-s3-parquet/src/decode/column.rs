@@ -16,94 +16,11 @@ use arrow::datatypes::{
 use arrow::error::ArrowError;
 use hashbrown::HashMap;
 
+use super::context::{Context, Effect};
 use super::scan::{Cursor, Elements, Members, Text};
 use super::{Fault, Misfit, number, text, time};
 use crate::config::OnInvalid;
 use crate::schema::{Column, Kind};
-
-/// What decoding one chunk of one stream counts, and the rules it follows.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) on_invalid: OnInvalid,
-    pub(crate) max_string_bytes: Option<usize>,
-    /// Strings cut to `max_string_bytes`.
-    pub(crate) cut: u64,
-    /// Lone surrogates replaced by U+FFFD.
-    pub(crate) replaced: u64,
-    /// Whether a column has counted a value that did not fit.
-    pub(crate) has_invalid: bool,
-    /// Values of keys that the schema does not know, by name.
-    pub(crate) extra: HashMap<Box<[u8]>, u64>,
-    /// Whether a value that only looks like another type is taken for it: a number in a string, a
-    /// number for a string, an object as JSON text. Airbyte's programs send such values.
-    lenient: bool,
-    /// What became of values in the record at hand.
-    pub(crate) changes: Vec<Change>,
-    /// Where strings with escapes are decoded before they are parsed.
-    scratch: Vec<u8>,
-}
-
-/// What became of a value that did not fit its column.
-#[derive(Debug)]
-pub(crate) struct Change {
-    /// Dotted path of the column, filled in from the inside out.
-    pub(crate) field: String,
-    pub(crate) effect: Effect,
-}
-
-/// How a value was changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// It is of another type, and null now.
-    Nulled,
-    /// It is beyond what the column can hold, and null now.
-    TooLarge,
-    /// It was cut.
-    Truncated,
-}
-
-impl Context {
-    pub(crate) fn new(
-        on_invalid: OnInvalid,
-        max_string_bytes: Option<usize>,
-        lenient: bool,
-    ) -> Self {
-        Self {
-            on_invalid,
-            max_string_bytes,
-            cut: 0,
-            replaced: 0,
-            has_invalid: false,
-            extra: HashMap::new(),
-            lenient,
-            changes: Vec::new(),
-            scratch: Vec::new(),
-        }
-    }
-
-    fn changed(&mut self, effect: Effect) {
-        if self.lenient {
-            self.changes.push(Change { field: String::new(), effect });
-        }
-    }
-
-    /// Puts a name before the paths of the changes since there were `known`.
-    #[cold]
-    fn under(&mut self, known: usize, name: &str) {
-        for change in self.changes.iter_mut().skip(known) {
-            let dot =
-                if change.field.is_empty() || change.field.starts_with('[') { "" } else { "." };
-            change.field = format!("{name}{dot}{}", change.field);
-        }
-    }
-
-    fn count_extra(&mut self, key: &[u8]) {
-        match self.extra.get_mut(key) {
-            Some(count) => *count += 1,
-            None => _ = self.extra.insert(key.into(), 1),
-        }
-    }
-}
 
 /// The null bitmap of a column, kept only once there is a null.
 #[derive(Debug, Default)]

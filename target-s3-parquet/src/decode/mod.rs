@@ -1,11 +1,12 @@
 //! Record lines to Arrow columns, in one pass and without a tree between.
 //!
-//! [`scan`] walks the JSON text, [`mod@column`] fills typed buffers, [`record`] reads the envelope of a
-//! message and the chunk of lines around it. Everything here is a pure function of bytes, a plan
+//! [`scan`] walks the JSON text, [`mod@column`] fills typed buffers, [`context`] has the rules and what
+//! is counted, [`record`] reads the envelope of a message and the chunk of lines around it. Everything here is a pure function of bytes, a plan
 //! and a scratch space: no IO, no clock, no allocation per record once buffers have grown.
 
 mod airbyte;
 mod column;
+mod context;
 mod derive;
 mod number;
 mod record;

@@ -12,7 +12,8 @@ use hashbrown::HashMap;
 use memchr::memchr;
 
 use super::airbyte::{AirbyteStream, Changes};
-use super::column::{Context, StructBuffer};
+use super::column::StructBuffer;
+use super::context::Context;
 use super::derive::Derivation;
 use super::scan::{Cursor, Members, Text, describe};
 use super::{Fault, number, text, time};

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use protocol::mapping::{Mapper, Names};
+use protocol::settings;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -111,9 +112,7 @@ impl Planner {
         });
         Ok(Some(plans))
     }
-}
 
-impl Planner {
     /// What is to be told of the schemas since this was last asked.
     pub(super) fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
@@ -131,9 +130,8 @@ impl Planner {
         in_maps
             .chain(in_streams)
             .map(|(key, name, meant)| {
-                format!(
-                    "`{key}` names the stream `{name}`, which did not come; is `{meant}` meant?"
-                )
+                let meant = settings::question(Some(meant));
+                format!("`{key}` names the stream `{name}`, which did not come{meant}")
             })
             .collect()
     }
