@@ -1,19 +1,10 @@
-//! What the tap and the target share: protocol messages, catalogs, settings and the way errors are told.
+//! Wire formats: the messages, catalogs and states of Singer and of Airbyte, and the maps that rename,
+//! drop and filter what streams carry.
 //!
-//! Except for [`program`], which starts both binaries, nothing here opens a file or a socket: text
-//! comes in, text goes out.
+//! Pure: text comes in, text goes out. Nothing here opens a file or a socket, and nothing knows how a
+//! program is configured or what it does with a record.
 
-pub mod about;
 pub mod airbyte;
 pub mod lines;
-pub mod log;
 pub mod mapping;
-pub mod program;
-pub mod report;
-pub mod schema;
-pub mod secret;
-pub mod settings;
-pub mod shell;
 pub mod singer;
-
-pub use secret::Secret;

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use protocol::program::{self, AboutFormat, LogFormat};
-use protocol::shell::ShellCommand;
+use program::LogFormat;
+use program::about::AboutFormat;
+use program::shell::ShellCommand;
 
 use crate::airbyte;
 use crate::error::Error;

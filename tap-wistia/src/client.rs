@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use protocol::Secret;
+use program::Secret;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;

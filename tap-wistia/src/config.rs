@@ -2,7 +2,7 @@
 //! from the doc comments below.
 
 use chrono::{Days, NaiveDate};
-use protocol::Secret;
+use program::Secret;
 use protocol::mapping::{Flattening, Mapper, StreamMaps};
 use schemars::JsonSchema;
 use serde::Deserialize;

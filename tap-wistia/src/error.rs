@@ -1,8 +1,8 @@
 //! Everything that can go wrong, told so that a person knows what to do. The token is in none of it.
 
+use program::report::Exit;
+use program::settings::SettingsError;
 use protocol::mapping::MapError;
-use protocol::report::Exit;
-use protocol::settings::SettingsError;
 
 /// An error of the tap.
 #[derive(Debug, thiserror::Error)]

@@ -37,11 +37,11 @@ use std::time::Instant;
 
 use chrono::{NaiveDate, Utc};
 use clap::Parser;
-use protocol::about::About;
+use program::LogFormat;
+use program::about::About;
+use program::report::Exit;
+use program::settings;
 use protocol::mapping::Mapper;
-use protocol::program::{self, LogFormat};
-use protocol::report::Exit;
-use protocol::settings;
 use tokio::signal::unix::{SignalKind, signal};
 
 use cli::{Cli, Command, Test};

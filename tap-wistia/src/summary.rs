@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::HumanCount;
-use protocol::{log, report};
+use program::{log, report};
 use serde::Serialize;
 
 use crate::client::Traffic;

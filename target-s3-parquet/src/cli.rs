@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use protocol::program::{AboutFormat, LogFormat};
-use protocol::shell::ShellCommand;
+use program::LogFormat;
+use program::about::AboutFormat;
+use program::shell::ShellCommand;
 
 use crate::airbyte;
 

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use program::{Secret, settings};
 use protocol::mapping::{Flattening, Mapper, StreamMaps};
-use protocol::{Secret, settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

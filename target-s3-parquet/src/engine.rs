@@ -81,7 +81,7 @@ impl Engine {
                     && let Err(second) = self.salvage()
                 {
                     tracing::error!(
-                        reason = %protocol::report::render(&second, None).trim_end(),
+                        reason = %program::report::render(&second, None).trim_end(),
                         "what a STATE covered could not be committed"
                     );
                 }
@@ -100,7 +100,7 @@ impl Engine {
             && let Err(second) = catalog.bring_up(Patience::None, stopped)
         {
             tracing::warn!(
-                reason = %protocol::report::render(&second, None).trim_end(),
+                reason = %program::report::render(&second, None).trim_end(),
                 "the next run brings the catalog up"
             );
         }

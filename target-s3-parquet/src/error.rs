@@ -1,9 +1,9 @@
 //! Everything that can go wrong, told so that a person knows what to do.
 
 use arrow::error::ArrowError;
+use program::report::Exit;
+use program::settings::SettingsError;
 use protocol::mapping::MapError;
-use protocol::report::Exit;
-use protocol::settings::SettingsError;
 
 /// An error of the target.
 #[derive(Debug, thiserror::Error)]

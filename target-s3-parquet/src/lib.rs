@@ -37,9 +37,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use protocol::about::About;
-use protocol::report::Exit;
-use protocol::{program, settings};
+use program::about::About;
+use program::report::Exit;
+use program::settings;
 
 use cli::{Cli, Command, Maintain, ReportFormat};
 use config::{Config, MIB};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use protocol::report::Exit;
+use program::report::Exit;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::error::Error;

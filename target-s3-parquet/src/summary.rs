@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{log, report};
+use program::{log, report};
 use serde::Serialize;
 
 use crate::catalog::Event;

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 
 use super::message::{FailureType, Message, Trace, TraceError};
 use crate::lines::LineWriter;
-use crate::report::Exit;
 
 /// Runs a verb. A panic is a trace on stdout and the exit code of a failure.
 pub fn guard(verb: impl FnOnce() -> ExitCode) -> ExitCode {
     panic::set_hook(Box::new(tell));
-    panic::catch_unwind(AssertUnwindSafe(verb)).unwrap_or_else(|_| Exit::Failure.into())
+    panic::catch_unwind(AssertUnwindSafe(verb)).unwrap_or(ExitCode::FAILURE)
 }
 
 fn tell(panic: &PanicHookInfo<'_>) {

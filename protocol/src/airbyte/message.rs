@@ -7,7 +7,6 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::catalog::{Catalog, DestinationSyncMode, StreamName};
-use crate::report;
 
 /// A message. `T` is what a record or a state holds.
 #[derive(Debug, Serialize)]
@@ -54,7 +53,7 @@ pub struct Specification {
     /// Where the connector is described.
     #[serde(rename = "documentationUrl")]
     pub documentation_url: String,
-    /// JSON Schema of the settings, from [`super::spec::connection`].
+    /// JSON Schema of the settings, made from the settings of the program.
     #[serde(rename = "connectionSpecification")]
     pub connection_specification: Value,
     /// Whether streams can be read or written in increments.
@@ -201,14 +200,19 @@ pub struct TraceError<'a> {
 }
 
 impl<'a> TraceError<'a> {
-    /// A failure, with what to do about it.
-    pub fn new(error: &dyn Error, hint: Option<&str>, failure_type: FailureType) -> Self {
+    /// A failure, with what to do about it and what a developer wants to know.
+    pub fn new(
+        error: &dyn Error,
+        hint: Option<&str>,
+        internal_message: String,
+        failure_type: FailureType,
+    ) -> Self {
         Self {
             message: match hint {
                 Some(hint) => format!("{error}. To do: {hint}"),
                 None => error.to_string(),
             },
-            internal_message: report::render(error, None).trim_end().to_owned(),
+            internal_message,
             failure_type,
             stream_descriptor: None,
         }

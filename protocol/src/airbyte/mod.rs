@@ -1,5 +1,4 @@
-//! The Airbyte protocol: messages to write, catalogs and states to read, and the specification that
-//! is made from a settings schema.
+//! The Airbyte protocol: messages to write, and catalogs and states to read.
 //!
 //! What is read takes `null` for "absent" everywhere, and ignores what it does not know: Airbyte's own
 //! programs write every field that there is.
@@ -7,7 +6,6 @@
 mod catalog;
 mod guard;
 mod message;
-pub mod spec;
 pub mod state;
 
 pub use catalog::{

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::{Draft, MAX_DEPTH, Origin, Path};
-use crate::schema::has_type;
 
 /// How nested properties become flat ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +102,7 @@ fn shape<'a>(root: &'a Value, schema: &'a Value, open: &mut Vec<String>) -> Shap
         return target.map_or(Shape::Nested, |target| shape(root, target, open));
     }
     if let Some(kind) = schema.get("type") {
-        let has = |wanted| has_type(kind, wanted);
+        let has = |wanted| names_type(kind, wanted);
         if !has("object") && !has("array") {
             return Shape::Plain;
         }
@@ -140,4 +139,10 @@ fn shape<'a>(root: &'a Value, schema: &'a Value, open: &mut Vec<String>) -> Shap
 
 fn named(schema: &Value) -> Option<&Map<String, Value>> {
     schema.get("properties")?.as_object().filter(|properties| !properties.is_empty())
+}
+
+/// Whether the `type` of a schema is `wanted`, or has it in its list.
+fn names_type(kind: &Value, wanted: &str) -> bool {
+    let is_wanted = |name: &Value| name.as_str() == Some(wanted);
+    kind.as_array().map_or_else(|| is_wanted(kind), |names| names.iter().any(is_wanted))
 }

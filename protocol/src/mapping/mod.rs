@@ -8,6 +8,7 @@
 mod expression;
 mod filter;
 mod flatten;
+mod names;
 mod rules;
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +19,7 @@ pub use filter::{Comparison, Filter, Literal, Scalar, Test};
 pub use flatten::Flattening;
 pub use rules::{Misnamed, StreamMaps};
 
-use crate::settings::{nearest, question};
+use names::nearest;
 use rules::{Property, Rule, StreamMap};
 
 /// The settings that map streams.
@@ -310,7 +311,9 @@ fn idle(map: &StreamMap, schema: &Value) -> Vec<String> {
     dropped
         .filter(|(name, _)| !map.is_for_many() && known().all(|known| known != name))
         .map(|(name, _)| {
-            let (key, meant) = (map.key_of(name), question(nearest(name, known())));
+            let key = map.key_of(name);
+            let meant = nearest(name, known())
+                .map_or_else(String::new, |meant| format!("; is `{meant}` meant?"));
             format!("`{key}` drops a property that the stream does not have{meant}")
         })
         .collect()

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use chrono::NaiveDate;
+use program::report;
 use protocol::airbyte::{
     FailureType, Message, Record, State as StateMessage, StreamStatus, SyncMode, Trace, TraceError,
 };
@@ -187,7 +188,8 @@ fn write_state(
 
 /// An error as a trace tells it.
 pub(super) fn trace(error: &Error) -> TraceError<'static> {
-    TraceError::new(error, error.hint(), failure_type(error))
+    let details = report::render(error, None).trim_end().to_owned();
+    TraceError::new(error, error.hint(), details, failure_type(error))
 }
 
 fn failure_type(error: &Error) -> FailureType {

@@ -11,12 +11,14 @@ use std::sync::atomic::AtomicBool;
 
 use chrono::Utc;
 use clap::{Args, Subcommand};
+use program::form;
+use program::report::{self, Exit};
+use program::settings::{self, Document};
 use protocol::airbyte::{
     Catalog, ConfiguredCatalog, ConnectionStatus, Message, Specification, Stream as CatalogStream,
-    SyncMode, Trace, spec,
+    SyncMode, Trace,
 };
-use protocol::report::{self, Exit};
-use protocol::settings::{self, Document};
+use protocol::mapping;
 use protocol::singer::CatalogEntry;
 use serde_json::Map;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -137,10 +139,11 @@ pub fn specification() -> Specification {
         protocol_version: protocol::airbyte::PROTOCOL_VERSION,
         documentation_url: concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/airbyte.md")
             .into(),
-        connection_specification: spec::connection(
+        connection_specification: form::connection(
             settings::schema::<Config>(),
             "Wistia",
             &Map::new(),
+            &mapping::SETTINGS,
         ),
         supports_incremental: true,
         supported_destination_sync_modes: &[],
@@ -149,7 +152,13 @@ pub fn specification() -> Specification {
 
 fn load(config: &[String]) -> Result<Config> {
     let schema = settings::schema::<Config>();
-    let document = spec::from_form(&Document::only(config)?, &schema, &Map::new(), |_| Ok(()))?;
+    let document = form::from_form(
+        &Document::only(config)?,
+        &schema,
+        &Map::new(),
+        &mapping::SETTINGS,
+        |_| Ok(()),
+    )?;
     let config: Config = settings::load(&[document], None)?.warned();
     config.validate()?;
     Ok(config)

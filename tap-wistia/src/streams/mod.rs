@@ -90,7 +90,7 @@ pub fn by_name(name: &str) -> Option<&'static Stream> {
 
 /// The JSON Schema of a record type.
 fn schema<T: JsonSchema>() -> Value {
-    protocol::schema::record::<T>()
+    program::schema::record::<T>()
 }
 
 /// What the other streams need to know of a media.

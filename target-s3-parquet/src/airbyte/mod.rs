@@ -9,11 +9,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use program::report::{self, Exit};
 use protocol::airbyte::{
     ConfiguredCatalog, ConnectionStatus, DestinationSyncMode, FailureType, Message,
     PROTOCOL_VERSION, Specification, Trace, TraceError, print,
 };
-use protocol::report::{self, Exit};
 
 use crate::config::Config;
 use crate::decode::Dialect;
@@ -116,7 +116,8 @@ fn trace(error: &Error) -> TraceError<'static> {
         | Error::Store { .. } => FailureType::TransientError,
         _ => FailureType::SystemError,
     };
-    TraceError::new(error, error.hint(), failure_type)
+    let details = report::render(error, None).trim_end().to_owned();
+    TraceError::new(error, error.hint(), details, failure_type)
 }
 
 /// How the destination is configured.

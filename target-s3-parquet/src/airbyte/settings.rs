@@ -3,9 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use protocol::Secret;
-use protocol::airbyte::spec;
-use protocol::settings::{self, Document, SettingsError};
+use program::Secret;
+use program::form;
+use program::settings::{self, Document, SettingsError};
+use protocol::mapping;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
@@ -79,13 +80,14 @@ pub(super) fn specification() -> Value {
     if let Value::Object(root) = &mut schema {
         root.remove("required");
     }
-    spec::connection(schema, "S3 Parquet", &defaults())
+    form::connection(schema, "S3 Parquet", &defaults(), &mapping::SETTINGS)
 }
 
 /// Reads the settings.
 pub(super) fn load(names: &[String]) -> Result<Config, SettingsError> {
     let schema = settings::schema::<Config>();
-    let document = spec::from_form(&Document::only(names)?, &schema, &defaults(), rename)?;
+    let document =
+        form::from_form(&Document::only(names)?, &schema, &defaults(), &mapping::SETTINGS, rename)?;
     Ok(settings::load(&[document], None)?.warned())
 }
 

@@ -209,7 +209,7 @@ impl Catalog {
     }
 
     fn tell(&mut self, event: Event) {
-        protocol::report::event(&event);
+        program::report::event(&event);
         self.events.push(event);
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use program::settings;
 use protocol::mapping::{Mapper, Names};
-use protocol::settings;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -15,7 +15,7 @@ use crate::commit::Lake;
 use crate::config::{Config, LoadMethod};
 use crate::error::{Error, Result};
 use crate::store::Object;
-use protocol::report;
+use program::report;
 use survey::Survey;
 
 /// The folder of what the lake remembers.

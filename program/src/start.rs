@@ -1,4 +1,4 @@
-//! What both programs do alike when they start: read settings, start the log, describe themselves.
+//! What both programs do alike when they start: read their settings and start the log.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -7,21 +7,9 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
-use crate::about::About;
 use crate::log::Structured;
 use crate::report;
 use crate::settings::{self, Document, Environment, Loaded, SettingsError};
-
-/// A form of `--about`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum AboutFormat {
-    /// For reading.
-    Text,
-    /// For programs.
-    Json,
-    /// For documentation.
-    Markdown,
-}
 
 /// A form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -34,17 +22,6 @@ pub enum LogFormat {
     Json,
     /// One JSON object an event, in the structure of the Meltano SDK.
     Singer,
-}
-
-impl About {
-    /// Prints itself to stdout. A reader that has gone is no error.
-    pub fn print(&self, format: AboutFormat) -> io::Result<()> {
-        print(&match format {
-            AboutFormat::Text => self.text(),
-            AboutFormat::Json => self.json(),
-            AboutFormat::Markdown => self.markdown(),
-        })
-    }
 }
 
 /// Prints a text to stdout. A reader that has gone is no error.
@@ -73,33 +50,6 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
     settings::load(&documents, environment.as_ref()).map(Loaded::warned)
 }
 
-impl Document {
-    /// The one file of settings that the command line names.
-    pub fn only(names: &[String]) -> Result<Self, SettingsError> {
-        match names {
-            [name] => Self::read(name),
-            _ => Err(SettingsError::Missing { key: "--config".into() }),
-        }
-    }
-
-    /// Reads a file of settings.
-    pub fn read(name: &str) -> Result<Self, SettingsError> {
-        let text = std::fs::read_to_string(name)
-            .map_err(|source| SettingsError::Unreadable { name: name.to_owned(), source })?;
-        Ok(Self { name: name.to_owned(), text })
-    }
-}
-
-impl<C> Loaded<C> {
-    /// The configuration, after the log was told the warnings.
-    pub fn warned(self) -> C {
-        for warning in self.warnings {
-            tracing::warn!("{warning}");
-        }
-        self.config
-    }
-}
-
 /// Starts the log of a program on stderr, and gives the form that it has. The level is that of
 /// `<PREFIX>_LOGLEVEL`, `LOGLEVEL` or Airbyte's `LOG_LEVEL`; what libraries log below a warning is left
 /// out.
@@ -123,7 +73,9 @@ pub fn start_log(program: &'static str, prefix: &str, format: LogFormat, debug: 
     };
     let krate = program.replace('-', "_");
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!("warn,{krate}={level},protocol={level}")))
+        .with_env_filter(EnvFilter::new(format!(
+            "warn,{krate}={level},lake={level},program={level},protocol={level}"
+        )))
         .with_writer(io::stderr)
         .with_ansi(is_coloured());
     // A second start, as in a test, keeps the first.

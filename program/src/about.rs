@@ -3,8 +3,21 @@
 //! The JSON form feeds the tools of Meltano Hub, which derive a plugin's settings from it.
 
 use std::fmt::Write as _;
+use std::io;
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
+
+/// A form of `--about`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum AboutFormat {
+    /// For reading.
+    Text,
+    /// For programs.
+    Json,
+    /// For documentation.
+    Markdown,
+}
 
 /// The description of a connector.
 #[derive(Debug, Clone)]
@@ -177,6 +190,17 @@ fn choice_of(branch: &Value) -> String {
     match branch.get("const").and_then(Value::as_str) {
         Some(value) => value.to_owned(),
         None => kind_of(branch),
+    }
+}
+
+impl About {
+    /// Prints itself to stdout. A reader that has gone is no error.
+    pub fn print(&self, format: AboutFormat) -> io::Result<()> {
+        crate::print(&match format {
+            AboutFormat::Text => self.text(),
+            AboutFormat::Json => self.json(),
+            AboutFormat::Markdown => self.markdown(),
+        })
     }
 }
 

@@ -4,20 +4,24 @@
 //! One type a property, choices as `enum`, an order and a title for all. A map becomes a list whose
 //! entries have a `name`, because forms have no maps; [`from_form`] turns what was filled in back.
 //!
-//! The settings that map streams are not there: Airbyte's connections have mappers of their own, and a
-//! stream must keep the columns that its catalog promises.
+//! Settings that do nothing under Airbyte are `left_out`: those that map streams, because Airbyte's
+//! connections have mappers of their own, and a stream must keep the columns that its catalog promises.
 
 use serde_json::{Map, Value, json};
 
-use crate::mapping;
 use crate::schema::has_type;
 use crate::settings::{Document, SettingsError};
 
 /// The specification that belongs to a settings schema. Properties with another default for Airbyte
 /// have it in `defaults`.
-pub fn connection(mut schema: Value, title: &str, defaults: &Map<String, Value>) -> Value {
+pub fn connection(
+    mut schema: Value,
+    title: &str,
+    defaults: &Map<String, Value>,
+    left_out: &[&str],
+) -> Value {
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-        properties.retain(|name, _| !mapping::SETTINGS.contains(&name.as_str()));
+        properties.retain(|name, _| !left_out.contains(&name.as_str()));
         for (name, value) in defaults {
             if let Some(Value::Object(property)) = properties.get_mut(name) {
                 property.insert("default".into(), value.clone());
@@ -128,6 +132,7 @@ pub fn from_form(
     document: &Document,
     schema: &Value,
     defaults: &Map<String, Value>,
+    left_out: &[&str],
     rename: impl FnOnce(&mut Map<String, Value>) -> Result<(), String>,
 ) -> Result<Document, SettingsError> {
     let mut settings = document.object()?;
@@ -138,8 +143,8 @@ pub fn from_form(
         origin: document.name.clone(),
         reason,
     })?;
-    for name in mapping::SETTINGS {
-        if settings.remove(name).is_some_and(|value| !value.is_null()) {
+    for name in left_out {
+        if settings.remove(*name).is_some_and(|value| !value.is_null()) {
             tracing::warn!("`{name}` is ignored: streams of Airbyte are mapped by its connections");
         }
     }
@@ -208,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_specification_has_one_type_a_property_an_order_and_a_title() {
-        let specification = connection(settings::schema::<Config>(), "X", &defaults());
+        let specification = connection(settings::schema::<Config>(), "X", &defaults(), &[]);
         assert_eq!(specification["required"], json!(["api_token"]));
         assert_eq!(
             specification["properties"],
@@ -233,7 +238,7 @@ mod tests {
             r#"{"api_token":"t","media_ids":null,"x":"","streams":[{"name":"a*","choice":"one"}]}"#;
         let document = Document { name: "c".into(), text: text.into() };
         let schema = settings::schema::<Config>();
-        let ours = from_form(&document, &schema, &defaults(), |_| Ok(())).unwrap();
+        let ours = from_form(&document, &schema, &defaults(), &[], |_| Ok(())).unwrap();
         assert_eq!(
             serde_json::from_str::<Value>(&ours.text).unwrap(),
             json!({"api_token": "t", "media_ids": ["a"], "streams": {"a*": {"choice": "one"}}})

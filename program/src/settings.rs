@@ -315,6 +315,33 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
+impl Document {
+    /// The one file of settings that the command line names.
+    pub fn only(names: &[String]) -> Result<Self, SettingsError> {
+        match names {
+            [name] => Self::read(name),
+            _ => Err(SettingsError::Missing { key: "--config".into() }),
+        }
+    }
+
+    /// Reads a file of settings.
+    pub fn read(name: &str) -> Result<Self, SettingsError> {
+        let text = std::fs::read_to_string(name)
+            .map_err(|source| SettingsError::Unreadable { name: name.to_owned(), source })?;
+        Ok(Self { name: name.to_owned(), text })
+    }
+}
+
+impl<C> Loaded<C> {
+    /// The configuration, after the log was told the warnings.
+    pub fn warned(self) -> C {
+        for warning in self.warnings {
+            tracing::warn!("{warning}");
+        }
+        self.config
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,19 @@
+//! What both commands share, whatever they read or write: settings, the description of themselves, the
+//! log, errors told to people, and the shell.
+//!
+//! A program declares one struct of settings. From it come the values ([`load`]), `--about`
+//! ([`about`]), the man page ([`shell`]) and Airbyte's form ([`form`]). Nothing here knows a message,
+//! a stream or a table.
+
+pub mod about;
+pub mod form;
+pub mod log;
+pub mod report;
+pub mod schema;
+mod secret;
+pub mod settings;
+pub mod shell;
+mod start;
+
+pub use secret::Secret;
+pub use start::{LogFormat, is_watched, load, print, start_log, tell};
