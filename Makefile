@@ -8,7 +8,7 @@ WHEEL_FLAGS ?= --profile dist $(if $(filter Linux,$(shell uname -s)),--zig --com
 FUZZ_RUNS ?= 200000
 ACCOUNT ?= wistia
 
-## Sync a Wistia account (TAP_WISTIA_API_TOKEN) or a simulated one into ./lake.
+## Sync a Wistia account (TAP_WISTIA_API_TOKEN) or a simulated one into ./local/lake.
 run: $(VENV)
 	cargo build --release --locked --quiet
 	scripts/run.sh
@@ -93,7 +93,7 @@ verify-aws:
 	python3 deploy/verify.py $(ACCOUNT)
 
 clean:
-	rm -rf lake state.json
+	rm -rf local
 
 $(VENV): tests/requirements.txt
 $(LOCALSTACK): tests/requirements-localstack.txt

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job: Wistia into ./lake, with the state in ./state.json. Without TAP_WISTIA_API_TOKEN the
+# The main job: Wistia into ./local/lake, with the state in ./local/state.json. Without TAP_WISTIA_API_TOKEN the
 # account is a simulated one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,15 +21,16 @@ if [ -z "${TAP_WISTIA_API_TOKEN:-}" ]; then
     export TAP_WISTIA_API_URL TAP_WISTIA_API_TOKEN
 fi
 
+mkdir -p local
 state=()
-if [ -s state.json ]; then
-    state=(--state state.json)
+if [ -s local/state.json ]; then
+    state=(--state local/state.json)
     echo "incremental sync: goes on where state.json says the last one ended" >&2
 else
     echo "first sync: there is no state.json yet" >&2
 fi
 
 "$binaries/tap-wistia" --config examples/tap.json --config ENV "${state[@]}" |
-    "$binaries/target-s3-parquet" --config examples/target-local.json --state-out state.json > /dev/null
+    "$binaries/target-s3-parquet" --config examples/target-local.json --state-out local/state.json > /dev/null
 
-.venv/bin/python scripts/report.py lake
+.venv/bin/python scripts/report.py local/lake
