@@ -1,0 +1,58 @@
+//! Reading a Parquet file batch by batch.
+
+use std::fs::File;
+
+use arrow::array::{RecordBatch, RecordBatchReader as _};
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use super::encoding::SHARDS;
+use crate::error::{Error, Result};
+use crate::table::projection::Projection;
+
+/// Rows that are decoded from a file at a time.
+const READ_ROWS: usize = 8192;
+
+/// A Parquet file being read.
+#[derive(Debug)]
+pub(crate) struct PartReader {
+    rows: ParquetRecordBatchReader,
+    /// Objects per partition when it was written, where it says so.
+    pub shards: Option<u32>,
+    object: String,
+}
+
+impl PartReader {
+    /// Opens a file; `object` names it in errors.
+    pub(crate) fn open(file: File, object: &str) -> Result<Self> {
+        let failed = |source| Error::Parquet { action: "read", object: object.to_owned(), source };
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+        let pairs = builder.metadata().file_metadata().key_value_metadata();
+        let noted = pairs
+            .and_then(|pairs| pairs.iter().find(|pair| pair.key == SHARDS))
+            .and_then(|pair| pair.value.as_deref());
+        let shards = noted.map(str::parse).transpose().map_err(|error| {
+            let reason = format!("`{SHARDS}` of its footer is damaged: {error}");
+            Error::store("read", object, reason)
+        })?;
+        let rows = builder.with_batch_size(READ_ROWS).build().map_err(failed)?;
+        Ok(Self { rows, shards, object: object.to_owned() })
+    }
+
+    /// Its columns.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+
+    /// Its rows batch by batch, as columns of another schema of the same table.
+    pub(crate) fn batches(self, schema: &SchemaRef) -> impl Iterator<Item = Result<RecordBatch>> {
+        let projection = Projection::between(self.rows.schema().fields(), schema);
+        self.rows.map(move |batch| {
+            batch.and_then(|batch| projection.apply(&batch)).map_err(|source| Error::Parquet {
+                action: "read",
+                object: self.object.clone(),
+                source: source.into(),
+            })
+        })
+    }
+}

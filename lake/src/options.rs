@@ -1,0 +1,146 @@
+//! How a lake is opened: where it is, and what it may use.
+
+use std::path::PathBuf;
+
+use aws_sdk_s3::config::Credentials;
+
+use crate::error::{Error, Result};
+
+/// Where a lake is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// A prefix of a bucket.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What all keys begin with: nothing, or a path without slashes around it.
+        prefix: String,
+    },
+}
+
+impl Location {
+    /// Reads `s3://bucket/prefix`, `file:///folder` or the path of a folder.
+    pub fn parse(text: &str) -> Result<Self> {
+        let Some((bucket, prefix)) = s3_address(text) else {
+            return Ok(Self::Folder(text.strip_prefix("file://").unwrap_or(text).into()));
+        };
+        if bucket.is_empty() {
+            return Err(Error::Option {
+                name: "destination",
+                reason: "it names no bucket; write s3://bucket/prefix".into(),
+            });
+        }
+        Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() })
+    }
+}
+
+/// The bucket of an `s3://bucket/key` URL and the key in it; nothing for what is no such URL. The key
+/// is empty where the URL names none.
+pub fn s3_address(url: &str) -> Option<(&str, &str)> {
+    let address = url.strip_prefix("s3://")?;
+    Some(address.split_once('/').unwrap_or((address, "")))
+}
+
+/// What a run of a lake may use.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The program that opens the lake, as AWS sees it in sessions.
+    pub application: String,
+    /// What the footers of files say about who wrote them.
+    pub created_by: String,
+    /// Bytes for staged rows and open row groups. What does not fit goes to temporary files.
+    pub memory: usize,
+    /// Folder for temporary files.
+    pub temp_dir: PathBuf,
+    /// How S3 is reached.
+    pub s3: S3Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            application: env!("CARGO_PKG_NAME").into(),
+            created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
+            memory: 64 * 1024 * 1024,
+            temp_dir: std::env::temp_dir(),
+            s3: S3Options::default(),
+        }
+    }
+}
+
+/// How S3, and stores that speak its protocol, are reached. What is not given comes from the usual
+/// chain of AWS.
+#[derive(Debug, Clone)]
+pub struct S3Options {
+    /// AWS region.
+    pub region: Option<String>,
+    /// Another endpoint, such as `http://localhost:9000`.
+    pub endpoint_url: Option<String>,
+    /// Address buckets in the path, not in the host name. Default: true with an `endpoint_url`.
+    pub force_path_style: Option<bool>,
+    /// Profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// Credentials, where the usual chain is not wanted.
+    pub credentials: Option<Credentials>,
+    /// Role to assume.
+    pub role_arn: Option<String>,
+    /// External id that the role asks for.
+    pub external_id: Option<String>,
+    /// Server-side encryption. Default: the bucket's.
+    pub encryption: Option<Encryption>,
+    /// KMS key, where `encryption` is one of KMS.
+    pub kms_key_id: Option<String>,
+    /// Storage class of the objects, such as `INTELLIGENT_TIERING`.
+    pub storage_class: Option<String>,
+    /// Account that must own the bucket.
+    pub expected_bucket_owner: Option<String>,
+    /// Seconds after which one try of a request is given up and repeated.
+    pub request_timeout_seconds: u64,
+    /// When uploads carry a checksum.
+    pub checksum: Checksum,
+}
+
+impl Default for S3Options {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint_url: None,
+            force_path_style: None,
+            profile: None,
+            credentials: None,
+            role_arn: None,
+            external_id: None,
+            encryption: None,
+            kms_key_id: None,
+            storage_class: None,
+            expected_bucket_owner: None,
+            request_timeout_seconds: 60,
+            checksum: Checksum::default(),
+        }
+    }
+}
+
+/// Server-side encryption of S3
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/serv-side-encryption.html>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encryption {
+    /// By keys of S3, `AES256`.
+    S3,
+    /// By a key of KMS, `aws:kms`.
+    Kms,
+    /// Twice by a key of KMS, `aws:kms:dsse`.
+    KmsTwice,
+}
+
+/// When uploads carry a checksum
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-dataintegrity.html>).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// Always.
+    #[default]
+    WhenSupported,
+    /// Only where S3 refuses an upload without.
+    WhenRequired,
+}

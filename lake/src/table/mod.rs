@@ -1,0 +1,11 @@
+//! A table of the lake: what it is, its keys, and where its rows belong.
+
+pub(crate) mod content;
+pub(crate) mod definition;
+pub mod key;
+pub(crate) mod partition;
+pub(crate) mod projection;
+pub(crate) mod spec;
+
+pub use definition::{Definition, Generation, Granularity, LoadMethod, PartitionBy};
+pub use spec::{Refresh, Spec};

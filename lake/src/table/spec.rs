@@ -1,0 +1,76 @@
+//! What a table shall be, as whoever writes to it asks.
+
+use super::definition::{LoadMethod, PartitionBy};
+use crate::file::encoding::Encoding;
+use crate::schema::Column;
+
+/// A table as its writer wants it. What is fixed when a table is made and stands otherwise in its
+/// definition is refused, or said.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spec {
+    /// Name of the table, and of its prefix.
+    pub table: String,
+    /// What the rows' source calls them, for errors.
+    pub stream: String,
+    /// The columns of the batches that are pushed.
+    pub columns: Vec<Column>,
+    /// Names of the key columns.
+    pub keys: Vec<String>,
+    /// How rows enter the table.
+    pub load: LoadMethod,
+    /// The partition column, if there is one.
+    pub partition_by: Option<PartitionBy>,
+    /// Objects per partition of a new table.
+    pub shards: u32,
+    /// How its files are written.
+    pub encoding: Encoding,
+    /// The generation of the rows, where their source has generations.
+    pub refresh: Option<Refresh>,
+}
+
+impl Spec {
+    /// A table whose rows are known by `keys`, which are names of columns.
+    pub fn upsert<K: Into<String>>(
+        table: &str,
+        columns: Vec<Column>,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Self {
+        let keys = keys.into_iter().map(Into::into).collect();
+        Self { keys, ..Self::new(table, columns, LoadMethod::Upsert) }
+    }
+
+    /// A table to which rows are added.
+    pub fn append(table: &str, columns: Vec<Column>) -> Self {
+        Self::new(table, columns, LoadMethod::Append)
+    }
+
+    /// A table that is replaced as a whole.
+    pub fn overwrite(table: &str, columns: Vec<Column>) -> Self {
+        Self::new(table, columns, LoadMethod::Overwrite)
+    }
+
+    fn new(table: &str, columns: Vec<Column>, load: LoadMethod) -> Self {
+        Self {
+            table: table.to_owned(),
+            stream: table.to_owned(),
+            columns,
+            keys: Vec::new(),
+            load,
+            partition_by: None,
+            shards: 1,
+            encoding: Encoding::default(),
+            refresh: None,
+        }
+    }
+}
+
+/// What a source says about the generation of the rows that it sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refresh {
+    /// The generation; without it every run is one of its own.
+    pub generation: Option<i64>,
+    /// Rows of generations before this one are obsolete once the stream is complete.
+    pub minimum: Option<i64>,
+    /// The rows replace the table, even one of the same generation.
+    pub overwrite: bool,
+}

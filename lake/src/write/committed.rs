@@ -1,0 +1,31 @@
+//! What a commit did.
+
+use crate::store::Object;
+
+/// What a commit of one table did.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Objects written.
+    pub files: u64,
+    /// Bytes of these objects.
+    pub bytes: u64,
+    /// Bytes of the objects that were read to be merged with.
+    pub bytes_read: u64,
+    /// Rows staged since the commit before.
+    pub rows: u64,
+    /// Folders of the partitions that changed.
+    pub partitions: Vec<String>,
+    /// Whether nothing of what the table held before is left.
+    pub replaced: bool,
+}
+
+impl Committed {
+    /// Counts an object of a partition.
+    pub(super) fn count(&mut self, object: &Object, folder: &str) {
+        self.files += 1;
+        self.bytes += object.size;
+        if !self.partitions.iter().any(|known| known == folder) {
+            self.partitions.push(folder.to_owned());
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What every load of a table works with: the definition, the rows on the way, and the store.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+
+use super::defined::{Defined, is_called};
+use crate::error::{Error, Result};
+use crate::file::encoding::Encoding;
+use crate::file::writer::PartWriter;
+use crate::lake::Lake;
+use crate::schema::fields;
+use crate::stage::{Group, Stage};
+use crate::store::Condition;
+use crate::table::definition::{Definition, LoadMethod};
+use crate::table::partition::Partitioner;
+use crate::table::projection::Projection;
+use crate::table::spec::Spec;
+
+/// A table's definition and rows in one run.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) lake: Arc<Lake>,
+    pub(super) encoding: Encoding,
+    pub(super) defined: Defined,
+    pub(super) stage: Stage,
+    /// How batches of each spec become the table's columns.
+    projections: Vec<(Arc<Spec>, Projection)>,
+}
+
+impl Core {
+    pub(super) fn new(lake: Arc<Lake>, encoding: Encoding, defined: Defined, stage: Stage) -> Self {
+        Self { lake, encoding, defined, stage, projections: Vec::new() }
+    }
+
+    /// The definition as this run knows it.
+    pub(super) fn definition(&self) -> &Definition {
+        &self.defined.definition
+    }
+
+    /// What the keys of the table's objects begin with.
+    pub(super) fn prefix(&self) -> String {
+        format!("{}/", self.definition().table)
+    }
+
+    /// The key of a group's object.
+    pub(super) fn object_key(&self, group: Group) -> Result<String> {
+        let folder = self.stage.folder(group)?;
+        Ok(format!("{}{folder}part-{:05}.parquet", self.prefix(), group.shard))
+    }
+
+    /// Begins a file of the table.
+    pub(super) fn part(&self, key: &str, condition: Condition) -> Result<PartWriter> {
+        let format = self.lake.format(&self.encoding, self.definition().shards);
+        self.lake.part(key, condition, self.stage.schema(), &format)
+    }
+
+    /// Batches of this spec can be made the table's from now on.
+    pub(super) fn know(&mut self, spec: &Arc<Spec>) {
+        if self.projection(spec).is_none() {
+            let projection =
+                Projection::from_columns(&spec.columns, &self.defined.definition.columns);
+            self.projections.push((Arc::clone(spec), projection));
+        }
+    }
+
+    /// Whether batches of this spec can be made the table's.
+    pub(super) fn knows(&self, spec: &Arc<Spec>) -> bool {
+        self.projection(spec).is_some()
+    }
+
+    fn projection(&self, spec: &Arc<Spec>) -> Option<&Projection> {
+        // The newest is the one in use.
+        let mut known = self.projections.iter().rev();
+        known.find(|(known, _)| Arc::ptr_eq(known, spec)).map(|(_, projection)| projection)
+    }
+
+    /// Stages rows of a spec that is known.
+    pub(super) fn push(
+        &mut self,
+        spec: &Arc<Spec>,
+        batch: &RecordBatch,
+        hashes: &[u128],
+    ) -> Result<()> {
+        let Some(projection) = self.projection(spec) else {
+            return Err(Error::internal(format!(
+                "rows of stream `{}` came by columns that table `{}` knows",
+                spec.stream, spec.table
+            )));
+        };
+        let batch = projection.apply(batch).map_err(Error::arrow)?;
+        self.stage.push(batch, hashes)
+    }
+
+    /// How staged rows become those of the definition's columns, where these have changed.
+    pub(super) fn realignment(&self) -> Option<Projection> {
+        let schema = schema_of(self.definition());
+        (*self.stage.schema() != schema)
+            .then(|| Projection::between(self.stage.schema().fields(), &schema))
+    }
+
+    /// Brings the staged rows to the columns of the definition.
+    pub(super) fn realign(&mut self, projection: Option<&Projection>) -> Result<()> {
+        self.projections.clear();
+        projection.map_or(Ok(()), |projection| self.stage.realign(projection))
+    }
+
+    /// The rows of this run are cut for another number of shards than the table now has.
+    pub(super) fn resharded(&self, shards: u32) -> Error {
+        self.defined.resharded(shards)
+    }
+}
+
+/// The Arrow schema of a table's files.
+pub(super) fn schema_of(definition: &Definition) -> SchemaRef {
+    Arc::new(Schema::new(fields(&definition.columns)))
+}
+
+/// A stage for the rows of a table, by partition and shard, of which the newest of each key counts.
+pub(super) fn keyed_stage(definition: &Definition) -> Result<Stage> {
+    let by = definition.partition_by.as_ref().map(|by| -> Result<_> {
+        let mut columns = definition.columns.iter();
+        let position = columns.position(|column| is_called(column, &by.column));
+        let position = position.ok_or_else(|| Error::Table {
+            table: definition.table.clone(),
+            reason: format!("its partition column `{}` is gone", by.column),
+        })?;
+        Ok((by, by.key(), position))
+    });
+    let keyed = match definition.load_method {
+        LoadMethod::Append => false,
+        LoadMethod::Upsert | LoadMethod::Overwrite => !definition.keys.is_empty(),
+    };
+    Ok(Stage::new(
+        schema_of(definition),
+        Partitioner::new(by.transpose()?),
+        definition.shards,
+        keyed,
+    ))
+}
+
+/// A stage for rows that wait for their generation: in the order in which they come, keys or not.
+pub(super) fn waiting_stage(definition: &Definition) -> Result<Stage> {
+    match definition.load_method {
+        LoadMethod::Append => keyed_stage(definition),
+        LoadMethod::Upsert | LoadMethod::Overwrite => {
+            Ok(Stage::new(schema_of(definition), Partitioner::new(None), 1, false))
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! From rows to objects of the lake.
+//!
+//! A [`Table`] is one table in one run: what it is ([`defined`]), its rows on the way ([`core`]) and
+//! how they enter it ([`load`]). Each load has a file: [`upsert`] merges rows into the objects of
+//! their groups, [`append`] adds files, [`replace`] puts new objects in the place of all old ones, and
+//! [`waiting`] keeps the rows of a generation apart until it is complete. The [`journal`] notes what
+//! must not come twice.
+
+mod append;
+mod committed;
+mod core;
+mod defined;
+mod generation;
+pub mod journal;
+mod load;
+mod replace;
+pub(crate) mod retry;
+mod table;
+#[cfg(test)]
+mod tests;
+mod upsert;
+mod waiting;
+
+pub(crate) use append::FILE_BYTES;
+pub use committed::Committed;
+pub use table::Table;

@@ -1,0 +1,366 @@
+//! One table in one run.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+
+use super::append::NewFiles;
+use super::committed::Committed;
+use super::core::{Core, keyed_stage, waiting_stage};
+use super::defined::{Defined, define};
+use super::load::{Load, Replace, Waiting};
+use super::{replace, upsert, waiting};
+use crate::error::{Error, Result};
+use crate::file::writer::ENCODE_BYTES;
+use crate::lake::Lake;
+use crate::table::definition::{Definition, Generation};
+use crate::table::key;
+use crate::table::spec::{Refresh, Spec};
+
+/// One table in one run.
+///
+/// Rows are pushed, covered by [`cover`](Self::cover) once whoever sends them could go on behind them,
+/// and made visible by [`commit`](Self::commit).
+#[derive(Debug)]
+pub struct Table {
+    pub(super) core: Core,
+    pub(super) load: Load,
+    pub(super) refresh: Option<Refresh>,
+    /// Rows of this run are already in the lake.
+    begun: bool,
+}
+
+impl Table {
+    /// Opens a table, or prepares a new one.
+    pub fn open(lake: &Arc<Lake>, spec: &Arc<Spec>) -> Result<Self> {
+        let wanted = define(spec)?;
+        let found = lake.definition(&spec.table)?;
+        let root = spec.refresh.and_then(|refresh| {
+            let known = found.as_ref().map(|(_, definition)| definition.generation);
+            waiting::root(&spec.table, &refresh, known)
+        });
+        let (defined, stage, load) = match root {
+            Some(root) => {
+                let defined = Defined::anew(wanted, found)?;
+                let stage = waiting_stage(&defined.definition)?;
+                let files = NewFiles::default();
+                (defined, stage, Load::Waiting(Waiting { root, files }))
+            }
+            None => {
+                let defined = Defined::reconciled(wanted, found)?;
+                let stage = keyed_stage(&defined.definition)?;
+                let load = Load::from(defined.definition.load_method);
+                (defined, stage, load)
+            }
+        };
+        let core = Core::new(Arc::clone(lake), spec.encoding, defined, stage);
+        let mut table = Self { core, load, refresh: spec.refresh, begun: false };
+        table.evolve(spec)?;
+        Ok(table)
+    }
+
+    /// The table's definition, as it is after the next commit.
+    pub fn definition(&self) -> &Definition {
+        self.core.definition()
+    }
+
+    /// Takes a new schema of the rows.
+    pub fn evolve(&mut self, spec: &Arc<Spec>) -> Result<()> {
+        // Files that wait are brought to the newest types when they enter the table.
+        let has_old_files = !matches!(self.load, Load::Waiting(_));
+        if self.core.defined.evolve(spec, has_old_files)? {
+            self.realign()?;
+        }
+        self.core.know(spec);
+        Ok(())
+    }
+
+    /// Stages rows of the spec's columns.
+    pub fn push(&mut self, spec: &Arc<Spec>, batch: &RecordBatch) -> Result<()> {
+        let position = |key: &String| spec.columns.iter().position(|column| column.name == *key);
+        let keys: Option<Vec<usize>> = spec.keys.iter().map(position).collect();
+        let keys = keys.ok_or_else(|| {
+            Error::internal(format!("the keys {:?} are among the columns", spec.keys))
+        })?;
+        self.push_hashed(spec, batch, &key::hash_rows(batch, &keys)?)
+    }
+
+    /// Stages rows whose keys were hashed already, by [`key::hash_rows`].
+    pub fn push_hashed(
+        &mut self,
+        spec: &Arc<Spec>,
+        batch: &RecordBatch,
+        hashes: &[u128],
+    ) -> Result<()> {
+        if !self.core.knows(spec) {
+            self.evolve(spec)?;
+        }
+        self.core.push(spec, batch, hashes)
+    }
+
+    /// The rows that come next are of this version. Those of another version than the table's may be
+    /// about to replace it: they are held back until [`activate`](Self::activate) or the end of the
+    /// input decides.
+    pub fn note_version(&mut self, version: i64) {
+        let known = self.core.definition().version;
+        if known.is_none() {
+            // Rows without a version are of no older one.
+            self.core.defined.set_version(version);
+        } else if known != Some(version) && !self.begun {
+            self.change_load(|load| load.of_version(version));
+        }
+    }
+
+    /// Rows of other versions than this are obsolete.
+    pub fn activate(&mut self, version: i64) -> Result<()> {
+        if self.core.definition().version.is_none() {
+            self.core.defined.set_version(version);
+        }
+        if self.core.definition().version == Some(version) {
+            return Ok(());
+        }
+        let has_files = self.load.files().is_some_and(|files| files.rows() > 0);
+        if self.begun || has_files {
+            tracing::warn!(
+                table = self.core.definition().table,
+                version,
+                "rows without a version were committed before ACTIVATE_VERSION; the table keeps its old rows"
+            );
+            return Ok(());
+        }
+        self.change_load(|load| load.activated(version));
+        self.core.stage.cover()
+    }
+
+    fn change_load(&mut self, change: impl FnOnce(Load) -> Load) {
+        self.load = change(std::mem::replace(&mut self.load, Load::Upsert));
+    }
+
+    /// Whether the table may only change once its stream was seen to its end.
+    pub fn must_be_complete(&self) -> bool {
+        self.load.must_be_complete()
+    }
+
+    /// Whoever sends the rows can go on behind all that have come so far.
+    pub fn cover(&mut self) -> Result<()> {
+        self.load.cover();
+        self.core.stage.cover()?;
+        self.feed(ENCODE_BYTES, false).map(|_| ())
+    }
+
+    /// Encodes staged rows, where the load writes files while rows arrive. Whether it was done.
+    fn feed(&mut self, least: usize, all: bool) -> Result<bool> {
+        match &mut self.load {
+            Load::Append(files) => files.feed(&mut self.core, None, least, all),
+            Load::Waiting(Waiting { root, files }) => {
+                files.feed(&mut self.core, Some(root), least, all)
+            }
+            Load::Upsert | Load::Replace(_) => Ok(false),
+        }
+    }
+
+    /// Bytes that the table holds in memory.
+    pub fn memory(&self) -> usize {
+        self.core.stage.memory() + self.load.files().map_or(0, NewFiles::memory)
+    }
+
+    /// Rows that are not yet in the lake.
+    pub fn pending_rows(&self) -> u64 {
+        self.core.stage.rows() + self.load.files().map_or(0, NewFiles::rows)
+    }
+
+    /// Whether what is done next may change what readers see.
+    pub fn is_ahead(&self) -> bool {
+        self.has_work() || self.refresh.is_some()
+    }
+
+    fn has_work(&self) -> bool {
+        self.pending_rows() > 0 || self.load.is_activated() || self.core.definition().widening
+    }
+
+    /// Whether a commit now would show rows that it must not: added ones that nothing covers, or those
+    /// of a table that is replaced as a whole at the end.
+    pub fn must_wait(&self) -> bool {
+        match &self.load {
+            Load::Upsert => false,
+            Load::Append(_) | Load::Waiting(_) => self.has_uncovered(),
+            Load::Replace(Replace::Whole) => self.pending_rows() > 0,
+            Load::Replace(Replace::Undecided { base, .. }) => {
+                self.pending_rows() > 0 || (base.adds() && self.has_uncovered())
+            }
+            Load::Replace(Replace::Activated { .. }) => true,
+        }
+    }
+
+    /// Whether rows, or the news that there are none, wait to be covered.
+    pub fn has_uncovered(&self) -> bool {
+        let is_emptied = self.load.is_uncovered() && self.pending_rows() == 0;
+        let in_files = self.load.files().is_some_and(NewFiles::has_uncovered);
+        is_emptied || self.core.stage.has_uncovered() || in_files
+    }
+
+    /// How often rows went to temporary files.
+    pub fn spills(&self) -> u64 {
+        self.core.stage.spills()
+    }
+
+    /// Gives memory back: encoded rows go to their files, staged ones to temporary files.
+    pub fn free_memory(&mut self) -> Result<()> {
+        match &mut self.load {
+            Load::Append(files) | Load::Waiting(Waiting { files, .. }) => {
+                if files.memory() >= self.core.stage.memory() {
+                    return files.close_row_groups();
+                }
+                if self.feed(0, true)? {
+                    return Ok(());
+                }
+                if self.core.stage.has_uncovered()
+                    && let Some(files) = self.load.files_mut()
+                {
+                    files.uncover();
+                }
+            }
+            Load::Upsert | Load::Replace(_) => {}
+        }
+        self.core.stage.spill(&self.core.lake.spill)
+    }
+
+    /// Whether the keys alone need so much memory that the rows should be committed, covered or not:
+    /// to upsert them again does no harm.
+    pub fn should_commit_early(&self) -> bool {
+        match self.load {
+            Load::Upsert => self.core.stage.index_bytes_soon() > self.core.lake.budget / 3,
+            Load::Append(_) | Load::Replace(_) | Load::Waiting(_) => false,
+        }
+    }
+
+    /// Drops rows that nothing covers, where that is possible. An upserted table keeps them: they come
+    /// again and replace themselves.
+    pub fn discard_uncovered(&mut self) {
+        if self.load.adds() {
+            self.core.stage.discard_uncovered();
+        }
+    }
+
+    /// Keys of the files that the next commit adds. They are not visible yet.
+    pub fn prepare(&mut self) -> Result<Vec<String>> {
+        if self.pending_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        match &mut self.load {
+            Load::Append(files) => files.prepare(&mut self.core, None),
+            Load::Waiting(Waiting { root, files }) => files.prepare(&mut self.core, Some(root)),
+            Load::Upsert | Load::Replace(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Makes staged rows visible and durable. `complete` says that the stream was seen to its end.
+    pub fn commit(&mut self, complete: bool) -> Result<Committed> {
+        let mut committed = Committed { rows: self.pending_rows(), ..Committed::default() };
+        if !self.has_work() {
+            return Ok(committed);
+        }
+        match &self.load {
+            Load::Replace(_) if !complete => return Ok(Committed::default()),
+            Load::Upsert | Load::Append(_) | Load::Replace(_) | Load::Waiting(_) => {}
+        }
+        let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
+        self.refresh_definition()?;
+        if let Load::Replace(Replace::Activated { version, .. }) = self.load
+            && !self.has_uncovered()
+        {
+            self.core.defined.set_version(version);
+        }
+        self.store_definition()?;
+        self.publish(&mut committed)?;
+        self.begun = true;
+        self.core.stage.clear();
+        // Where nothing locks the table, another run may have widened a column meanwhile and have
+        // missed the objects that were written just now.
+        self.refresh_definition()?;
+        if self.core.definition().widening {
+            upsert::widen_rest(&self.core, &mut committed)?;
+            self.core.defined.set_widened();
+            self.store_definition()?;
+        }
+        Ok(committed)
+    }
+
+    /// Makes what is staged visible as the load says.
+    fn publish(&mut self, committed: &mut Committed) -> Result<()> {
+        match &mut self.load {
+            Load::Upsert => upsert::commit(&self.core, committed)?,
+            Load::Append(files) => {
+                files.prepare(&mut self.core, None)?;
+                files.commit(&self.core, committed)?;
+            }
+            Load::Waiting(Waiting { root, files }) => {
+                files.prepare(&mut self.core, Some(root))?;
+                // No reader sees them, so they are no files of the table yet.
+                files.commit(&self.core, &mut Committed::default())?;
+            }
+            Load::Replace(Replace::Whole | Replace::Activated { .. }) => {
+                replace::commit(&mut self.core, committed)?;
+            }
+            // ACTIVATE_VERSION did not come: the rows enter as those before them.
+            Load::Replace(Replace::Undecided { base, .. }) => match &mut **base {
+                Load::Upsert => upsert::commit(&self.core, committed)?,
+                Load::Append(files) => {
+                    files.prepare(&mut self.core, None)?;
+                    files.commit(&self.core, committed)?;
+                }
+                Load::Replace(Replace::Whole) => replace::commit(&mut self.core, committed)?,
+                Load::Replace(Replace::Undecided { .. } | Replace::Activated { .. })
+                | Load::Waiting(_) => {
+                    return Err(Error::internal("a load that holds rows back rests on none such"));
+                }
+            },
+        }
+        self.change_load(Load::after_commit);
+        Ok(())
+    }
+
+    /// Takes over what another run has changed in the definition since it was read.
+    fn refresh_definition(&mut self) -> Result<()> {
+        match self.load {
+            // What is there is replaced, whatever it is by then.
+            Load::Waiting(_) => Ok(()),
+            Load::Upsert | Load::Append(_) | Load::Replace(_) => {
+                match self.core.defined.refresh(&self.core.lake, self.begun)? {
+                    true => self.realign(),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Writes the definition if it is new. Another run that was faster is taken into account.
+    pub(super) fn store_definition(&mut self) -> Result<()> {
+        match self.load {
+            // It is that of the new rows; the old ones are still there.
+            Load::Waiting(_) => Ok(()),
+            Load::Upsert | Load::Append(_) | Load::Replace(_) => {
+                match self.core.defined.store(&self.core.lake, self.begun)? {
+                    true => self.realign(),
+                    false => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Brings what is staged to the columns of the definition.
+    fn realign(&mut self) -> Result<()> {
+        let projection = self.core.realignment();
+        if projection.is_some()
+            && let Some(files) = self.load.files_mut()
+        {
+            files.retire()?;
+        }
+        self.core.realign(projection.as_ref())
+    }
+
+    /// The generation of the table's rows.
+    pub(super) fn set_generation(&mut self, generation: Option<Generation>) {
+        self.core.defined.set_generation(generation);
+    }
+}

@@ -1,0 +1,525 @@
+//! What tables promise, whatever they are loaded by.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Float64Type};
+
+use super::journal::{Journal, Receipt, recover};
+use super::table::Table;
+use crate::error::{Error, Result};
+use crate::lake::Lake;
+use crate::schema::{Column, Kind};
+use crate::table::definition::{Granularity, LoadMethod, PartitionBy};
+use crate::table::spec::{Refresh, Spec};
+use crate::testing::{Place, by_month, columns, found, keyed, objects, once, rows};
+
+fn appended() -> Arc<Spec> {
+    Arc::new(Spec::append("t", columns()))
+}
+
+fn overwritten() -> Arc<Spec> {
+    Arc::new(Spec { keys: vec!["id".into()], ..Spec::overwrite("t", columns()) })
+}
+
+/// Loads rows in a run of their own, to its end.
+fn load(lake: &Arc<Lake>, spec: &Arc<Spec>, ids: std::ops::Range<i64>, name: &str) {
+    let mut table = Table::open(lake, spec).unwrap();
+    table.push(spec, &rows(ids, name)).unwrap();
+    table.cover().unwrap();
+    table.commit(true).unwrap();
+}
+
+fn fails(outcome: Result<Table>) -> String {
+    outcome.map(|_| ()).unwrap_err().to_string()
+}
+
+#[test]
+fn the_newest_row_of_a_key_counts_within_a_run_and_over_runs() {
+    let place = Place::new();
+    for spec in [keyed(), Arc::new(Spec { shards: 3, ..by_month() })] {
+        let lake = place.lake();
+        load(&lake, &spec, 0..10, "first");
+        let mut table = Table::open(&lake, &spec).unwrap();
+        table.push(&spec, &rows(5..15, "second")).unwrap();
+        table.push(&spec, &rows(7..8, "third")).unwrap();
+        let committed = table.commit(false).unwrap();
+        assert_eq!(committed.rows, 11);
+        let expected = [(0..5, "first"), (5..7, "second"), (7..8, "third"), (8..15, "second")];
+        assert_eq!(found(&place.lake()), once(expected));
+        for object in lake.store.list("").unwrap() {
+            lake.store.delete(&object.key).unwrap();
+        }
+    }
+}
+
+#[test]
+fn objects_that_no_row_touches_stay_as_they_are_and_rows_that_are_there_write_none() {
+    let place = Place::new();
+    let (lake, spec) = (place.lake(), Arc::new(by_month()));
+    load(&lake, &spec, 0..9, "first");
+    let before = objects(&lake);
+    assert_eq!(before.len(), 3);
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.push(&spec, &rows([3], "second")).unwrap();
+    let committed = table.commit(false).unwrap();
+    assert_eq!((committed.files, committed.partitions), (1, vec!["month=2026-01/".into()]));
+    let after = objects(&lake);
+    assert_ne!(before[0], after[0]);
+    assert_eq!(before[1..], after[1..]);
+    load(&place.lake(), &spec, 4..9, "first");
+    assert_eq!(objects(&lake), after);
+}
+
+#[test]
+fn appended_rows_are_added_and_the_files_are_those_that_were_announced() {
+    let place = Place::new();
+    let (lake, spec) = (place.lake(), appended());
+    load(&lake, &spec, 0..5, "first");
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.push(&spec, &rows(3..8, "second")).unwrap();
+    table.cover().unwrap();
+    let announced = table.prepare().unwrap();
+    assert_eq!(objects(&lake).len(), 1, "nothing is visible yet");
+    table.commit(false).unwrap();
+    let keys: Vec<String> = objects(&lake).into_iter().map(|object| object.key).collect();
+    assert!(announced.iter().all(|key| keys.contains(key)), "{announced:?} {keys:?}");
+    assert_eq!(keys.len(), 2);
+    let mut expected = once([(0..5, "first"), (5..8, "second")]);
+    for id in 3..5 {
+        expected.get_mut(&id).unwrap().push("second".into());
+    }
+    assert_eq!(found(&lake), expected);
+}
+
+#[test]
+fn appended_rows_that_nothing_covers_wait_and_can_be_dropped() {
+    let place = Place::new();
+    let (lake, spec) = (place.lake(), appended());
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.push(&spec, &rows(0..3, "covered")).unwrap();
+    table.cover().unwrap();
+    assert!(!table.must_wait());
+    table.push(&spec, &rows(3..6, "uncovered")).unwrap();
+    assert!(table.must_wait() && table.has_uncovered());
+    table.discard_uncovered();
+    assert!(!table.must_wait());
+    table.commit(false).unwrap();
+    assert_eq!(found(&lake), once([(0..3, "covered")]));
+    // Rows that replace themselves need not wait.
+    let spec = Arc::new(Spec { table: "u".into(), ..(*keyed()).clone() });
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.push(&spec, &rows(0..3, "x")).unwrap();
+    table.discard_uncovered();
+    assert!(!table.must_wait() && table.pending_rows() == 3);
+}
+
+#[test]
+fn an_overwritten_table_changes_as_a_whole_at_the_end_of_its_stream() {
+    let place = Place::new();
+    let lake = place.lake();
+    let spec = Arc::new(Spec { load: LoadMethod::Overwrite, ..by_month() });
+    load(&lake, &spec, 0..9, "first");
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.push(&spec, &rows([1, 2, 2], "second")).unwrap();
+    table.cover().unwrap();
+    assert!(table.must_wait() && table.must_be_complete());
+    assert_eq!(table.commit(false).unwrap().files, 0);
+    assert_eq!(found(&lake), once([(0..9, "first")]));
+    let committed = table.commit(true).unwrap();
+    assert!(committed.replaced);
+    assert_eq!(found(&lake), once([(1..3, "second")]));
+    assert_eq!(objects(&lake).len(), 2, "the partition without rows is gone");
+    // And goes on being one that is overwritten.
+    table.push(&spec, &rows([7], "third")).unwrap();
+    table.commit(true).unwrap();
+    assert_eq!(found(&lake), once([(7..8, "third")]));
+}
+
+#[test]
+fn rows_of_another_version_replace_the_table_once_it_is_activated() {
+    for spec in [keyed(), appended()] {
+        let place = Place::new();
+        let lake = place.lake();
+        let mut table = Table::open(&lake, &spec).unwrap();
+        table.note_version(1);
+        table.push(&spec, &rows(0..5, "one")).unwrap();
+        table.activate(1).unwrap();
+        table.cover().unwrap();
+        table.commit(true).unwrap();
+        let mut table = Table::open(&lake, &spec).unwrap();
+        table.note_version(2);
+        table.push(&spec, &rows(3..6, "two")).unwrap();
+        table.cover().unwrap();
+        assert!(table.must_wait());
+        assert_eq!(table.commit(false).unwrap().files, 0, "it is not decided yet");
+        table.activate(2).unwrap();
+        table.cover().unwrap();
+        table.commit(true).unwrap();
+        assert_eq!(found(&lake), once([(3..6, "two")]));
+        assert_eq!(table.definition().version, Some(2));
+        assert_eq!(lake.definition("t").unwrap().unwrap().1.version, Some(2));
+    }
+}
+
+#[test]
+fn rows_of_another_version_enter_as_before_where_none_is_activated() {
+    let place = Place::new();
+    let lake = place.lake();
+    for (version, name) in [(1, "one"), (2, "two")] {
+        let spec = keyed();
+        let mut table = Table::open(&lake, &spec).unwrap();
+        table.note_version(version);
+        table.push(&spec, &rows(version..version + 3, name)).unwrap();
+        table.cover().unwrap();
+        table.commit(true).unwrap();
+    }
+    assert_eq!(found(&lake), once([(1..2, "one"), (2..5, "two")]));
+    assert_eq!(lake.definition("t").unwrap().unwrap().1.version, Some(1));
+}
+
+#[test]
+fn a_version_without_rows_empties_the_table_once_something_comes_behind_it() {
+    let place = Place::new();
+    let (lake, spec) = (place.lake(), keyed());
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.note_version(1);
+    table.push(&spec, &rows(0..5, "one")).unwrap();
+    table.commit(true).unwrap();
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.activate(2).unwrap();
+    assert!(table.has_uncovered(), "some taps send it when a stream begins");
+    table.cover().unwrap();
+    assert!(!table.has_uncovered());
+    assert!(table.commit(true).unwrap().replaced);
+    assert_eq!(found(&lake), once([]));
+}
+
+#[test]
+fn a_version_that_comes_after_rows_of_the_run_keeps_the_old_ones() {
+    let place = Place::new();
+    let (lake, spec) = (place.lake(), keyed());
+    load(&lake, &spec, 0..3, "old");
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.note_version(1);
+    table.push(&spec, &rows(3..5, "new")).unwrap();
+    table.commit(false).unwrap();
+    table.activate(2).unwrap();
+    assert!(!table.must_be_complete());
+    table.commit(true).unwrap();
+    assert_eq!(found(&lake), once([(0..3, "old"), (3..5, "new")]));
+}
+
+#[test]
+fn new_columns_come_last_and_lost_ones_stay() {
+    let place = Place::new();
+    let lake = place.lake();
+    load(&lake, &keyed(), 0..3, "old");
+    let mut more = columns();
+    more.remove(1);
+    more.push(Column::same("note", Kind::String));
+    let spec = Arc::new(Spec::upsert("t", more, ["id"]));
+    let mut table = Table::open(&lake, &spec).unwrap();
+    let batch = rows(2..4, "the note");
+    let batch = batch.project(&[0, 2, 1]).unwrap();
+    table.push(&spec, &batch).unwrap();
+    table.commit(true).unwrap();
+    let names: Vec<String> = table.definition().columns.iter().map(|c| c.name.clone()).collect();
+    assert_eq!(names, ["id", "name", "at", "note"]);
+    assert_eq!(found(&lake), once([(0..2, "old"), (2..4, "")]));
+    let notes: usize =
+        lake.rows("t").unwrap().iter().map(|batch| batch.column(3).null_count()).sum();
+    assert_eq!(notes, 2);
+}
+
+#[test]
+fn a_column_that_widens_does_so_in_every_object() {
+    let place = Place::new();
+    let lake = place.lake();
+    let of = |kind| {
+        let mut columns = columns();
+        columns[0].kind = kind;
+        Arc::new(Spec { columns, ..by_month() })
+    };
+    load(&lake, &of(Kind::Bigint), 0..9, "old");
+    let spec = of(Kind::Double);
+    let mut table = Table::open(&lake, &spec).unwrap();
+    let narrow = rows([3], "new");
+    let wide = arrow::compute::cast(narrow.column(0), &DataType::Float64).unwrap();
+    let schema = Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(&spec.columns)));
+    let arrays = vec![wide, Arc::clone(narrow.column(1)), Arc::clone(narrow.column(2))];
+    let batch = arrow::array::RecordBatch::try_new(schema, arrays).unwrap();
+    table.push(&spec, &batch).unwrap();
+    table.commit(true).unwrap();
+    assert!(!table.definition().widening);
+    for object in objects(&lake) {
+        let file = lake.store.fetch(&object).unwrap();
+        let part = crate::file::reader::PartReader::open(file, &object.key).unwrap();
+        assert_eq!(part.schema().field(0).data_type(), &DataType::Float64, "{}", object.key);
+    }
+    let mut ids: Vec<f64> = lake
+        .rows("t")
+        .unwrap()
+        .iter()
+        .flat_map(|batch| batch.column(0).as_primitive::<Float64Type>().values().to_vec())
+        .collect();
+    ids.sort_by(f64::total_cmp);
+    assert_eq!(ids, (0..9).map(f64::from).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_does_not_fit_the_table_is_refused_with_both_sides_named() {
+    let place = Place::new();
+    let lake = place.lake();
+    load(&lake, &Arc::new(by_month()), 0..3, "old");
+    let mut texts = columns();
+    texts[0].kind = Kind::String;
+    let by =
+        |column: &str| Some(PartitionBy { column: column.into(), granularity: None, name: None });
+    for (spec, words) in [
+        (Spec { columns: texts, ..by_month() }, ["bigint", "string"]),
+        (Spec { keys: vec!["name".into()], ..by_month() }, ["[\"id\"]", "[\"name\"]"]),
+        (
+            Spec { partition_by: by("name"), ..by_month() },
+            ["`at` as `month`", "`name` as `p_name`"],
+        ),
+        (Spec { partition_by: by("none"), ..by_month() }, ["`none`", "has not"]),
+        (Spec { keys: vec![], ..by_month() }, ["same key", "no keys"]),
+        (Spec { keys: vec!["none".into()], ..by_month() }, ["`none`", "none of its columns"]),
+    ] {
+        let error = fails(Table::open(&lake, &Arc::new(spec)));
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+    let append = appended();
+    let lake = Place::new();
+    let lake = lake.lake();
+    load(&lake, &append, 0..3, "x");
+    assert!(fails(Table::open(&lake, &keyed())).contains("made by appending"));
+}
+
+#[test]
+fn a_partition_column_must_have_values_that_name_a_folder() {
+    let place = Place::new();
+    let lake = place.lake();
+    let by = |column: &str, granularity, name: Option<&str>| Spec {
+        partition_by: Some(PartitionBy {
+            column: column.into(),
+            granularity,
+            name: name.map(str::to_owned),
+        }),
+        columns: vec![
+            Column::same("id", Kind::Bigint),
+            Column::same("list", Kind::List(Box::new(Kind::Bigint))),
+        ],
+        ..by_month()
+    };
+    for (spec, words) in [
+        (by("id", Some(Granularity::Day), None), "part of its date"),
+        (by("list", None, None), "no value for a partition"),
+        (by("id", None, Some("ID")), "also one of its columns"),
+    ] {
+        let error = fails(Table::open(&lake, &Arc::new(spec)));
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn the_number_of_shards_is_fixed_when_a_table_is_made() {
+    let place = Place::new();
+    let lake = place.lake();
+    load(&lake, &Arc::new(Spec { shards: 4, ..(*keyed()).clone() }), 0..50, "old");
+    let table = Table::open(&lake, &keyed()).unwrap();
+    assert_eq!(table.definition().shards, 4);
+    assert_eq!(objects(&lake).len(), 4);
+}
+
+#[test]
+fn two_runs_add_a_column_each_and_both_are_there() {
+    let place = Place::new();
+    let (first, second) = (place.lake(), place.lake());
+    load(&first, &keyed(), 0..3, "old");
+    let with = |name: &str| {
+        let mut columns = columns();
+        columns.push(Column::same(name, Kind::String));
+        Arc::new(Spec::upsert("t", columns, ["id"]))
+    };
+    let (left, right) = (with("left"), with("right"));
+    let mut one = Table::open(&first, &left).unwrap();
+    let mut other = Table::open(&second, &right).unwrap();
+    let wide =
+        |ids: std::ops::Range<i64>, name: &str| rows(ids, name).project(&[0, 1, 2, 1]).unwrap();
+    one.push(&left, &wide(3..5, "one")).unwrap();
+    other.push(&right, &wide(4..6, "other")).unwrap();
+    one.commit(true).unwrap();
+    other.commit(true).unwrap();
+    let names: Vec<String> = other.definition().columns.iter().map(|c| c.name.clone()).collect();
+    assert_eq!(names, ["id", "name", "at", "left", "right"]);
+    assert_eq!(found(&first), once([(0..3, "old"), (3..4, "one"), (4..6, "other")]));
+}
+
+#[test]
+fn rows_beyond_the_budget_lie_in_temporary_files_and_are_the_same() {
+    for spec in [keyed(), appended(), overwritten(), Arc::new(Spec { shards: 3, ..by_month() })] {
+        let place = Place::new();
+        let lake = place.lake_with(1 << 16);
+        let mut table = Table::open(&lake, &spec).unwrap();
+        for start in (0..4_000).step_by(500) {
+            table.push(&spec, &rows(start..start + 500, "once")).unwrap();
+            table.free_memory().unwrap();
+        }
+        table.cover().unwrap();
+        table.commit(true).unwrap();
+        assert_eq!(found(&lake), once([(0..4_000, "once")]), "{:?}", spec.load);
+    }
+}
+
+#[test]
+fn rows_of_a_generation_are_visible_once_it_is_complete_and_alone_then() {
+    for load_by in [LoadMethod::Append, LoadMethod::Upsert] {
+        let place = Place::new();
+        let of = |generation: i64| {
+            let refresh = Refresh {
+                generation: Some(generation),
+                minimum: Some(generation),
+                overwrite: load_by == LoadMethod::Append,
+            };
+            let refresh = Some(refresh);
+            Arc::new(Spec { load: load_by, refresh, ..(*keyed()).clone() })
+        };
+        let run = |generation: i64, ids: std::ops::Range<i64>, name: &str, ends: bool| {
+            let (lake, spec) = (place.lake(), of(generation));
+            let mut table = Table::open(&lake, &spec).unwrap();
+            table.begin_generation().unwrap();
+            table.push(&spec, &rows(ids, name)).unwrap();
+            table.cover().unwrap();
+            table.commit(true).unwrap();
+            if ends {
+                table.end_generation().unwrap();
+            }
+        };
+        run(1, 0..5, "first", true);
+        assert_eq!(found(&place.lake()), once([(0..5, "first")]));
+        run(2, 3..5, "second", false);
+        assert_eq!(found(&place.lake()), once([(0..5, "first")]), "it has broken off");
+        run(2, 5..7, "second", true);
+        assert_eq!(found(&place.lake()), once([(3..7, "second")]), "{load_by:?}");
+        assert!(place.lake().store.list("_lake/generations/").unwrap().is_empty());
+    }
+}
+
+#[test]
+fn rows_that_wait_enter_beside_the_others_where_a_generation_deletes_nothing() {
+    let place = Place::new();
+    let of = |generation: i64, minimum: i64| {
+        let refresh =
+            Refresh { generation: Some(generation), minimum: Some(minimum), overwrite: false };
+        Arc::new(Spec { refresh: Some(refresh), ..(*keyed()).clone() })
+    };
+    let run = |spec: Arc<Spec>, ids: std::ops::Range<i64>, name: &str, ends: bool| {
+        let lake = place.lake();
+        let mut table = Table::open(&lake, &spec).unwrap();
+        table.begin_generation().unwrap();
+        table.push(&spec, &rows(ids, name)).unwrap();
+        table.cover().unwrap();
+        table.commit(true).unwrap();
+        if ends {
+            table.end_generation().unwrap();
+        }
+    };
+    run(of(1, 0), 0..3, "first", true);
+    run(of(2, 2), 3..5, "second", false);
+    run(of(3, 0), 5..6, "third", true);
+    assert_eq!(found(&place.lake()), once([(0..3, "first"), (3..5, "second"), (5..6, "third")]));
+}
+
+/// A place that keeps an acknowledged state.
+struct Kept(Option<&'static str>);
+
+impl Receipt for Kept {
+    fn newest(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.map(|state| format!("{state}\n").into_bytes()))
+    }
+}
+
+/// A run that dies after its files are visible, when it has come so far.
+fn die(place: &Place, acknowledging: bool) {
+    let (lake, spec) = (place.lake(), appended());
+    let mut journal = Journal::new(lake.run());
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.push(&spec, &rows(0..3, "in doubt")).unwrap();
+    table.cover().unwrap();
+    let files = table.prepare().unwrap();
+    journal.publishing(&lake, files, Some("{\"at\":1}"), None).unwrap();
+    table.commit(true).unwrap();
+    if acknowledging {
+        journal.acknowledging(&lake).unwrap();
+    }
+    // As from a process that is no more.
+    for object in lake.store.list("_lake/commits/").unwrap() {
+        let (_, text) = lake.store.get(&object.key).unwrap().unwrap();
+        let mut entry: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        entry["at"] = "2026-01-01T00:00:00Z".into();
+        let text = serde_json::to_vec(&entry).unwrap();
+        lake.store.put(&object.key, &text, crate::store::Condition::Always).unwrap();
+    }
+}
+
+#[test]
+fn files_of_a_run_that_died_stay_only_where_their_state_was_acknowledged() {
+    let stays = once([(0..3, "in doubt")]);
+    for (acknowledging, receipt, expected) in [
+        (false, Some(Kept(Some("{\"at\":1}"))), once([])),
+        (true, Some(Kept(Some("{\"at\":1}"))), stays.clone()),
+        (true, Some(Kept(Some("{\"at\":0}"))), once([])),
+        (true, Some(Kept(None)), once([])),
+        // Nobody can know; what is there stays.
+        (true, None, stays),
+    ] {
+        let place = Place::new();
+        die(&place, acknowledging);
+        let lake = place.lake();
+        recover(&lake, receipt.as_ref().map(|kept| -> &dyn Receipt { kept })).unwrap();
+        assert_eq!(found(&lake), expected, "{acknowledging}");
+        assert!(lake.store.list("_lake/commits/").unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_receipt_that_cannot_be_read_takes_no_row_away() {
+    struct Broken;
+    impl Receipt for Broken {
+        fn newest(&self) -> Result<Option<Vec<u8>>> {
+            Err(Error::store("read", "state.json", "permission denied"))
+        }
+    }
+    let place = Place::new();
+    die(&place, true);
+    let lake = place.lake();
+    assert!(recover(&lake, Some(&Broken)).is_err());
+    assert_eq!(found(&lake), once([(0..3, "in doubt")]));
+}
+
+#[test]
+fn a_compaction_that_died_is_brought_to_its_end_or_taken_back() {
+    for is_done in [true, false] {
+        let place = Place::new();
+        let lake = place.lake();
+        load(&lake, &appended(), 0..3, "a");
+        load(&place.lake(), &appended(), 3..6, "b");
+        let old: Vec<String> = objects(&lake).into_iter().map(|object| object.key).collect();
+        let mut journal = Journal::compaction("t");
+        journal.replacing(&lake, "t/together-00000.parquet", old.clone()).unwrap();
+        if is_done {
+            let (_, text) = lake.store.get(&old[0]).unwrap().unwrap();
+            let key = "t/together-00000.parquet";
+            lake.store.put(key, &text, crate::store::Condition::Absent).unwrap();
+        }
+        let entry = &lake.store.list("_lake/commits/").unwrap()[0].key;
+        let (_, text) = lake.store.get(entry).unwrap().unwrap();
+        let text = String::from_utf8(text).unwrap().replace("2026-", "2025-");
+        lake.store.put(entry, text.as_bytes(), crate::store::Condition::Always).unwrap();
+        recover(&place.lake(), None).unwrap();
+        let expected = if is_done { once([(0..3, "a")]) } else { once([(0..3, "a"), (3..6, "b")]) };
+        assert_eq!(found(&lake), expected, "{is_done}");
+    }
+}
