@@ -74,8 +74,9 @@ fn objects_that_no_row_touches_stay_as_they_are_and_rows_that_are_there_write_no
 #[test]
 fn appended_rows_are_added_and_the_files_are_those_that_were_announced() {
     let place = Place::new();
-    let (lake, spec) = (place.lake(), appended());
-    load(&lake, &spec, 0..5, "first");
+    let spec = appended();
+    load(&place.lake(), &spec, 0..5, "first");
+    let lake = place.lake();
     let mut table = Table::open(&lake, &spec).unwrap();
     table.push(&spec, &rows(3..8, "second")).unwrap();
     table.cover().unwrap();
@@ -290,10 +291,10 @@ fn what_does_not_fit_the_table_is_refused_with_both_sides_named() {
         let error = fails(Table::open(&lake, &Arc::new(spec)));
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     }
-    let append = appended();
-    let lake = Place::new();
-    let lake = lake.lake();
-    load(&lake, &append, 0..3, "x");
+    let place = Place::new();
+    let lake = place.lake();
+    let append = Spec { keys: vec!["id".into()], ..Spec::append("t", columns()) };
+    load(&lake, &Arc::new(append), 0..3, "x");
     assert!(fails(Table::open(&lake, &keyed())).contains("made by appending"));
 }
 
