@@ -1,0 +1,76 @@
+"""The laws of the house that no compiler keeps: which crate may know which, and what none of them says.
+
+Circles between files are looked for by the crates themselves (`tests/house.rs` of each).
+"""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAY_KNOW = {
+    "lake": set(),
+    "connector-program": set(),
+    "connector-protocol": set(),
+    "target-s3-parquet": {"lake", "connector-program", "connector-protocol"},
+    "tap-wistia": {"connector-program", "connector-protocol"},
+    "wistia-simulator": set(),
+}
+FOREIGN_TO = {
+    # Below the engine nothing knows by which protocol a row came, nor of a command line.
+    "lake": r"singer|meltano|wistia|\bclap\b|schemars",
+    "protocol": r"\bclap\b|schemars::gen|std::fs|std::net|reqwest|tokio",
+    "target-s3-parquet/src/decode": r"airbyte",
+    "target-s3-parquet/src/input": r"airbyte",
+    "target-s3-parquet/src/engine": r"airbyte",
+    "tap-wistia/src/sync": r"airbyte",
+}
+LONGEST = 500
+"""Lines of a file without its tests: beyond, it holds more than one idea."""
+
+
+def sources(below):
+    path = ROOT / below
+    files = [path.with_suffix(".rs")] if path.with_suffix(".rs").is_file() else []
+    return files + sorted(path.rglob("*.rs"))
+
+
+def code(file):
+    """A file without its tests and comments."""
+    text = re.split(r"^#\[cfg\(test\)\]\nmod \w+ \{", file.read_text(), maxsplit=1, flags=re.M)[0]
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("//"))
+
+
+def is_product(file):
+    return not {"tests", "benches", "fuzz"} & set(file.relative_to(ROOT).parts) and file.stem not in ("tests", "testing")
+
+
+def test_no_crate_knows_another_that_it_must_not():
+    command = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1"]
+    packages = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)["packages"]
+    known = {
+        package["name"]: {dependency["name"] for dependency in package["dependencies"] if dependency.get("path")}
+        for package in packages
+    }
+    assert set(known) == set(MAY_KNOW)
+    for name, others in known.items():
+        assert others <= MAY_KNOW[name], f"{name} knows {others - MAY_KNOW[name]}"
+
+
+@pytest.mark.parametrize("below", FOREIGN_TO)
+def test_no_code_speaks_of_what_is_foreign_to_it(below):
+    files = [file for file in sources(below) if is_product(file)]
+    assert files
+    for file in files:
+        said = re.search(FOREIGN_TO[below], code(file), flags=re.I)
+        assert not said, f"{file.relative_to(ROOT)} says `{said.group()}`"
+
+
+def test_no_file_holds_two_ideas():
+    folders = ["lake", "program", "protocol", "tap-wistia", "target-s3-parquet", "wistia-simulator"]
+    for file in (file for folder in folders for file in sources(f"{folder}/src") if is_product(file)):
+        text = re.split(r"^#\[cfg\(test\)\]\nmod \w+ \{", file.read_text(), maxsplit=1, flags=re.M)[0]
+        assert len(text.splitlines()) <= LONGEST, file
