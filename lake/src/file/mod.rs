@@ -4,4 +4,7 @@ pub(crate) mod encoding;
 pub(crate) mod reader;
 pub(crate) mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use encoding::{Compression, Encoding};

@@ -438,7 +438,7 @@ fn no_batch() -> Error {
 mod tests {
     use super::*;
     use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
-    use arrow::datatypes::Int64Type;
+    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
     fn rows(range: std::ops::Range<i64>, version: &str) -> RecordBatch {
         let keys: ArrayRef = Arc::new(range.clone().collect::<Int64Array>());
@@ -522,5 +522,70 @@ mod tests {
         }
         assert!(stage.batches.len() < 2 * SMALL_RUN);
         assert_eq!(content(&stage).len(), 1000);
+    }
+
+    #[test]
+    fn rows_of_a_keyed_table_without_their_hashes_are_refused() {
+        let mut stage = stage(1, true);
+        let error = stage.push(rows(0..2, "x"), &[7]).unwrap_err().to_string();
+        assert!(error.contains("hash of its key"), "{error}");
+    }
+
+    #[test]
+    fn a_group_without_rows_is_an_error_to_read() {
+        let mut stage = stage(1, true);
+        push(&mut stage, rows(0..1, "x"));
+        let reader = stage.reader().unwrap();
+        assert!(reader.each(Group { partition: 0, shard: 9 }, |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn memory_is_counted_and_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Arc::new(SpillFile::new(folder.path().into()));
+        let mut stage = stage(1, false);
+        stage.push(rows(0..5000, "x"), &[]).unwrap();
+        let before = stage.memory();
+        assert!(before > 5000 * 8);
+        stage.spill(&file).unwrap();
+        assert_eq!((stage.memory(), stage.spills(), stage.rows()), (0, 1, 5000));
+        assert!(stage.staged_bytes() > 5000 * 8);
+        stage.clear();
+        assert_eq!((stage.staged_bytes(), stage.spills(), stage.rows()), (0, 1, 0));
+    }
+
+    #[test]
+    fn a_temporary_folder_that_is_not_there_is_named() {
+        let file = Arc::new(SpillFile::new("/nowhere/at/all".into()));
+        let mut stage = stage(1, false);
+        stage.push(rows(0..1, "x"), &[]).unwrap();
+        let error = stage.spill(&file).unwrap_err();
+        assert!(matches!(&error, Error::Spill { path, .. } if path == "/nowhere/at/all"));
+        assert_eq!(content(&stage).len(), 1, "the rows are still there");
+    }
+
+    #[test]
+    fn spilled_rows_get_the_columns_that_the_table_has_by_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Arc::new(SpillFile::new(folder.path().into()));
+        let mut stage = stage(1, true);
+        push(&mut stage, rows(0..3, "old"));
+        stage.spill(&file).unwrap();
+        push(&mut stage, rows(3..4, "new"));
+        let mut fields = stage.schema().fields().to_vec();
+        fields.push(Arc::new(Field::new("n", DataType::Int64, true)));
+        let to = Arc::new(Schema::new(fields));
+        let projection = Projection::between(stage.schema().fields(), &to);
+        stage.realign(&projection).unwrap();
+        assert_eq!(content(&stage).len(), 4);
+        let reader = stage.reader().unwrap();
+        for group in stage.groups() {
+            reader
+                .each(*group, |batch| {
+                    assert_eq!(batch.num_columns(), 3);
+                    Ok(())
+                })
+                .unwrap();
+        }
     }
 }

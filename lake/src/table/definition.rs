@@ -145,3 +145,85 @@ impl Definition {
         self.partition_by.as_ref().map(PartitionBy::key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Kind;
+
+    fn definition() -> Definition {
+        Definition {
+            format: FORMAT,
+            table: "t".into(),
+            stream: "T".into(),
+            columns: vec![Column::same("id", Kind::Bigint), Column::same("at", Kind::Timestamp)],
+            keys: vec!["id".into()],
+            load_method: LoadMethod::Upsert,
+            partition_by: Some(PartitionBy {
+                column: "at".into(),
+                granularity: Some(Granularity::Month),
+                name: None,
+            }),
+            shards: 2,
+            resharding: None,
+            version: Some(7),
+            generation: Some(Generation { id: 3, ended: true }),
+            widening: false,
+        }
+    }
+
+    /// Every name here is in lakes that exist.
+    #[test]
+    fn the_stored_form_is_that_of_the_first_release() {
+        let stored: serde_json::Value =
+            serde_json::from_slice(&definition().text().unwrap()).unwrap();
+        let expected = serde_json::json!({
+            "format": 1,
+            "table": "t",
+            "stream": "T",
+            "columns": [
+                {"source": "id", "name": "id", "kind": "bigint"},
+                {"source": "at", "name": "at", "kind": "timestamp"},
+            ],
+            "keys": ["id"],
+            "load_method": "upsert",
+            "partition_by": {"column": "at", "granularity": "month", "name": null},
+            "shards": 2,
+            "version": 7,
+            "generation": {"id": 3, "ended": true},
+        });
+        assert_eq!(stored, expected);
+        let text = serde_json::to_vec(&expected).unwrap();
+        assert_eq!(Definition::parse(&text, "o").unwrap(), definition());
+    }
+
+    #[test]
+    fn a_definition_of_a_newer_format_or_a_damaged_one_is_refused() {
+        let text = String::from_utf8(definition().text().unwrap()).unwrap();
+        let newer = text.replace("\"format\": 1", "\"format\": 2");
+        let error = Definition::parse(newer.as_bytes(), "o").unwrap_err().to_string();
+        assert!(error.contains("newer version") && error.contains("`t`"), "{error}");
+        let error = Definition::parse(b"{", "_lake/tables/t.json").unwrap_err();
+        assert!(error.to_string().contains("_lake/tables/t.json"), "{error}");
+    }
+
+    #[test]
+    fn a_key_that_is_no_column_is_an_error_and_not_left_out() {
+        let broken = Definition { keys: vec!["id".into(), "gone".into()], ..definition() };
+        let error = broken.key_positions().unwrap_err().to_string();
+        assert!(error.contains("`gone`"), "{error}");
+        assert_eq!(definition().key_positions().unwrap(), [0]);
+    }
+
+    #[test]
+    fn a_partition_key_is_called_by_its_granularity_unless_it_has_a_name() {
+        let key = |granularity, name: Option<&str>| {
+            let name = name.map(str::to_owned);
+            PartitionBy { column: "receivedAt".into(), granularity, name }.key()
+        };
+        assert_eq!(key(Some(Granularity::Day), None), "dt");
+        assert_eq!(key(Some(Granularity::Year), None), "year");
+        assert_eq!(key(None, None), "p_received_at");
+        assert_eq!(key(Some(Granularity::Month), Some("Month!")), "month_");
+    }
+}

@@ -126,7 +126,9 @@ pub fn shard(hash: u128, shards: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Float64Array, Int32Array, Int64Array, StringArray};
+    use arrow::array::{
+        Float64Array, Int32Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    };
     use std::sync::Arc;
 
     fn batch(columns: Vec<ArrayRef>) -> RecordBatch {
@@ -162,5 +164,52 @@ mod tests {
         let double = batch(vec![Arc::new(Float64Array::from(vec![7.0]))]);
         assert_eq!(hash_rows(&small, &[0]).unwrap(), hash_rows(&large, &[0]).unwrap());
         assert_eq!(hash_rows(&large, &[0]).unwrap(), hash_rows(&double, &[0]).unwrap());
+    }
+
+    #[test]
+    fn every_type_that_can_be_a_key_has_a_text_of_its_own() {
+        let schema = |kind: &Kind| {
+            let column = crate::schema::Column::same("c", kind.clone());
+            Arc::new(arrow::datatypes::Schema::new(crate::schema::fields(&[column])))
+        };
+        for kind in [
+            Kind::Boolean,
+            Kind::Int,
+            Kind::Bigint,
+            Kind::Double,
+            Kind::Decimal(9, 2),
+            Kind::String,
+            Kind::Json,
+            Kind::Date,
+            Kind::Timestamp,
+        ] {
+            assert!(is_hashable(&kind));
+            let texts: ArrayRef = Arc::new(StringArray::from_iter_values(match kind {
+                Kind::Boolean => ["true", "false"],
+                Kind::Date => ["2026-01-01", "2026-01-02"],
+                _ => ["1", "2"],
+            }));
+            let values: ArrayRef = match kind {
+                Kind::Timestamp => {
+                    Arc::new(TimestampMicrosecondArray::from(vec![1, 2]).with_timezone("UTC"))
+                }
+                ref kind => arrow::compute::cast(&texts, &kind.data_type()).unwrap(),
+            };
+            assert_eq!(values.null_count(), 0, "{kind}");
+            let batch = RecordBatch::try_new(schema(&kind), vec![values]).unwrap();
+            let hashes = hash_rows(&batch, &[0]).unwrap();
+            assert_ne!(hashes[0], hashes[1], "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_type_without_a_text_is_an_error_because_all_its_keys_would_be_one() {
+        let list = Kind::List(Box::new(Kind::Bigint));
+        assert!(!is_hashable(&list));
+        let array = arrow::array::new_null_array(&list.data_type(), 2);
+        let error = hash_rows(&batch(vec![array]), &[0]).unwrap_err().to_string();
+        assert!(error.contains("internal error"), "{error}");
+        let one = batch(vec![Arc::new(Int64Array::from(vec![1]))]);
+        assert!(hash_rows(&one, &[1]).is_err(), "a key column that is not there");
     }
 }
