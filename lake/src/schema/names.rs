@@ -5,7 +5,8 @@ use std::hash::BuildHasher;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Longest name in bytes; Redshift cuts longer ones silently.
+/// Longest name in bytes; Redshift cuts longer ones silently
+/// (<https://docs.aws.amazon.com/redshift/latest/dg/r_names.html>).
 const MAX_BYTES: usize = 127;
 
 /// Folds a name to `[a-z0-9_]`: camel case to snake case, everything else to `_`.

@@ -6,13 +6,18 @@ use std::fmt::Write as _;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::definition::{Granularity, PartitionBy};
 use crate::error::{Error, Result};
 use crate::schema::time;
 
-/// Hive's folder for rows without a partition value.
+/// Hive's folder for rows without a partition value
+/// (`hive.exec.default.partition.name`, <https://hive.apache.org/docs/latest/user/configuration-properties/>).
 pub(crate) const DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
+
+/// What is escaped in a folder's name.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// Gives every row the number of its partition.
 #[derive(Debug)]
@@ -149,15 +154,7 @@ pub(crate) fn is_dated(data_type: &DataType) -> bool {
 
 /// Escapes a partition value as Hive does, so that it is one plain path segment.
 fn escape(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.') {
-            escaped.push(char::from(byte));
-        } else {
-            // Writing into a String cannot fail.
-            _ = write!(escaped, "%{byte:02X}");
-        }
-    }
+    let escaped = utf8_percent_encode(value, ESCAPED).to_string();
     // Segments of dots alone would climb out of the table.
     if escaped.bytes().all(|byte| byte == b'.') { escaped.replace('.', "%2E") } else { escaped }
 }
@@ -165,16 +162,11 @@ fn escape(value: &str) -> String {
 /// The value of the partition whose folder this is; nothing for a folder of another key.
 pub(crate) fn value(folder: &str, key: &str) -> Option<String> {
     let escaped = folder.strip_suffix('/')?.strip_prefix(key)?.strip_prefix('=')?;
-    let mut bytes = Vec::with_capacity(escaped.len());
-    let mut rest = escaped;
-    while let Some((plain, after)) = rest.split_once('%') {
-        bytes.extend_from_slice(plain.as_bytes());
-        bytes.push(u8::from_str_radix(after.get(..2)?, 16).ok()?);
-        rest = after.get(2..)?;
+    let is_code = |code: &str| code.bytes().take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    if escaped.is_empty() || escaped.contains('/') || !escaped.split('%').skip(1).all(is_code) {
+        return None;
     }
-    bytes.extend_from_slice(rest.as_bytes());
-    let value = String::from_utf8(bytes).ok()?;
-    (!value.is_empty() && !escaped.contains('/')).then_some(value)
+    Some(percent_decode_str(escaped).decode_utf8().ok()?.into_owned())
 }
 
 #[cfg(test)]

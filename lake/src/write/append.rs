@@ -15,7 +15,8 @@ use crate::file::writer::{ENCODER_BYTES, PartWriter};
 use crate::stage::Group;
 use crate::store::Condition;
 
-/// Size at which a file is full: what Redshift, Athena and Spark read in one piece.
+/// Size at which a file is full, in bytes: what Redshift, Athena and Spark read in one piece
+/// (<https://docs.aws.amazon.com/athena/latest/ug/performance-tuning-data-optimization-techniques.html>).
 pub(crate) const FILE_BYTES: usize = 128 * 1024 * 1024;
 
 /// Files of one table that may be open at a time.

@@ -3,8 +3,8 @@
 //! An expression is cut into tokens and read by recursive descent, one function for each level of
 //! precedence.
 
-use super::Path;
 use super::filter::{Comparison, Filter, Literal, Test};
+use super::path::Path;
 
 /// What a property may be.
 const PROPERTIES: &str = "a property may be `__NULL__`, another property (`name`, `address.city`), or a constant (`'text'`, 1, 2.5, True)";

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Path;
+use super::path::Path;
 
 /// A condition on the properties of a record. `F` is how a property is found: by its path, or by
 /// what a program makes of that.

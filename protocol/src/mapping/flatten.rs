@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Draft, MAX_DEPTH, Origin, Path};
+use super::draft::{Draft, Origin};
+use super::path::{MAX_DEPTH, Path};
 
 /// How nested properties become flat ones.
 #[derive(Debug, Clone, PartialEq, Eq)]

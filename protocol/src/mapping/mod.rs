@@ -5,10 +5,12 @@
 //! stream is worked out once, when its schema is known ([`Mapper::map`]), so that the tap can apply
 //! it to records as JSON and the target to columns.
 
+mod draft;
 mod expression;
 mod filter;
 mod flatten;
 mod names;
+mod path;
 mod rules;
 
 use std::collections::{HashMap, HashSet};
@@ -19,18 +21,16 @@ pub use filter::{Comparison, Filter, Literal, Scalar, Test};
 pub use flatten::Flattening;
 pub use rules::{Misnamed, StreamMaps};
 
+pub use draft::Origin;
+pub use path::Path;
+
+use draft::Draft;
 use names::nearest;
 use rules::{Property, Rule, StreamMap};
 
 /// The settings that map streams.
 pub const SETTINGS: [&str; 4] =
     ["stream_maps", "flattening_enabled", "flattening_max_depth", "flattening_separator"];
-
-/// Nesting beyond this is not looked into.
-const MAX_DEPTH: usize = 64;
-
-/// The path of a property below the record.
-pub type Path = Vec<String>;
 
 /// Maps streams as the settings say.
 #[derive(Debug, Clone, Default)]
@@ -77,27 +77,6 @@ pub struct Field {
     pub name: String,
     /// Where its values come from.
     pub origin: Origin,
-}
-
-/// Where the values of a property come from.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Origin {
-    /// A property of the record.
-    Property {
-        /// Where it is.
-        path: Path,
-        /// Whether it becomes JSON text, because it is still nested.
-        text: bool,
-    },
-    /// The same value for all records.
-    Constant(Literal),
-}
-
-/// A property while it is being mapped.
-struct Draft {
-    name: String,
-    origin: Origin,
-    schema: Value,
 }
 
 impl Mapper {

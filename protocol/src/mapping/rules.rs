@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use wildmatch::WildMatch;
 
 use super::expression::{self, Operand};
+use super::filter::{Filter, Literal};
 use super::names::{is_glob, nearest};
-use super::{Filter, Literal, Path};
+use super::path::Path;
 
 /// The word for null in runners that leave nulls out.
 const NULL: &str = "__NULL__";

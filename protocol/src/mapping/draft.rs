@@ -1,0 +1,27 @@
+//! A property while its stream is being mapped.
+
+use serde_json::Value;
+
+use super::filter::Literal;
+use super::path::Path;
+
+/// Where the values of a property come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// A property of the record.
+    Property {
+        /// Where it is.
+        path: Path,
+        /// Whether it becomes JSON text, because it is still nested.
+        text: bool,
+    },
+    /// The same value for all records.
+    Constant(Literal),
+}
+
+/// A property while it is being mapped.
+pub(super) struct Draft {
+    pub(super) name: String,
+    pub(super) origin: Origin,
+    pub(super) schema: Value,
+}
