@@ -77,19 +77,29 @@ impl Lake {
         self.budget
     }
 
-    /// The rows of a table as a reader finds them who lists its prefix, as the table's columns.
+    /// The rows of a table as a reader finds them who lists its prefix, file after file, as the
+    /// table's columns. A table that is not there has no rows.
     ///
-    /// A table that is not there has no rows.
-    pub fn rows(&self, table: &str) -> Result<Vec<RecordBatch>> {
-        let Some((_, definition)) = self.definition(table)? else { return Ok(Vec::new()) };
-        let schema = Arc::new(Schema::new(fields(&definition.columns)));
-        let mut rows = Vec::new();
-        for object in self.store.list(&format!("{table}/"))? {
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] for a file that was replaced since it was listed: list again.
+    pub fn scan(&self, table: &str) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+        let definition = self.definition(table)?.map(|(_, definition)| definition);
+        let objects = match definition {
+            Some(_) => self.store.list(&format!("{table}/"))?,
+            None => Vec::new(),
+        };
+        let columns = definition.map(|definition| definition.columns).unwrap_or_default();
+        let schema = Arc::new(Schema::new(fields(&columns)));
+        Ok(objects.into_iter().flat_map(move |object| {
             let name = self.store.locate(&object.key);
-            let part = PartReader::open(self.store.fetch(&object)?, &name)?;
-            rows.extend(part.batches(&schema).collect::<Result<Vec<_>>>()?);
-        }
-        Ok(rows)
+            let part = self.store.fetch(&object).and_then(|file| PartReader::open(file, &name));
+            let (batches, failed) = match part {
+                Ok(part) => (Some(part.batches(&schema)), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            failed.into_iter().chain(batches.into_iter().flatten())
+        }))
     }
 
     /// How files of a table are written.

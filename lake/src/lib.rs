@@ -41,8 +41,11 @@
 //! let committed = videos.commit(true)?;
 //! assert_eq!((committed.rows, committed.files), (1, 1));
 //!
-//! let found = lake.rows("videos")?;
-//! assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+//! let mut found = 0;
+//! for batch in lake.scan("videos")? {
+//!     found += batch?.num_rows();
+//! }
+//! assert_eq!(found, 2);
 //! # Ok(())
 //! # }
 //! ```

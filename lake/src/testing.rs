@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{Int64Type, Schema};
 
+use crate::error::Result;
 use crate::lake::Lake;
 use crate::options::{Location, Options};
 use crate::schema::{Column, Kind, fields};
@@ -70,10 +71,15 @@ pub(crate) fn rows(ids: impl IntoIterator<Item = i64>, name: &str) -> RecordBatc
     RecordBatch::try_new(Arc::new(Schema::new(fields(&columns()))), arrays).unwrap()
 }
 
+/// All batches of the table that a reader finds.
+pub(crate) fn table(lake: &Lake) -> Vec<RecordBatch> {
+    lake.scan("t").unwrap().collect::<Result<_>>().unwrap()
+}
+
 /// The names of each id that a reader finds, in order.
 pub(crate) fn found(lake: &Lake) -> BTreeMap<i64, Vec<String>> {
     let mut found: BTreeMap<i64, Vec<String>> = BTreeMap::new();
-    for batch in lake.rows("t").unwrap() {
+    for batch in table(lake) {
         let ids = batch.column(0).as_primitive::<Int64Type>();
         let names = batch.column(1).as_string::<i32>();
         for row in 0..batch.num_rows() {

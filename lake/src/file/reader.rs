@@ -45,7 +45,10 @@ impl PartReader {
     }
 
     /// Its rows batch by batch, as columns of another schema of the same table.
-    pub(crate) fn batches(self, schema: &SchemaRef) -> impl Iterator<Item = Result<RecordBatch>> {
+    pub(crate) fn batches(
+        self,
+        schema: &SchemaRef,
+    ) -> impl Iterator<Item = Result<RecordBatch>> + use<> {
         let projection = Projection::between(self.rows.schema().fields(), schema);
         self.rows.map(move |batch| {
             batch.and_then(|batch| projection.apply(&batch)).map_err(|source| Error::Parquet {

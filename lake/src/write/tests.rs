@@ -12,7 +12,9 @@ use crate::lake::Lake;
 use crate::schema::{Column, Kind};
 use crate::table::definition::{Granularity, LoadMethod, PartitionBy};
 use crate::table::spec::{Refresh, Spec};
-use crate::testing::{Place, by_month, columns, found, keyed, objects, once, rows};
+use crate::testing::{
+    Place, by_month, columns, found, keyed, objects, once, rows, table as batches,
+};
 
 fn appended() -> Arc<Spec> {
     Arc::new(Spec::append("t", columns()))
@@ -228,8 +230,7 @@ fn new_columns_come_last_and_lost_ones_stay() {
     let names: Vec<String> = table.definition().columns.iter().map(|c| c.name.clone()).collect();
     assert_eq!(names, ["id", "name", "at", "note"]);
     assert_eq!(found(&lake), once([(0..2, "old"), (2..4, "")]));
-    let notes: usize =
-        lake.rows("t").unwrap().iter().map(|batch| batch.column(3).null_count()).sum();
+    let notes: usize = batches(&lake).iter().map(|batch| batch.column(3).null_count()).sum();
     assert_eq!(notes, 2);
 }
 
@@ -258,9 +259,7 @@ fn a_column_that_widens_does_so_in_every_object() {
         let part = crate::file::reader::PartReader::open(file, &object.key).unwrap();
         assert_eq!(part.schema().field(0).data_type(), &DataType::Float64, "{}", object.key);
     }
-    let mut ids: Vec<f64> = lake
-        .rows("t")
-        .unwrap()
+    let mut ids: Vec<f64> = batches(&lake)
         .iter()
         .flat_map(|batch| batch.column(0).as_primitive::<Float64Type>().values().to_vec())
         .collect();
