@@ -41,6 +41,15 @@ pub(crate) struct Presence {
     _lock: Option<FileLock>,
 }
 
+/// What is known of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    Living,
+    Ended,
+    /// Its age has to decide.
+    Unknown,
+}
+
 impl Presence {
     /// A run whose file is in a folder of the lake.
     pub(crate) fn in_lake(folder: &Path, run: &str) -> io::Result<Self> {
@@ -78,16 +87,30 @@ impl Presence {
 
     /// Whether the run of that owner is known to have ended.
     pub(crate) fn has_ended(&self, owner: &str) -> bool {
+        self.life(owner) == Life::Ended
+    }
+
+    /// What is known of the run of that owner.
+    pub(crate) fn life(&self, owner: &str) -> Life {
         if self.circle().is_none() || circle(owner) != self.circle() || owner.contains('/') {
-            return false;
+            return Life::Unknown;
         }
-        // What cannot be asked may live.
-        lock::is_held(&file_of(&self.folder, owner)).is_ok_and(|held| held != Some(true))
+        match lock::is_held(&file_of(&self.folder, owner)) {
+            Ok(Some(true)) => Life::Living,
+            Ok(Some(false) | None) => Life::Ended,
+            Err(_) => Life::Unknown,
+        }
     }
 
     /// The host and the place of the runs of which something is known.
     fn circle(&self) -> Option<(&str, &str)> {
         circle(&self.owner).filter(|(_, place)| *place != NOWHERE)
+    }
+
+    /// Removes the file of a run, unless the run lives.
+    pub(crate) fn remove_file(path: &Path) {
+        // Dropping the lock removes the file; that of a living run is not to be had.
+        drop(FileLock::try_take(path));
     }
 
     /// The owner whose file a name is, or nothing.
@@ -124,8 +147,7 @@ fn remove_obsolete(folder: &Path, place: &str) {
         if owner.and_then(circle) == Some((host().as_str(), place))
             && entry.metadata().and_then(|data| data.modified()).is_ok_and(is_obsolete)
         {
-            // Dropping the lock removes the file; that of a living run is not to be had.
-            drop(FileLock::try_take(&entry.path()));
+            Presence::remove_file(&entry.path());
         }
     }
 }
@@ -150,12 +172,16 @@ mod tests {
         let one = Presence::in_lake(folder.path(), "run1").unwrap();
         let two = Presence::in_lake(folder.path(), "run2").unwrap();
         let owner = one.owner().to_owned();
-        assert!(!two.has_ended(&owner));
+        assert_eq!(two.life(&owner), Life::Living);
+        Presence::remove_file(&file_of(folder.path(), &owner));
+        assert_eq!(two.life(&owner), Life::Living);
         drop(one);
-        assert!(two.has_ended(&owner));
+        assert_eq!(two.life(&owner), Life::Ended);
         // After a kill its file stays, but not the lock.
         fs::write(file_of(folder.path(), &owner), "").unwrap();
         assert!(two.has_ended(&owner));
+        Presence::remove_file(&file_of(folder.path(), &owner));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
@@ -172,7 +198,7 @@ mod tests {
             "damaged".to_owned(),
             String::new(),
         ] {
-            assert!(!here.has_ended(&owner), "{owner}");
+            assert_eq!(here.life(&owner), Life::Unknown, "{owner}");
         }
         assert!(here.has_ended(&format!("{host}.lake.run0")));
     }
@@ -194,7 +220,7 @@ mod tests {
             owner: format!("{}.{NOWHERE}.{run}", host()),
             _lock: None,
         };
-        assert!(!nowhere("run1").has_ended(nowhere("run2").owner()));
+        assert_eq!(nowhere("run1").life(nowhere("run2").owner()), Life::Unknown);
     }
 
     #[test]

@@ -399,6 +399,7 @@ impl Upload for MemoryUpload {
 
 #[cfg(test)]
 mod tests {
+    use super::CallKind::{Create, Delete, Finish, Head};
     use super::*;
 
     fn killed<T>(outcome: Result<T>) -> bool {
@@ -416,7 +417,6 @@ mod tests {
         assert!(killed(store.head("a")));
         assert!(killed(store.delete("a")));
         let kinds: Vec<_> = store.calls().into_iter().map(|call| call.kind).collect();
-        use CallKind::{Create, Delete, Finish, Head};
         assert_eq!(kinds, [Create, Finish, Create, Finish, Head, Delete]);
         let keys: Vec<_> = store.reopen().list("").unwrap().into_iter().map(|o| o.key).collect();
         assert_eq!(keys, ["a"]);

@@ -4,6 +4,7 @@
 //! from the environment as AWS reads it. `LAKE_TEST_S3_FAULTS` is the URL of a proxy before it that
 //! loses answers when it is told to, as `tests/fault_proxy.py` does.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "whoever runs this with an S3 must see that it took part")]
 
 mod broken;

@@ -5,33 +5,28 @@
 //! lock `_lake/tmp/writes.lock` while it looks at what is there and renames. Writers of one table
 //! take turns for a whole commit by a lock under `_lake/locks/`.
 
+mod folder;
 mod upload;
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io::Read as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
 use crate::lock::FileLock;
-use crate::owner::Presence;
+use crate::owner::{Life, Presence};
 use crate::store::contract::{Condition, Guard, Object, Store, Upload};
+use folder::{Folder, LOCKS, TEMPORARY, WRITES, failed, is_absent};
 use upload::LocalUpload;
 
 /// How long a commit waits for another run's commit.
 const LOCK_PATIENCE: Duration = Duration::from_mins(5);
 
-/// Temporary files this old are nobody's, wherever their writer ran.
+/// Temporary files this old are nobody's, where nobody knows whether their writer lives.
 const LEFTOVER_AFTER: Duration = Duration::from_hours(24);
-
-/// Files that are being written, and those of the runs that write them.
-const TEMPORARY: &str = "_lake/tmp/";
-
-/// The locks of tables.
-const LOCKS: &str = "_lake/locks/";
 
 /// A folder of objects.
 #[derive(Debug)]
@@ -41,12 +36,6 @@ pub struct LocalStore {
     presence: Arc<Presence>,
     /// Uploads that were begun.
     counter: AtomicU64,
-}
-
-/// The place of the objects.
-#[derive(Debug, Clone)]
-struct Folder {
-    root: PathBuf,
 }
 
 impl LocalStore {
@@ -72,105 +61,25 @@ impl LocalStore {
         let Ok(entries) = fs::read_dir(self.folder.path(TEMPORARY)) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let owner = Presence::owner_of_file(&name).or_else(|| upload::owner_of_file(&name));
-            let old = entry.metadata().and_then(|data| data.modified()).is_ok_and(is_leftover);
-            if owner.is_some_and(|owner| self.presence.has_ended(owner)) || old {
+            let run = Presence::owner_of_file(&name);
+            let life = run.or_else(|| upload::owner_of_file(&name)).map(|o| self.presence.life(o));
+            let is_obsolete = match life {
+                Some(Life::Living) => false,
+                Some(Life::Ended) => true,
+                // The lock is taken by whoever writes next, and removed then.
+                None if name == WRITES => false,
+                Some(Life::Unknown) | None => {
+                    entry.metadata().and_then(|data| data.modified()).is_ok_and(is_leftover)
+                }
+            };
+            if is_obsolete && run.is_some() {
+                Presence::remove_file(&entry.path());
+            } else if is_obsolete {
                 // Whoever else cleans up may have been faster.
                 _ = fs::remove_file(entry.path());
             }
         }
     }
-}
-
-impl Folder {
-    fn path(&self, key: &str) -> PathBuf {
-        self.root.join(key)
-    }
-
-    fn locate(&self, key: &str) -> String {
-        self.path(key).display().to_string()
-    }
-
-    fn conflict(&self, key: &str) -> Error {
-        Error::Conflict { object: self.locate(key) }
-    }
-
-    /// Keeps all other writers of the folder from changing an object meanwhile.
-    fn lock_writes(&self) -> io::Result<FileLock> {
-        FileLock::wait(&self.path(TEMPORARY).join("writes.lock"))
-    }
-
-    fn head(&self, key: &str) -> Result<Option<Object>> {
-        match fs::metadata(self.path(key)) {
-            Ok(metadata) if metadata.is_file() => Ok(Some(object_of(key, &metadata))),
-            Ok(_) => Ok(None),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(failed("look up", &self.path(key), error)),
-        }
-    }
-
-    /// The file of an object, and what it is: also when another takes its place meanwhile.
-    fn open(&self, key: &str, action: &'static str) -> Result<Option<(Object, File)>> {
-        let path = self.path(key);
-        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
-        match opened {
-            Ok((metadata, file)) if metadata.is_file() => {
-                Ok(Some((object_of(key, &metadata), file)))
-            }
-            Ok(_) => Ok(None),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(failed(action, &path, error)),
-        }
-    }
-}
-
-fn failed(action: &'static str, path: &Path, error: io::Error) -> Error {
-    Error::store(action, path.display().to_string(), error)
-}
-
-/// What a file is. The inode differs from that of the file whose place it took, and its time, which
-/// is that of the writer's clock to the nanosecond, from all that had the inode before.
-fn object_of(key: &str, metadata: &fs::Metadata) -> Object {
-    Object {
-        key: key.to_owned(),
-        size: metadata.len(),
-        version: format!(
-            "{}-{}-{}.{:09}",
-            metadata.ino(),
-            metadata.len(),
-            metadata.mtime(),
-            metadata.mtime_nsec()
-        ),
-    }
-}
-
-fn walk(folder: &Path, prefix: &str, found: &mut Vec<Object>) -> io::Result<()> {
-    // What is there is no object, but about to become one, or a lock.
-    if matches!(prefix, TEMPORARY | LOCKS) {
-        return Ok(());
-    }
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if is_absent(&error) => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        let key = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        match entry.metadata() {
-            Ok(metadata) if metadata.is_dir() => {
-                walk(&entry.path(), &format!("{key}/"), found)?;
-            }
-            Ok(metadata) => found.push(object_of(&key, &metadata)),
-            Err(error) if is_absent(&error) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn is_leftover(modified: SystemTime) -> bool {
@@ -204,18 +113,7 @@ impl Store for LocalStore {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        // A file system would read it as another prefix.
-        if prefix.starts_with('/') || prefix.contains("//") {
-            return Ok(Vec::new());
-        }
-        let folder = prefix.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let path = self.folder.path(folder);
-        let start = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let mut found = Vec::new();
-        walk(&path, &start, &mut found).map_err(|error| failed("list", &path, error))?;
-        found.retain(|object| object.key.starts_with(prefix));
-        found.sort_by(|left, right| left.key.cmp(&right.key));
-        Ok(found)
+        self.folder.list(prefix)
     }
 
     fn delete(&self, key: &str) -> Result<()> {

@@ -55,7 +55,7 @@ fn a_child_waits_to_be_killed() {
     let store = LocalStore::open(Path::new(&folder), "run0").unwrap();
     let _guard = store.lock("t").unwrap();
     let mut upload = store.create("t/a", Condition::Absent).unwrap();
-    upload.write_all(&[1; 100_000]).unwrap();
+    upload.write_all(&vec![1; 100_000]).unwrap();
     println!("{READY}");
     loop {
         std::thread::park();
@@ -120,6 +120,25 @@ fn of_files_of_other_machines_and_of_the_last_release_the_age_decides() {
         drop(store(&folder));
         assert!(temporary(&folder).is_empty());
     }
+}
+
+#[test]
+fn files_of_a_run_that_lives_stay_however_old_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let one = store(&folder);
+    let mut upload = one.create("t/a", Condition::Absent).unwrap();
+    upload.write_all(b"1").unwrap();
+    let path = folder.path().join(TEMPORARY);
+    fs::write(path.join(WRITES), "").unwrap();
+    for name in temporary(&folder) {
+        let file = File::options().write(true).open(path.join(name)).unwrap();
+        file.set_modified(SystemTime::now() - LEFTOVER_AFTER * 2).unwrap();
+    }
+    drop(LocalStore::open(folder.path(), "run2").unwrap());
+    assert_eq!(temporary(&folder).len(), 3);
+    upload.finish().unwrap();
+    drop(one);
+    assert!(temporary(&folder).is_empty());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::{Folder, TEMPORARY, failed, object_of};
+use super::folder::{Folder, TEMPORARY, failed, object_of};
 use crate::error::{Error, Result};
 use crate::store::contract::{Condition, Object, Upload};
 

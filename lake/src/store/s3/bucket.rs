@@ -206,8 +206,8 @@ mod tests {
         SdkError::service_error(PutObjectError::generic(metadata), answer)
     }
 
-    fn cause(error: Error) -> String {
-        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
+    fn cause(error: &Error) -> String {
+        std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
     }
 
     #[test]
@@ -257,11 +257,11 @@ mod tests {
         for size in [None, Some(-1)] {
             let error = bucket.object("list", "t/a", size, Some("\"e\"")).unwrap_err();
             assert_eq!(error.to_string(), "could not list s3://videos/lake/t/a");
-            assert!(cause(error).contains("how large"));
+            assert!(cause(&error).contains("how large"));
         }
         for etag in [None, Some("")] {
             let error = bucket.object("look up", "t/a", Some(3), etag).unwrap_err();
-            assert!(cause(error).contains("no ETag"));
+            assert!(cause(&error).contains("no ETag"));
         }
     }
 
