@@ -25,7 +25,8 @@ MONTHS = 24
 RUNS = 5
 
 # Keys and values follow from the event's number, so that an event may come again with another share viewed.
-EVENTS = """
+EVENTS = (
+    """
 select '{"type":"RECORD","stream":"fact_events","record":' || to_json({
   received_at: strftime(timestamp '2024-01-01' + interval (month) month + interval (number %% 40000) minute, '%%Y-%%m-%%dT%%H:%%M:%%S.000Z'),
   event_key: md5(number::varchar), region: 'Region ' || number %% 50, city: 'City ' || number %% 900, lat: number %% 180 - 90 + 0.25,
@@ -35,7 +36,9 @@ select '{"type":"RECORD","stream":"fact_events","record":' || to_json({
   visitor_key: md5((number %% 1000000)::varchar), user_agent_details: {browser: 'Chrome', browser_version: (number %% 70 + 80)::varchar, platform: 'mac', mobile: number %% 3 = 0},
   media_id: 'm' || number %% 400, media_name: 'Media ' || number %% 400, media_url: 'https://example.wistia.com/medias/m' || number %% 400, thumbnail: null
 }) || '}' as line from (select number, number %% %d as month from range($first, $last) t(number)) where month >= $month order by number
-""" % MONTHS
+"""
+    % MONTHS
+)
 EVENT = {**EVENT, "email": {"type": ["null", "boolean"]}}
 
 
@@ -86,8 +89,11 @@ def nights(where, settings, events):
         times.append(seconds)
         peaks.append(memory)
     counts = summary["streams"]["fact_events"]
-    print(f"  a night of {counts['records']:,} events into {counts['files']} partitions: {statistics.median(times):.2f} s (median of {RUNS}), "
-          f"{counts['bytes_read'] / 1e6:.0f} MB read, {counts['bytes'] / 1e6:.0f} MB written, {max(peaks):.0f} MB peak", flush=True)
+    print(
+        f"  a night of {counts['records']:,} events into {counts['files']} partitions: {statistics.median(times):.2f} s (median of {RUNS}), "
+        f"{counts['bytes_read'] / 1e6:.0f} MB read, {counts['bytes'] / 1e6:.0f} MB written, {max(peaks):.0f} MB peak",
+        flush=True,
+    )
 
 
 def main(*sizes):

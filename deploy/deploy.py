@@ -116,7 +116,9 @@ class Stack:
         for item in found.get("Outputs", []):
             if item["OutputKey"] == name:
                 return item["OutputValue"]
-        raise Failure(f"the stack {self.name} is {found['StackStatus']} and has no {name}; make it again: deploy.py lake, deploy.py account")
+        raise Failure(
+            f"the stack {self.name} is {found['StackStatus']} and has no {name}; make it again: deploy.py lake, deploy.py account"
+        )
 
     def apply(self, changes):
         """Makes the stack, or changes it: to its template, if it has one, and to these parameters; the
@@ -157,7 +159,9 @@ class Stack:
         try:
             cloudformation.get_waiter(f"stack_{verb}_complete").wait(StackName=self.name)
         except WaiterError as error:
-            raise Failure(f"the stack {self.name} could not be {verb}d; what was done is taken back:\n{self.reasons()}") from error
+            raise Failure(
+                f"the stack {self.name} could not be {verb}d; what was done is taken back:\n{self.reasons()}"
+            ) from error
         print(f"stack {self.name}: {verb}d")
 
     def reasons(self):
@@ -166,7 +170,10 @@ class Stack:
         for event in self.aws.client("cloudformation").describe_stack_events(StackName=self.name)["StackEvents"]:
             if event["ResourceStatus"].endswith("_FAILED"):
                 lines.append(f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}")
-            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in (
+                "CREATE_IN_PROGRESS",
+                "UPDATE_IN_PROGRESS",
+            ):
                 break
         return "\n".join(reversed(lines)) or "  its events give no reason"
 
@@ -182,8 +189,14 @@ class Stack:
         if self.template:
             body = self.aws.client("cloudformation").get_template(StackName=self.name)["TemplateBody"]
             new = self.template.read_text()
-            lines += difflib.unified_diff(body.splitlines(), new.splitlines(), "deployed", self.template.name, lineterm="", n=2)
-        print("\n".join([f"stack {self.name}: would be updated", *lines]) if lines else f"stack {self.name}: nothing to change")
+            lines += difflib.unified_diff(
+                body.splitlines(), new.splitlines(), "deployed", self.template.name, lineterm="", n=2
+            )
+        print(
+            "\n".join([f"stack {self.name}: would be updated", *lines])
+            if lines
+            else f"stack {self.name}: nothing to change"
+        )
 
 
 class Aws:
@@ -219,7 +232,9 @@ class Aws:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise
         if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
-            raise Failure(f"s3://{bucket}/{key} is there with another content; a release never changes: give it another --id")
+            raise Failure(
+                f"s3://{bucket}/{key} is there with another content; a release never changes: give it another --id"
+            )
         print(f"s3://{bucket}/{key}: is there")
 
 
@@ -338,7 +353,9 @@ def run(aws, name, mode):
     for group in ("error", "output"):
         print_log(aws, f"/aws-glue/python-jobs/{group}", number)
     if state["JobRunState"] != "SUCCEEDED":
-        raise Failure(f"run {number} of {action['JobName']} is {state['JobRunState']}: {state.get('ErrorMessage', 'no reason')}")
+        raise Failure(
+            f"run {number} of {action['JobName']} is {state['JobRunState']}: {state.get('ErrorMessage', 'no reason')}"
+        )
     print(f"job {action['JobName']}: run {number} succeeded")
 
 
@@ -379,7 +396,9 @@ def arguments(argv):
         one = command(name, action)
         if name == "account":
             one.add_argument("account", metavar="NAME")
-        one.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="parameter of the template")
+        one.add_argument(
+            "-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="parameter of the template"
+        )
     command("token", token).add_argument("account", metavar="NAME")
     one = command("release", release)
     one.add_argument("file", nargs="+", type=Path, help="tap-wistia and target-s3-parquet, or their wheels")

@@ -20,7 +20,16 @@ from deploy import HERE, Aws, Failure, run
 PATIENCE = 300
 """Seconds until a metric is there, or a statement has ended."""
 SCHEMAS = HERE.parent / "schemas"
-TABLES = ("dim_media", "dim_visitors", "fact_engagements", "fact_engagements_byday", "fact_engagement_graph", "fact_events")
+TABLES = (
+    "dim_media",
+    "dim_visitors",
+    "fact_engagements",
+    "fact_engagements_byday",
+    "fact_engagement_graph",
+    "fact_events",
+)
+
+
 def hive(schema):
     """The type that a JSON Schema promises in the catalog."""
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
@@ -30,7 +39,9 @@ def hive(schema):
     if kind == "array":
         return f"array<{hive(schema['items'])}>"
     if kind == "integer":
-        return "int" if -(2**31) <= schema.get("minimum", -(2**63)) and schema.get("maximum", 2**63) < 2**31 else "bigint"
+        return (
+            "int" if -(2**31) <= schema.get("minimum", -(2**63)) and schema.get("maximum", 2**63) < 2**31 else "bigint"
+        )
     if kind == "string":
         return "date" if schema.get("format") == "date" else "string"
     return {"number": "double", "boolean": "boolean"}[kind]
@@ -60,7 +71,10 @@ def catalog(aws, account):
         for name, kind in promised(table).items():
             if columns.get(name) != kind:
                 raise Failure(f"{database}.{table}.{name} is {columns.get(name)} in the catalog, and should be {kind}")
-        if found.get("PartitionKeys") and not aws.client("glue").get_partitions(DatabaseName=database, TableName=table)["Partitions"]:
+        if (
+            found.get("PartitionKeys")
+            and not aws.client("glue").get_partitions(DatabaseName=database, TableName=table)["Partitions"]
+        ):
             raise Failure(f"{database}.{table} has no partitions: Redshift would find no rows in it")
 
 
@@ -87,7 +101,9 @@ def alert(aws, _account):
     topic = aws.lake().output("AlertTopic")
     if not aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
         raise Failure(f"nobody listens to {topic}: deploy.py lake -p AlertEmail=…")
-    aws.client("sns").publish(TopicArn=topic, Subject="Test of the alerts", Message="Sent by make verify-aws. All is well.")
+    aws.client("sns").publish(
+        TopicArn=topic, Subject="Test of the alerts", Message="Sent by make verify-aws. All is well."
+    )
 
 
 def redshift(aws, account):
@@ -96,7 +112,10 @@ def redshift(aws, account):
         return "skipped: the lake has no Redshift Serverless"
     database, role = aws.account(account).output("Database"), aws.lake().output("RedshiftRole")
     region = aws.client("glue").meta.region_name
-    ask(aws, f"create external schema if not exists {database} from data catalog database '{database}' region '{region}' iam_role '{role}'")
+    ask(
+        aws,
+        f"create external schema if not exists {database} from data catalog database '{database}' region '{region}' iam_role '{role}'",
+    )
     for table in TABLES:
         ask(aws, f"select count(*) from {database}.{table}")
     return None
@@ -133,7 +152,12 @@ def main(argv):
     aws, failed = Aws(options.name, dry_run=False), 0
     for step in (check, night, catalog, metrics, alert, redshift):
         try:
-            print(f"ok      {step.__doc__}" if not (why := step(aws, options.account)) else f"-       {step.__doc__}: {why}", flush=True)
+            print(
+                f"ok      {step.__doc__}"
+                if not (why := step(aws, options.account))
+                else f"-       {step.__doc__}: {why}",
+                flush=True,
+            )
         except (Failure, ClientError, BotoCoreError) as error:
             failed += 1
             print(f"FAILED  {step.__doc__}: {error}", flush=True)

@@ -24,7 +24,9 @@ def main(folder):
         programs = home / "venv" / "bin"
 
         def call(name, *arguments, **options):
-            return subprocess.run([programs / name, *arguments], check=True, capture_output=True, text=True, cwd=home, **options).stdout
+            return subprocess.run(
+                [programs / name, *arguments], check=True, capture_output=True, text=True, cwd=home, **options
+            ).stdout
 
         call("pip", "install", "--no-index", "--no-deps", *(str(wheel.resolve()) for wheel in wheels))
         for name, wheel in zip(("tap-wistia", "target-s3-parquet"), wheels):
@@ -34,7 +36,9 @@ def main(folder):
         assert json.loads(call("tap-wistia", "--discover"))["streams"]
         config = home / "target.json"
         config.write_text(json.dumps({"destination": str(home / "lake")}))
-        state = call("target-s3-parquet", "--config", str(config), input="".join(json.dumps(m) + "\n" for m in MESSAGES))
+        state = call(
+            "target-s3-parquet", "--config", str(config), input="".join(json.dumps(m) + "\n" for m in MESSAGES)
+        )
         assert json.loads(state) == {"id": 1}
         assert list(home.glob("lake/s/*.parquet"))
         call("pip", "uninstall", "--yes", *names)

@@ -153,7 +153,9 @@ def events_by_video(truth):
             "mean_percent_viewed": 100 * mean(row["percent_viewed"] for row in rows),
             "last_day": max(row["received_at"] for row in rows)[:10],
         }
-        for (month, media), rows in grouped(events(truth), lambda row: (row["received_at"][:7], row["media_id"])).items()
+        for (month, media), rows in grouped(
+            events(truth), lambda row: (row["received_at"][:7], row["media_id"])
+        ).items()
     ]
 
 

@@ -23,7 +23,10 @@ class Gate:
         self.stacks = stacks
 
     def __call__(self, environ, start_response):
-        key, scope = access_key(environ), re.search("Credential=[^/]+/[^/]+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+        key, scope = (
+            access_key(environ),
+            re.search("Credential=[^/]+/[^/]+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", "")),
+        )
         if not scope:
             return self.stacks(environ, start_response)
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -34,9 +37,13 @@ class Gate:
             environ["wsgi.input"] = BytesIO(body)
         statements = statements_of(key.removeprefix("role:")) if key.startswith("role:") else None
         for action, resource, context in self.wants(scope[1], environ, body):
-            denied = denies(action, resource, context) or (statements is not None and not allows(statements, action, resource, context))
+            denied = denies(action, resource, context) or (
+                statements is not None and not allows(statements, action, resource, context)
+            )
             if denied:
-                return refuse(scope[1], f"{key} is not authorized to perform: {action} on resource: {resource}", start_response)
+                return refuse(
+                    scope[1], f"{key} is not authorized to perform: {action} on resource: {resource}", start_response
+                )
         if scope[1] == "s3" and statements is not None and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self.without_hints(statements, environ, start_response)
         return self.stacks(environ, start_response)
@@ -62,7 +69,9 @@ class Gate:
         elif body.startswith(b"Action="):
             asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
             target = asked["Action"]
-        resources = {"glue": glue, "logs": logs, "secretsmanager": secrets, "cloudformation": self.stack}.get(service, nothing)
+        resources = {"glue": glue, "logs": logs, "secretsmanager": secrets, "cloudformation": self.stack}.get(
+            service, nothing
+        )
         wanted = [(f"{service}:{target}", resource, {}) for resource in resources(target, asked)]
         if service == "glue" and target in ("CreateJob", "UpdateJob"):
             role = asked.get("Role") or asked.get("JobUpdate", {}).get("Role")
@@ -115,7 +124,9 @@ def logs(_action, asked):
 
 def secrets(_action, asked):
     secret = asked.get("SecretId") or asked.get("Name") or "*"
-    return [secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{secret}-abcdef"]
+    return [
+        secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{secret}-abcdef"
+    ]
 
 
 def nothing(_action, _asked):

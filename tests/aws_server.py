@@ -96,7 +96,9 @@ class Control:
         if not fault and service == "AWSGlue":
             fault = self.invalid(action, request["body"])
         if fault:
-            return answer(start_response, {"__type": fault["code"], "message": fault["message"]}, fault.get("status", 400))
+            return answer(
+                start_response, {"__type": fault["code"], "message": fault["message"]}, fault.get("status", 400)
+            )
         return self.app(environ, start_response)
 
     def steer(self, what, method, body, start_response):
@@ -137,7 +139,9 @@ class Control:
 
 def headers_of(environ):
     """What a request says to AWS beside its body, and whose credentials it is signed with."""
-    found = {key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_X_AMZ_")}
+    found = {
+        key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_X_AMZ_")
+    }
     signed = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
     return {**found, "access-key-id": signed and signed[1]}
 
@@ -159,7 +163,9 @@ def violations(shape, value, path):
             if name in shape.members and inner is not None:
                 yield from violations(shape.members[name], inner, f"{path}.{name}")
         return
-    size = value if shape.type_name in ("integer", "long", "double") else len(value) if hasattr(value, "__len__") else None
+    size = (
+        value if shape.type_name in ("integer", "long", "double") else len(value) if hasattr(value, "__len__") else None
+    )
     limits = shape.metadata
     if size is not None and not limits.get("min", size) <= size <= limits.get("max", size):
         yield f"{path} is {size}, beyond {limits}"
@@ -352,9 +358,16 @@ def check_targets(crawler):
     if (crawler.get("Targets") or {}).get("CatalogTargets") and policy.get("DeleteBehavior") != "LOG":
         fail("InvalidInputException", "The SchemaChangePolicy for a catalog target must have the delete behavior LOG")
     recrawl = (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior", "CRAWL_EVERYTHING")
-    if recrawl == "CRAWL_NEW_FOLDERS_ONLY" and (policy.get("UpdateBehavior"), policy.get("DeleteBehavior")) != ("LOG", "LOG"):
+    if recrawl == "CRAWL_NEW_FOLDERS_ONLY" and (policy.get("UpdateBehavior"), policy.get("DeleteBehavior")) != (
+        "LOG",
+        "LOG",
+    ):
         fail("InvalidInputException", "The SchemaChangePolicy for CRAWL_NEW_FOLDERS_ONLY can have only LOG behavior")
-    if recrawl != "CRAWL_EVERYTHING" and crawler.get("Configuration") and "TableGroupingPolicy" in crawler["Configuration"]:
+    if (
+        recrawl != "CRAWL_EVERYTHING"
+        and crawler.get("Configuration")
+        and "TableGroupingPolicy" in crawler["Configuration"]
+    ):
         fail("InvalidInputException", "CombineCompatibleSchemas is only for CRAWL_EVERYTHING")
 
 
@@ -475,11 +488,21 @@ class Group:
 
     def __init__(self, location):
         self.location, self.keys = location, None
-        self.schema, self.partitions, self.locations, self.codec, self.rows, self.size, self.count = None, {}, {}, "none", 0, 0, 0
+        self.schema, self.partitions, self.locations, self.codec, self.rows, self.size, self.count = (
+            None,
+            {},
+            {},
+            "none",
+            0,
+            0,
+            0,
+        )
 
     def add(self, folders, location, file, size):
         """A file in these folders below the table's. Folders with other keys than the first are left out."""
-        pairs = [tuple(part.split("=", 1)) if "=" in part else (f"partition_{n}", part) for n, part in enumerate(folders)]
+        pairs = [
+            tuple(part.split("=", 1)) if "=" in part else (f"partition_{n}", part) for n, part in enumerate(folders)
+        ]
         keys = [key.lower() for key, _ in pairs]
         if self.keys is None:
             self.keys = keys

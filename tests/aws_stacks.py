@@ -98,7 +98,10 @@ class Stacks:
         try:
             with self.lock:
                 result = getattr(self, re.sub("(?<!^)([A-Z])", r"_\1", action).lower())(asked, key)
-            text, status = f"<{action}Response><{action}Result>{xml(result)}</{action}Result></{action}Response>", "200 OK"
+            text, status = (
+                f"<{action}Response><{action}Result>{xml(result)}</{action}Result></{action}Response>",
+                "200 OK",
+            )
         except Refused as refused:
             code, message = refused.args
             text = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
@@ -130,7 +133,11 @@ class Stacks:
         return {"TemplateBody": self.find(asked).template}
 
     def get_template_summary(self, asked, _key):
-        return {"Parameters": [{"ParameterKey": name} for name in yaml.load(asked["TemplateBody"], Loader).get("Parameters", {})]}
+        return {
+            "Parameters": [
+                {"ParameterKey": name} for name in yaml.load(asked["TemplateBody"], Loader).get("Parameters", {})
+            ]
+        }
 
     def create_stack(self, asked, key):
         if asked["StackName"] in self.stacks:
@@ -230,11 +237,15 @@ class Change:
             if not resource.kept:
                 KINDS[resource.kind].remove(api, resource)
         outputs = {
-            name: output for name, output in self.template.get("Outputs", {}).items() if self.holds(output.get("Condition"))
+            name: output
+            for name, output in self.template.get("Outputs", {}).items()
+            if self.holds(output.get("Condition"))
         }
         stack.outputs = {name: self.text_of(output["Value"]) for name, output in outputs.items()}
         stack.exports = {
-            self.text_of(output["Export"]["Name"]): stack.outputs[name] for name, output in outputs.items() if "Export" in output
+            self.text_of(output["Export"]["Name"]): stack.outputs[name]
+            for name, output in outputs.items()
+            if "Export" in output
         }
 
     def make(self, logical):
@@ -244,7 +255,9 @@ class Change:
         declared = self.template["Resources"][logical]
         if not self.holds(declared.get("Condition")):
             return None
-        for other in [declared["DependsOn"]] if isinstance(declared.get("DependsOn"), str) else declared.get("DependsOn", []):
+        for other in (
+            [declared["DependsOn"]] if isinstance(declared.get("DependsOn"), str) else declared.get("DependsOn", [])
+        ):
             self.make(other)
         self.at, self.kind = logical, declared["Type"]
         properties = self.resolve(declared.get("Properties", {}))
@@ -283,7 +296,11 @@ class Change:
             (function, argument), *_ = value.items()
             if function == "Ref":
                 return self.reference(argument)
-            if function == "Condition" and isinstance(argument, str) and argument in self.template.get("Conditions", {}):
+            if (
+                function == "Condition"
+                and isinstance(argument, str)
+                and argument in self.template.get("Conditions", {})
+            ):
                 return self.holds(argument)
             if function.startswith("Fn::"):
                 return getattr(self, "fn_" + re.sub("(?<!^)([A-Z])", r"_\1", function[4:]).lower())(argument)
@@ -351,7 +368,9 @@ class Api:
         self.url, self.key = url, key
 
     def client(self, service):
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=self.key, aws_secret_access_key="test")
+        return boto3.client(
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=self.key, aws_secret_access_key="test"
+        )
 
     def call(self, service, operation, **parameters):
         """Calls an operation. Values of templates are text where the API wants numbers."""
@@ -383,7 +402,14 @@ class Kind:
     """How a type of resource is made, changed and removed. Its name cannot be changed."""
 
     def __init__(self, service, name, create, update, delete, arn=None):
-        self.service, self.name, self.create, self.update, self.delete, self.arn = service, name, create, update, delete, arn
+        self.service, self.name, self.create, self.update, self.delete, self.arn = (
+            service,
+            name,
+            create,
+            update,
+            delete,
+            arn,
+        )
 
     def make(self, api, properties, name):
         own = {self.name: name, **properties} if self.name else properties
@@ -410,13 +436,20 @@ def bucket(api, own, _old=None):
     encryption = own["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     rules = [{"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]} for rule in encryption]
     api.call("s3", "put_bucket_encryption", Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
-    api.call("s3", "put_public_access_block", Bucket=name, PublicAccessBlockConfiguration=own["PublicAccessBlockConfiguration"])
+    api.call(
+        "s3",
+        "put_public_access_block",
+        Bucket=name,
+        PublicAccessBlockConfiguration=own["PublicAccessBlockConfiguration"],
+    )
     api.call("s3", "put_bucket_ownership_controls", Bucket=name, OwnershipControls=own["OwnershipControls"])
     api.call("s3", "put_bucket_versioning", Bucket=name, VersioningConfiguration=own["VersioningConfiguration"])
     lifecycle = []
     for rule in own["LifecycleConfiguration"]["Rules"]:
         item = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": ""}}
-        item |= {key: rule[key] for key in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration") if key in rule}
+        item |= {
+            key: rule[key] for key in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration") if key in rule
+        }
         if rule.get("ExpiredObjectDeleteMarker"):
             item["Expiration"] = {"ExpiredObjectDeleteMarker": True}
         lifecycle.append(item)
@@ -441,11 +474,24 @@ def role(api, own, old=None):
     trust = json.dumps(own["AssumeRolePolicyDocument"])
     if old is None:
         more = {"MaxSessionDuration": own["MaxSessionDuration"]} if "MaxSessionDuration" in own else {}
-        api.call("iam", "create_role", RoleName=name, AssumeRolePolicyDocument=trust, Description=own.get("Description", ""), **more)
+        api.call(
+            "iam",
+            "create_role",
+            RoleName=name,
+            AssumeRolePolicyDocument=trust,
+            Description=own.get("Description", ""),
+            **more,
+        )
     else:
         api.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=trust)
     for policy in own.get("Policies", []):
-        api.call("iam", "put_role_policy", RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=json.dumps(policy["PolicyDocument"]))
+        api.call(
+            "iam",
+            "put_role_policy",
+            RoleName=name,
+            PolicyName=policy["PolicyName"],
+            PolicyDocument=json.dumps(policy["PolicyDocument"]),
+        )
     for arn in own.get("ManagedPolicyArns", []):
         api.call("iam", "attach_role_policy", RoleName=name, PolicyArn=arn)
     return {}
@@ -465,12 +511,16 @@ def managed_policy(api, own, old=None):
         api.call("iam", "create_policy_version", PolicyArn=old.reference, PolicyDocument=document, SetAsDefault=True)
         return {}
     name = f"policy-{uuid.uuid4().hex[:12]}"
-    made = api.call("iam", "create_policy", PolicyName=name, PolicyDocument=document, Description=own.get("Description", ""))
+    made = api.call(
+        "iam", "create_policy", PolicyName=name, PolicyDocument=document, Description=own.get("Description", "")
+    )
     return {"_reference": made["Policy"]["Arn"]}
 
 
 def oidc_provider(api, own, _old=None):
-    made = api.call("iam", "create_open_id_connect_provider", Url=own["Url"], ClientIDList=own["ClientIdList"], ThumbprintList=[])
+    made = api.call(
+        "iam", "create_open_id_connect_provider", Url=own["Url"], ClientIDList=own["ClientIdList"], ThumbprintList=[]
+    )
     return {"_reference": made["OpenIDConnectProviderArn"]}
 
 
@@ -480,7 +530,13 @@ def topic(api, own, _old=None):
 
 def topic_policy(api, own, _old=None):
     for arn in own["Topics"]:
-        api.call("sns", "set_topic_attributes", TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(own["PolicyDocument"]))
+        api.call(
+            "sns",
+            "set_topic_attributes",
+            TopicArn=arn,
+            AttributeName="Policy",
+            AttributeValue=json.dumps(own["PolicyDocument"]),
+        )
     return {"_reference": "topic-policy"}
 
 
@@ -549,7 +605,9 @@ def cluster(api, own, _old=None):
 
 
 def repository(api, own, _old=None):
-    made = api.call("ecr", "create_repository", repositoryName=own["RepositoryName"], imageTagMutability=own["ImageTagMutability"])
+    made = api.call(
+        "ecr", "create_repository", repositoryName=own["RepositoryName"], imageTagMutability=own["ImageTagMutability"]
+    )
     return {"RepositoryUri": made["repository"]["repositoryUri"]}
 
 
@@ -563,7 +621,9 @@ def camel(value, names=True):
     if isinstance(value, list):
         return [camel(inner) for inner in value]
     if isinstance(value, dict):
-        return {key[0].lower() + key[1:] if names else key: camel(inner, key != "Options") for key, inner in value.items()}
+        return {
+            key[0].lower() + key[1:] if names else key: camel(inner, key != "Options") for key, inner in value.items()
+        }
     return value
 
 

@@ -40,7 +40,11 @@ class Faults:
     def steer(self, method, body):
         if method == "PUT":
             plan = json.loads(body)
-            self.rate, self.kinds, self.chance = plan["rate"], plan.get("kinds", KINDS), random.Random(plan.get("seed", 0))
+            self.rate, self.kinds, self.chance = (
+                plan["rate"],
+                plan.get("kinds", KINDS),
+                random.Random(plan.get("seed", 0)),
+            )
         elif method == "POST":
             self.rules.append({"count": 1, "skip": 0, "method": "", "path": "", **json.loads(body)})
         elif method == "DELETE":
@@ -109,10 +113,14 @@ async def serve(faults, upstream, reader, writer):
                 return writer.transport.abort()
             if kind == "stall":
                 return await asyncio.sleep(STALL_SECONDS)
-            refusals = {"slow_down": ("503 Slow Down", SLOW_DOWN), "internal": ("500 Internal Server Error", INTERNAL),
-                        "expired": ("400 Bad Request", EXPIRED), "denied": ("403 Forbidden", DENIED),
-                        # The answer begins as if all were well, and then tells otherwise.
-                        "embedded": ("200 OK", INTERNAL)}
+            refusals = {
+                "slow_down": ("503 Slow Down", SLOW_DOWN),
+                "internal": ("500 Internal Server Error", INTERNAL),
+                "expired": ("400 Bad Request", EXPIRED),
+                "denied": ("403 Forbidden", DENIED),
+                # The answer begins as if all were well, and then tells otherwise.
+                "embedded": ("200 OK", INTERNAL),
+            }
             if kind in refusals:
                 status, text = refusals[kind]
                 writer.write(answer(status, "" if method == "HEAD" else text))

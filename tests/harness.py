@@ -354,9 +354,7 @@ class Pipe:
 
     def start(self):
         """The two processes, joined by a pipe."""
-        tap = subprocess.Popen(
-            self.tap_command(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
-        )
+        tap = subprocess.Popen(self.tap_command(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
         target = subprocess.Popen(
             self.target_command(),
             stdin=tap.stdout,

@@ -22,7 +22,14 @@ def array(of):
 
 
 ASSET = pa.struct(
-    [("url", STRING), ("width", BIGINT), ("height", BIGINT), ("file_size", BIGINT), ("content_type", STRING), ("type", STRING)]
+    [
+        ("url", STRING),
+        ("width", BIGINT),
+        ("height", BIGINT),
+        ("file_size", BIGINT),
+        ("content_type", STRING),
+        ("type", STRING),
+    ]
 )
 TABLES = {
     "dim_media": [
@@ -150,7 +157,9 @@ def duckdb_rows(lake, table):
 
 def duckdb_types(path):
     with duckdb.connect() as connection:
-        described = connection.execute("describe select * from read_parquet($path, hive_partitioning = false)", {"path": str(path)})
+        described = connection.execute(
+            "describe select * from read_parquet($path, hive_partitioning = false)", {"path": str(path)}
+        )
         return {name: kind for name, kind, *_ in described.fetchall()}
 
 

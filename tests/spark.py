@@ -15,7 +15,9 @@ JAVA_VERSIONS = ("8", "11", "17")
 
 def java_version():
     """The version of the Java that Spark would take; nothing if there is none."""
-    java = shutil.which("java", path=os.path.join(os.environ["JAVA_HOME"], "bin") if "JAVA_HOME" in os.environ else None)
+    java = shutil.which(
+        "java", path=os.path.join(os.environ["JAVA_HOME"], "bin") if "JAVA_HOME" in os.environ else None
+    )
     said = subprocess.run([java, "-version"], capture_output=True, text=True).stderr if java else ""
     version = re.search(r'version "(?:1\.)?(\d+)', said)
     return version and version[1]
@@ -83,7 +85,9 @@ def create(spark, table, folder, database="wistia"):
     spark.sql(f"drop table if exists {database}.{table.name}")
     ddl = ", ".join(f"`{name}` {kind}" for name, kind in {**table.columns, **table.keys}.items())
     partitioned = f"partitioned by ({', '.join(table.keys)})" if table.keys else ""
-    spark.sql(f"create table {database}.{table.name} ({ddl}) using parquet {partitioned} location '{local(table.location)}'")
+    spark.sql(
+        f"create table {database}.{table.name} ({ddl}) using parquet {partitioned} location '{local(table.location)}'"
+    )
     if table.partitions:
         added = ""
         for values, location in table.partitions:

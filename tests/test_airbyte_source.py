@@ -72,7 +72,11 @@ def test_the_specification_fits_the_forms_and_marks_secrets(source):
 
 def test_maps_are_the_business_of_airbyte(simulator, source):
     made = source(simulator(seed=3, medias=2, events=20))
-    assert not {name for name in made.spec()["connectionSpecification"]["properties"] if name.startswith(("stream_maps", "flattening"))}
+    assert not {
+        name
+        for name in made.spec()["connectionSpecification"]["properties"]
+        if name.startswith(("stream_maps", "flattening"))
+    }
     made.config["stream_maps"] = {"dim_media": "__NULL__"}
     done = made.read(made.catalog()).succeeded()
     assert "`stream_maps` is ignored" in done.out + done.err
@@ -194,10 +198,18 @@ def test_source_and_destination_make_the_lake_that_is_true_of_the_account(source
         lambda states: "\n".join(json.dumps({"type": "STATE", "state": state}) for state in states),
         lambda states: [{**state, "global_": None, "data": None, "destinationStats": None} for state in states],
         lambda states: [{"type": "GLOBAL", "global": {"stream_states": [state["stream"] for state in states]}}],
-        lambda states: [{"type": "GLOBAL", "global_": {"shared_state": None, "stream_states": [s["stream"] for s in states]}}],
-        lambda states: {"type": "LEGACY", "data": {s["stream"]["stream_descriptor"]["name"]: s["stream"]["stream_state"] for s in states}},
+        lambda states: [
+            {"type": "GLOBAL", "global_": {"shared_state": None, "stream_states": [s["stream"] for s in states]}}
+        ],
+        lambda states: {
+            "type": "LEGACY",
+            "data": {s["stream"]["stream_descriptor"]["name"]: s["stream"]["stream_state"] for s in states},
+        },
         lambda states: {s["stream"]["stream_descriptor"]["name"]: s["stream"]["stream_state"] for s in states},
-        lambda states: [*states, {"type": "STREAM", "stream": {"stream_descriptor": {"name": "gone"}, "stream_state": {"x": 1}}}],
+        lambda states: [
+            *states,
+            {"type": "STREAM", "stream": {"stream_descriptor": {"name": "gone"}, "stream_state": {"x": 1}}},
+        ],
     ],
     ids=["messages", "lines", "nulls", "global", "global_", "legacy", "bare", "unknown"],
 )
@@ -308,7 +320,10 @@ def test_a_bad_catalog_is_refused(source, change, word):
 def test_a_damaged_state_is_refused(source):
     made = source()
     catalog = made.catalog("fact_events")
-    for state in ("[", [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "fact_events"}, "stream_state": {"day": "soon"}}}]):
+    for state in (
+        "[",
+        [{"type": "STREAM", "stream": {"stream_descriptor": {"name": "fact_events"}, "stream_state": {"day": "soon"}}}],
+    ):
         made.read(catalog, state).failed("state", kind="config_error")
 
 

@@ -33,7 +33,9 @@ def state(number):
 
 
 def read(lake, table="s"):
-    return {row["id"]: row["v"] for path in files(lake, table) for row in pq.ParquetFile(path).read(["id", "v"]).to_pylist()}
+    return {
+        row["id"]: row["v"] for path in files(lake, table) for row in pq.ParquetFile(path).read(["id", "v"]).to_pylist()
+    }
 
 
 class Reader(threading.Thread):
@@ -81,7 +83,9 @@ def leftovers(lake):
 def test_a_hundred_kills_under_the_eyes_of_a_reader(simulator, pipe):
     server = simulator(seed=70, medias=40, events=6000, days=300)
     job = pipe(server, target={"commit_interval_seconds": 0, "memory_mb": 32, "streams": {}})
-    job.target["streams"] = {"fact_events": {"partition_by": {"column": "received_at", "granularity": "month"}, "shards": 2}}
+    job.target["streams"] = {
+        "fact_events": {"partition_by": {"column": "received_at", "granularity": "month"}, "shards": 2}
+    }
     chance = random.Random(70)
     job.lake.mkdir()
     reader = Reader(job.lake)
@@ -104,7 +108,9 @@ def test_a_hundred_kills_under_the_eyes_of_a_reader(simulator, pipe):
 def test_appended_rows_are_neither_lost_nor_doubled_by_kills(tmp_path):
     """A source that repeats what no state covers; the target dies and starts again."""
     config = tmp_path / "t.json"
-    config.write_text(json.dumps({"destination": str(tmp_path / "lake"), "load_method": "append", "commit_interval_seconds": 0}))
+    config.write_text(
+        json.dumps({"destination": str(tmp_path / "lake"), "load_method": "append", "commit_interval_seconds": 0})
+    )
     state_file = tmp_path / "state.json"
     chance, last, kills = random.Random(71), 400, 0
     while True:
@@ -125,23 +131,43 @@ def test_appended_rows_are_neither_lost_nor_doubled_by_kills(tmp_path):
             process.kill()
             process.wait(60)
             kills += 1
-    rows = [row["id"] for path in files(tmp_path / "lake", "s") for row in pq.ParquetFile(path).read(["id"]).to_pylist()]
+    rows = [
+        row["id"] for path in files(tmp_path / "lake", "s") for row in pq.ParquetFile(path).read(["id"]).to_pylist()
+    ]
     assert sorted(rows) == list(range(last * 5))
 
 
 @pytest.mark.parametrize("where", ["folder", "s3"])
 def test_two_writers_at_once_both_end_complete(tmp_path, real_s3, where):
     s3 = real_s3
-    destination = {"destination": str(tmp_path / "lake")} if where == "folder" else s3.settings(f"s3://{s3.bucket('two-writers')}/lake")
+    destination = (
+        {"destination": str(tmp_path / "lake")}
+        if where == "folder"
+        else s3.settings(f"s3://{s3.bucket('two-writers')}/lake")
+    )
     config = tmp_path / "t.json"
-    config.write_text(json.dumps({**destination, "commit_interval_seconds": 0, "streams": {"s": {"partition_by": {"column": "month"}}}}))
+    config.write_text(
+        json.dumps(
+            {**destination, "commit_interval_seconds": 0, "streams": {"s": {"partition_by": {"column": "month"}}}}
+        )
+    )
     started = []
     for writer in range(3):
         messages = [SCHEMA]
         for part in range(6):
             messages += [*records(writer * 10_000 + part * 100, 100), state(part)]
-        process = subprocess.Popen([TARGET, "--config", config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
-        thread = threading.Thread(target=lambda process=process, messages=messages: started.append((process, process.communicate(lines(*messages).encode()))))
+        process = subprocess.Popen(
+            [TARGET, "--config", config],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        thread = threading.Thread(
+            target=lambda process=process, messages=messages: started.append(
+                (process, process.communicate(lines(*messages).encode()))
+            )
+        )
         thread.start()
         started.append(thread)
     threads = [item for item in started if isinstance(item, threading.Thread)]
@@ -196,7 +222,9 @@ def test_a_full_disk_loses_nothing(tmp_path):
     run(TARGET, "--config", config, stdin=lines(SCHEMA, *records(0, 10), state(1))).succeeded()
     before = read(tmp_path / "lake")
     (tmp_path / "messages").write_text(lines(SCHEMA, *records(0, 20_000, "b"), state(2)))
-    done = run("bash", "-c", f"ulimit -f 512; trap '' XFSZ; exec '{TARGET}' --config '{config}' --input '{tmp_path}/messages'")
+    done = run(
+        "bash", "-c", f"ulimit -f 512; trap '' XFSZ; exec '{TARGET}' --config '{config}' --input '{tmp_path}/messages'"
+    )
     done.refused(str(tmp_path / "lake"))
     assert done.out == "" and read(tmp_path / "lake") == before
     run(TARGET, "--config", config, "--input", tmp_path / "messages").succeeded()
@@ -211,7 +239,9 @@ def test_a_full_folder_of_temporary_files_loses_nothing(tmp_path):
     run(TARGET, "--config", config, stdin=lines(SCHEMA, *records(0, 10), state(1))).succeeded()
     before = read(tmp_path / "lake")
     (tmp_path / "messages").write_text(lines(SCHEMA, *records(0, 120_000, "b"), state(2)))
-    done = run("bash", "-c", f"ulimit -f 4096; trap '' XFSZ; exec '{TARGET}' --config '{config}' --input '{tmp_path}/messages'")
+    done = run(
+        "bash", "-c", f"ulimit -f 4096; trap '' XFSZ; exec '{TARGET}' --config '{config}' --input '{tmp_path}/messages'"
+    )
     done.refused(str(spills), "temp_dir")
     assert done.out == "" and read(tmp_path / "lake") == before
     assert not list(spills.iterdir()) and not leftovers(tmp_path / "lake")
@@ -221,13 +251,26 @@ def test_two_writers_of_different_schemas_leave_one_type(tmp_path, real_s3):
     """One widens a column while the other, who has read the old definition, goes on writing."""
     bucket = real_s3.bucket("two-schemas")
     config = tmp_path / "t.json"
-    config.write_text(json.dumps(real_s3.settings(f"s3://{bucket}/lake", commit_interval_seconds=0, streams={"s": {"partition_by": {"column": "month"}}})))
+    config.write_text(
+        json.dumps(
+            real_s3.settings(
+                f"s3://{bucket}/lake", commit_interval_seconds=0, streams={"s": {"partition_by": {"column": "month"}}}
+            )
+        )
+    )
 
     def schema(kind):
         return {**SCHEMA, "schema": {"properties": {**SCHEMA["schema"]["properties"], "n": kind}}}
 
     small, large = schema({"type": "integer", "minimum": 0, "maximum": 9}), schema({"type": "number"})
-    slow = subprocess.Popen([TARGET, "--config", config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment(), text=True)
+    slow = subprocess.Popen(
+        [TARGET, "--config", config],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        text=True,
+    )
     slow.stdin.write(lines(small, *records(0, 24), state(1)))
     slow.stdin.flush()
     assert slow.stdout.readline()
@@ -261,19 +304,25 @@ def test_large_objects_are_uploaded_in_parts_and_leave_nothing_open(tmp_path, re
     (tmp_path / "messages").write_text(lines(*messages, state(1)))
     run(TARGET, "--config", config, "--input", tmp_path / "messages").succeeded()
     assert len(read(s3.download(bucket, tmp_path / "copy", "lake"))) == 300
-    assert s3.client.head_object(Bucket=bucket, Key="lake/s/part-00000.parquet")["ETag"].count("-") == 1, "several parts"
+    assert s3.client.head_object(Bucket=bucket, Key="lake/s/part-00000.parquet")["ETag"].count("-") == 1, (
+        "several parts"
+    )
     assert not s3.uploads(bucket)
 
     broken = tmp_path / "broken"
     broken.write_text((tmp_path / "messages").read_text() + "not json\n")
-    config.write_text(json.dumps(s3.settings(f"s3://{bucket}/lake2", compression="none", load_method="append", memory_mb=32)))
+    config.write_text(
+        json.dumps(s3.settings(f"s3://{bucket}/lake2", compression="none", load_method="append", memory_mb=32))
+    )
     run(TARGET, "--config", config, "--input", broken).refused("line 303")
     assert not s3.uploads(bucket)
 
 
 def test_untouched_partitions_are_not_written_again(tmp_path):
     config = tmp_path / "t.json"
-    config.write_text(json.dumps({"destination": str(tmp_path / "lake"), "streams": {"s": {"partition_by": {"column": "month"}}}}))
+    config.write_text(
+        json.dumps({"destination": str(tmp_path / "lake"), "streams": {"s": {"partition_by": {"column": "month"}}}})
+    )
     run(TARGET, "--config", config, stdin=lines(SCHEMA, *records(0, 1200), state(1))).succeeded()
     before = {path: os.stat(path).st_mtime_ns for path in files(tmp_path / "lake", "s")}
     changed = [message for message in records(0, 24, "b") if message["record"]["month"] in ("2026-03", "2026-04")]
@@ -309,7 +358,9 @@ def test_a_state_on_s3_that_another_run_moved_meanwhile_is_not_moved_back(tmp_pa
         found = s3.keys(bucket, "state.json")
         return s3.client.get_object(Bucket=bucket, Key=found[0])["Body"].read().decode() if found else None
 
-    slow = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    slow = subprocess.Popen(
+        [str(word) for word in command], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
     slow.stdin.write(lines(SCHEMA, *records(0, 10), state(1)))
     slow.stdin.flush()
     until(kept, slow)

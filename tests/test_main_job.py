@@ -61,7 +61,7 @@ def test_columns_have_the_promised_types_in_every_file(simulator, pipe):
                 if pa.types.is_list(field.type):
                     assert field.type.value_field.name == "element"
     assert duckdb_types(files(job.lake, "dim_media")[0])["assets"] == (
-        "STRUCT(url VARCHAR, width BIGINT, height BIGINT, file_size BIGINT, content_type VARCHAR, \"type\" VARCHAR)[]"
+        'STRUCT(url VARCHAR, width BIGINT, height BIGINT, file_size BIGINT, content_type VARCHAR, "type" VARCHAR)[]'
     )
     assert duckdb_types(files(job.lake, "fact_engagements")[0])["date"] == "DATE"
 

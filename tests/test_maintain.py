@@ -22,7 +22,9 @@ def lake(tmp_path):
         folder = tmp_path / "lake"
 
         def settings(self, **settings):
-            (tmp_path / "t.json").write_text(json.dumps({"destination": str(self.folder), "streams": PARTITION, **settings}))
+            (tmp_path / "t.json").write_text(
+                json.dumps({"destination": str(self.folder), "streams": PARTITION, **settings})
+            )
             return tmp_path / "t.json"
 
         def load(self, *messages, **settings):
@@ -45,7 +47,9 @@ def lake(tmp_path):
                 process.wait(60)
 
         def ids(self):
-            return sorted(row["id"] for path in files(self.folder, "s") for row in pq.ParquetFile(path).read(["id"]).to_pylist())
+            return sorted(
+                row["id"] for path in files(self.folder, "s") for row in pq.ParquetFile(path).read(["id"]).to_pylist()
+            )
 
     return Lake()
 
@@ -63,7 +67,13 @@ def test_the_report_names_small_files_sizes_and_orphans(lake):
     (lake.folder / "other" / "x.parquet").write_bytes(b"")
     report = lake.report()
     (table,) = report["tables"]
-    assert (table["table"], table["load_method"], table["files"], table["partitions"], table["small_files"]) == ("s", "append", 48, 12, 48)
+    assert (table["table"], table["load_method"], table["files"], table["partitions"], table["small_files"]) == (
+        "s",
+        "append",
+        48,
+        12,
+        48,
+    )
     assert table["bytes"] == sum(path.stat().st_size for path in files(lake.folder, "s"))
     assert table["orphans"] == ["s/p_month=2026-01/notes.json"] and report["unknown"] == ["other/x.parquet"]
     text = run(TARGET, "maintain", "--config", lake.settings()).succeeded().out
@@ -103,13 +113,17 @@ def test_a_table_is_cut_anew_and_loaded_as_before(lake, shards):
     planned = lake.report("--shards", shards, "--dry-run")
     assert len(files(lake.folder, "s")) == 12 * (4 - shards)
     done = lake.report("--shards", shards)
-    assert done == planned and done["tables"][0]["actions"] == [{"action": "reshard", "from": 4 - shards, "to": shards, "partitions": 12}]
+    assert done == planned and done["tables"][0]["actions"] == [
+        {"action": "reshard", "from": 4 - shards, "to": shards, "partitions": 12}
+    ]
     assert len(files(lake.folder, "s")) == 12 * shards and read(lake.folder) == before
     assert len(lake.ids()) == 600
     # What is loaded next finds its keys again.
     lake.load(SCHEMA, *records(300, 600, "b"), state(2))
     found = read(lake.folder)
-    assert len(lake.ids()) == len(found) == 900 and all(value[0] == ("a" if number < 300 else "b") for number, value in found.items())
+    assert len(lake.ids()) == len(found) == 900 and all(
+        value[0] == ("a" if number < 300 else "b") for number, value in found.items()
+    )
 
 
 def test_a_cut_that_dies_is_refused_until_it_is_brought_to_its_end(lake):
@@ -134,9 +148,16 @@ def test_maintenance_on_s3(lake, s3, tmp_path):
     bucket = s3.bucket("maintained")
     settings = s3.settings(f"s3://{bucket}/lake")
     for part in range(3):
-        lake.load({**KEYLESS, "stream": "log"}, *({**message, "stream": "log"} for message in records(part * 12, 12)), state(part), **settings)
+        lake.load(
+            {**KEYLESS, "stream": "log"},
+            *({**message, "stream": "log"} for message in records(part * 12, 12)),
+            state(part),
+            **settings,
+        )
     lake.load(SCHEMA, *records(0, 120), state(4), **settings)
-    actions = {table["table"]: table["actions"] for table in lake.report("--compact", "--shards", 2, **settings)["tables"]}
+    actions = {
+        table["table"]: table["actions"] for table in lake.report("--compact", "--shards", 2, **settings)["tables"]
+    }
     assert actions["log"] == [{"action": "compact", "partition": "", "files": 3, "bytes": actions["log"][0]["bytes"]}]
     assert actions["s"] == [{"action": "reshard", "from": 1, "to": 2, "partitions": 12}]
     copy = s3.download(bucket, tmp_path / "copy", "lake")

@@ -121,7 +121,11 @@ def test_verification_tells_what_is_not_as_it_should_be(lake):
     environment = {**account.environment(), "VERIFY_PATIENCE": "0"}
     done = run(sys.executable, ROOT / "deploy" / "verify.py", lake.name, env=environment)
     assert done.code == 1, done.err
-    outcome = {line[8:].split(":")[0]: line[:8].strip() for line in done.out.splitlines() if line.startswith(("ok  ", "FAILED ", "-   "))}
+    outcome = {
+        line[8:].split(":")[0]: line[:8].strip()
+        for line in done.out.splitlines()
+        if line.startswith(("ok  ", "FAILED ", "-   "))
+    }
     assert list(outcome.values()) == ["ok", "ok", "ok", "FAILED", "FAILED", "-"], done.out
     tables = account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
     assert {table["Name"] for table in tables} == set(TABLES)
@@ -302,7 +306,16 @@ class Runner(Lake):
     def command(self, *words):
         settings = json.dumps({"api_url": self.simulator.url, "requests_per_minute": 1_000_000})
         destination = f"s3://{BUCKET}/lake/{self.name}"
-        command = [self.python, LAUNCHER, "--account", self.name, "--destination", destination, "--programs", self.folder]
+        command = [
+            self.python,
+            LAUNCHER,
+            "--account",
+            self.name,
+            "--destination",
+            destination,
+            "--programs",
+            self.folder,
+        ]
         return [str(word) for word in [*command, "--tap-settings", settings, *words]]
 
     @property
@@ -315,7 +328,9 @@ class Runner(Lake):
     def start(self, *words):
         """Its process, whose log is that of the launcher and both programs."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(self.command(*words), env=environment(self.environment), text=True, start_new_session=True, **pipes)
+        return subprocess.Popen(
+            self.command(*words), env=environment(self.environment), text=True, start_new_session=True, **pipes
+        )
 
 
 def test_without_a_log_group_the_metrics_are_a_line_of_the_log(runner, tmp_path):
@@ -383,7 +398,9 @@ def test_a_night_runs_on_the_python_and_the_boto3_of_glue(runner, tmp_path):
         "boto3.client = lambda service, **more: made(service, endpoint_url=os.environ['AWS_ENDPOINT_URL'], **more)\n"
     )
     runner.python = venv / "bin" / "python"
-    done = run(*runner.command("--metrics-log-group", f"/{LAKE}/runs"), env={**runner.environment, "PYTHONPATH": str(tmp_path)})
+    done = run(
+        *runner.command("--metrics-log-group", f"/{LAKE}/runs"), env={**runner.environment, "PYTHONPATH": str(tmp_path)}
+    )
     assert json.loads(done.succeeded().out)["outcome"] == "succeeded"
     assert [document["Failed"] for document in runner.account.told() if document["Account"] == runner.name] == [0]
     runner.is_equal_to_the_account(tmp_path / "lake")

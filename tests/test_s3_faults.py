@@ -88,7 +88,9 @@ def test_a_fault_at_any_request_changes_nothing(proxy, real_s3, tmp_path, kind):
     assert server.done()[kind] >= len(spots) // 2
     for spot in spots:
         found = read(real_s3.download(bucket, tmp_path / "copy", f"spot{spot}"))
-        assert {number: value[0] for number, value in found.items()} == {n: "a" if n < 6 else "b" for n in range(18)}, spot
+        assert {number: value[0] for number, value in found.items()} == {n: "a" if n < 6 else "b" for n in range(18)}, (
+            spot
+        )
 
 
 def test_an_error_inside_a_completion_that_began_as_a_success(proxy, real_s3, tmp_path):
@@ -99,7 +101,13 @@ def test_an_error_inside_a_completion_that_began_as_a_success(proxy, real_s3, tm
     chance = random.Random(74)
     messages = [SCHEMA]
     for number in range(100):
-        messages.append({"type": "RECORD", "stream": "s", "record": {"id": number, "month": "", "v": f"{chance.getrandbits(800_000):0200000x}"}})
+        messages.append(
+            {
+                "type": "RECORD",
+                "stream": "s",
+                "record": {"id": number, "month": "", "v": f"{chance.getrandbits(800_000):0200000x}"},
+            }
+        )
     for kind in ("embedded", "reset_after", "truncate"):
         server.steer("POST", kind=kind, method="POST", path="uploadId", count=2)
         run(TARGET, "--config", config, stdin=lines(*messages, state(1))).succeeded()
@@ -131,7 +139,12 @@ def test_kills_and_faults_together(simulator, pipe, proxy, real_s3, tmp_path):
                 path = tmp_path / "seen.parquet"
                 path.write_bytes(body)
                 with duckdb.connect() as connection:
-                    keys = [key for (key,) in connection.execute("select event_key from read_parquet($path)", {"path": str(path)}).fetchall()]
+                    keys = [
+                        key
+                        for (key,) in connection.execute(
+                            "select event_key from read_parquet($path)", {"path": str(path)}
+                        ).fetchall()
+                    ]
                 faults.extend(f"{key} is there twice" for key in keys if key in seen)
                 seen.update(keys)
 
@@ -158,8 +171,12 @@ def test_credentials_that_end_in_the_middle_of_a_run(proxy, real_s3, tmp_path, k
     server = proxy()
     bucket = real_s3.bucket(f"ends-{kind}")
     config = tmp_path / "t.json"
-    config.write_text(json.dumps(server.settings(f"s3://{bucket}/lake", commit_interval_seconds=0, load_method="append")))
-    process = subprocess.Popen([TARGET, "--config", config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    config.write_text(
+        json.dumps(server.settings(f"s3://{bucket}/lake", commit_interval_seconds=0, load_method="append"))
+    )
+    process = subprocess.Popen(
+        [TARGET, "--config", config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     process.stdin.write(lines(SCHEMA, *records(0, 10), state(1)))
     process.stdin.flush()
     assert json.loads(process.stdout.readline()) == {"bookmarks": {"s": 1}}

@@ -47,7 +47,9 @@ def test_a_mistyped_flag_is_guessed(name, flag, meant):
 
 
 def test_a_mistyped_setting_is_guessed(tmp_path):
-    (tmp_path / "c.json").write_text(json.dumps({"destination": str(tmp_path / "lake"), "compresion": "zstd", "s3": {"regoin": "x"}}))
+    (tmp_path / "c.json").write_text(
+        json.dumps({"destination": str(tmp_path / "lake"), "compresion": "zstd", "s3": {"regoin": "x"}})
+    )
     warned = run(TARGET, "--config", tmp_path / "c.json").succeeded().err
     assert "`compresion`" in warned and "`compression`" in warned and "`region`" in warned
     assert not ANSI.search(warned)
@@ -120,4 +122,8 @@ def test_the_script_of_the_guide_syncs_and_goes_on(simulator, tmp_path):
 
 def test_documents_made_from_the_programs_are_up_to_date():
     """`make generate` writes them."""
-    subprocess.run([sys.executable, ROOT / "scripts" / "generate.py", "--check"], check=True, env=environment({"BINARIES": str(BINARIES)}))
+    subprocess.run(
+        [sys.executable, ROOT / "scripts" / "generate.py", "--check"],
+        check=True,
+        env=environment({"BINARIES": str(BINARIES)}),
+    )

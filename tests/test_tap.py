@@ -128,7 +128,9 @@ def test_archived_medias_can_be_left_out(simulator, pipe):
     assert 0 < len(current) < len(medias)
     assert {message["record"]["hashed_id"] for message in done.of_type("RECORD", "dim_media")} == current
     measured = {row["media_id"] for row in server.truth("fact_engagements")}
-    assert {message["record"]["media_id"] for message in done.of_type("RECORD", "fact_engagements")} == measured & current
+    assert {
+        message["record"]["media_id"] for message in done.of_type("RECORD", "fact_engagements")
+    } == measured & current
 
 
 def test_the_lookback_says_how_many_days_are_read_again(simulator, pipe):
@@ -343,9 +345,15 @@ def test_discover_needs_no_token_and_is_what_the_repository_holds(tmp_path):
 
 def test_about_in_three_forms():
     about = json.loads(run(TAP, "--about", "--format", "json").succeeded().out)
-    assert {"name", "description", "version", "sdk_version", "supported_python_versions", "capabilities", "settings"} >= set(
-        about
-    ) - {"env_var_prefix"}
+    assert {
+        "name",
+        "description",
+        "version",
+        "sdk_version",
+        "supported_python_versions",
+        "capabilities",
+        "settings",
+    } >= set(about) - {"env_var_prefix"}
     assert about["name"] == "tap-wistia"
     assert about["settings"]["properties"]["api_token"]["secret"] is True
     assert "api_token" in about["settings"]["required"]
@@ -445,7 +453,9 @@ def test_signals_end_the_tap_with_their_code(simulator, pipe):
     server = simulator(seed=54, medias=50, latency_ms=100)
     for number, code in [(signal.SIGTERM, 143), (signal.SIGINT, 130)]:
         job = pipe(server)
-        tap = subprocess.Popen(job.tap_command(), bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        tap = subprocess.Popen(
+            job.tap_command(), bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
         assert tap.stdout.readline()
         tap.send_signal(number)
         out, err = tap.communicate(timeout=20)

@@ -76,7 +76,10 @@ def assert_values(lake, namespace):
         if keys:
             # The newest row of each key.
             expected = list({tuple(record.get(key) for key in keys): record for record in records}.values())
-        wanted = [{column: stored(record.get(column), inner) for column, inner in schema["properties"].items()} for record in expected]
+        wanted = [
+            {column: stored(record.get(column), inner) for column, inner in schema["properties"].items()}
+            for record in expected
+        ]
         own = [{name: value for name, value in row.items() if not name.startswith("_airbyte_")} for row in held[name]]
         assert sorted(map(repr, map(folded, own))) == sorted(map(repr, map(folded, wanted))), name
         assert all(row["_airbyte_meta"]["changes"] == [] for row in held[name]), name

@@ -182,7 +182,10 @@ def told(line):
 def commands(options, folder, state):
     """The two command lines. Settings: those of the release, over them the account's, over them the environment."""
     layers = {}
-    for program, file, own in ((TAP, "tap.json", options.tap_settings), (TARGET, "target.json", options.target_settings)):
+    for program, file, own in (
+        (TAP, "tap.json", options.tap_settings),
+        (TARGET, "target.json", options.target_settings),
+    ):
         account = state.parent / file
         account.write_text(own)
         layers[program] = [str(folder / program), "--log-format", "json"]

@@ -51,10 +51,18 @@ class Project:
             "UV_OFFLINE": "1",
         }
         # A proxy where nothing listens: whoever asks the internet for something fails.
-        env |= {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy")} | {"no_proxy": "127.0.0.1,localhost"}
+        env |= {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy")} | {
+            "no_proxy": "127.0.0.1,localhost"
+        }
         command = [MELTANO, "--log-format=json", *map(str, arguments)]
         return subprocess.Popen(
-            command, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=self.folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def meltano(self, *arguments, code=0, **variables):
@@ -115,7 +123,9 @@ def test_a_plugin_installed_from_its_wheel_syncs_to_s3(installed, simulator, s3,
     for key, value in server.settings().items():
         installed.meltano("config", "set", "tap-wistia", key, value)
     for key, value in s3.settings("")["s3"].items():
-        installed.meltano("config", "set", "target-s3-parquet", f"s3.{key}", json.dumps(value) if value is True else value)
+        installed.meltano(
+            "config", "set", "target-s3-parquet", f"s3.{key}", json.dumps(value) if value is True else value
+        )
     installed.meltano("config", "unset", "tap-wistia", "start_date")
     config, _ = installed.meltano("config", "print", "tap-wistia", "--format=json")
     assert json.loads(config)["api_url"] == server.url
@@ -177,7 +187,9 @@ def test_a_failing_run_fails_and_says_why(project, simulator):
 def test_logs_arrive_as_events_with_levels(project, simulator):
     """Meltano reads the programs' own structured lines."""
     _, err = project(simulator(seed=83, medias=3, events=20)).sync()
-    lines = [line for line in log(err) if line.get("string_id") == "tap-wistia" or "tap_wistia" in str(line.get("name", ""))]
+    lines = [
+        line for line in log(err) if line.get("string_id") == "tap-wistia" or "tap_wistia" in str(line.get("name", ""))
+    ]
     events = [line["event"] for line in log(err)]
     assert any("done" in event for event in events)
     assert not [event for event in events if event.lstrip().startswith("{")], "a line was not understood"
