@@ -3,7 +3,7 @@
 import json
 import random
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 TEXT = {"type": ["null", "string"]}
 NUMBER = {"type": ["null", "number"]}
@@ -42,7 +42,8 @@ PLACES = [
     ("Tōkyō", "Shibuya", 35.5, 139.75),
     (None,) * 4,
 ]
-START = datetime(2024, 12, 1, tzinfo=timezone.utc)
+SOURCES = ["fb", "yt", "mail"]
+START = datetime(2024, 12, 1, tzinfo=UTC)
 
 
 def schema(stream, properties, keys):
@@ -78,7 +79,7 @@ def event(chance, number, of):
         "org": chance.choice(["Example Cable", "Example Telecom", "", " Example Mobile"]),
         "email": int(chance.random() < 0.25),
         "percent_viewed": chance.random(),
-        "embed_url": f"https://www.example.com/page/{chance.randrange(500)}?utm_source={chance.choice(['fb', 'yt', 'mail'])}",
+        "embed_url": f"https://www.example.com/page/{chance.randrange(500)}?utm_source={chance.choice(SOURCES)}",
         "conversion_type": chance.choice(["", "", "", "pre-roll"]),
         "iframe_heatmap_url": f"https://api.example.com/v1/stats/events/{key}/iframe.html?public_token={key[:12]}",
         "visitor_key": f"{number // 1000}_{chance.getrandbits(20):08x}-0000-4000-8000-000000000000",

@@ -97,7 +97,8 @@ def versus(records=500_000):
             theirs.append(duckdb(source, codec))
         own, other = statistics.median(ours), statistics.median(theirs)
         print(
-            f"  {codec:7} target {own:.2f} s ({size / own:.0f} MB/s, {memory:.0f} MB peak), DuckDB {other:.2f} s: {other / own:.2f} times its rate"
+            f"  {codec:7} target {own:.2f} s ({size / own:.0f} MB/s, {memory:.0f} MB peak), "
+            f"DuckDB {other:.2f} s: {other / own:.2f} times its rate"
         )
 
 
@@ -153,7 +154,8 @@ def airbyte(records=500_000):
         own, other = statistics.median(seconds["singer"]), statistics.median(seconds["airbyte"])
         columns = "with" if metadata else "without"
         print(
-            f"  {columns} metadata columns: Singer {own:.2f} s ({size / own:.0f} MB/s), Airbyte {other:.2f} s: {other / own:.2f} times as long"
+            f"  {columns} metadata columns: Singer {own:.2f} s ({size / own:.0f} MB/s), "
+            f"Airbyte {other:.2f} s: {other / own:.2f} times as long"
         )
 
 

@@ -27,7 +27,8 @@ SPECS = {
     "airbyte/destination-s3-parquet/integration_tests/spec.json": "target-s3-parquet",
 }
 BLOCK = re.compile(
-    r"(?P<open>^(?P<indent> *)(?:#|<!--) generated: (?P<program>\S+) (?P<form>\S+).*\n)(?:.*\n)*?(?P<close> *(?:#|<!--) end of generated.*\n)",
+    r"(?P<open>^(?P<indent> *)(?:#|<!--) generated: (?P<program>\S+) (?P<form>\S+).*\n)"
+    r"(?:.*\n)*?(?P<close> *(?:#|<!--) end of generated.*\n)",
     re.MULTILINE,
 )
 WORDS = {
@@ -119,9 +120,8 @@ def markdown(document):
         default = setting.get("default")
         default = "" if default in (None, [], {}) else f"`{json.dumps(default)}`".replace('"', "")
         variable = f"{prefix}_{name.replace('.', '__').upper()}"
-        lines.append(
-            f'| <span title="{variable}">`{name}`</span> | {kind} | {"required" if required else default} | {cell(setting["description"])} |'
-        )
+        shown = [f'<span title="{variable}">`{name}`</span>', kind, "required" if required else default]
+        lines.append(f"| {' | '.join([*shown, cell(setting['description'])])} |")
     return "\n".join(lines) + "\n"
 
 

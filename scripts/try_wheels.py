@@ -29,7 +29,7 @@ def main(folder):
             ).stdout
 
         call("pip", "install", "--no-index", "--no-deps", *(str(wheel.resolve()) for wheel in wheels))
-        for name, wheel in zip(("tap-wistia", "target-s3-parquet"), wheels):
+        for name, wheel in zip(("tap-wistia", "target-s3-parquet"), wheels, strict=True):
             version = wheel.name.split("-")[1]
             assert call(name, "--version").split() == [name, version]
             assert json.loads(call(name, "--about", "--format=json"))["version"] == version

@@ -4,13 +4,14 @@ import json
 import signal
 import subprocess
 import uuid
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from harness import TARGET, environment, until_read
 from jsonschema import Draft7Validator
+
+from harness import TARGET, environment, until_read
 from lake import files
 from test_airbyte_source import assert_form
 from verbs import Destination
@@ -159,9 +160,9 @@ def test_rows_carry_the_columns_of_airbyte(destination):
     ).succeeded()
     first, second = sorted(rows(destination.lake), key=lambda row: row["id"])
     assert set(first) == {"id", "v"} | OURS
-    assert first["_airbyte_extracted_at"] == datetime.fromtimestamp(NOW / 1000, timezone.utc)
+    assert first["_airbyte_extracted_at"] == datetime.fromtimestamp(NOW / 1000, UTC)
     # PyAirbyte's cache keeps seconds.
-    assert second["_airbyte_extracted_at"] == datetime.fromtimestamp(NOW // 1000, timezone.utc)
+    assert second["_airbyte_extracted_at"] == datetime.fromtimestamp(NOW // 1000, UTC)
     assert first["_airbyte_generation_id"] == 7
     assert first["_airbyte_meta"] == {"sync_id": 9, "changes": []}
     assert uuid.UUID(first["_airbyte_raw_id"]) != uuid.UUID(second["_airbyte_raw_id"])
@@ -186,11 +187,10 @@ TYPES = schema(
     union={"oneOf": [{"type": "integer"}, {"type": "object", "properties": {"x": {"type": "string"}}}]},
     unknown={"type": "whatever"},
 )
-UTC = timezone.utc
 
 
 @pytest.mark.parametrize(
-    "column, given, stored, change",
+    ("column", "given", "stored", "change"),
     [
         ("whole", "1.000000000", 1, None),
         ("whole", 7.0, 7, None),
@@ -306,8 +306,9 @@ def test_everything_that_pyairbyte_sends_is_read(destination):
     }
     inner = (
         '{"type":"STREAM","stream":{"stream_descriptor":{"name":"s","namespace":null},"stream_state":{"cursor":1.10}},'
+        '"global_":null,"data":null,"sourceStats":{"recordCount":1.0,"rejectedRecordCount":null},'
+        '"destinationStats":null,"global_":null}'
     )
-    inner += '"global_":null,"data":null,"sourceStats":{"recordCount":1.0,"rejectedRecordCount":null},"destinationStats":null,"global_":null}'
     line = pyairbyte("STATE").replace('"state": null', f'"state": {inner}')
     lines = [
         pyairbyte("LOG", log={"level": "INFO", "message": "hello", "stack_trace": None}),
@@ -344,7 +345,7 @@ def test_what_is_no_message_for_a_destination_is_passed_over(destination):
 
 
 @pytest.mark.parametrize(
-    "line, word",
+    ("line", "word"),
     [
         ('{"type":"RECORD","record":{"stream":"s","data":{"id":2', "line 3"),
         ('{"type":"RECORD"}', "`record`"),
@@ -365,7 +366,8 @@ def test_the_envelope_may_come_in_any_order(destination):
     lines = [
         '{"record":{"emitted_at":1,"data":{"id":1,"v":"a"},"stream":"s"},"type":"RECORD"}',
         '{"type":"RECORD","record":{"data":{"v":"b","id":2},"namespace":null,"stream":"\\u0073","emitted_at":1}}',
-        '{ "type" : "RECORD" , "record" : { "meta":{}, "stream" : "s" , "data" : { "id" : 3 , "v" : "c" } , "emitted_at" : 1 } }',
+        '{ "type" : "RECORD" , "record" : { "meta":{}, "stream" : "s" , "data" : { "id" : 3 , "v" : "c" } , '
+        '"emitted_at" : 1 } }',
         json.dumps(status()),
     ]
     destination.write(catalog(), "\n".join(lines)).succeeded()
@@ -396,7 +398,7 @@ def test_namespaces_tell_streams_of_one_name_apart(destination):
 
 
 @pytest.mark.parametrize(
-    "change, word",
+    ("change", "word"),
     [
         ({"streams": []}, "no streams"),
         (catalog(stream(), stream()), "twice"),
@@ -497,7 +499,7 @@ def test_states_are_given_back_while_the_sync_goes_on(destination):
 @pytest.mark.parametrize(
     "end", [[], [status("INCOMPLETE")], [status("RUNNING")]], ids=["none", "incomplete", "running"]
 )
-@pytest.mark.parametrize("mode, minimum", [("append", 0), ("append_dedup", 0), ("overwrite", 2)])
+@pytest.mark.parametrize(("mode", "minimum"), [("append", 0), ("append_dedup", 0), ("overwrite", 2)])
 def test_a_stream_that_does_not_end_keeps_what_exists(destination, mode, minimum, end):
     first = refresh(1, 1 if mode == "overwrite" else 0, mode)
     destination.write(first, [*rows_of(1, v="old"), state(1), status()]).succeeded()

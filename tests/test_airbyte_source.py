@@ -7,8 +7,9 @@ import time
 from datetime import timedelta
 
 import pytest
-from harness import TAP, TOKEN, environment, first_day, today, until, waiting_in
 from jsonschema import Draft7Validator
+
+from harness import TAP, TOKEN, environment, first_day, today, until, waiting_in
 from lake import KEYS, TABLES, assert_equals
 from verbs import Destination, Source, Verb, strict
 
@@ -93,7 +94,7 @@ def test_a_check_proves_the_token(source):
 
 
 @pytest.mark.parametrize(
-    "settings, word",
+    ("settings", "word"),
     [
         ({"api_token": 5}, "api_token"),
         ({"api_token": ""}, "api_token"),
@@ -301,7 +302,7 @@ def test_without_medias_no_stream_of_medias_is_complete(source):
 
 
 @pytest.mark.parametrize(
-    "change, word",
+    ("change", "word"),
     [
         (lambda c: c["streams"][0]["stream"].update(name="videos"), "videos"),
         (lambda c: c["streams"][0].update(sync_mode="INVALID"), "INVALID"),

@@ -6,10 +6,14 @@ import signal
 import subprocess
 
 import pytest
+
 from harness import PARTITIONS, ROOT, TARGET, Pipe, environment, lines, run, until
 from lake import TABLES
 
-DENIED = "User: arn:aws:iam::123456789012:role/loader is not authorized to perform: glue:{0} on resource: arn:aws:glue:us-east-1:123456789012:catalog"
+DENIED = (
+    "User: arn:aws:iam::123456789012:role/loader is not authorized to perform: glue:{0} "
+    "on resource: arn:aws:glue:us-east-1:123456789012:catalog"
+)
 BEHIND = 3
 
 

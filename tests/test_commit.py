@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from harness import DEADLINE, TARGET, environment, lines, run, until, until_read
 from lake import KEYS, assert_equals, files
 
@@ -192,7 +193,7 @@ def test_a_lock_of_a_dead_writer_is_no_hindrance(tmp_path):
     assert all(value.startswith("b") for value in read(tmp_path / "lake").values())
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_commits_what_a_state_covers(tmp_path, number, code):
     config = tmp_path / "t.json"
     config.write_text(json.dumps({"destination": str(tmp_path / "lake"), "load_method": "append"}))

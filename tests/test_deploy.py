@@ -5,6 +5,7 @@ import zipfile
 
 import boto3
 import pytest
+
 from aws import BUCKET, LAKE, Account, add_account, deploy_lake
 from harness import ROOT, TOKEN
 
@@ -313,7 +314,7 @@ def test_the_night_may_be_a_fargate_task(deployed):
     ecs = deployed.service("ecs")
     task = ecs.describe_task_definition(taskDefinition="wistia-night")["taskDefinition"]
     (container,) = task["containerDefinitions"]
-    words = dict(zip(container["command"][::2], container["command"][1::2]))
+    words = dict(zip(container["command"][::2], container["command"][1::2], strict=True))
     assert words["--destination"] == f"s3://{BUCKET}/lake/wistia" and words["--secret"] == f"{LAKE}/wistia"
     target = deployed.service("scheduler").get_schedule(Name="wistia-night")["Target"]
     assert target["EcsParameters"]["TaskDefinitionArn"] == task["taskDefinitionArn"]

@@ -2,9 +2,10 @@
 
 import json
 
-import pytest
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+
 from harness import PARTITIONS, TAP, run
 from lake import TABLES, assert_equals, duckdb_types, files, fingerprints
 

@@ -6,6 +6,7 @@ import subprocess
 
 import pyarrow.parquet as pq
 import pytest
+
 from harness import TARGET, environment, lines, run
 from lake import files
 from test_commit import SCHEMA, leftovers, read, records, state

@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from harness import TAP, TARGET, lines, run
 from lake import files
 
@@ -74,8 +75,8 @@ def load(tmp_path):
 def rows(tmp_path, load):
     """Loads and reads a table back, ordered by its first column."""
 
-    def read(table, messages=messages(*USERS), **settings):
-        load(messages, **settings).succeeded()
+    def read(table, given=None, **settings):
+        load(given or messages(*USERS), **settings).succeeded()
         found = [pq.ParquetFile(path).read() for path in files(tmp_path / "lake", table)]
         whole = pa.concat_tables(found)
         return whole.sort_by(whole.column_names[0]).to_pylist() if whole.column_names else []
@@ -153,7 +154,7 @@ def test_a_stream_is_copied_dropped_and_the_rest_left_out(rows, load, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "filter, ids",
+    ("filter", "ids"),
     [
         ("age >= 18", [1]),
         ("age is None or age < 18", [2, 3]),
@@ -229,7 +230,7 @@ def test_versions_and_batches_follow_their_stream(rows, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "maps, words",
+    ("maps", "words"),
     [
         (
             {"users": {"hash": "md5(email)"}},

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from aws import BUCKET, LAKE, LAUNCHER, Account, add_account, deploy_lake, night_summary, programs
 from harness import DEADLINE, ROOT, TOKEN, Simulator, environment, run, until
 from lake import TABLES, assert_equals
@@ -62,7 +63,7 @@ class Lake:
 
     def is_equal_to_the_account(self, folder):
         shutil.rmtree(folder, ignore_errors=True)
-        assert_equals(self.simulator, self.account.download(self.name, folder))
+        assert_equals(self.simulator, self.account.download_tables(self.name, folder))
 
     def day(self):
         return self.account.state(self.name)["bookmarks"]["fact_events"]["day"]

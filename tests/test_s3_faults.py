@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import pytest
 import requests
+
 from fault_proxy import KINDS
 from harness import DEADLINE, TARGET, Server, free_port, lines, run
 from lake import assert_equals
@@ -166,7 +167,7 @@ def test_kills_and_faults_together(simulator, pipe, proxy, real_s3, tmp_path):
     assert_equals(account, real_s3.download(bucket, tmp_path / "copy", "lake"))
 
 
-@pytest.mark.parametrize("kind, word", [("expired", "ExpiredToken"), ("denied", "access denied")])
+@pytest.mark.parametrize(("kind", "word"), [("expired", "ExpiredToken"), ("denied", "access denied")])
 def test_credentials_that_end_in_the_middle_of_a_run(proxy, real_s3, tmp_path, kind, word):
     server = proxy()
     bucket = real_s3.bucket(f"ends-{kind}")

@@ -4,6 +4,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+
 from harness import TARGET, lines, run
 
 SCHEMA = {
@@ -94,7 +95,8 @@ def test_credentials_come_from_the_settings_a_profile_or_a_role(load, s3, tmp_pa
     keys = ("access_key_id", "secret_access_key")
     profiles = tmp_path / "credentials"
     profiles.write_text(
-        "[default]\naws_access_key_id = other\naws_secret_access_key = x\n[lake]\naws_access_key_id = lakes\naws_secret_access_key = x\n"
+        "[default]\naws_access_key_id = other\naws_secret_access_key = x\n"
+        "[lake]\naws_access_key_id = lakes\naws_secret_access_key = x\n"
     )
     env = {"AWS_SHARED_CREDENTIALS_FILE": str(profiles), "AWS_CONFIG_FILE": "/dev/null", "AWS_ENDPOINT_URL_STS": s3.url}
     assert signers(*load(without=keys, env=env)) == {"other"}
@@ -124,7 +126,7 @@ def test_what_is_downloaded_goes_where_temporary_files_shall_go(s3, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "settings, words",
+    ("settings", "words"),
     [
         ({"sse": "aes"}, ["s3.sse", "`AES256`", "`aws:kms`"]),
         ({"checksum": "never"}, ["s3.checksum", "`when_required`"]),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from harness import ANSI, BINARIES, ROOT, TAP, TARGET, environment, run
 
 PROGRAMS = {"tap-wistia": TAP, "target-s3-parquet": TARGET}
@@ -14,7 +15,7 @@ both = pytest.mark.parametrize("name", PROGRAMS)
 
 
 @both
-@pytest.mark.parametrize("shell, word", [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")])
+@pytest.mark.parametrize(("shell", "word"), [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")])
 def test_completions_name_every_flag(name, shell, word):
     text = run(PROGRAMS[name], "completions", shell).succeeded().out
     assert word in text
@@ -26,7 +27,11 @@ def test_completions_name_every_flag(name, shell, word):
 def test_bash_takes_the_completions(name, tmp_path):
     script = tmp_path / "completions"
     script.write_text(run(PROGRAMS[name], "completions", "bash").succeeded().out)
-    program = f'source {script}; COMP_WORDS=({name} --conf); COMP_CWORD=1; _{name.replace("-", "__")} {name} --conf {name} 2>/dev/null || _{name} {name} --conf {name}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    function, words = f"_{name.replace('-', '__')}", f"{name} --conf {name}"
+    program = (
+        f"source {script}; COMP_WORDS=({name} --conf); COMP_CWORD=1; "
+        f'{function} {words} 2>/dev/null || _{name} {words}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
     assert "--config" in done.stdout, done.stderr
 
@@ -40,7 +45,7 @@ def test_the_man_page_has_flags_settings_and_exit_codes(name):
 
 
 @both
-@pytest.mark.parametrize("flag, meant", [("--confg", "--config"), ("--abuot", "--about")])
+@pytest.mark.parametrize(("flag", "meant"), [("--confg", "--config"), ("--abuot", "--about")])
 def test_a_mistyped_flag_is_guessed(name, flag, meant):
     refused = run(PROGRAMS[name], flag)
     assert refused.code == 2 and meant in refused.err and "\x1b" not in refused.err
@@ -56,7 +61,7 @@ def test_a_mistyped_setting_is_guessed(tmp_path):
 
 
 @both
-@pytest.mark.parametrize("variables, coloured", [({}, True), ({"NO_COLOR": "1"}, False)])
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colours_are_for_terminals_that_want_them(name, variables, coloured, tmp_path):
     ours, theirs = pty.openpty()
     environ = environment({"TERM": "xterm", **variables})

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import duckdb
 import pytest
+
 import spark as engine
 from answers import ANSWERS, assert_answers
 from demo import DEPLOY, scan, text_of

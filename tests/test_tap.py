@@ -10,6 +10,7 @@ import subprocess
 from datetime import timedelta
 
 import pytest
+
 from harness import ROOT, TAP, TOKEN, environment, first_day, run, today
 from lake import TABLES, assert_equals
 
@@ -419,7 +420,7 @@ LASTING = {
 }
 
 
-@pytest.mark.parametrize("fault, words", LASTING.values(), ids=LASTING.keys())
+@pytest.mark.parametrize(("fault", "words"), LASTING.values(), ids=LASTING.keys())
 def test_faults_that_last_end_in_one_clear_error_and_harm_nothing(simulator, pipe, fault, words):
     server = simulator(seed=51, medias=4, events=3000, days=90)
     server.fault(path="stats/events", after=3, **fault)

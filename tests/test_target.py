@@ -8,6 +8,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from harness import TARGET, lines, run
 from lake import array, files
 
@@ -117,7 +118,7 @@ def test_every_construct_has_its_type_whatever_the_values(load, tmp_path):
     expected = pa.schema([(name, kind) for name, (_, kind) in TYPES.items()])
     values = [
         {},
-        {name: None for name in TYPES},
+        dict.fromkeys(TYPES),
         {"list": [], "list_of_objects": [], "object": {}, "map": {}, "list_of_lists": [[], None]},
         {
             "integer": 1,
@@ -141,7 +142,7 @@ def test_every_construct_has_its_type_whatever_the_values(load, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind, text, value",
+    ("kind", "text", "value"),
     [
         ({"type": "integer"}, "1.0", 1),
         ({"type": "integer"}, "-9223372036854775808", -(2**63)),
@@ -170,7 +171,7 @@ def test_values_come_back_as_they_were(load, rows, kind, text, value):
 
 
 @pytest.mark.parametrize(
-    "text, instant",
+    ("text", "instant"),
     [
         ("2024-05-06T07:08:09Z", "2024-05-06T07:08:09+00:00"),
         ("2024-05-06 07:08:09", "2024-05-06T07:08:09+00:00"),
@@ -203,7 +204,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("kind, text", BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize(("kind", "text"), BAD.values(), ids=BAD.keys())
 def test_values_that_do_not_fit(load, rows, kind, text):
     message = '{"type":"RECORD","stream":"s","record":{"id":1,"v":%s}}\n' % text
     stdin = lines(schema({**ID, "v": kind})) + message + lines(state())

@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 import yaml
+
 from conftest import ROOT
 from harness import BINARIES
 

@@ -11,6 +11,7 @@ import pytest
 from airbyte_cdk.models import AirbyteMessage
 from airbyte_cdk.test import entrypoint_wrapper
 from airbyte_cdk.test.standard_tests import DestinationTestSuiteBase, SourceTestSuiteBase
+
 from conftest import FOLDER, ROOT
 from harness import TAP, TARGET, Simulator, environment, today
 

@@ -12,6 +12,7 @@ import jsonschema
 import pyarrow.parquet as pq
 import pytest
 import yaml
+
 from harness import DEADLINE, ROOT, environment
 from lake import assert_equals, files
 from wheels import WHEELS
@@ -51,9 +52,7 @@ class Project:
             "UV_OFFLINE": "1",
         }
         # A proxy where nothing listens: whoever asks the internet for something fails.
-        env |= {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy")} | {
-            "no_proxy": "127.0.0.1,localhost"
-        }
+        env |= dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9") | {"no_proxy": "127.0.0.1,localhost"}
         command = [MELTANO, "--log-format=json", *map(str, arguments)]
         return subprocess.Popen(
             command,

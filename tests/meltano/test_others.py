@@ -6,6 +6,7 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+
 from harness import run
 from lake import files
 from wheels import program

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
-from harness import Simulator, lines, run
-from lake import files
 from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
 from singer_sdk.mapper import PluginMapper
 from singer_sdk.testing import SuiteConfig, get_tap_test_class, get_target_test_class
 from singer_sdk.testing.suites import SingerTestSuite
 from singer_sdk.testing.templates import TargetFileTestTemplate
+
+from harness import Simulator, lines, run
+from lake import files
 from wheels import program
 
 
