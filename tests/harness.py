@@ -113,12 +113,6 @@ def until(condition: Callable[[], object], process: subprocess.Popen[Any] | None
         time.sleep(0.02)
 
 
-def until_read(pipe: IO[bytes]) -> None:
-    """Waits until a program has read what was written to it, and what it does with that first."""
-    until(lambda: waiting_in(pipe) == 0)
-    time.sleep(0.5)
-
-
 def until_logged(process: subprocess.Popen[str], words: str) -> None:
     """Waits until a program has said this in its log, and with that done all that stood before it in its input."""
     assert process.stderr

@@ -524,6 +524,7 @@ def test_a_kill_between_data_and_catalog_is_healed_by_the_next_run(lake, s3, act
     until(lambda: s3.asked(action))
     process.kill()
     process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
     s3.heal()
     assert json.loads(made.state.read_text())["bookmarks"] == 1 and made.remembers()
     made.load().succeeded()

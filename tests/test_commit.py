@@ -7,12 +7,13 @@ import signal
 import subprocess
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from harness import DEADLINE, TARGET, environment, lines, run, until, until_read
+from harness import DEADLINE, TARGET, environment, kill_after, lines, run, until, until_logged
 from lake import KEYS, assert_equals, files
 
 SCHEMA = {
@@ -91,15 +92,17 @@ def test_a_hundred_kills_under_the_eyes_of_a_reader(simulator, pipe):
     job.lake.mkdir()
     reader = Reader(job.lake)
     reader.start()
-    killed = 0
+    killed = in_the_middle = 0
     while killed < 100:
         if job.kill_target_after(chance.uniform(0.02, 1.0)):
             killed += 1
+            in_the_middle += bool(leftovers(job.lake))
         else:
             # It was faster; there will be something to do.
             server.grow(new_events=40, late_events=20, risen_events=20)
         if chance.random() < 0.2:
             server.grow(new_events=20, late_events=10, risen_events=10)
+    assert in_the_middle > 10, "kills that leave nothing prove nothing"
     job.sync()
     reader.stop()
     assert_equals(server, job.lake)
@@ -114,7 +117,9 @@ def test_appended_rows_are_neither_lost_nor_doubled_by_kills(tmp_path):
     )
     state_file = tmp_path / "state.json"
     chance, last, kills = random.Random(71), 400, 0
-    while True:
+
+    def load(seconds):
+        """One run that is killed then. Whether that was its end."""
         begun = json.loads(state_file.read_text())["bookmarks"]["s"] if state_file.exists() else 0
         messages = [SCHEMA]
         for part in range(begun, last):
@@ -122,16 +127,18 @@ def test_appended_rows_are_neither_lost_nor_doubled_by_kills(tmp_path):
         (tmp_path / "messages").write_text(lines(*messages))
         command = [TARGET, "--config", config, "--input", tmp_path / "messages", "--state-out", state_file]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-        try:
-            assert process.wait(chance.uniform(0.01, 0.4) if kills < 15 else 120) == 0
-            if kills == 15:
-                break
+        killed = kill_after(process, seconds)
+        assert killed or process.returncode == 0
+        return killed
+
+    while kills < 15:
+        if load(chance.uniform(0.01, 0.4)):
+            # One that leaves nothing came too early to be one in the middle.
+            kills += bool(leftovers(tmp_path / "lake"))
+        else:
             # It was faster; there will be more to do.
             last += 200
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(60)
-            kills += 1
+    assert not load(DEADLINE)
     rows = [
         row["id"] for path in files(tmp_path / "lake", "s") for row in pq.ParquetFile(path).read(["id"]).to_pylist()
     ]
@@ -152,30 +159,32 @@ def test_two_writers_at_once_both_end_complete(tmp_path, real_s3, where):
             {**destination, "commit_interval_seconds": 0, "streams": {"s": {"partition_by": {"column": "month"}}}}
         )
     )
-    started = []
+    writers = []
     for writer in range(3):
-        messages = [SCHEMA]
-        for part in range(6):
-            messages += [*records(writer * 10_000 + part * 100, 100), state(part)]
         process = subprocess.Popen(
             [TARGET, "--config", config],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(),
+            text=True,
         )
-        thread = threading.Thread(
-            target=lambda process=process, messages=messages: started.append(
-                (process, process.communicate(lines(*messages).encode()))
-            )
-        )
-        thread.start()
-        started.append(thread)
-    threads = [item for item in started if isinstance(item, threading.Thread)]
-    for thread in threads:
-        thread.join(120)
-    done = [item for item in started if not isinstance(item, threading.Thread)]
-    assert [process.returncode for process, _ in done] == [0, 0, 0], [err.decode()[-1000:] for _, (_, err) in done]
+        process.stdin.write(lines(SCHEMA, *records(writer * 10_000, 100), state(0)))
+        process.stdin.flush()
+        writers.append(process)
+    # All are in the middle before one goes on.
+    for process in writers:
+        assert process.stdout.readline(), process.communicate()
+
+    def finish(writer):
+        messages = []
+        for part in range(1, 6):
+            messages += [*records(writer * 10_000 + part * 100, 100), state(part)]
+        return writers[writer].communicate(lines(*messages), timeout=DEADLINE)
+
+    with ThreadPoolExecutor() as pool:
+        said = list(pool.map(finish, range(3)))
+    assert [process.returncode for process in writers] == [0, 0, 0], [err[-1000:] for _, err in said]
     lake = tmp_path / "lake" if where == "folder" else s3.download("two-writers", tmp_path / "copy", "lake")
     expected = {number for writer in range(3) for number in range(writer * 10_000, writer * 10_000 + 600)}
     assert set(read(lake)) == expected
@@ -190,7 +199,7 @@ def test_a_lock_of_a_dead_writer_is_no_hindrance(tmp_path):
         locks.mkdir(exist_ok=True)
         # It died between making the lock and signing it.
         (locks / "s.lock").touch()
-    assert all(value.startswith("b") for value in read(tmp_path / "lake").values())
+    assert {number: value[0] for number, value in read(tmp_path / "lake").items()} == dict.fromkeys(range(10), "b")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -203,12 +212,14 @@ def test_a_signal_commits_what_a_state_covers(tmp_path, number, code):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),
+        text=True,
     )
-    process.stdin.write(lines(SCHEMA, *records(0, 10), state(10), *records(10, 5)).encode())
+    process.stdin.write(lines(SCHEMA, *records(0, 10), state(10), *records(10, 5), {"type": "MARK"}))
     process.stdin.flush()
-    until_read(process.stdin)
+    # The target reads in order: when it warns of this message, it has all that stands before.
+    until_logged(process, "messages of type MARK are not known")
     process.send_signal(number)
-    assert process.wait(30) == code
+    assert process.wait(DEADLINE) == code
     assert json.loads(process.stdout.read()) == {"bookmarks": {"s": 10}}
     assert json.loads((tmp_path / "state.json").read_text()) == {"bookmarks": {"s": 10}}
     assert sorted(read(tmp_path / "lake")) == list(range(10))
@@ -287,7 +298,7 @@ def test_stdout_that_is_closed_is_no_panic(tmp_path):
     config = tmp_path / "t.json"
     config.write_text(json.dumps({"destination": str(tmp_path / "lake")}))
     (tmp_path / "messages").write_text(lines(SCHEMA, *records(0, 10), state(1)))
-    done = run("bash", "-c", f"'{TARGET}' --config '{config}' --input '{tmp_path}/messages' >&-")
+    done = run("bash", "-c", f"'{TARGET}' --config '{config}' --input '{tmp_path}/messages' >&-").succeeded()
     assert "panicked" not in done.err
     assert len(read(tmp_path / "lake")) == 10
 

@@ -114,7 +114,9 @@ def test_the_launcher_needs_what_glue_has():
 def test_the_picture_of_the_architecture_is_of_its_source():
     images = ROOT / "docs" / "images"
     drawn = re.sub(r"\s+", " ", (images / "architecture.svg").read_text())
-    for label in re.findall(r"<b>(.*?)</b>", (images / "architecture.dot").read_text()):
+    labels = re.findall(r"<b>(.*?)</b>", (images / "architecture.dot").read_text())
+    assert labels
+    for label in labels:
         assert f">{label.replace('-', '&#45;')}<" in drawn, (
             f"{label} is not in the picture; draw it again: make diagrams"
         )

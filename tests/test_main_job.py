@@ -76,6 +76,7 @@ def test_the_files_of_an_empty_account_have_the_same_types(simulator, pipe):
     empty.state.unlink()
     empty.sync()
     for table, schema in types.items():
+        assert files(empty.lake, table)
         for path in files(empty.lake, table):
             assert pq.read_schema(path).equals(schema)
 

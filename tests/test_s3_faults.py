@@ -126,11 +126,13 @@ def test_kills_and_faults_together(simulator, pipe, proxy, real_s3, tmp_path):
     bucket = real_s3.bucket("campaign")
     job = pipe(account, target=server.settings(f"s3://{bucket}/lake", commit_interval_seconds=0))
     server.steer("PUT", rate=0.05, seed=75)
-    chance, kills, faults, ended = random.Random(75), 0, [], threading.Event()
+    chance, kills, looks, faults, ended = random.Random(75), 0, 0, [], threading.Event()
 
     def look():
         """Lists and reads the events all the time, past the proxy."""
+        nonlocal looks
         while not ended.is_set():
+            looks += 1
             seen = set()
             for key in real_s3.keys(bucket, "lake/fact_events/"):
                 try:
@@ -162,6 +164,7 @@ def test_kills_and_faults_together(simulator, pipe, proxy, real_s3, tmp_path):
         ended.set()
         reader.join(60)
     assert not faults, faults[:5]
+    assert looks > 0
     done = server.done()
     assert sum(done.values()) > 20 and len(done) > 3, done
     assert_equals(account, real_s3.download(bucket, tmp_path / "copy", "lake"))

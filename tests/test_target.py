@@ -449,8 +449,8 @@ def test_states_come_back_as_they_were_and_in_order(load):
     texts = ['{"b": 1.50, "a": [ ]}', '{"b":1.5,"a":[]}', "{}"]
     stdin = lines(schema(ID)) + "".join('{"type":"STATE","value":%s}\n' % text for text in texts)
     done = load(stdin, commit_interval_seconds=0).succeeded()
-    shown = done.out.splitlines()
-    assert shown == [text for text in texts if text in shown] and "{}" not in shown
+    # An empty state is none.
+    assert done.out.splitlines() == texts[:2]
 
 
 def test_upsert_keeps_the_last_version_and_append_all(load, rows):

@@ -121,4 +121,5 @@ def test_a_container_stops_when_it_is_asked(image):
     stopped = docker("stop", "--time", "60", container)
     while stopped.returncode != 0 and process.poll() is None:
         stopped = docker("stop", "--time", "60", container)
+    assert stopped.returncode == 0, "it ended by itself"
     assert process.wait(60) in (0, 143)
