@@ -49,8 +49,7 @@ class Account(S3):
         return self.keys(BUCKET, prefix)
 
     def read(self, key: str) -> bytes:
-        content: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-        return content
+        return self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
     def write(self, key: str, content: bytes) -> None:
         self.client.put_object(Bucket=BUCKET, Key=key, Body=content)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -49,7 +49,7 @@ def real_s3() -> Iterator[LocalStack]:
 def pipe(tmp_path: Path) -> Callable[..., Pipe]:
     """Makes the main job for an account, with a lake in a folder unless told otherwise."""
 
-    def make(simulator: Simulator, target: Json | None = None, catalog: Json | None = None, **settings: Any) -> Pipe:
+    def make(simulator: Simulator, target: Json | None = None, catalog: Json | None = None, **settings: object) -> Pipe:
         target = {"destination": str(tmp_path / "lake"), "streams": PARTITIONS, **(target or {})}
         return Pipe(tmp_path, simulator.settings(**settings), target, catalog)
 

@@ -24,6 +24,8 @@ import boto3
 import requests
 
 if TYPE_CHECKING:
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import MultipartUploadTypeDef
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,6 +113,15 @@ def until(condition: Callable[[], object], process: subprocess.Popen[Any] | None
         assert time.monotonic() < deadline, "it never comes"
         assert process is None or process.poll() is None, process.communicate()
         time.sleep(0.02)
+
+
+def answers(url: str) -> bool:
+    """Whether a server is there."""
+    try:
+        requests.get(url, timeout=1)
+    except requests.RequestException:
+        return False
+    return True
 
 
 def until_logged(process: subprocess.Popen[str], words: str) -> None:
@@ -232,22 +243,15 @@ class S3(Server):
     def __init__(self) -> None:
         port = free_port()
         self.start(port, [sys.executable, ROOT / "tests" / self.PROGRAM, "-p", port], "/moto-api/")
-        self.glue = self.service("glue")
+        self.glue: GlueClient = self.service("glue")
 
     def start(self, port: int, command: Iterable[object], health: str, **variables: str) -> None:
         """Starts a server and waits until it answers."""
         Server.__init__(self, command, variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{port}"
         self.services: dict[str, Any] = {}
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                requests.get(self.url + health, timeout=1)
-                break
-            except requests.RequestException:
-                assert time.monotonic() < until, "the S3 server does not start"
-                time.sleep(0.1)
-        self.client = self.service("s3")
+        until(lambda: answers(self.url + health), self.process)
+        self.client: S3Client = self.service("s3")
 
     def service(self, name: str) -> Any:
         """The client of a service."""
@@ -303,8 +307,7 @@ class S3(Server):
 
     def uploads(self, bucket: str) -> list[MultipartUploadTypeDef]:
         """Multipart uploads that nobody completed or aborted."""
-        found: list[MultipartUploadTypeDef] = self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-        return found
+        return self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
 
     def download(self, bucket: str, folder: Path, prefix: str = "") -> Path:
         """Copies a lake into a folder, to be read like any other."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -169,7 +169,7 @@ def duckdb_types(path: Path) -> dict[str, str]:
         return {name: kind for name, kind, *_ in described.fetchall()}
 
 
-def assert_equals(simulator: Simulator, lake: Path, tables: Iterable[str] = TABLES, **days: Any) -> None:
+def assert_equals(simulator: Simulator, lake: Path, tables: Iterable[str] = TABLES, **days: date | str) -> None:
     """Every table holds what is true of the account, no more and no less."""
     for table in tables:
         truth = order(simulator.truth(table, **days), KEYS[table])

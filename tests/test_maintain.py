@@ -10,7 +10,7 @@ import pytest
 
 from harness import TARGET, environment, kill_after, lines, run
 from lake import files
-from test_commit import SCHEMA, leftovers, read, records, state
+from test_commit import SCHEMA, leftovers, read, records, state, unfinished
 
 KEYLESS = {**SCHEMA, "key_properties": []}
 PARTITION = {"s": {"partition_by": {"column": "month"}}}
@@ -41,10 +41,11 @@ def lake(tmp_path):
         def is_killed(self, seconds, *flags):
             """Maintains, and is killed then. Whether that was its end, and in the middle of something."""
             command = [TARGET, "maintain", "--config", self.settings(), *flags]
+            before = unfinished(self.folder)
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
             killed = kill_after(process, seconds)
             assert killed or process.returncode == 0
-            return killed and bool(leftovers(self.folder))
+            return killed and bool(unfinished(self.folder) - before)
 
         def ids(self):
             return sorted(

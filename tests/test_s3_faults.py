@@ -5,7 +5,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
@@ -13,7 +12,7 @@ import pytest
 import requests
 
 from fault_proxy import KINDS
-from harness import DEADLINE, TARGET, Server, free_port, lines, run
+from harness import DEADLINE, TARGET, Server, answers, free_port, lines, run, until
 from lake import assert_equals
 from test_commit import SCHEMA, read, records, state
 
@@ -25,14 +24,7 @@ class Proxy(Server):
         port = free_port()
         super().__init__([sys.executable, "tests/fault_proxy.py", s3.url.rsplit(":", 1)[1], port])
         self.s3, self.url = s3, f"http://127.0.0.1:{port}"
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                self.done()
-                break
-            except requests.ConnectionError:
-                assert time.monotonic() < until, "the proxy does not start"
-                time.sleep(0.05)
+        until(lambda: answers(f"{self.url}/-/faults"), self.process)
 
     def steer(self, verb, **plan):
         answer = requests.request(verb, f"{self.url}/-/faults", json=plan, timeout=DEADLINE)
