@@ -73,9 +73,9 @@ impl Sync<'_> {
         self.stats(&medias, &Engagements { date: self.period.today }, None).await?;
         let days = self.days_of(&FACT_ENGAGEMENTS_BYDAY);
         self.by_day(&medias, &ByDay(days), days).await?;
+        self.stats(&medias, &Graphs, None).await?;
         let days = self.days_of(&FACT_MEDIA_TIMESERIES);
         self.by_day(&medias, &Timeseries(days), days).await?;
-        self.stats(&medias, &Graphs, None).await?;
         if self.output.wants(&FACT_ACCOUNT_BYDAY) {
             let outcome = self.account().await;
             self.settle(&[&FACT_ACCOUNT_BYDAY], outcome)?;
