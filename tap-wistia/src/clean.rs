@@ -2,7 +2,7 @@
 //!
 //! An empty string means "absent" in this API, numbers may come as strings, objects may be empty.
 //! Each function here reads one kind of column leniently; a value that is nothing of the kind
-//! becomes null and is counted ([`take_counts`]).
+//! becomes null and is counted ([`counting`]).
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,20 +14,26 @@ use serde::{Deserialize, de};
 
 /// What cleaning changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Values that became null.
-    pub nulled: u64,
+    pub(crate) nulled: u64,
     /// Empty rows that were left out.
-    pub skipped: u64,
+    pub(crate) skipped: u64,
 }
 
+// serde calls the functions of this file with a deserializer and nothing else, so there is no argument
+// that could carry the counts: a `DeserializeSeed` would have to replace every derived `Deserialize`.
+// The channel is hidden, but it is short: it opens and closes in `counting`, around one synchronous
+// call, during which nothing else runs on this thread.
 thread_local! {
     static COUNTS: Cell<Counts> = const { Cell::new(Counts { nulled: 0, skipped: 0 }) };
 }
 
-/// What was changed on this thread since the last call.
-pub fn take_counts() -> Counts {
-    COUNTS.take()
+/// Reads something, and counts what cleaning changed in it. Not to be nested.
+pub(crate) fn counting<T>(read: impl FnOnce() -> T) -> (T, Counts) {
+    COUNTS.take();
+    let value = read();
+    (value, COUNTS.take())
 }
 
 fn nulled<T>() -> Option<T> {
@@ -44,7 +50,7 @@ fn skipped<T>() -> Option<T> {
 
 /// A row of a list: nothing where it is empty.
 #[derive(Debug)]
-pub struct Row<T>(pub Option<T>);
+pub(crate) struct Row<T>(pub(crate) Option<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Row<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -53,12 +59,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Row<T> {
 }
 
 /// A key column of text.
-pub fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+pub(crate) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     text(deserializer)?.ok_or_else(|| de::Error::custom("the key is absent"))
 }
 
 /// A key column of integers.
-pub fn key_bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+pub(crate) fn key_bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     bigint(deserializer)?.ok_or_else(|| de::Error::custom("the key is absent or no integer"))
 }
 
@@ -130,7 +136,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 }
 
 /// A string column. Numbers become their decimal form.
-pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match deserializer.deserialize_any(ScalarVisitor)? {
         Scalar::Absent => None,
         Scalar::Text(text) => Some(text),
@@ -142,7 +148,7 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
 }
 
 /// A double column.
-pub fn double<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+pub(crate) fn double<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     Ok(match deserializer.deserialize_any(ScalarVisitor)? {
         Scalar::Absent => None,
         #[expect(clippy::cast_precision_loss, reason = "a double is what the column holds")]
@@ -162,7 +168,7 @@ fn parse_double(text: &str) -> Option<f64> {
 }
 
 /// A bigint column.
-pub fn bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub(crate) fn bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     Ok(match deserializer.deserialize_any(ScalarVisitor)? {
         Scalar::Absent => None,
         Scalar::Integer(value) => Some(value),
@@ -182,7 +188,9 @@ fn integral(value: f64) -> Option<i64> {
 }
 
 /// A boolean column.
-pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+pub(crate) fn boolean<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
     Ok(match deserializer.deserialize_any(ScalarVisitor)? {
         Scalar::Absent => None,
         Scalar::Bool(value) => Some(value),
@@ -193,20 +201,24 @@ pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool
             "false" => Some(false),
             _ => nulled(),
         },
-        _ => nulled(),
+        Scalar::Integer(_) | Scalar::Float(_) | Scalar::Other => nulled(),
     })
 }
 
 /// Whether there is an address: 1 or 0. The address itself goes nowhere.
-pub fn presence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+pub(crate) fn presence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
     Ok(match deserializer.deserialize_any(ScalarVisitor)? {
         Scalar::Text(text) => i32::from(!text.trim().is_empty()),
-        _ => 0,
+        Scalar::Absent
+        | Scalar::Bool(_)
+        | Scalar::Integer(_)
+        | Scalar::Float(_)
+        | Scalar::Other => 0,
     })
 }
 
 /// A struct column: an empty object is null.
-pub fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -287,7 +299,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Counted<A> {
 }
 
 /// A list column of structs: empty rows are left out, anything but a list is null.
-pub fn list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+pub(crate) fn list<'de, D, T>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
@@ -297,7 +309,7 @@ where
 }
 
 /// A list column of integers. Anything but an integer in it is left as null.
-pub fn integers<'de, D: Deserializer<'de>>(
+pub(crate) fn integers<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<Option<i64>>>, D::Error> {
     struct Item(Option<i64>);
@@ -313,7 +325,9 @@ pub fn integers<'de, D: Deserializer<'de>>(
 }
 
 /// Tags: objects with a name, or strings. Both become strings.
-pub fn tags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+pub(crate) fn tags<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
     struct Named {
         #[serde(default, deserialize_with = "text")]
@@ -426,13 +440,14 @@ mod tests {
 
     #[test]
     fn an_empty_string_is_absent_in_every_column() {
-        take_counts();
-        assert_eq!(read!(text, r#""""#), None);
-        assert_eq!(read!(double, r#""""#), None);
-        assert_eq!(read!(bigint, r#""""#), None);
-        assert_eq!(read!(boolean, r#""""#), None);
-        assert_eq!(read!(tags, r#""""#), None);
-        assert_eq!(take_counts().nulled, 0);
+        let ((), counts) = counting(|| {
+            assert_eq!(read!(text, r#""""#), None);
+            assert_eq!(read!(double, r#""""#), None);
+            assert_eq!(read!(bigint, r#""""#), None);
+            assert_eq!(read!(boolean, r#""""#), None);
+            assert_eq!(read!(tags, r#""""#), None);
+        });
+        assert_eq!(counts, Counts::default());
     }
 
     #[test]
@@ -451,13 +466,14 @@ mod tests {
 
     #[test]
     fn a_value_that_is_no_number_is_null_and_counted() {
-        take_counts();
-        assert_eq!(read!(double, r#""n/a""#), None);
-        assert_eq!(read!(double, r#""inf""#), None);
-        assert_eq!(read!(bigint, r#""1.5""#), None);
-        assert_eq!(read!(bigint, "true"), None);
-        assert_eq!(read!(double, "[1]"), None);
-        assert_eq!(take_counts().nulled, 5);
+        let ((), counts) = counting(|| {
+            assert_eq!(read!(double, r#""n/a""#), None);
+            assert_eq!(read!(double, r#""inf""#), None);
+            assert_eq!(read!(bigint, r#""1.5""#), None);
+            assert_eq!(read!(bigint, "true"), None);
+            assert_eq!(read!(double, "[1]"), None);
+        });
+        assert_eq!(counts, Counts { nulled: 5, skipped: 0 });
     }
 
     #[test]

@@ -1,32 +1,32 @@
 //! Fields that the API sends and no table has: each is named once.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use serde_ignored::Path;
 
 /// The fields seen so far.
 #[derive(Debug, Default)]
-pub struct Drift {
+pub(crate) struct Drift {
     seen: Mutex<HashSet<String>>,
 }
 
 impl Drift {
-    /// Notes a field that was ignored in the answer to `request`, unless it is `expected`.
-    pub fn note(&self, expected: &[&str], request: &str, field: &Path<'_>) {
+    /// Logs a field that was ignored in the answer to `request`, unless it is `expected` or known.
+    pub(crate) fn note(&self, expected: &[&str], request: &str, field: &Path<'_>) {
         let name = name(field);
         if expected.contains(&name.as_str()) {
             return;
         }
         let resource = request.split('?').next().unwrap_or(request);
-        let Ok(mut seen) = self.seen.lock() else { return };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.insert(name.clone()) {
             tracing::info!(field = name, resource, "a field that no table has");
         }
     }
 }
 
-/// The path of a field without its places in lists.
+/// The path of a field without its positions in lists.
 fn name(path: &Path<'_>) -> String {
     match path {
         Path::Root => String::new(),

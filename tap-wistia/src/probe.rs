@@ -1,12 +1,13 @@
-//! `--test`: asks for one record of each selected stream and says what the token may read.
+//! `--test` and Airbyte's `check`: the smallest request of each selected stream, to see what the token
+//! may read.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::client::{Client, Page, Request, Resource};
-use crate::error::{Error, Result};
-use crate::streams::media::Media;
-use crate::streams::{Source, Stream};
+use crate::client::{Client, Resource};
+use crate::error::{Error, Kind, Result};
+use crate::read::{Endpoint, Read};
+use crate::stream::Stream;
 
 /// An answer of which only its arrival counts.
 #[derive(Debug, Deserialize)]
@@ -17,44 +18,58 @@ impl Resource for Anything {
     const UNUSED: &'static [&'static str] = &[];
 }
 
-/// Asks for one record of each stream.
-pub async fn run(
+/// Asks for the selected ones of these endpoints' streams. What is asked for each media is asked for
+/// any of them.
+pub(crate) async fn run(
     client: &Client,
-    streams: impl IntoIterator<Item = &'static Stream>,
+    endpoints: &[&'static Endpoint],
+    is_selected: impl Fn(&Stream) -> bool,
 ) -> Result<()> {
-    let first = client.get::<Page<Media>>(&Request::new("/medias").with("per_page", 1)).await;
-    let media = match &first {
-        Ok(answer) => answer.value.rows.first().and_then(|media| media.hashed_id.clone()),
-        Err(error) if error.is_of_stream() => None,
-        Err(_) => return first.map(|_| ()),
-    };
+    let media_id = any_media(client, endpoints).await?;
     let mut failed = Vec::new();
-    for stream in streams {
-        let request = match stream.source {
-            Source::List(path) | Source::Rules(path) => {
-                Some(Request::new(path).with("per_page", 1))
+    for endpoint in endpoints {
+        for stream in endpoint.streams.iter().filter(|stream| is_selected(stream)) {
+            let Some(request) = endpoint.read.probe(media_id.as_deref()) else {
+                tracing::info!(
+                    stream = stream.name,
+                    "nothing to ask for: the account has no media"
+                );
+                continue;
+            };
+            match client.get::<Anything>(&request).await {
+                Ok(_) => tracing::info!(stream = stream.name, "may be read"),
+                Err(error) if error.kind() == Kind::Access => {
+                    tracing::error!(stream = stream.name, "{error}");
+                    failed.push(stream.name);
+                }
+                Err(Error::NotFound { .. }) => {
+                    tracing::info!(stream = stream.name, "may be read; nothing was found");
+                }
+                Err(error) => return Err(error),
             }
-            Source::Single(path) => Some(Request::new(path)),
-            Source::Media(request) => media.as_deref().map(request),
-        };
-        let Some(request) = request else {
-            tracing::info!(stream = stream.name, "nothing to ask for: the account has no media");
-            continue;
-        };
-        match client.get::<Anything>(&request).await {
-            Ok(_) => tracing::info!(stream = stream.name, "may be read"),
-            Err(error) if error.is_of_stream() => {
-                tracing::error!(stream = stream.name, "{error}");
-                failed.push(stream.name);
-            }
-            Err(Error::NotFound { .. }) => {
-                tracing::info!(stream = stream.name, "may be read; nothing was found");
-            }
-            Err(error) => return Err(error),
         }
     }
     if failed.is_empty() {
         return Ok(());
     }
     Err(Error::Streams { count: failed.len(), streams: failed.join(", ") })
+}
+
+/// The hashed id of a media; none where there is none, or where the token may not read them.
+async fn any_media(client: &Client, endpoints: &[&'static Endpoint]) -> Result<Option<String>> {
+    let lists = endpoints.iter().filter_map(|endpoint| match &endpoint.read {
+        Read::Medias(medias) => Some(medias),
+        Read::List(_)
+        | Read::Derived(..)
+        | Read::PerMedia(_)
+        | Read::Account(_)
+        | Read::Events(_) => None,
+    });
+    for medias in lists {
+        match (medias.first)(client).await {
+            Err(error) if error.kind() == Kind::Access => {}
+            outcome => return outcome,
+        }
+    }
+    Ok(None)
 }

@@ -18,23 +18,24 @@ use protocol::airbyte::{
     Catalog, ConfiguredCatalog, ConnectionStatus, Message, Specification, Stream as CatalogStream,
     SyncMode, Trace,
 };
-use protocol::mapping;
+use protocol::mapping::{self, Mapper};
 use protocol::singer::CatalogEntry;
 use serde_json::Map;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::config::Config;
-use crate::discover::Selected;
+use crate::discover::{self, Selected};
 use crate::error::{Error, Result};
+use crate::job::{self, Job, Signals};
+use crate::read::Read as Way;
 use crate::state::State;
-use crate::streams::{self, Stream};
-use crate::{Job, Signals, probe};
-
-pub use messages::Messages;
+use crate::stream::Stream;
+use crate::streams;
+use messages::AirbyteMessages;
 
 /// What Airbyte asks of a source.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Airbyte: print how the source is configured.
     Spec(Options),
     /// Airbyte: say whether the settings work.
@@ -47,7 +48,7 @@ pub enum Verb {
 
 /// What every verb takes.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Log in detail.
     #[arg(long)]
     debug: bool,
@@ -55,7 +56,7 @@ pub struct Options {
 
 /// What `read` takes.
 #[derive(Debug, Args)]
-pub struct Read {
+pub(crate) struct Read {
     #[command(flatten)]
     options: Options,
     /// Which streams to read, and how.
@@ -71,7 +72,7 @@ const CHECK_RETRY_SECONDS: u64 = 5;
 
 impl Verb {
     /// Whether to log in detail.
-    pub fn debug(&self) -> bool {
+    pub(crate) fn debug(&self) -> bool {
         match self {
             Self::Spec(options) | Self::Check(options) | Self::Discover(options) => options.debug,
             Self::Read(read) => read.options.debug,
@@ -102,15 +103,15 @@ fn print(message: &Message<'_>) -> Result<()> {
     protocol::airbyte::print(message).map_err(Error::Output)
 }
 
-/// Runs a verb to its exit code. The failure of one is a trace, so that Airbyte can tell it.
-pub fn main(verb: &Verb, config: &[String]) -> ExitCode {
+/// Runs a verb to its exit code. The failure of one is a trace, so that Airbyte can show it.
+pub(crate) fn main(verb: &Verb, config: &[String]) -> ExitCode {
     die_of_signals();
     protocol::airbyte::guard(|| match verb.run(config) {
         Ok(()) => Exit::Success.into(),
         Err(error) if error.is_broken_pipe() => Exit::Failure.into(),
         Err(error) => {
             report::print(&error, error.hint());
-            // Nobody is left to tell when this fails.
+            // Nobody is left to report to when this fails.
             _ = print(&Trace::error(messages::trace(&error)).into());
             Exit::Failure.into()
         }
@@ -134,7 +135,7 @@ fn die_of_signals() {
 }
 
 /// How the source is configured.
-pub fn specification() -> Specification {
+fn specification() -> Specification {
     Specification {
         protocol_version: protocol::airbyte::PROTOCOL_VERSION,
         documentation_url: concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/airbyte.md")
@@ -169,35 +170,40 @@ fn check(config: &[String]) -> Result<ConnectionStatus> {
     let config =
         Config { retry_for_seconds: config.retry_for_seconds.min(CHECK_RETRY_SECONDS), ..config };
     let today = Utc::now().date_naive();
-    let selected = crate::discover::default_selection();
-    let job = Job::new(config, today, selected, Signals::Deadly)?;
-    job.run(async |job| {
-        probe::run(&job.client, job.selected.iter().map(|(stream, _)| *stream)).await
-    })?;
+    let selected = discover::default_selection();
+    Job::new(config, today, selected, Signals::Deadly)?.check()?;
     Ok(ConnectionStatus::Succeeded { message: None })
 }
 
 /// What there is to read.
-pub fn catalog() -> Catalog {
-    Catalog { streams: streams::ALL.into_iter().map(described).collect() }
+fn catalog() -> Catalog {
+    let streams = ways().map(|(stream, way)| described(stream, way));
+    Catalog { streams: streams.collect() }
 }
 
-fn described(stream: &Stream) -> CatalogStream {
+/// All streams in the order of dependency, and how each is read.
+fn ways() -> impl Iterator<Item = (&'static Stream, &'static Way)> {
+    streams::ALL
+        .into_iter()
+        .flat_map(|endpoint| endpoint.streams.iter().map(|stream| (*stream, &endpoint.read)))
+}
+
+fn described(stream: &Stream, way: &Way) -> CatalogStream {
     let mut modes = vec![SyncMode::FullRefresh];
-    modes.extend(stream.is_incremental().then_some(SyncMode::Incremental));
+    modes.extend(way.is_incremental().then_some(SyncMode::Incremental));
     CatalogStream {
         name: stream.name.into(),
         json_schema: (stream.schema)(),
         supported_sync_modes: modes,
-        source_defined_cursor: stream.is_incremental(),
+        source_defined_cursor: way.is_incremental(),
         default_cursor_field: stream.replication_key.into_iter().map(Into::into).collect(),
         source_defined_primary_key: stream.keys.iter().map(|key| vec![(*key).into()]).collect(),
-        is_resumable: stream.is_resumable(),
+        is_resumable: way.is_resumable(),
         ..CatalogStream::default()
     }
 }
 
-/// The streams of a catalog file, in the order of dependency, and how each is read.
+/// The streams of a catalog file, in the order of dependency, and the mode of each.
 fn selection(name: &str, text: &str) -> Result<(Selected, Vec<SyncMode>)> {
     let damaged = |reason| Error::Document { name: name.into(), what: "catalog", reason };
     let configured = ConfiguredCatalog::parse(text).map_err(damaged)?;
@@ -212,14 +218,14 @@ fn selection(name: &str, text: &str) -> Result<(Selected, Vec<SyncMode>)> {
     }
     let mut selected = Selected::new();
     let mut modes = Vec::new();
-    for stream in streams::ALL {
+    for (stream, way) in ways() {
         let entry = configured.streams.iter().find(|entry| entry.stream.name == stream.name);
         let Some(entry) = entry else { continue };
         let own =
             CatalogEntry { schema: entry.stream.json_schema.clone(), ..CatalogEntry::default() };
         selected.push((stream, own.selection(&(stream.schema)(), stream.keys)));
         // A stream that has no increments is read whole, whatever is asked.
-        let mode = entry.sync_mode.filter(|_| stream.is_incremental());
+        let mode = entry.sync_mode.filter(|_| way.is_incremental());
         modes.push(mode.unwrap_or(SyncMode::FullRefresh));
     }
     Ok((selected, modes))
@@ -230,18 +236,19 @@ impl Read {
         let config = load(config)?;
         let today = Utc::now().date_naive();
         let (selected, modes) =
-            selection(&self.catalog.display().to_string(), &crate::read(&self.catalog)?)?;
+            selection(&self.catalog.display().to_string(), &job::read(&self.catalog)?)?;
         let streams: Vec<(&'static Stream, SyncMode)> =
             selected.iter().map(|(stream, _)| *stream).zip(modes).collect();
         let state = match &self.state {
             Some(path) => {
-                state::parse(&path.display().to_string(), &crate::read(path)?, &streams, today)?
+                state::parse(&path.display().to_string(), &job::read(path)?, &streams, today)?
             }
             None => State::default(),
         };
-        let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
-        let messages = Messages::new(stdout, streams, &state, today);
-        let messages = crate::output::Messages::Airbyte(messages);
-        Job::new(config, today, selected, Signals::Deadly)?.sync(messages, state, false)
+        let stdout: Box<dyn Write> = Box::new(io::stdout());
+        let messages = Box::new(AirbyteMessages::new(stdout, streams, &state, today));
+        // Maps are Singer's.
+        let job = Job::new(config, today, selected, Signals::Deadly)?;
+        job.sync(messages, &Mapper::default(), state, false)
     }
 }
