@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_ignored::Path;
 
-/// The fields seen so far.
+/// Fields that the API has sent so far and no table has.
 #[derive(Debug, Default)]
 pub(crate) struct Drift {
-    seen: Mutex<HashSet<String>>,
+    known: Mutex<HashSet<String>>,
 }
 
 impl Drift {
@@ -19,8 +19,8 @@ impl Drift {
             return;
         }
         let resource = request.split('?').next().unwrap_or(request);
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.insert(name.clone()) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.insert(name.clone()) {
             tracing::info!(field = name, resource, "a field that no table has");
         }
     }

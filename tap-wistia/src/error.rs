@@ -274,3 +274,60 @@ impl Error {
         matches!(self, Self::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transport(is_transient: bool) -> Error {
+        Error::Transport { path: "/x".into(), is_transient, source: "reset".into() }
+    }
+
+    #[test]
+    fn a_kind_decides_the_exit_code() {
+        let file =
+            Error::File { name: "c.json".into(), source: std::io::ErrorKind::NotFound.into() };
+        let stopped = Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated };
+        for (error, kind, exit) in [
+            (file, Kind::Usage, Exit::Usage),
+            (stopped, Kind::Stopped(Exit::Terminated), Exit::Terminated),
+            (Error::NotFound { path: "/x".into() }, Kind::Api, Exit::Failure),
+            (transport(true), Kind::Transient, Exit::Failure),
+            (transport(false), Kind::Api, Exit::Failure),
+            (Error::internal("order"), Kind::Internal, Exit::Failure),
+        ] {
+            assert_eq!((error.kind(), error.kind().exit()), (kind, exit), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cause_is_a_source_and_stands_once_in_what_is_printed() {
+        let text = program::report::render(&transport(true), transport(true).hint());
+        assert_eq!(
+            text,
+            "error: GET /x failed\n  caused by: reset\n\nhint: check the network and `api_url`\n"
+        );
+        let broken: Error = Error::unexpected("a runtime")(std::io::Error::other("no threads"));
+        let text = program::report::render(&broken, broken.hint());
+        assert_eq!(
+            text,
+            "error: internal error: expected a runtime; please report it\n  caused by: no threads\n"
+        );
+    }
+
+    #[test]
+    fn what_to_do_is_said_where_the_user_can_do_something() {
+        let document = |what| Error::Document { name: "f".into(), what, reason: "empty".into() };
+        assert!(document("state").hint().unwrap().contains("--state"));
+        assert!(document("catalog").hint().unwrap().contains("--discover"));
+        assert!(Error::internal("order").hint().is_none());
+    }
+
+    #[test]
+    fn only_a_reader_that_has_gone_is_a_broken_pipe() {
+        let output = |kind: std::io::ErrorKind| Error::Output(kind.into());
+        assert!(output(std::io::ErrorKind::BrokenPipe).is_broken_pipe());
+        assert!(!output(std::io::ErrorKind::StorageFull).is_broken_pipe());
+        assert!(!transport(true).is_broken_pipe());
+    }
+}

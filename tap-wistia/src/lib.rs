@@ -9,7 +9,7 @@
 //! [`stream`] says what a stream is, [`streams`] which there are and in which way of [`read`] each is
 //! read, [`sync`] goes through them and knows none by name. [`client`] knows how to ask (token, rate
 //! limit, retries), [`clean`] what the API's values mean. No two files import each other, directly or
-//! in a circle; `tests/house.rs` sees to it.
+//! in a circle; `tests/house.rs` checks it.
 
 mod airbyte;
 mod clean;

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use erased_serde::Serialize;
 use protocol::mapping::Mapped;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::state::State;
@@ -51,7 +51,7 @@ pub(crate) trait Messages: fmt::Debug {
         &mut self,
         stream: &Stream,
         name: &str,
-        record: &dyn Serialize,
+        record: &RawValue,
         extracted: &Extracted,
     ) -> Result<()>;
 

@@ -4,11 +4,15 @@ use chrono::Utc;
 use protocol::mapping::{Mapped, Mapper, Names};
 use protocol::singer::{Fields, Selection};
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 use crate::error::{Error, Result};
 use crate::messages::{Extracted, Messages};
 use crate::state::State;
 use crate::stream::Stream;
+
+/// What every record is, whatever its type.
+const JSON: &str = "a record that is JSON";
 
 /// A stream that is synced.
 #[derive(Debug)]
@@ -110,16 +114,17 @@ impl Output {
             && only.is_plain()
         {
             selected.records += 1;
-            return self.messages.record(stream, &only.stream, record, &self.extracted);
+            let record = to_raw_value(record).map_err(Error::unexpected(JSON))?;
+            return self.messages.record(stream, &only.stream, &record, &self.extracted);
         }
-        let mut value =
-            serde_json::to_value(record).map_err(Error::unexpected("a record that is JSON"))?;
+        let mut value = serde_json::to_value(record).map_err(Error::unexpected(JSON))?;
         if !is_whole {
             selected.selection.project(&mut value);
         }
         for mapped in &selected.mapped {
             if let Some(record) = mapped.record(&value) {
                 selected.records += 1;
+                let record = to_raw_value(&record).map_err(Error::unexpected(JSON))?;
                 self.messages.record(stream, &mapped.stream, &record, &self.extracted)?;
             }
         }

@@ -10,7 +10,7 @@ use crate::rules::Rules;
 /// The settings of a run.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// As they were given.
+    /// As the user wrote them.
     pub(crate) config: Config,
     /// The days that are read.
     pub(crate) period: Period,

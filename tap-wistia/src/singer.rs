@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io::Write;
 
-use erased_serde::Serialize;
 use protocol::mapping::Mapped;
 use protocol::singer::MessageWriter;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::messages::{Extracted, Messages};
@@ -46,7 +46,7 @@ impl Messages for Singer {
         &mut self,
         _: &Stream,
         name: &str,
-        record: &dyn Serialize,
+        record: &RawValue,
         extracted: &Extracted,
     ) -> Result<()> {
         self.writer.record(name, &record, &extracted.text).map_err(Error::Output)

@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::discover::{self, Selected};
 use crate::error::{Error, Result};
 use crate::job::{self, Job, Signals};
-use crate::read::Read as Way;
+use crate::read::Read;
 use crate::state::State;
 use crate::stream::Stream;
 use crate::streams;
@@ -43,7 +43,7 @@ pub(crate) enum Verb {
     /// Airbyte: print the catalog of all streams.
     Discover(Options),
     /// Airbyte: read streams.
-    Read(Read),
+    Read(ReadOptions),
 }
 
 /// What every verb takes.
@@ -56,7 +56,7 @@ pub(crate) struct Options {
 
 /// What `read` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Read {
+pub(crate) struct ReadOptions {
     #[command(flatten)]
     options: Options,
     /// Which streams to read, and how.
@@ -75,7 +75,7 @@ impl Verb {
     pub(crate) fn debug(&self) -> bool {
         match self {
             Self::Spec(options) | Self::Check(options) | Self::Discover(options) => options.debug,
-            Self::Read(read) => read.options.debug,
+            Self::Read(options) => options.options.debug,
         }
     }
 
@@ -93,7 +93,7 @@ impl Verb {
                 load(config)?;
                 print(&Message::Catalog { catalog: &catalog() })
             }
-            Self::Read(read) => read.run(config),
+            Self::Read(options) => options.run(config),
         }
     }
 }
@@ -177,28 +177,28 @@ fn check(config: &[String]) -> Result<ConnectionStatus> {
 
 /// What there is to read.
 fn catalog() -> Catalog {
-    let streams = ways().map(|(stream, way)| described(stream, way));
+    let streams = reads().map(|(stream, read)| described(stream, read));
     Catalog { streams: streams.collect() }
 }
 
 /// All streams in the order of dependency, and how each is read.
-fn ways() -> impl Iterator<Item = (&'static Stream, &'static Way)> {
+fn reads() -> impl Iterator<Item = (&'static Stream, &'static Read)> {
     streams::ALL
         .into_iter()
         .flat_map(|endpoint| endpoint.streams.iter().map(|stream| (*stream, &endpoint.read)))
 }
 
-fn described(stream: &Stream, way: &Way) -> CatalogStream {
+fn described(stream: &Stream, read: &Read) -> CatalogStream {
     let mut modes = vec![SyncMode::FullRefresh];
-    modes.extend(way.is_incremental().then_some(SyncMode::Incremental));
+    modes.extend(read.is_incremental().then_some(SyncMode::Incremental));
     CatalogStream {
         name: stream.name.into(),
         json_schema: (stream.schema)(),
         supported_sync_modes: modes,
-        source_defined_cursor: way.is_incremental(),
+        source_defined_cursor: read.is_incremental(),
         default_cursor_field: stream.replication_key.into_iter().map(Into::into).collect(),
         source_defined_primary_key: stream.keys.iter().map(|key| vec![(*key).into()]).collect(),
-        is_resumable: way.is_resumable(),
+        is_resumable: read.is_resumable(),
         ..CatalogStream::default()
     }
 }
@@ -218,20 +218,20 @@ fn selection(name: &str, text: &str) -> Result<(Selected, Vec<SyncMode>)> {
     }
     let mut selected = Selected::new();
     let mut modes = Vec::new();
-    for (stream, way) in ways() {
+    for (stream, read) in reads() {
         let entry = configured.streams.iter().find(|entry| entry.stream.name == stream.name);
         let Some(entry) = entry else { continue };
         let own =
             CatalogEntry { schema: entry.stream.json_schema.clone(), ..CatalogEntry::default() };
         selected.push((stream, own.selection(&(stream.schema)(), stream.keys)));
-        // A stream that has no increments is read whole, whatever is asked.
-        let mode = entry.sync_mode.filter(|_| way.is_incremental());
+        // A stream that has no increments is read whole, whatever the catalog says.
+        let mode = entry.sync_mode.filter(|_| read.is_incremental());
         modes.push(mode.unwrap_or(SyncMode::FullRefresh));
     }
     Ok((selected, modes))
 }
 
-impl Read {
+impl ReadOptions {
     fn run(&self, config: &[String]) -> Result<()> {
         let config = load(config)?;
         let today = Utc::now().date_naive();

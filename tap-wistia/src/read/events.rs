@@ -44,7 +44,7 @@ pub(crate) trait EventRow: Resource {
     fn emit(slice: &[Self], output: &mut Output) -> Result<()>;
 }
 
-type ReadFn =
+type Read =
     for<'a> fn(&'a mut Context<'_>, &'static [&'static Stream]) -> LocalBoxFuture<'a, Result<()>>;
 
 /// A list by date, whatever its rows are.
@@ -53,7 +53,7 @@ pub(crate) struct Events {
     /// The request for the list, without days and page.
     pub(crate) request: fn() -> Request,
     /// Reads it for these streams.
-    pub(crate) read: ReadFn,
+    pub(crate) read: Read,
 }
 
 impl Events {
@@ -85,7 +85,7 @@ async fn read<R: EventRow>(
     let reader = Reader { client: context.client, settings, start };
     let mut slices = Slices::<R>::new(&reader);
     let (mut read, all) = (0, Slice { start, end: settings.period.end }.days());
-    while let Some(Read { slice, rows, .. }) = slices.next().await? {
+    while let Some(ReadSlice { slice, rows, .. }) = slices.next().await? {
         context.output.extracted_now();
         R::emit(&rows, &mut context.output)?;
         let bookmark = context.read_until(slice.end);
@@ -108,7 +108,7 @@ struct Reader<'a> {
 
 /// A slice that was read.
 #[derive(Debug)]
-struct Read<R> {
+struct ReadSlice<R> {
     /// Its days.
     slice: Slice,
     /// Its rows, newest first, each key once.
@@ -123,9 +123,9 @@ struct Slices<'a, R> {
     slicer: Slicer,
     /// The days on which rows still arrive. They come last.
     live: Option<Slice>,
-    in_flight: FuturesOrdered<LocalBoxFuture<'a, Result<Read<R>>>>,
+    in_flight: FuturesOrdered<LocalBoxFuture<'a, Result<ReadSlice<R>>>>,
     /// Newer parts of slices that were cut, and where to go on after them.
-    held: Vec<(Read<R>, Slicer)>,
+    held: Vec<(ReadSlice<R>, Slicer)>,
 }
 
 impl<R> fmt::Debug for Slices<'_, R> {
@@ -151,7 +151,7 @@ impl<'a, R: EventRow> Slices<'a, R> {
     }
 
     /// The next slice, oldest first.
-    async fn next(&mut self) -> Result<Option<Read<R>>> {
+    async fn next(&mut self) -> Result<Option<ReadSlice<R>>> {
         loop {
             let (wanted, look_ahead) = if self.slicer.is_calibrated() {
                 (self.reader.settings.config.concurrency, LookAhead::Little)
@@ -189,7 +189,11 @@ impl<'a, R: EventRow> Slices<'a, R> {
 
 impl Reader<'_> {
     /// Reads days on which nothing new is expected.
-    async fn closed<R: EventRow>(&self, slice: Slice, look_ahead: LookAhead) -> Result<Read<R>> {
+    async fn closed<R: EventRow>(
+        &self,
+        slice: Slice,
+        look_ahead: LookAhead,
+    ) -> Result<ReadSlice<R>> {
         // The zone of the server's days is not documented: the outermost days are asked for with a
         // day beside them.
         let outermost = slice.end == self.settings.period.end;
@@ -207,14 +211,14 @@ impl Reader<'_> {
             if pages.read() >= DEEP
                 && let Some(older) = older.filter(|older| older.end < slice.end)
             {
-                return Ok(Read { slice, rows: gathered.rows, older: Some(older) });
+                return Ok(ReadSlice { slice, rows: gathered.rows, older: Some(older) });
             }
         }
-        Ok(Read { slice, rows: gathered.rows, older: None })
+        Ok(ReadSlice { slice, rows: gathered.rows, older: None })
     }
 
     /// Reads days on which rows still arrive.
-    async fn live<R: EventRow>(&self, slice: Slice) -> Result<Read<R>> {
+    async fn live<R: EventRow>(&self, slice: Slice) -> Result<ReadSlice<R>> {
         let start = if slice.start == self.start { before(slice.start, 1) } else { slice.start };
         let mut gathered = Gathered::default();
         let request = self.request::<R>(Slice { start, ..slice });
@@ -222,7 +226,7 @@ impl Reader<'_> {
         while let Some(page) = pages.next().await? {
             self.gather(&mut gathered, page);
         }
-        Ok(Read { slice, rows: gathered.rows, older: None })
+        Ok(ReadSlice { slice, rows: gathered.rows, older: None })
     }
 
     fn request<R: EventRow>(&self, slice: Slice) -> Request {

@@ -14,8 +14,8 @@ const FIRST: u64 = 32;
 /// Days of a slice at most.
 const WIDEST: u64 = 128;
 
-/// Pages after which a slice of more than a day is cut: pages get slower with their depth. Nobody has
-/// seen the server refuse a page for its depth; the deepest that is known is the thousandth.
+/// Pages after which a slice of more than a day is cut: pages get slower with their depth. No page is
+/// known to be refused for its depth.
 pub(super) const DEEP: usize = 300;
 
 /// Days from the first to the last, both included.

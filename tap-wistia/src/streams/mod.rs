@@ -44,3 +44,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Stream> {
 pub(crate) fn by_name(name: &str) -> Option<&'static Stream> {
     all().find(|stream| stream.name == name)
 }
+
+#[cfg(test)]
+mod tests;
