@@ -311,4 +311,16 @@ mod tests {
             assert!(error.contains(&format!("`{key}`")), "{error}");
         }
     }
+
+    #[test]
+    fn what_arrives_after_midnight_belongs_to_a_period_that_nothing_ends() {
+        let today = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+        let open = config(r#"{"api_token":"x"}"#).period(today).unwrap();
+        assert_eq!(open.last(), NaiveDate::MAX);
+        let ended = config(r#"{"api_token":"x","end_date":"2026-11-22"}"#).period(today).unwrap();
+        assert_eq!(ended.last(), ended.end);
+        let backwards = r#"{"api_token":"x","start_date":"2026-11-23","end_date":"2026-11-22"}"#;
+        let error = config(backwards).period(today).unwrap_err().to_string();
+        assert!(error.contains("2026-11-23 is after the last day, 2026-11-22"), "{error}");
+    }
 }

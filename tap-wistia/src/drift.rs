@@ -40,3 +40,33 @@ fn name(path: &Path<'_>) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_known_by_its_path_without_positions() {
+        let drift = Drift::default();
+        let note = |json: &str| {
+            #[derive(serde::Deserialize)]
+            struct Row {
+                #[serde(rename = "inner")]
+                _inner: Option<Vec<Empty>>,
+            }
+            #[derive(serde::Deserialize)]
+            struct Empty {}
+
+            let mut deserializer = serde_json::Deserializer::from_str(json);
+            serde_ignored::deserialize::<_, _, Vec<Row>>(&mut deserializer, |field| {
+                drift.note(&["inner.expected"], "/rows?page=1", &field);
+            })
+            .unwrap();
+        };
+        note(r#"[{"new":1,"inner":[{"expected":1},{"odd":1}]},{"new":2,"inner":[{"odd":2}]}]"#);
+        let known = drift.known.lock().unwrap();
+        let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+        known.sort_unstable();
+        assert_eq!(known, ["inner.odd", "new"]);
+    }
+}

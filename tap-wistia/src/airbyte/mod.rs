@@ -252,3 +252,65 @@ impl ReadOptions {
         job.sync(messages, &Mapper::default(), state, false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(name: &str) -> CatalogStream {
+        catalog().streams.into_iter().find(|stream| stream.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_stream_offers_what_its_way_of_reading_can() {
+        let modes = |name: &str| described(name).supported_sync_modes;
+        assert_eq!(modes("dim_media"), [SyncMode::FullRefresh]);
+        assert_eq!(modes("fact_engagements"), [SyncMode::FullRefresh]);
+        for name in ["fact_events", "fact_engagements_byday", "fact_account_byday"] {
+            assert_eq!(modes(name), [SyncMode::FullRefresh, SyncMode::Incremental], "{name}");
+            assert_eq!(described(name).default_cursor_field.len(), 1, "{name}");
+        }
+        // Increments of visitors are those of the events, and no column of theirs is a cursor.
+        assert_eq!(modes("dim_visitors"), [SyncMode::FullRefresh, SyncMode::Incremental]);
+        assert!(described("dim_visitors").source_defined_cursor);
+        assert!(described("dim_visitors").default_cursor_field.is_empty());
+        // A pass over medias goes on where it was interrupted, a list does not.
+        assert!(described("fact_engagements").is_resumable);
+        assert!(!described("dim_projects").is_resumable);
+    }
+
+    fn configured(streams: &[(&str, &str)]) -> String {
+        let streams: Vec<String> = streams
+            .iter()
+            .map(|(name, mode)| {
+                format!(
+                    r#"{{"stream":{{"name":"{name}","json_schema":{{}}}},"sync_mode":"{mode}",
+                        "destination_sync_mode":"append"}}"#
+                )
+            })
+            .collect();
+        format!(r#"{{"streams":[{}]}}"#, streams.join(","))
+    }
+
+    #[test]
+    fn streams_are_read_in_their_order_and_whole_where_there_are_no_increments() {
+        let text = configured(&[
+            ("fact_events", "incremental"),
+            ("fact_engagements", "incremental"),
+            ("dim_media", "full_refresh"),
+        ]);
+        let (selected, modes) = selection("catalog.json", &text).unwrap();
+        let names: Vec<_> = selected.iter().map(|(stream, _)| stream.name).collect();
+        assert_eq!(names, ["dim_media", "fact_engagements", "fact_events"]);
+        assert_eq!(modes, [SyncMode::FullRefresh, SyncMode::FullRefresh, SyncMode::Incremental]);
+    }
+
+    #[test]
+    fn a_catalog_with_a_stranger_or_a_stream_twice_is_an_error() {
+        let stranger = selection("c.json", &configured(&[("orders", "full_refresh")]));
+        assert!(matches!(stranger, Err(Error::UnknownStream { .. })));
+        let twice = configured(&[("dim_media", "full_refresh"), ("dim_media", "full_refresh")]);
+        let error = selection("c.json", &twice).unwrap_err().to_string();
+        assert_eq!(error, "c.json is no valid catalog: it has the stream `dim_media` twice");
+    }
+}
