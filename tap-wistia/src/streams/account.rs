@@ -27,15 +27,15 @@ static FACT_ACCOUNT_BYDAY: Stream = Stream {
 
 /// The figures of the account on a day.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct AccountByDay {
+struct AccountByDay {
     /// Day (YYYY-MM-DD) in the account's time zone.
-    pub(crate) date: String,
+    date: String,
     /// Times any media was loaded.
-    pub(crate) load_count: Option<i64>,
+    load_count: Option<i64>,
     /// Times any media was played.
-    pub(crate) play_count: Option<i64>,
+    play_count: Option<i64>,
     /// Hours watched.
-    pub(crate) hours_watched: Option<f64>,
+    hours_watched: Option<f64>,
 }
 
 impl AccountDay for Day {

@@ -27,17 +27,17 @@ static FACT_ENGAGEMENTS_BYDAY: Stream = Stream {
 
 /// The figures of a media on a day.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct EngagementByDay<'a> {
+struct EngagementByDay<'a> {
     /// Hashed id of the media.
-    pub(crate) media_id: &'a str,
+    media_id: &'a str,
     /// Day (YYYY-MM-DD) in the account's time zone.
-    pub(crate) date: String,
+    date: String,
     /// Times it was loaded.
-    pub(crate) load_count: Option<i64>,
+    load_count: Option<i64>,
     /// Times it was played.
-    pub(crate) play_count: Option<i64>,
+    play_count: Option<i64>,
     /// Hours watched: the plays times the media's mean, which Wistia restates.
-    pub(crate) hours_watched: Option<f64>,
+    hours_watched: Option<f64>,
 }
 
 /// A day as the API answers it.

@@ -50,36 +50,36 @@ static BRIDGE_MEDIA_CHANNEL: Stream = Stream {
 struct Channel {
     /// Number of the channel.
     #[serde(deserialize_with = "clean::key_bigint")]
-    pub(crate) id: i64,
+    id: i64,
     /// Id in URLs.
     #[serde(default, alias = "hashedId", deserialize_with = "clean::text")]
-    pub(crate) hashed_id: Option<String>,
+    hashed_id: Option<String>,
     /// Name.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// Description.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) description: Option<String>,
+    description: Option<String>,
     /// Medias in it.
     #[serde(default, alias = "mediaCount", deserialize_with = "clean::bigint")]
-    pub(crate) media_count: Option<i64>,
+    media_count: Option<i64>,
     /// When it was made.
     #[serde(default, alias = "created_at", deserialize_with = "clean::text")]
-    pub(crate) created: Option<String>,
+    created: Option<String>,
     /// When it was last changed.
     #[serde(default, alias = "updated_at", deserialize_with = "clean::text")]
-    pub(crate) updated: Option<String>,
+    updated: Option<String>,
 }
 
 /// A media and a channel that shows it.
 #[derive(Debug, Serialize, JsonSchema)]
 struct MediaChannel<'a> {
     /// Hashed id of the media.
-    pub(crate) media_id: &'a str,
+    media_id: &'a str,
     /// Name of the channel.
-    pub(crate) channel: &'a str,
+    channel: &'a str,
     /// `wistia` where Wistia says so, `rule` where a rule of the settings does.
-    pub(crate) source: &'a str,
+    source: &'a str,
 }
 
 /// A media in a channel. The API documents both ids as always there.

@@ -27,24 +27,24 @@ static FACT_ENGAGEMENTS: Stream = Stream {
 
 /// The figures of a media on a day, all of them since it was made.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Engagement<'a> {
+struct Engagement<'a> {
     /// Hashed id of the media.
-    pub(crate) media_id: &'a str,
+    media_id: &'a str,
     /// UTC day of the snapshot.
     #[schemars(with = "String", extend("format" = "date"))]
-    pub(crate) date: NaiveDate,
+    date: NaiveDate,
     /// Times it was loaded.
-    pub(crate) load_count: Option<i64>,
+    load_count: Option<i64>,
     /// Times it was played.
-    pub(crate) play_count: Option<i64>,
+    play_count: Option<i64>,
     /// Part of the visitors that played it, from 0 to 1.
-    pub(crate) play_rate: Option<f64>,
+    play_rate: Option<f64>,
     /// Hours watched.
-    pub(crate) hours_watched: Option<f64>,
+    hours_watched: Option<f64>,
     /// Part of it that is watched on average, from 0 to 1.
-    pub(crate) engagement: Option<f64>,
+    engagement: Option<f64>,
     /// Visitors.
-    pub(crate) visitors: Option<i64>,
+    visitors: Option<i64>,
 }
 
 /// The figures as the API answers them.

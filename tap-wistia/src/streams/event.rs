@@ -40,95 +40,95 @@ static DIM_VISITORS: Stream = Stream {
 struct Event {
     /// When it began (UTC).
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) received_at: Option<String>,
+    received_at: Option<String>,
     /// Id of the event.
     #[serde(deserialize_with = "clean::key")]
-    pub(crate) event_key: String,
+    event_key: String,
     /// Region of the visitor.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) region: Option<String>,
+    region: Option<String>,
     /// City of the visitor.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) city: Option<String>,
+    city: Option<String>,
     /// Latitude in degrees; null where unknown.
     #[serde(default, deserialize_with = "clean::double")]
-    pub(crate) lat: Option<f64>,
+    lat: Option<f64>,
     /// Longitude in degrees; null where unknown.
     #[serde(default, deserialize_with = "clean::double")]
-    pub(crate) lon: Option<f64>,
+    lon: Option<f64>,
     /// Organisation of the visitor's network.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) org: Option<String>,
+    org: Option<String>,
     /// 1 where the visitor's email address is known to Wistia, else 0.
     #[serde(default, deserialize_with = "clean::presence")]
     #[schemars(range(min = 0, max = 1))]
-    pub(crate) email: i32,
+    email: i32,
     /// Part of the media that was watched, from 0 to 1. It may grow for a while.
     #[serde(default, deserialize_with = "clean::double")]
-    pub(crate) percent_viewed: Option<f64>,
+    percent_viewed: Option<f64>,
     /// Page on which the media was watched.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) embed_url: Option<String>,
+    embed_url: Option<String>,
     /// Kind of conversion, where there was one.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) conversion_type: Option<String>,
+    conversion_type: Option<String>,
     /// Picture of what was watched.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) iframe_heatmap_url: Option<String>,
+    iframe_heatmap_url: Option<String>,
     /// Id of the visitor.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) visitor_key: Option<String>,
+    visitor_key: Option<String>,
     /// Browser and system of the visitor.
     #[serde(default, deserialize_with = "clean::object")]
-    pub(crate) user_agent_details: Option<UserAgent>,
+    user_agent_details: Option<UserAgent>,
     /// Hashed id of the media.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) media_id: Option<String>,
+    media_id: Option<String>,
     /// Title of the media.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) media_name: Option<String>,
+    media_name: Option<String>,
     /// Page of the media.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) media_url: Option<String>,
+    media_url: Option<String>,
     /// Still image of the media.
     #[serde(default, deserialize_with = "clean::object")]
-    pub(crate) thumbnail: Option<Asset>,
+    thumbnail: Option<Asset>,
     /// IP address of the visitor.
     #[serde(default, skip_serializing, deserialize_with = "clean::text")]
     #[schemars(skip)]
-    pub(crate) ip: Option<String>,
+    ip: Option<String>,
     /// Country of the visitor.
     #[serde(default, skip_serializing, deserialize_with = "clean::text")]
     #[schemars(skip)]
-    pub(crate) country: Option<String>,
+    country: Option<String>,
 }
 
 /// A browser and its system.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub(crate) struct UserAgent {
+pub(super) struct UserAgent {
     /// Browser.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) browser: Option<String>,
+    browser: Option<String>,
     /// Version of the browser.
     #[serde(default, alias = "browserVersion", deserialize_with = "clean::text")]
-    pub(crate) browser_version: Option<String>,
+    browser_version: Option<String>,
     /// Operating system.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) platform: Option<String>,
+    platform: Option<String>,
     /// Whether it is a mobile device.
     #[serde(default, deserialize_with = "clean::boolean")]
-    pub(crate) mobile: Option<bool>,
+    mobile: Option<bool>,
 }
 
 /// A visitor, as the newest event shows them.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 struct VisitorOfEvent {
     /// Id of the visitor.
-    pub(crate) visitor_id: String,
+    visitor_id: String,
     /// IP address.
-    pub(crate) ip_address: Option<String>,
+    ip_address: Option<String>,
     /// Country code.
-    pub(crate) country: Option<String>,
+    country: Option<String>,
 }
 
 impl Resource for Event {

@@ -37,28 +37,28 @@ static FACT_ENGAGEMENT_GRAPH_POINTS: Stream = Stream {
 /// Which parts of a media are watched. A part is a second, or a thousandth of a media that is
 /// longer than a thousand seconds.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Graph<'a> {
+struct Graph<'a> {
     /// Hashed id of the media.
-    pub(crate) media_id: &'a str,
+    media_id: &'a str,
     /// Part of the media that is watched on average, from 0 to 1.
-    pub(crate) engagement: Option<f64>,
+    engagement: Option<f64>,
     /// Times each part was watched.
-    pub(crate) engagement_data: Option<Vec<Option<i64>>>,
+    engagement_data: Option<Vec<Option<i64>>>,
     /// Times each part was watched again.
-    pub(crate) rewatch_data: Option<Vec<Option<i64>>>,
+    rewatch_data: Option<Vec<Option<i64>>>,
 }
 
 /// A part of a media.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct Point<'a> {
+struct Point<'a> {
     /// Hashed id of the media.
-    pub(crate) media_id: &'a str,
+    media_id: &'a str,
     /// Place of the part, from 0.
-    pub(crate) position: i64,
+    position: i64,
     /// Times it was watched.
-    pub(crate) engagement: Option<i64>,
+    engagement: Option<i64>,
     /// Times it was watched again.
-    pub(crate) rewatch: Option<i64>,
+    rewatch: Option<i64>,
 }
 
 /// The graph as the API answers it.

@@ -26,110 +26,110 @@ static DIM_MEDIA: Stream = Stream {
 
 /// A video, audio file, image or document.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub(crate) struct Media {
+struct Media {
     /// Number of the media.
     #[serde(deserialize_with = "clean::key_bigint")]
-    pub(crate) id: i64,
+    id: i64,
     /// Title.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// Kind, such as `Video`, `Audio` or `PdfDocument`.
     #[serde(default, rename = "type", deserialize_with = "clean::text")]
-    pub(crate) kind: Option<String>,
+    kind: Option<String>,
     /// Whether it is archived.
     #[serde(default, deserialize_with = "clean::boolean")]
-    pub(crate) archived: Option<bool>,
+    archived: Option<bool>,
     /// When it was made.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) created: Option<String>,
+    created: Option<String>,
     /// When it was last changed.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) updated: Option<String>,
+    updated: Option<String>,
     /// Length in seconds; pages for documents.
     #[serde(default, deserialize_with = "clean::double")]
-    pub(crate) duration: Option<f64>,
+    duration: Option<f64>,
     /// Id in URLs and in all statistics.
     #[serde(default, alias = "hashedId", deserialize_with = "clean::text")]
-    pub(crate) hashed_id: Option<String>,
+    hashed_id: Option<String>,
     /// Description, as HTML.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) description: Option<String>,
+    description: Option<String>,
     /// Part of the processing that is done, from 0 to 1.
     #[serde(default, deserialize_with = "clean::double")]
-    pub(crate) progress: Option<f64>,
+    progress: Option<f64>,
     /// `queued`, `processing`, `ready` or `failed`.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) status: Option<String>,
+    status: Option<String>,
     /// Still image.
     #[serde(default, deserialize_with = "clean::object")]
-    pub(crate) thumbnail: Option<Thumbnail>,
+    thumbnail: Option<Thumbnail>,
     /// Section of the project.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) section: Option<String>,
+    section: Option<String>,
     /// Project (folder) that holds it.
     #[serde(default, alias = "folder", deserialize_with = "clean::object")]
-    pub(crate) project: Option<Project>,
+    project: Option<Project>,
     /// Its files.
     #[serde(default, deserialize_with = "clean::list")]
-    pub(crate) assets: Option<Vec<Asset>>,
+    assets: Option<Vec<Asset>>,
     /// Names of its tags.
     #[serde(default, deserialize_with = "clean::tags")]
-    pub(crate) tags: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
     /// Where the next page begins.
     #[serde(default, skip_serializing, deserialize_with = "clean::text")]
     #[schemars(skip)]
-    pub(crate) cursor: Option<String>,
+    cursor: Option<String>,
 }
 
 /// A still image.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub(crate) struct Thumbnail {
+struct Thumbnail {
     /// Where it is.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) url: Option<String>,
+    url: Option<String>,
     /// Width in pixels.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub(crate) width: Option<i64>,
+    width: Option<i64>,
     /// Height in pixels.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub(crate) height: Option<i64>,
+    height: Option<i64>,
 }
 
 /// The project of a media.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub(crate) struct Project {
+struct Project {
     /// Number of the project.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub(crate) id: Option<i64>,
+    id: Option<i64>,
     /// Name.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// Id in URLs.
     #[serde(default, alias = "hashedId", deserialize_with = "clean::text")]
-    pub(crate) hashed_id: Option<String>,
+    hashed_id: Option<String>,
 }
 
 /// A file, of a media or a still of an event.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub(crate) struct Asset {
+pub(super) struct Asset {
     /// Where it is.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) url: Option<String>,
+    url: Option<String>,
     /// Width in pixels.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub(crate) width: Option<i64>,
+    width: Option<i64>,
     /// Height in pixels.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub(crate) height: Option<i64>,
+    height: Option<i64>,
     /// Size in bytes.
     #[serde(default, alias = "fileSize", deserialize_with = "clean::bigint")]
-    pub(crate) file_size: Option<i64>,
+    file_size: Option<i64>,
     /// MIME type.
     #[serde(default, alias = "contentType", deserialize_with = "clean::text")]
-    pub(crate) content_type: Option<String>,
+    content_type: Option<String>,
     /// Kind, such as `OriginalFile`.
     #[serde(default, rename = "type", deserialize_with = "clean::text")]
-    pub(crate) kind: Option<String>,
+    kind: Option<String>,
 }
 
 impl Resource for Media {

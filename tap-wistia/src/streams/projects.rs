@@ -28,28 +28,28 @@ static DIM_PROJECTS: Stream = Stream {
 struct Project {
     /// Number of the project.
     #[serde(deserialize_with = "clean::key_bigint")]
-    pub(crate) id: i64,
+    id: i64,
     /// Id in URLs.
     #[serde(default, alias = "hashedId", deserialize_with = "clean::text")]
-    pub(crate) hashed_id: Option<String>,
+    hashed_id: Option<String>,
     /// Name.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// Description.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) description: Option<String>,
+    description: Option<String>,
     /// Medias in it.
     #[serde(default, alias = "mediaCount", deserialize_with = "clean::bigint")]
-    pub(crate) media_count: Option<i64>,
+    media_count: Option<i64>,
     /// When it was made.
     #[serde(default, alias = "created_at", deserialize_with = "clean::text")]
-    pub(crate) created: Option<String>,
+    created: Option<String>,
     /// When it was last changed.
     #[serde(default, alias = "updated_at", deserialize_with = "clean::text")]
-    pub(crate) updated: Option<String>,
+    updated: Option<String>,
     /// Whether everybody may see it.
     #[serde(default, deserialize_with = "clean::boolean")]
-    pub(crate) public: Option<bool>,
+    public: Option<bool>,
 }
 
 impl Resource for Project {

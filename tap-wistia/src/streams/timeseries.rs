@@ -29,33 +29,33 @@ static FACT_MEDIA_TIMESERIES: Stream = Stream {
 
 /// What was measured of a media on a day. Days without a view have nulls.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct MediaTimeseries<'a> {
+struct MediaTimeseries<'a> {
     /// Hashed id of the media.
-    pub(crate) media_id: &'a str,
+    media_id: &'a str,
     /// Day (YYYY-MM-DD) in the account's time zone.
-    pub(crate) date: String,
+    date: String,
     /// Seconds that were watched, as measured.
-    pub(crate) played_time: Option<f64>,
+    played_time: Option<f64>,
     /// Plays.
-    pub(crate) plays: Option<i64>,
+    plays: Option<i64>,
     /// Visitors who played it.
-    pub(crate) unique_plays: Option<i64>,
+    unique_plays: Option<i64>,
     /// Visitors who loaded it.
-    pub(crate) unique_loads: Option<i64>,
+    unique_loads: Option<i64>,
     /// Visitors.
-    pub(crate) unique_visitors: Option<i64>,
+    unique_visitors: Option<i64>,
     /// Part of the loads that became plays.
-    pub(crate) play_rate: Option<f64>,
+    play_rate: Option<f64>,
     /// Mean part of the media that was watched.
-    pub(crate) engagement_rate: Option<f64>,
+    engagement_rate: Option<f64>,
     /// Times a call to action was shown.
-    pub(crate) cta_impressions: Option<i64>,
+    cta_impressions: Option<i64>,
     /// Times it was followed.
-    pub(crate) cta_conversions: Option<i64>,
+    cta_conversions: Option<i64>,
     /// Part of the times shown that it was followed.
-    pub(crate) cta_conversion_rate: Option<f64>,
+    cta_conversion_rate: Option<f64>,
     /// Forms that were sent.
-    pub(crate) form_conversions: Option<i64>,
+    form_conversions: Option<i64>,
 }
 
 /// A day as the API answers it.

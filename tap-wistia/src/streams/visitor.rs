@@ -29,31 +29,31 @@ static VISITORS: Stream = Stream {
 struct Visitor {
     /// Id of the visitor.
     #[serde(deserialize_with = "clean::key")]
-    pub(crate) visitor_key: String,
+    visitor_key: String,
     /// When the visitor was first seen.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) created_at: Option<String>,
+    created_at: Option<String>,
     /// When the visitor was last seen.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) last_active_at: Option<String>,
+    last_active_at: Option<String>,
     /// The visitor's last event.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) last_event_key: Option<String>,
+    last_event_key: Option<String>,
     /// Medias loaded.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub(crate) load_count: Option<i64>,
+    load_count: Option<i64>,
     /// Medias played.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub(crate) play_count: Option<i64>,
+    play_count: Option<i64>,
     /// The event by which the visitor was identified.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) identifying_event_key: Option<String>,
+    identifying_event_key: Option<String>,
     /// Who the visitor is.
     #[serde(default, deserialize_with = "clean::object")]
-    pub(crate) visitor_identity: Option<Identity>,
+    visitor_identity: Option<Identity>,
     /// Browser and system of the visitor.
     #[serde(default, deserialize_with = "clean::object")]
-    pub(crate) user_agent_details: Option<UserAgent>,
+    user_agent_details: Option<UserAgent>,
 }
 
 /// Who a visitor is.
@@ -61,14 +61,14 @@ struct Visitor {
 struct Identity {
     /// Name.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// 1 where the email address is known to Wistia, else 0.
     #[serde(default, deserialize_with = "clean::presence")]
     #[schemars(range(min = 0, max = 1))]
-    pub(crate) email: i32,
+    email: i32,
     /// Organisation.
     #[serde(default, deserialize_with = "clean::object")]
-    pub(crate) org: Option<Organisation>,
+    org: Option<Organisation>,
 }
 
 /// Where a visitor works.
@@ -76,10 +76,10 @@ struct Identity {
 struct Organisation {
     /// Name of the organisation.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) name: Option<String>,
+    name: Option<String>,
     /// The visitor's title in it.
     #[serde(default, deserialize_with = "clean::text")]
-    pub(crate) title: Option<String>,
+    title: Option<String>,
 }
 
 impl Resource for Visitor {
