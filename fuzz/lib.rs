@@ -6,9 +6,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use target_s3_parquet::config::Config;
+use lake::{Aws, Options};
 use target_s3_parquet::decode::{Dialect, Registry};
 use target_s3_parquet::input::{Items, Next, Source};
+use target_s3_parquet::settings::Config;
 
 static POOL: LazyLock<Arc<rayon::ThreadPool>> = LazyLock::new(|| {
     Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread"))
@@ -29,7 +30,9 @@ pub fn read(parts: &[&[u8]]) {
     let source = Source::File(file, "fuzz".into());
     let stop = Arc::new(AtomicBool::new(false));
     let dialect = (Dialect::Singer, Registry::default());
-    let items = Items::start(source, dialect, Arc::clone(&CONFIG), Arc::clone(&POOL), stop, 0);
+    let (config, pool, aws) =
+        (Arc::clone(&CONFIG), Arc::clone(&POOL), Aws::new(&Options::default()));
+    let items = Items::start(source, dialect, config, pool, aws, stop, 0);
     loop {
         match items.next(Duration::from_secs(10)) {
             Next::Item(Ok(_)) => {}

@@ -1,13 +1,17 @@
-//! What every AWS client is made of: region, credentials, retries and timeouts.
+//! What all AWS clients of a run share: one runtime, and one region, one set of credentials and one
+//! pool of connections.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
-use aws_sdk_s3::config::SharedCredentialsProvider;
+use aws_sdk_s3::config::{RequestChecksumCalculation, SharedCredentialsProvider};
+use tokio::runtime::Runtime;
 
-use crate::options::Options;
+use crate::error::{Error, Result};
+use crate::options::{Checksum, Options, S3Options};
 
 /// Tries of one request, the first included.
 pub(crate) const ATTEMPTS: u32 = 7;
@@ -15,8 +19,73 @@ pub(crate) const ATTEMPTS: u32 = 7;
 /// All tries of a request.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// Threads that wait for answers, which they spend little time on.
+const WORKERS: usize = 2;
+
+/// Where S3 is asked when nobody names a region: stores that only speak its protocol ignore it, and
+/// S3 itself names the right one in its answer.
+const FALLBACK_REGION: &str = "us-east-1";
+
+/// The AWS of a run, opened when it is first needed. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    session: Mutex<Option<Arc<Session>>>,
+}
+
+/// An AWS that was opened.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) runtime: Runtime,
+    /// Region and credentials, with the retries and timeouts of S3.
+    pub(crate) config: SdkConfig,
+    pub(crate) s3: aws_sdk_s3::Client,
+}
+
+impl Aws {
+    /// The AWS that the options name. Nothing is asked of it yet.
+    pub fn new(options: &Options) -> Self {
+        Self { shared: Arc::new(Shared { options: options.clone(), session: Mutex::default() }) }
+    }
+
+    /// What it was made of.
+    pub(crate) fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// Opens it, unless that was done before.
+    pub(crate) fn session(&self) -> Result<Arc<Session>> {
+        // A session is stored whole or not at all, so a panic elsewhere leaves nothing half done.
+        let mut session = self.shared.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = &*session {
+            return Ok(Arc::clone(session));
+        }
+        let opened = Arc::new(Session::open(&self.shared.options)?);
+        *session = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+}
+
+impl Session {
+    fn open(options: &Options) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build()
+            .map_err(|error| Error::broken("a runtime for AWS can be started", error))?;
+        let config = runtime.block_on(Box::pin(load(options)));
+        let s3 = aws_sdk_s3::Client::from_conf(s3_config(&config, &options.s3));
+        Ok(Self { runtime, config, s3 })
+    }
+}
+
 /// Region and credentials as the settings name them, else from the usual AWS chain.
-pub(crate) async fn load(options: &Options) -> SdkConfig {
+async fn load(options: &Options) -> SdkConfig {
     let settings = &options.s3;
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(10))
@@ -45,4 +114,51 @@ pub(crate) async fn load(options: &Options) -> SdkConfig {
     }
     let provider = provider.build().await;
     shared.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
+}
+
+fn s3_config(shared: &SdkConfig, settings: &S3Options) -> aws_sdk_s3::Config {
+    let mut builder = aws_sdk_s3::config::Builder::from(shared);
+    if shared.region().is_none() {
+        builder = builder.region(Region::from_static(FALLBACK_REGION));
+    }
+    if let Some(endpoint) = &settings.endpoint_url {
+        builder = builder.endpoint_url(endpoint);
+    }
+    let path_style = settings
+        .force_path_style
+        .unwrap_or(settings.endpoint_url.is_some() || shared.endpoint_url().is_some());
+    builder = builder.force_path_style(path_style);
+    match settings.checksum {
+        Checksum::WhenSupported => {}
+        Checksum::WhenRequired => {
+            builder =
+                builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+        }
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_one_session_which_is_opened_when_it_is_needed() {
+        let aws = Aws::new(&Options {
+            s3: S3Options { region: Some("eu-north-1".into()), ..S3Options::default() },
+            ..Options::default()
+        });
+        assert!(aws.shared.session.lock().unwrap().is_none());
+        let session = aws.clone().session().unwrap();
+        assert!(Arc::ptr_eq(&session, &aws.session().unwrap()));
+        assert_eq!(session.config.region().map(Region::as_ref), Some("eu-north-1"));
+    }
+
+    #[test]
+    fn s3_has_a_region_even_where_nobody_names_one() {
+        let nowhere =
+            SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
+        let config = s3_config(&nowhere, &S3Options::default());
+        assert_eq!(config.region().map(Region::as_ref), Some(FALLBACK_REGION));
+    }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::file::encoding::{Encoding, Format, Signature};
 use crate::file::reader::PartReader;
 use crate::file::writer::PartWriter;
 use crate::options::{Location, Options};
+use crate::owner::Presence;
 use crate::schema::fields;
 use crate::stage::SpillFile;
 use crate::store::{self, Condition, Object, Store};
@@ -25,6 +27,9 @@ pub struct Lake {
     pub(crate) store: Arc<dyn Store>,
     /// Name of the run, unlike any other.
     pub(crate) run: String,
+    /// That the run lives, and which others do.
+    pub(crate) presence: Arc<Presence>,
+    aws: Aws,
     /// The workers for decoding and encoding.
     pool: Arc<rayon::ThreadPool>,
     /// Where rows go that do not fit into memory.
@@ -38,22 +43,37 @@ impl Lake {
     /// Opens the lake at a location, and removes what dead runs have left there.
     pub fn open(location: &Location, options: &Options) -> Result<Self> {
         let run = run_name();
-        Self::with_store(store::open(location, options, &run)?, run, options)
+        let aws = Aws::new(options);
+        let (store, presence) = store::open(location, &aws, &run)?;
+        Self::build(store, presence, run, aws)
     }
 
     /// The lake in a store. `run` names the run, unlike any other.
     pub fn with_store(store: Arc<dyn Store>, run: String, options: &Options) -> Result<Self> {
+        let presence = Arc::new(Presence::on_host(&run));
+        Self::build(store, presence, run, Aws::new(options))
+    }
+
+    fn build(
+        store: Arc<dyn Store>,
+        presence: Arc<Presence>,
+        run: String,
+        aws: Aws,
+    ) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|number| format!("worker-{number}"))
             .build()
             .map_err(|error| Error::broken("worker threads can be started", error))?;
+        let options = aws.options();
         Ok(Self {
             store,
             run,
+            presence,
             pool: Arc::new(pool),
             spill: Arc::new(SpillFile::new(options.temp_dir.clone())),
             budget: options.memory,
             created_by: options.created_by.clone(),
+            aws,
         })
     }
 
@@ -65,6 +85,11 @@ impl Lake {
     /// Name of the run, unlike any other.
     pub fn run(&self) -> &str {
         &self.run
+    }
+
+    /// The AWS of the run.
+    pub fn aws(&self) -> &Aws {
+        &self.aws
     }
 
     /// The workers, for whoever makes the rows.

@@ -85,6 +85,7 @@ pub mod catalog;
 mod error;
 pub mod file;
 mod lake;
+mod lock;
 pub mod maintain;
 mod options;
 mod owner;
@@ -96,6 +97,7 @@ pub mod table;
 mod testing;
 pub mod write;
 
+pub use aws::Aws;
 pub use aws_sdk_s3::config::Credentials;
 
 pub use error::{Error, Kind, Result};

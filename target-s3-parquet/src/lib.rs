@@ -150,9 +150,7 @@ fn write(cli: &Cli) -> Result<()> {
     };
     let run = Run::new(config)?;
     let state_file = match &cli.state_out {
-        Some(name) => {
-            Some(state::StateFile::open(name, &run.config.lake_options(), run.lake.run())?)
-        }
+        Some(name) => Some(state::StateFile::open(name, run.lake.aws(), run.lake.run())?),
         None => None,
     };
     let state = state::StateSink::new(Box::new(std::io::stdout()), state_file);
@@ -183,8 +181,7 @@ impl Run {
                     report: Box::new(|event| program::report::event(event)),
                     encoding: Box::new(move |stream| config.stream(stream).encoding()),
                 };
-                let aws = self.config.lake_options();
-                Some(Catalog::open(&self.lake, options, &aws, hooks)?)
+                Some(Catalog::open(&self.lake, options, hooks)?)
             }
         };
         Ok(Engine::new(Arc::clone(&self.config), Arc::clone(&self.lake), state, catalog))
@@ -199,8 +196,9 @@ impl Run {
         watched: bool,
     ) -> Result<()> {
         let stop = signal::Stop::listen();
-        let pool = Arc::clone(self.lake.pool());
-        let items = Items::start(source, messages, self.config, pool, stop.flag(), self.started_at);
+        let (pool, aws) = (Arc::clone(self.lake.pool()), self.lake.aws().clone());
+        let (config, started_at) = (self.config, self.started_at);
+        let items = Items::start(source, messages, config, pool, aws, stop.flag(), started_at);
         let outcome = engine.run(&items, || stop.error());
         engine.summary().tell(watched);
         outcome?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lake::Options;
+use lake::Aws;
 use lake::store::{Condition, Object, S3Store, Store};
 use lake::write::journal::Receipt;
 use serde_json::value::RawValue;
@@ -31,7 +31,7 @@ pub enum StateFile {
 
 impl StateFile {
     /// The place of that name: a path, or `s3://bucket/key`.
-    pub fn open(name: &str, options: &Options, run: &str) -> Result<Self> {
+    pub fn open(name: &str, aws: &Aws, run: &str) -> Result<Self> {
         match lake::s3_address(name) {
             None => Ok(Self::Local(name.into())),
             Some((_, "")) => {
@@ -39,7 +39,7 @@ impl StateFile {
                 Err(Error::Setting { key: "--state-out".into(), reason: reason.into() })
             }
             Some((bucket, key)) => {
-                let bucket: Arc<dyn Store> = Arc::new(S3Store::open(bucket, "", options, run)?);
+                let bucket: Arc<dyn Store> = Arc::new(S3Store::open(aws, bucket, "", run)?);
                 let known = bucket.head(key)?;
                 Ok(Self::S3 { bucket, key: key.to_owned(), known })
             }

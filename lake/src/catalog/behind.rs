@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Lake;
 use crate::error::{Error, Result};
-use crate::owner;
 use crate::store::Condition;
 
 const FOLDER: &str = "_lake/catalog/";
@@ -62,12 +61,12 @@ struct Other {
 }
 
 impl Notes {
-    pub(super) fn new(run: &str) -> Self {
+    pub(super) fn new(lake: &Lake) -> Self {
         Self {
-            key: format!("{FOLDER}{run}.json"),
+            key: format!("{FOLDER}{}.json", lake.run),
             own: Note {
-                run: run.to_owned(),
-                owner: owner::name(run),
+                run: lake.run.clone(),
+                owner: lake.presence.owner().to_owned(),
                 at: Utc::now(),
                 ended: false,
                 tables: BTreeSet::new(),
@@ -98,7 +97,7 @@ impl Notes {
                 continue;
             }
             let Some(note) = read(lake, &object.key)? else { continue };
-            let is_last = note.has_ended();
+            let is_last = note.has_ended(lake);
             // A run may have added to its note before it ended.
             let note = if is_last { read(lake, &object.key)?.unwrap_or(note) } else { note };
             self.others.push(Other { key: object.key, note, is_last });
@@ -171,7 +170,7 @@ fn age(note: &Note) -> Duration {
 }
 
 impl Note {
-    fn has_ended(&self) -> bool {
-        self.ended || owner::is_dead(&self.owner) || age(self) > DEAD_AFTER
+    fn has_ended(&self, lake: &Lake) -> bool {
+        self.ended || lake.presence.has_ended(&self.owner) || age(self) > DEAD_AFTER
     }
 }

@@ -1,5 +1,7 @@
 //! The Glue Data Catalog: requests within the API's limits, and nothing else.
 
+use std::sync::Arc;
+
 use aws_sdk_glue::Client;
 use aws_sdk_glue::config::Region;
 use aws_sdk_glue::config::retry::RetryConfig;
@@ -8,15 +10,13 @@ use aws_sdk_glue::types::{
     ErrorDetail, Partition, PartitionInput, PartitionValueList, SchemaChangePolicy, Table,
     TableInput, UpdateBehavior,
 };
-use tokio::runtime::Runtime;
 
 use super::Options;
 use super::crawler::{Crawlers, Wish};
 use super::refusal::{Refusal, Why};
 use super::register::Tables;
-use crate::aws::load;
+use crate::aws::{Aws, Session};
 use crate::error::{Error, Result};
-use crate::options;
 
 /// Tries of one request, the first included. The next run tries again what does not succeed.
 const ATTEMPTS: u32 = 5;
@@ -37,7 +37,7 @@ const CRAWLER_CONFIGURATION: &str = r#"{"Version":1.0,"CrawlerOutput":{"Partitio
 /// A database of the catalog.
 #[derive(Debug)]
 pub(super) struct Glue {
-    runtime: Runtime,
+    session: Arc<Session>,
     client: Client,
     region: String,
     database: String,
@@ -46,12 +46,9 @@ pub(super) struct Glue {
 
 impl Glue {
     /// Opens the database that the settings name. Nothing is asked of it yet.
-    pub(super) fn open(settings: &Options, aws: &options::Options) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Error::broken("a runtime for Glue can be started", error))?;
-        let shared = runtime.block_on(Box::pin(load(aws)));
+    pub(super) fn open(settings: &Options, aws: &Aws) -> Result<Self> {
+        let session = aws.session()?;
+        let shared = &session.config;
         let region = settings.region.clone();
         let Some(region) = region.or_else(|| shared.region().map(ToString::to_string)) else {
             return Err(Error::Option {
@@ -59,15 +56,16 @@ impl Glue {
                 reason: "no region is known; set it, `s3.region` or AWS_REGION".into(),
             });
         };
-        let mut builder = aws_sdk_glue::config::Builder::from(&shared)
+        let mut builder = aws_sdk_glue::config::Builder::from(shared)
             .region(Region::new(region.clone()))
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
         if let Some(endpoint) = &settings.endpoint_url {
             builder = builder.endpoint_url(endpoint);
         }
+        let client = Client::from_conf(builder.build());
         Ok(Self {
-            runtime,
-            client: Client::from_conf(builder.build()),
+            session,
+            client,
             region,
             database: settings.database.clone(),
             catalog_id: settings.catalog_id.clone(),
@@ -124,7 +122,7 @@ impl Tables for Glue {
             .create_database()
             .set_catalog_id(self.catalog_id.clone())
             .database_input(database);
-        let made = self.runtime.block_on(Box::pin(request.send()));
+        let made = self.session.runtime.block_on(Box::pin(request.send()));
         match made.map_err(|error| Refusal::of("CreateDatabase", object, &error)) {
             Ok(_) => {
                 tracing::info!(database = self.database, "made the database in the catalog");
@@ -145,7 +143,7 @@ impl Tables for Glue {
             .set_catalog_id(self.catalog_id.clone())
             .database_name(&self.database)
             .name(name);
-        let found = self.runtime.block_on(Box::pin(request.send()));
+        let found = self.session.runtime.block_on(Box::pin(request.send()));
         match found.map_err(|error| Refusal::of("GetTable", self.table_arn(name), &error)) {
             Ok(found) => Ok(found.table),
             Err(refusal) if refusal.why == Why::Missing => Ok(None),
@@ -161,7 +159,7 @@ impl Tables for Glue {
             .set_catalog_id(self.catalog_id.clone())
             .database_name(&self.database)
             .table_input(table);
-        let made = self.runtime.block_on(Box::pin(request.send()));
+        let made = self.session.runtime.block_on(Box::pin(request.send()));
         made.map(drop).map_err(|error| Refusal::of("CreateTable", object, &error))
     }
 
@@ -174,7 +172,7 @@ impl Tables for Glue {
             .database_name(&self.database)
             .set_version_id(version.map(str::to_owned))
             .table_input(table);
-        let done = self.runtime.block_on(Box::pin(request.send()));
+        let done = self.session.runtime.block_on(Box::pin(request.send()));
         done.map(drop).map_err(|error| Refusal::of("UpdateTable", object, &error))
     }
 
@@ -187,7 +185,7 @@ impl Tables for Glue {
             .table_name(table)
             .into_paginator()
             .send();
-        self.runtime.block_on(Box::pin(async {
+        self.session.runtime.block_on(Box::pin(async {
             let mut found = Vec::new();
             while let Some(page) = pages.next().await {
                 let page = page
@@ -211,7 +209,7 @@ impl Tables for Glue {
                 .database_name(&self.database)
                 .table_name(table)
                 .set_partitions_to_get(Some(keys));
-            let answer = self.runtime.block_on(Box::pin(request.send()));
+            let answer = self.session.runtime.block_on(Box::pin(request.send()));
             let answer = answer
                 .map_err(|error| Refusal::of("BatchGetPartition", self.table_arn(table), &error))?;
             found.extend(answer.partitions.unwrap_or_default());
@@ -236,7 +234,7 @@ impl Tables for Glue {
                 .database_name(&self.database)
                 .table_name(table)
                 .set_partition_input_list(Some(batch.to_vec()));
-            let done = self.runtime.block_on(Box::pin(request.send()));
+            let done = self.session.runtime.block_on(Box::pin(request.send()));
             let done = done.map_err(|error| {
                 Refusal::of("BatchCreatePartition", self.table_arn(table), &error)
             })?;
@@ -269,7 +267,7 @@ impl Tables for Glue {
                 .database_name(&self.database)
                 .table_name(table)
                 .set_entries(Some(batch.to_vec()));
-            let done = self.runtime.block_on(Box::pin(request.send()));
+            let done = self.session.runtime.block_on(Box::pin(request.send()));
             let done = done.map_err(|error| {
                 Refusal::of("BatchUpdatePartition", self.table_arn(table), &error)
             })?;
@@ -292,7 +290,7 @@ impl Tables for Glue {
                 .database_name(&self.database)
                 .table_name(table)
                 .set_partitions_to_delete(Some(batch.to_vec()));
-            let done = self.runtime.block_on(Box::pin(request.send()));
+            let done = self.session.runtime.block_on(Box::pin(request.send()));
             let done = done.map_err(|error| {
                 Refusal::of("BatchDeletePartition", self.table_arn(table), &error)
             })?;
@@ -313,7 +311,8 @@ impl Tables for Glue {
 
 impl Crawlers for Glue {
     fn crawler(&self, name: &str) -> Result<Option<Crawler>, Refusal> {
-        let found = self.runtime.block_on(Box::pin(self.client.get_crawler().name(name).send()));
+        let found =
+            self.session.runtime.block_on(Box::pin(self.client.get_crawler().name(name).send()));
         match found.map_err(|error| Refusal::of("GetCrawler", self.crawler_arn(name), &error)) {
             Ok(found) => Ok(found.crawler),
             Err(refusal) if refusal.why == Why::Missing => Ok(None),
@@ -337,7 +336,7 @@ impl Crawlers for Glue {
             .targets(targets)
             .schema_change_policy(policy)
             .configuration(CRAWLER_CONFIGURATION);
-        let made = self.runtime.block_on(Box::pin(request.send()));
+        let made = self.session.runtime.block_on(Box::pin(request.send()));
         made.map(drop)
             .map_err(|error| Refusal::of("CreateCrawler", self.crawler_arn(&wish.name), &error))
     }
@@ -349,14 +348,14 @@ impl Crawlers for Glue {
             .name(&wish.name)
             .set_role(wish.role.clone())
             .targets(targets);
-        let done = self.runtime.block_on(Box::pin(request.send()));
+        let done = self.session.runtime.block_on(Box::pin(request.send()));
         done.map(drop)
             .map_err(|error| Refusal::of("UpdateCrawler", self.crawler_arn(&wish.name), &error))
     }
 
     fn start_crawler(&self, name: &str) -> Result<(), Refusal> {
         let started =
-            self.runtime.block_on(Box::pin(self.client.start_crawler().name(name).send()));
+            self.session.runtime.block_on(Box::pin(self.client.start_crawler().name(name).send()));
         started
             .map(drop)
             .map_err(|error| Refusal::of("StartCrawler", self.crawler_arn(name), &error))

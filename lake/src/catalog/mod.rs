@@ -27,7 +27,6 @@ pub use register::Scope;
 use crate::Lake;
 use crate::error::{Error, Result};
 use crate::file::Encoding;
-use crate::options;
 use crate::write::Committed;
 use behind::Notes;
 use glue::Glue;
@@ -145,16 +144,11 @@ pub struct Catalog {
 
 impl Catalog {
     /// Opens the catalog of a lake. Nothing is asked of it yet.
-    pub fn open(
-        lake: &Arc<Lake>,
-        options: Options,
-        aws: &options::Options,
-        hooks: Hooks,
-    ) -> Result<Self> {
+    pub fn open(lake: &Arc<Lake>, options: Options, hooks: Hooks) -> Result<Self> {
         Ok(Self {
             lake: Arc::clone(lake),
-            glue: Glue::open(&options, aws)?,
-            notes: Notes::new(&lake.run),
+            glue: Glue::open(&options, lake.aws())?,
+            notes: Notes::new(lake),
             touched: BTreeMap::new(),
             events: Vec::new(),
             options,

@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::owner;
 use crate::store::Condition;
 
 /// An entry of another host that is this old belongs to a dead run: what lies between writing and
@@ -145,7 +144,7 @@ impl Entry {
     fn new(lake: &Lake, phase: Phase, files: Vec<String>, state: Option<&str>) -> Self {
         Self {
             run: lake.run.clone(),
-            owner: owner::name(&lake.run),
+            owner: lake.presence.owner().to_owned(),
             at: Utc::now(),
             phase,
             files,
@@ -171,7 +170,7 @@ pub fn recover(lake: &Lake, state_out: Option<&dyn Receipt>) -> Result<()> {
                 break;
             }
             let age = (Utc::now() - entry.at).to_std().unwrap_or_default();
-            if age < DEAD_AFTER && !owner::is_dead(&entry.owner) {
+            if age < DEAD_AFTER && !lake.presence.has_ended(&entry.owner) {
                 tracing::info!(run = entry.run, "waiting for another run's commit");
                 std::thread::sleep(LOOK_EVERY);
                 continue;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use lake::Aws;
 use lake::store::{S3Store, Store as _};
 use serde::Deserialize;
 
@@ -42,7 +43,7 @@ pub(super) struct BatchFile {
 
 impl BatchMessage {
     /// Opens one of the message's files.
-    pub(super) fn open(&self, url: &str, config: &Config) -> Result<BatchFile> {
+    pub(super) fn open(&self, url: &str, config: &Config, aws: &Aws) -> Result<BatchFile> {
         let fault = |reason: String| Error::Batch { file: url.to_owned(), reason };
         if self.encoding.format != "jsonl" {
             return Err(fault(format!(
@@ -50,7 +51,7 @@ impl BatchMessage {
                 self.encoding.format
             )));
         }
-        let file = fetch(url, config)?;
+        let file = fetch(url, aws)?;
         let reader: Box<dyn Read> = match self.encoding.compression.as_deref() {
             None | Some("" | "none") => Box::new(file),
             Some("gzip" | "gz") => Box::new(MultiGzDecoder::new(file)),
@@ -109,7 +110,7 @@ impl BatchFile {
 }
 
 /// A local file or an S3 object as a file.
-fn fetch(url: &str, config: &Config) -> Result<File> {
+fn fetch(url: &str, aws: &Aws) -> Result<File> {
     let missing = || Error::Batch { file: url.to_owned(), reason: "it does not exist".into() };
     let Some((bucket, key)) = lake::s3_address(url) else {
         let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
@@ -118,7 +119,7 @@ fn fetch(url: &str, config: &Config) -> Result<File> {
             _ => Error::Input { name: url.to_owned(), source },
         });
     };
-    let bucket = S3Store::open(bucket, "", &config.lake_options(), "batch")?;
+    let bucket = S3Store::open(aws, bucket, "", "batch")?;
     let object = bucket.head(key)?.ok_or_else(missing)?;
     Ok(bucket.fetch(&object)?)
 }

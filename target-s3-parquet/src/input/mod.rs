@@ -16,6 +16,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use lake::Aws;
 use serde_json::value::RawValue;
 
 use crate::decode::{self, Chunk, Decoded, Dialect, Plan, Registry, Scratch};
@@ -94,6 +95,7 @@ impl Items {
         (dialect, registry): (Dialect, Registry),
         config: Arc<Config>,
         pool: Arc<rayon::ThreadPool>,
+        aws: Aws,
         stop: Arc<AtomicBool>,
         started_at: i64,
     ) -> Self {
@@ -101,7 +103,8 @@ impl Items {
         let reader = std::thread::spawn(move || {
             let longest = (config.memory_bytes() / 2).max(lines::BLOCK * 2);
             let blocks = Blocks::new(source, longest, stop);
-            let output = Output { sender, pool, allowance: Allowance::new(BYTES_IN_FLIGHT) };
+            let allowance = Allowance::new(BYTES_IN_FLIGHT);
+            let output = Output { sender, pool, aws, allowance };
             let mut router = route::Router::new(config, output, dialect, registry, started_at);
             router.run(blocks);
         });
@@ -147,6 +150,8 @@ pub enum Next {
 struct Output {
     sender: Sender<Ticket>,
     pool: Arc<rayon::ThreadPool>,
+    /// Where files of batches come from that are on S3.
+    aws: Aws,
     allowance: Allowance,
 }
 

@@ -163,7 +163,7 @@ impl Router {
 
     fn batch(&self, message: &BatchMessage) -> Result<(), Stop> {
         for url in &message.manifest {
-            let mut file = message.open(url, &self.config)?;
+            let mut file = message.open(url, &self.config, &self.output.aws)?;
             let received_at = chrono::Utc::now().timestamp_micros();
             while let Some((bytes, first_line)) = file.next()? {
                 self.records_of(Some(url.as_str().into()), bytes, first_line, received_at)?;

@@ -1,0 +1,179 @@
+//! Requests for one object at a time, and for lists of them.
+
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use backon::{ExponentialBuilder, Retryable as _};
+use bytes::Bytes;
+
+use super::bucket::{Bucket, headers, is_absent, is_conflict, is_no_such_key, present};
+use crate::aws::ATTEMPTS;
+use crate::error::{Error, Result};
+use crate::store::contract::{Condition, Object};
+
+/// The metadata key of a write's mark.
+pub(super) const MARK: &str = "lake-write";
+
+/// The pauses before a body that broke off is asked for again.
+pub(super) fn pauses() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(400))
+        .with_max_delay(Duration::from_millis(12_800))
+        .with_max_times(ATTEMPTS as usize - 1)
+}
+
+/// Why an object could not be read whole.
+enum Unread {
+    /// Its body broke off; another try may go better. The SDK repeats no request whose answer began.
+    BrokeOff(Error),
+    Refused(Error),
+}
+
+impl Bucket {
+    /// The object, and the mark of the write that made it.
+    pub(super) async fn head(&self, key: &str) -> Result<Option<(Object, Option<String>)>> {
+        let request = self
+            .client()
+            .head_object()
+            .bucket(&self.name)
+            .key(self.full(key))
+            .set_expected_bucket_owner(self.owner());
+        match request.send().await {
+            Ok(head) => {
+                let mark = head.metadata().and_then(|data| data.get(MARK)).cloned();
+                let object = self.object("look up", key, head.content_length(), head.e_tag())?;
+                Ok(Some((object, mark)))
+            }
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(self.failed("look up", key, &error)),
+        }
+    }
+
+    /// The object and its bytes.
+    pub(super) async fn get(&self, key: &str) -> Result<Option<(Object, Vec<u8>)>> {
+        let read = || Box::pin(self.read(key));
+        let outcome = read.retry(pauses()).when(|error| matches!(error, Unread::BrokeOff(_))).await;
+        outcome.map_err(|error| match error {
+            Unread::BrokeOff(error) | Unread::Refused(error) => error,
+        })
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<(Object, Vec<u8>)>, Unread> {
+        let request = self
+            .client()
+            .get_object()
+            .bucket(&self.name)
+            .key(self.full(key))
+            .set_expected_bucket_owner(self.owner());
+        let got = match request.send().await {
+            Ok(got) => got,
+            Err(error) if is_no_such_key(&error) => return Ok(None),
+            Err(error) => return Err(Unread::Refused(self.failed("read", key, &error))),
+        };
+        let etag = got.e_tag().map(str::to_owned);
+        let broke_off = |error| Unread::BrokeOff(Error::store("read", self.locate(key), error));
+        let bytes = got.body.collect().await.map_err(broke_off)?.to_vec();
+        let object = self.object_of("read", key, bytes.len() as u64, etag.as_deref());
+        Ok(Some((object.map_err(Unread::Refused)?, bytes)))
+    }
+
+    /// Writes an object by one request. `mark` is that of no other write.
+    pub(super) async fn put(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: &Condition,
+        mark: &str,
+    ) -> Result<Object> {
+        let size = body.len() as u64;
+        let (absent, unchanged) = headers(condition);
+        let request = self
+            .client()
+            .put_object()
+            .bucket(&self.name)
+            .key(self.full(key))
+            .metadata(MARK, mark)
+            .set_if_none_match(absent)
+            .set_if_match(unchanged)
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.kms_key())
+            .set_storage_class(self.storage_class())
+            .set_expected_bucket_owner(self.owner())
+            .body(ByteStream::from(body));
+        match request.send().await {
+            Ok(put) => self.written(key, size, put.e_tag()).await,
+            Err(error) if is_conflict(&error) => self.recognize(key, mark).await,
+            // An object to be replaced that is gone fails If-Match with 404.
+            Err(error) if is_absent(&error) && is_no_such_key(&error) => Err(self.conflict(key)),
+            Err(error) => Err(self.failed("write", key, &error)),
+        }
+    }
+
+    /// After a failed condition: the object, if it is the one that we wrote.
+    pub(super) async fn recognize(&self, key: &str, mark: &str) -> Result<Object> {
+        let found = self.head(key).await?;
+        found.and_then(|found| is_of(found, mark)).ok_or_else(|| self.conflict(key))
+    }
+
+    /// The object that was written just now. An answer without its `ETag` says not enough of it.
+    pub(super) async fn written(&self, key: &str, size: u64, etag: Option<&str>) -> Result<Object> {
+        match present(etag) {
+            Some(_) => self.object_of("write", key, size, etag),
+            None => match self.head(key).await? {
+                Some((object, _)) => Ok(object),
+                None => Err(self.conflict(key)),
+            },
+        }
+    }
+
+    /// The objects whose keys start with a prefix, in the order of S3: by the bytes of their keys
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ListingKeysUsingAPIs.html>).
+    pub(super) async fn list(&self, prefix: &str) -> Result<Vec<Object>> {
+        let mut found = Vec::new();
+        let mut pages = self
+            .client()
+            .list_objects_v2()
+            .bucket(&self.name)
+            .prefix(self.full(prefix))
+            .set_expected_bucket_owner(self.owner())
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.failed("list", prefix, &error))?;
+            for object in page.contents() {
+                let key = self.relative(object.key())?;
+                found.push(self.object("list", key, object.size(), object.e_tag())?);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn delete(&self, key: &str) -> Result<()> {
+        let request = self
+            .client()
+            .delete_object()
+            .bucket(&self.name)
+            .key(self.full(key))
+            .set_expected_bucket_owner(self.owner());
+        request.send().await.map(drop).map_err(|error| self.failed("remove", key, &error))
+    }
+}
+
+/// The object, if a write of that mark made it.
+fn is_of((object, found): (Object, Option<String>), mark: &str) -> Option<Object> {
+    (found.as_deref() == Some(mark)).then_some(object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_knows_its_own_object_by_its_mark() {
+        let object = Object { key: "a".into(), size: 1, version: "v".into() };
+        let found = |mark: Option<&str>| (object.clone(), mark.map(str::to_owned));
+        assert_eq!(is_of(found(Some("run-1")), "run-1"), Some(object.clone()));
+        assert_eq!(is_of(found(Some("run-11")), "run-1"), None);
+        assert_eq!(is_of(found(None), "run-1"), None);
+    }
+}
