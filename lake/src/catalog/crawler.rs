@@ -104,8 +104,8 @@ fn check_ownership(spec: &CrawlerSpec, found: &Crawler) -> Result<(), String> {
     }
     let prefix = found.table_prefix().unwrap_or_default();
     match &spec.table_prefix {
-        Some(wanted) if wanted != prefix => Err(format!(
-            "it puts `{prefix}` before the names of tables, the settings say `{wanted}`; correct `catalog.table_prefix` or name another crawler",
+        Some(own) if own != prefix => Err(format!(
+            "it puts `{prefix}` before the names of tables, the settings say `{own}`; correct `catalog.table_prefix` or name another crawler",
         )),
         Some(_) | None => Ok(()),
     }

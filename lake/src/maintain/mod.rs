@@ -2,7 +2,7 @@
 //!
 //! [`survey`] judges a table by its listing alone. [`compact`] makes one file of the small ones of an
 //! appended table, [`reshard`] moves the rows of an upserted table to another number of objects. Both
-//! keep every row whatever kills them; what a reader may see meanwhile is told where they are.
+//! keep every row whatever kills them; what a reader may find meanwhile stands where they are.
 
 mod compact;
 mod report;
@@ -64,12 +64,7 @@ fn maintain(
     encoding: &dyn Fn(&str) -> Encoding,
     options: &Options,
 ) -> Result<TableReport> {
-    let Some((_, definition)) = lake.definition(table)? else {
-        return Err(Error::Table {
-            table: table.to_owned(),
-            reason: "its definition has gone since the tables were listed".into(),
-        });
-    };
+    let (_, definition) = survey::definition(lake, table)?;
     let objects = lake.store.list(&format!("{table}/"))?;
     let files = TableFiles::new(&definition, &objects)?;
     let survey = survey::survey(&definition, &files);

@@ -1,7 +1,7 @@
 //! Resharding: the rows of an upserted table move to another number of objects per partition.
 //!
 //! The definition says so from the first moment to the last, and no run loads into the table
-//! meanwhile. Each partition is read whole and its rows are told apart by the hash of their keys. At
+//! meanwhile. Each partition is read whole and the hash of a key decides where its row belongs. At
 //! first every object gains the rows that it lacks, and only then do rows leave the objects where they
 //! were: no row is ever missing, and until a partition is done a reader may see rows of it twice.
 //! Whatever ends the work, doing it again brings it to its end: doubled rows are the same row.
@@ -35,8 +35,7 @@ pub(super) fn reshard(
     dry_run: bool,
 ) -> Result<Option<Action>> {
     let _guard = if dry_run { None } else { lake.store.lock(table)? };
-    // By now it may have gone, and its rows with it.
-    let Some((mut stored, mut definition)) = lake.definition(table)? else { return Ok(None) };
+    let (mut stored, mut definition) = survey::definition(lake, table)?;
     let from = definition.shards;
     if from == shards && definition.resharding.is_none() {
         return Ok(None);

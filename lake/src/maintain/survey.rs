@@ -1,10 +1,11 @@
-//! What the listing of a table tells.
+//! What the listing of a table says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::lake::Lake;
 use crate::store::Object;
 use crate::table::definition::{Definition, LoadMethod};
 use crate::write::FILE_BYTES;
@@ -60,6 +61,14 @@ impl<'a> TableFiles<'a> {
         }
         Ok(files)
     }
+}
+
+/// The definition of a table that was listed, with the object that holds it.
+pub(super) fn definition(lake: &Lake, table: &str) -> Result<(Object, Definition)> {
+    lake.definition(table)?.ok_or_else(|| Error::Table {
+        table: table.to_owned(),
+        reason: "its definition has gone since the tables were listed".into(),
+    })
 }
 
 /// Judges the files of a table.

@@ -101,6 +101,7 @@ impl TableApi for Glue {
                 let page = page.map_err(|error| {
                     Rejection::of("GetPartitions", self.table_arn(table, None), error)
                 })?;
+                // A page leaves out a list that is empty.
                 found.extend(page.partitions.unwrap_or_default());
             }
             Ok(found)
@@ -124,6 +125,7 @@ impl TableApi for Glue {
             let answer = answer.map_err(|error| {
                 Rejection::of("BatchGetPartition", self.table_arn(table, None), error)
             })?;
+            // An answer leaves out a list that is empty.
             found.extend(answer.partitions.unwrap_or_default());
             keys = answer.unprocessed_keys.unwrap_or_default();
             if keys.len() >= asked {
