@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 5;
 
 /// A database of the catalog.
 #[derive(Debug)]
-pub(in crate::catalog) struct Glue {
+pub(crate) struct Glue {
     pub(super) runtime: Runtime,
     pub(super) client: Client,
     region: String,
@@ -27,7 +27,7 @@ pub(in crate::catalog) struct Glue {
 
 impl Glue {
     /// Opens the database that the settings name. Nothing is asked of it yet.
-    pub(in crate::catalog) fn open(options: &Options, aws: &LakeOptions) -> Result<Self> {
+    pub(crate) fn open(options: &Options, aws: &LakeOptions) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
