@@ -129,3 +129,40 @@ impl PartitionChanges {
         self.new.len() + self.changed.len() + self.gone.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::entry::tests::entry;
+    use crate::catalog::fake::partition_of;
+
+    #[test]
+    fn a_partition_without_a_folder_is_gone_only_where_both_sides_are_complete() {
+        let entry = entry();
+        let found = [partition_of(&entry.create_partition("7", "p_id=7/", &[]))];
+        for (complete, count) in [(true, 1), (false, 0)] {
+            let changes =
+                PartitionChanges::between(&entry, &Folders::new(), &found, &[], complete).unwrap();
+            assert_eq!(changes.count(), count);
+        }
+    }
+
+    #[test]
+    fn commits_add_their_folders_until_one_has_replaced_the_table() {
+        let mut dirty = DirtyPartitions::none();
+        assert!(dirty.is_empty());
+        let commit = |folder: &str, replaced: bool| Committed {
+            partitions: vec![folder.into()],
+            replaced,
+            ..Committed::default()
+        };
+        for folder in ["a/", "b/", "a/"] {
+            dirty.add(&commit(folder, false));
+        }
+        assert_eq!(dirty.named(), 2);
+        dirty.add(&commit("c/", true));
+        dirty.add(&commit("d/", false));
+        assert_eq!(dirty, DirtyPartitions::All);
+        assert!(!dirty.is_empty());
+    }
+}
