@@ -2,6 +2,7 @@
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
+LINT := .venv-lint/.ready
 PROGRAMS := tap-wistia target-s3-parquet
 # On Linux from glibc 2.17 on.
 WHEEL_FLAGS ?= --profile dist $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
@@ -25,10 +26,13 @@ test-airbyte: .venv-airbyte/.ready
 	cd airbyte/tests && ../../.venv-airbyte/bin/python -m pytest -rs --read-from-streams=all --read-scenarios=config
 
 ## What a change must pass before it is looked at.
-lint:
+lint: $(LINT)
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
+	.venv-lint/bin/ruff format --check
+	.venv-lint/bin/ruff check
+	.venv-lint/bin/mypy
 
 ## The queries of docs/querying.md with what they answer, and its charts.
 docs: $(VENV)
@@ -97,6 +101,7 @@ clean:
 
 $(VENV): tests/requirements.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
+$(LINT): scripts/requirements-lint.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
 .venv-airbyte/.ready: airbyte/requirements.txt

@@ -49,8 +49,10 @@ def allowance():
     times = [request["seconds"] for request in served]
     steady = [time for time in times if times[0] + 5 <= time <= times[-1] - 5]
     used = len(steady) / (times[-1] - times[0] - 10) * 60 / 600
-    print(f"allowance at 300 ms latency: {len(served)} requests in {seconds:.1f} s, {used:.1%} of 600 a minute used "
-          f"in the steady state, {refused} answered 429, {memory:.0f} MB")
+    print(
+        f"allowance at 300 ms latency: {len(served)} requests in {seconds:.1f} s, {used:.1%} of 600 a minute used "
+        f"in the steady state, {refused} answered 429, {memory:.0f} MB"
+    )
 
 
 def speed():
@@ -60,7 +62,9 @@ def speed():
     finally:
         server.kill()
     records = sum(summary["records"].values())
-    print(f"without a limit: {records:,} records in {seconds:.1f} s = {records / seconds:,.0f} a second, {memory:.0f} MB")
+    print(
+        f"without a limit: {records:,} records in {seconds:.1f} s = {records / seconds:,.0f} a second, {memory:.0f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ def load(source, keep=False, verb=(), **settings):
     config.write_text(json.dumps({"destination": str(lake), **settings}))
     started = time.monotonic()
     with open(source) as stdin, open(FOLDER / "log", "w") as log:
-        process = subprocess.Popen([TARGET, *verb, "--config", config], stdin=stdin, stdout=subprocess.DEVNULL, stderr=log)
+        process = subprocess.Popen(
+            [TARGET, *verb, "--config", config], stdin=stdin, stdout=subprocess.DEVNULL, stderr=log
+        )
         _, status, usage = os.wait4(process.pid, 0)
     assert status == 0, (FOLDER / "log").read_text()[-2000:]
     return time.monotonic() - started, usage.ru_maxrss / 1024
@@ -48,7 +50,11 @@ def duckdb_type(schema):
     """The DuckDB type of a property."""
     kind = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     if "object" in kind:
-        return "STRUCT(" + ", ".join(f'"{name}" {duckdb_type(inner)}' for name, inner in schema["properties"].items()) + ")"
+        return (
+            "STRUCT("
+            + ", ".join(f'"{name}" {duckdb_type(inner)}' for name, inner in schema["properties"].items())
+            + ")"
+        )
     return {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}[kind[-1]]
 
 
@@ -66,7 +72,15 @@ print(time.monotonic() - started)
 
 
 def duckdb(source, codec):
-    command = [sys.executable, "-c", DUCKDB, source, FOLDER / "duckdb.parquet", codec, duckdb_type({"type": "object", "properties": EVENT})]
+    command = [
+        sys.executable,
+        "-c",
+        DUCKDB,
+        source,
+        FOLDER / "duckdb.parquet",
+        codec,
+        duckdb_type({"type": "object", "properties": EVENT}),
+    ]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -82,7 +96,10 @@ def versus(records=500_000):
             memory = max(memory, peak)
             theirs.append(duckdb(source, codec))
         own, other = statistics.median(ours), statistics.median(theirs)
-        print(f"  {codec:7} target {own:.2f} s ({size / own:.0f} MB/s, {memory:.0f} MB peak), DuckDB {other:.2f} s: {other / own:.2f} times its rate")
+        print(
+            f"  {codec:7} target {own:.2f} s ({size / own:.0f} MB/s, {memory:.0f} MB peak), "
+            f"DuckDB {other:.2f} s: {other / own:.2f} times its rate"
+        )
 
 
 def shapes():
@@ -116,7 +133,9 @@ def airbyte(records=500_000):
                 message = json.loads(line)
                 if message["type"] == "RECORD":
                     body = {"stream": message["stream"], "data": message["record"], "emitted_at": 1_795_458_926_348}
-                    out.write(json.dumps({"type": "RECORD", "record": body}, separators=(",", ":"), ensure_ascii=False) + "\n")
+                    out.write(
+                        json.dumps({"type": "RECORD", "record": body}, separators=(",", ":"), ensure_ascii=False) + "\n"
+                    )
                 elif message["type"] == "SCHEMA":
                     stream = {"name": message["stream"], "json_schema": message["schema"]}
             status = {"stream_descriptor": {"name": stream["name"]}, "status": "COMPLETE"}
@@ -134,7 +153,10 @@ def airbyte(records=500_000):
             seconds["airbyte"].append(load(messages, verb=write, **settings)[0])
         own, other = statistics.median(seconds["singer"]), statistics.median(seconds["airbyte"])
         columns = "with" if metadata else "without"
-        print(f"  {columns} metadata columns: Singer {own:.2f} s ({size / own:.0f} MB/s), Airbyte {other:.2f} s: {other / own:.2f} times as long")
+        print(
+            f"  {columns} metadata columns: Singer {own:.2f} s ({size / own:.0f} MB/s), "
+            f"Airbyte {other:.2f} s: {other / own:.2f} times as long"
+        )
 
 
 if __name__ == "__main__":

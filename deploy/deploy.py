@@ -13,6 +13,8 @@ Every command may be given again: what is there already stays as it is. Region a
 from where the AWS tools look for them.
 """
 
+from __future__ import annotations
+
 import argparse
 import difflib
 import functools
@@ -23,14 +25,29 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudformation.type_defs import StackTypeDef
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_redshift_data import RedshiftDataAPIServiceClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+
 HERE = Path(__file__).resolve().parent
 TEMPLATES = HERE / "cloudformation"
 PROGRAMS = ("tap-wistia", "target-s3-parquet")
+BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+"""What a stack says of itself when a change of it begins."""
 LOOKS = (0.5, 10)
 """Seconds between two looks at a run: at its begin, and at most."""
 
@@ -42,7 +59,7 @@ class Failure(Exception):
 # Releases
 
 
-def program(path):
+def program(path: Path) -> tuple[str, bytes]:
     """The name and the bytes of a program: of the file itself, or of the one in a wheel."""
     if path.suffix == ".whl":
         with zipfile.ZipFile(path) as wheel:
@@ -55,7 +72,7 @@ def program(path):
     return path.name, path.read_bytes()
 
 
-def pack(paths):
+def pack(paths: list[Path]) -> dict[str, bytes]:
     """The files of a release: both programs, the launcher, and the settings of deploy/config."""
     files = dict(map(program, paths))
     missing = [name for name in PROGRAMS if name not in files]
@@ -67,17 +84,17 @@ def pack(paths):
     return files
 
 
-def manifest(files):
+def manifest(files: Mapping[str, bytes]) -> bytes:
     """What a release consists of. The job is given its checksum, and it all others."""
     entries = {name: {"sha256": checksum(content), "size": len(content)} for name, content in sorted(files.items())}
     return (json.dumps({"files": entries}, indent=2) + "\n").encode()
 
 
-def checksum(content):
+def checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def commit():
+def commit() -> str:
     """The commit that is checked out, as the name of its release."""
     found = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True)
     if found.returncode:
@@ -91,34 +108,37 @@ def commit():
 class Stack:
     """A stack, there or to be."""
 
-    def __init__(self, aws, name, template=None):
+    def __init__(self, aws: Aws, name: str, template: Path | None = None) -> None:
         self.aws, self.name, self.template = aws, name, template
 
-    def describe(self):
+    def describe(self) -> StackTypeDef | None:
         try:
-            return self.aws.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"][0]
+            return self.aws.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise
 
-    def must(self):
+    def must(self) -> StackTypeDef:
         found = self.describe()
         if not found:
             raise Failure(f"there is no stack {self.name}; make it: deploy.py lake, deploy.py account")
         return found
 
-    def parameters(self):
+    def parameters(self) -> dict[str, str]:
         return {item["ParameterKey"]: item["ParameterValue"] for item in self.must().get("Parameters", [])}
 
-    def output(self, name):
+    def output(self, name: str) -> str:
         found = self.must()
         for item in found.get("Outputs", []):
             if item["OutputKey"] == name:
                 return item["OutputValue"]
-        raise Failure(f"the stack {self.name} is {found['StackStatus']} and has no {name}; make it again: deploy.py lake, deploy.py account")
+        raise Failure(
+            f"the stack {self.name} is {found['StackStatus']} and has no {name}; "
+            "make it again: deploy.py lake, deploy.py account"
+        )
 
-    def apply(self, changes):
+    def apply(self, changes: Mapping[str, str]) -> None:
         """Makes the stack, or changes it: to its template, if it has one, and to these parameters; the
         others keep their values."""
         there = self.describe()
@@ -130,13 +150,13 @@ class Stack:
         if self.aws.dry_run:
             self.foretell(there, changes)
             return
-        cloudformation = self.aws.client("cloudformation")
-        known = {item["ParameterKey"] for item in (there or {}).get("Parameters", [])}
+        cloudformation = self.aws.cloudformation
+        known = {item["ParameterKey"] for item in there.get("Parameters", [])} if there else set()
         if self.template:
             # One that the template has no more is forgotten.
             summary = cloudformation.get_template_summary(TemplateBody=self.template.read_text())
             known &= {item["ParameterKey"] for item in summary["Parameters"]}
-        request = {
+        request: dict[str, Any] = {
             "StackName": self.name,
             "Capabilities": ["CAPABILITY_IAM"],
             "Parameters": [
@@ -147,7 +167,10 @@ class Stack:
         request |= {"TemplateBody": self.template.read_text()} if self.template else {"UsePreviousTemplate": True}
         verb = "update" if there else "create"
         try:
-            getattr(cloudformation, f"{verb}_stack")(**request)
+            if there:
+                cloudformation.update_stack(**request)
+            else:
+                cloudformation.create_stack(**request)
         except ClientError as error:
             if "No updates are to be performed" in str(error):
                 print(f"stack {self.name}: nothing to change")
@@ -155,59 +178,94 @@ class Stack:
             raise
         print(f"stack {self.name}: {verb} began")
         try:
-            cloudformation.get_waiter(f"stack_{verb}_complete").wait(StackName=self.name)
+            if there:
+                cloudformation.get_waiter("stack_update_complete").wait(StackName=self.name)
+            else:
+                cloudformation.get_waiter("stack_create_complete").wait(StackName=self.name)
         except WaiterError as error:
-            raise Failure(f"the stack {self.name} could not be {verb}d; what was done is taken back:\n{self.reasons()}") from error
+            raise Failure(
+                f"the stack {self.name} could not be {verb}d; what was done is taken back:\n{self.reasons()}"
+            ) from error
         print(f"stack {self.name}: {verb}d")
 
-    def reasons(self):
+    def reasons(self) -> str:
         """Why the last change failed."""
         lines = []
-        for event in self.aws.client("cloudformation").describe_stack_events(StackName=self.name)["StackEvents"]:
+        for event in self.aws.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]:
             if event["ResourceStatus"].endswith("_FAILED"):
                 lines.append(f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}")
-            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS"):
+            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in BEGUN:
                 break
         return "\n".join(reversed(lines)) or "  its events give no reason"
 
-    def foretell(self, there, changes):
+    def foretell(self, there: StackTypeDef | None, changes: Mapping[str, str]) -> None:
         """Prints what apply would change."""
-        if not there:
+        if self.template and not there:
             print(f"stack {self.name}: would be created from {self.template.name} with {changes or 'defaults'}")
             return
-        current, lines = self.parameters(), []
+        current, lines = self.parameters(), list[str]()
         for key, value in changes.items():
             if current.get(key) != value:
                 lines.append(f"  {key}: {current.get(key)} -> {value}")
         if self.template:
-            body = self.aws.client("cloudformation").get_template(StackName=self.name)["TemplateBody"]
+            body = str(self.aws.cloudformation.get_template(StackName=self.name)["TemplateBody"])
             new = self.template.read_text()
-            lines += difflib.unified_diff(body.splitlines(), new.splitlines(), "deployed", self.template.name, lineterm="", n=2)
-        print("\n".join([f"stack {self.name}: would be updated", *lines]) if lines else f"stack {self.name}: nothing to change")
+            lines += difflib.unified_diff(
+                body.splitlines(), new.splitlines(), "deployed", self.template.name, lineterm="", n=2
+            )
+        print("\n".join([f"stack {self.name}: {'would be updated' if lines else 'nothing to change'}", *lines]))
 
 
 class Aws:
     """The account that is deployed into."""
 
-    def __init__(self, name, dry_run):
+    def __init__(self, name: str, dry_run: bool) -> None:
         self.name, self.dry_run = name, dry_run
 
-    @functools.cache
-    def client(self, service):
-        return boto3.client(service)
+    @functools.cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        return boto3.client("cloudformation")
 
-    def lake(self, template=None):
+    @functools.cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        return boto3.client("cloudwatch")
+
+    @functools.cached_property
+    def glue(self) -> GlueClient:
+        return boto3.client("glue")
+
+    @functools.cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        return boto3.client("logs")
+
+    @functools.cached_property
+    def redshift(self) -> RedshiftDataAPIServiceClient:
+        return boto3.client("redshift-data")
+
+    @functools.cached_property
+    def s3(self) -> S3Client:
+        return boto3.client("s3")
+
+    @functools.cached_property
+    def secrets(self) -> SecretsManagerClient:
+        return boto3.client("secretsmanager")
+
+    @functools.cached_property
+    def sns(self) -> SNSClient:
+        return boto3.client("sns")
+
+    def lake(self, template: Path | None = None) -> Stack:
         return Stack(self, self.name, template)
 
-    def account(self, account, template=None):
+    def account(self, account: str, template: Path | None = None) -> Stack:
         return Stack(self, f"{self.name}-{account.replace('_', '-')}", template)
 
-    def bucket(self):
+    def bucket(self) -> str:
         return self.lake().output("Bucket")
 
-    def put_once(self, key, content):
+    def put_once(self, key: str, content: bytes) -> None:
         """Writes an object that never changes. One that is there must be the same."""
-        s3, bucket = self.client("s3"), self.bucket()
+        s3, bucket = self.s3, self.bucket()
         if self.dry_run:
             print(f"s3://{bucket}/{key}: would be uploaded, {len(content):,} bytes")
             return
@@ -219,18 +277,20 @@ class Aws:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise
         if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
-            raise Failure(f"s3://{bucket}/{key} is there with another content; a release never changes: give it another --id")
+            raise Failure(
+                f"s3://{bucket}/{key} is there with another content; a release never changes: give it another --id"
+            )
         print(f"s3://{bucket}/{key}: is there")
 
 
 # Commands
 
 
-def lake(aws, options):
+def lake(aws: Aws, options: argparse.Namespace) -> None:
     aws.lake(TEMPLATES / "lake.yaml").apply({"Name": aws.name, **given(options.parameter)})
 
 
-def account(aws, options):
+def account(aws: Aws, options: argparse.Namespace) -> None:
     name = options.account
     database = "wistia" if name == "wistia" else f"wistia_{name}"
     stack = aws.account(name, TEMPLATES / "account.yaml")
@@ -240,9 +300,9 @@ def account(aws, options):
         set_going(aws, stack)
 
 
-def set_going(aws, stack):
+def set_going(aws: Aws, stack: Stack) -> None:
     """Starts or stops the trigger, which a template can do only when it makes it."""
-    glue, name, wanted = aws.client("glue"), stack.output("Trigger"), stack.parameters()["Schedule"] == "on"
+    glue, name, wanted = aws.glue, stack.output("Trigger"), stack.parameters()["Schedule"] == "on"
     state = glue.get_trigger(Name=name)["Trigger"]["State"]
     if wanted == (state in ("ACTIVATED", "ACTIVATING")):
         return
@@ -253,14 +313,14 @@ def set_going(aws, stack):
     print(f"trigger {name}: {'started' if wanted else 'stopped'}")
 
 
-def given(parameters):
-    pairs = dict(parameter.partition("=")[::2] for parameter in parameters)
-    return {key.strip(): value for key, value in pairs.items()}
+def given(parameters: list[str]) -> dict[str, str]:
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return {key.strip(): value for key, _, value in pairs}
 
 
-def token(aws, options):
+def token(aws: Aws, options: argparse.Namespace) -> None:
     """Puts the token into the secret beside what else is there."""
-    secret, manager = aws.account(options.account).output("Secret"), aws.client("secretsmanager")
+    secret, manager = aws.account(options.account).output("Secret"), aws.secrets
     value = getpass.getpass("Wistia API token: ") if sys.stdin.isatty() else sys.stdin.readline()
     if not value.strip():
         raise Failure("no token was given; type it, or give it by stdin")
@@ -278,7 +338,7 @@ def token(aws, options):
     print(f"secret {secret}: has the token")
 
 
-def release(aws, options):
+def release(aws: Aws, options: argparse.Namespace) -> None:
     files, name = pack(options.file), options.id or commit()
     listed = manifest(files)
     for file, content in files.items():
@@ -297,19 +357,19 @@ def release(aws, options):
             raise Failure(f"{error}\nThe job is back at the release {before['Release']}") from error
 
 
-def point(aws, now, name, sha256):
+def point(aws: Aws, now: Mapping[str, str], name: str, sha256: str) -> None:
     """Points the job at a release. The stack's template stays, and with it all other resources."""
     previous = now["PreviousRelease"] if name == now["Release"] else now["Release"]
     aws.lake().apply({"Release": name, "ReleaseSha256": sha256, "PreviousRelease": previous})
 
 
-def rollback(aws, options):
+def rollback(aws: Aws, options: argparse.Namespace) -> None:
     now = aws.lake().parameters()
     name = options.to or now["PreviousRelease"]
     if name == "none":
         raise Failure("there is no release before this one; deploy.py release makes one")
     try:
-        listed = aws.client("s3").get_object(Bucket=aws.bucket(), Key=f"releases/{name}/manifest.json")["Body"].read()
+        listed = aws.s3.get_object(Bucket=aws.bucket(), Key=f"releases/{name}/manifest.json")["Body"].read()
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchKey":
             raise
@@ -317,9 +377,9 @@ def rollback(aws, options):
     point(aws, now, name, checksum(listed))
 
 
-def run(aws, name, mode):
+def run(aws: Aws, name: str, mode: str) -> None:
     """Runs the job with the arguments of the account's trigger, to its end."""
-    glue = aws.client("glue")
+    glue = aws.glue
     trigger = glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]
     (action,) = trigger["Actions"]
     arguments = {**action["Arguments"], "--mode": mode}
@@ -338,12 +398,14 @@ def run(aws, name, mode):
     for group in ("error", "output"):
         print_log(aws, f"/aws-glue/python-jobs/{group}", number)
     if state["JobRunState"] != "SUCCEEDED":
-        raise Failure(f"run {number} of {action['JobName']} is {state['JobRunState']}: {state.get('ErrorMessage', 'no reason')}")
+        raise Failure(
+            f"run {number} of {action['JobName']} is {state['JobRunState']}: {state.get('ErrorMessage', 'no reason')}"
+        )
     print(f"job {action['JobName']}: run {number} succeeded")
 
 
-def print_log(aws, group, stream):
-    pages = aws.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[stream])
+def print_log(aws: Aws, group: str, stream: str) -> None:
+    pages = aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[stream])
     try:
         for page in pages:
             for event in page["events"]:
@@ -353,23 +415,23 @@ def print_log(aws, group, stream):
             raise
 
 
-def status(aws, _options):
-    now, job = aws.lake().parameters(), aws.client("glue").get_job(JobName=aws.lake().output("Job"))["Job"]
+def status(aws: Aws, _options: argparse.Namespace) -> None:
+    now, job = aws.lake().parameters(), aws.glue.get_job(JobName=aws.lake().output("Job"))["Job"]
     print(f"bucket    {aws.bucket()}")
     print(f"release   {now['Release']}, before it {now['PreviousRelease']}")
     print(f"job       {job['Name']}: {job['Command']['ScriptLocation']}")
-    for page in aws.client("glue").get_paginator("get_triggers").paginate():
+    for page in aws.glue.get_paginator("get_triggers").paginate():
         for trigger in page["Triggers"]:
             if any(action.get("JobName") == job["Name"] for action in trigger["Actions"]):
                 print(f"night     {trigger['Name']}: {trigger['Schedule']}, {trigger['State']}")
 
 
-def arguments(argv):
+def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", default="wistia-lake", help="name of the lake (default: wistia-lake)")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name, action):
+    def command(name: str, action: Callable[[Aws, argparse.Namespace], None]) -> argparse.ArgumentParser:
         one = commands.add_parser(name)
         one.set_defaults(action=action)
         one.add_argument("--dry-run", action="store_true", help="say what would be done")
@@ -379,7 +441,9 @@ def arguments(argv):
         one = command(name, action)
         if name == "account":
             one.add_argument("account", metavar="NAME")
-        one.add_argument("-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="parameter of the template")
+        one.add_argument(
+            "-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="parameter of the template"
+        )
     command("token", token).add_argument("account", metavar="NAME")
     one = command("release", release)
     one.add_argument("file", nargs="+", type=Path, help="tap-wistia and target-s3-parquet, or their wheels")
@@ -393,7 +457,7 @@ def arguments(argv):
     return parser.parse_args(argv)
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     options = arguments(argv)
     try:
         options.action(Aws(options.name, options.dry_run), options)

@@ -7,21 +7,39 @@ catalog, the metrics, the alert, and Redshift where the lake has one.
 Run it once after the first deployment. It runs a night, and sends one message to the alert topic.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
+
 from deploy import HERE, Aws, Failure, run
 
+if TYPE_CHECKING:
+    from mypy_boto3_redshift_data.type_defs import DescribeStatementResponseTypeDef
+
+Found = TypeVar("Found")
 PATIENCE = 300
 """Seconds until a metric is there, or a statement has ended."""
 SCHEMAS = HERE.parent / "schemas"
-TABLES = ("dim_media", "dim_visitors", "fact_engagements", "fact_engagements_byday", "fact_engagement_graph", "fact_events")
-def hive(schema):
+TABLES = (
+    "dim_media",
+    "dim_visitors",
+    "fact_engagements",
+    "fact_engagements_byday",
+    "fact_engagement_graph",
+    "fact_events",
+)
+
+
+def hive(schema: dict[str, Any]) -> str:
     """The type that a JSON Schema promises in the catalog."""
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     (kind,) = [kind for kind in kinds if kind != "null"]
@@ -30,91 +48,93 @@ def hive(schema):
     if kind == "array":
         return f"array<{hive(schema['items'])}>"
     if kind == "integer":
-        return "int" if -(2**31) <= schema.get("minimum", -(2**63)) and schema.get("maximum", 2**63) < 2**31 else "bigint"
+        low, high = schema.get("minimum", -(2**63)), schema.get("maximum", 2**63)
+        return "int" if low >= -(2**31) and high < 2**31 else "bigint"
     if kind == "string":
         return "date" if schema.get("format") == "date" else "string"
     return {"number": "double", "boolean": "boolean"}[kind]
 
 
-def promised(table):
+def promised(table: str) -> dict[str, str]:
     schema = json.loads((SCHEMAS / f"{table}.json").read_text())
     return {name: hive(inner) for name, inner in schema["properties"].items()}
 
 
-def check(aws, account):
+def check(aws: Aws, account: str) -> None:
     """The job starts, its programs run in Glue's image, the token reads"""
     run(aws, account, "check")
 
 
-def night(aws, account):
+def night(aws: Aws, account: str) -> None:
     """A night comes to its end"""
     run(aws, account, "sync")
 
 
-def catalog(aws, account):
+def catalog(aws: Aws, account: str) -> None:
     """The catalog has the six tables with the types of the schemas"""
     database = aws.account(account).output("Database")
     for table in TABLES:
-        found = aws.client("glue").get_table(DatabaseName=database, Name=table)["Table"]
-        columns = {column["Name"]: column["Type"] for column in found["StorageDescriptor"]["Columns"]}
+        found = aws.glue.get_table(DatabaseName=database, Name=table)["Table"]
+        columns = {column["Name"]: column.get("Type") for column in found["StorageDescriptor"]["Columns"]}
         for name, kind in promised(table).items():
             if columns.get(name) != kind:
                 raise Failure(f"{database}.{table}.{name} is {columns.get(name)} in the catalog, and should be {kind}")
-        if found.get("PartitionKeys") and not aws.client("glue").get_partitions(DatabaseName=database, TableName=table)["Partitions"]:
+        partitions = aws.glue.get_partitions(DatabaseName=database, TableName=table)["Partitions"]
+        if found.get("PartitionKeys") and not partitions:
             raise Failure(f"{database}.{table} has no partitions: Redshift would find no rows in it")
 
 
-def metrics(aws, account):
+def metrics(aws: Aws, account: str) -> None:
     """CloudWatch has the metrics of the night"""
     now = datetime.now(timezone.utc)
-    question = {
-        "Namespace": aws.name,
-        "MetricName": "LagDays",
-        "Dimensions": [{"Name": "Account", "Value": account}],
-        "StartTime": now - timedelta(hours=1),
-        "EndTime": now + timedelta(minutes=10),
-        "Period": 60,
-        "Statistics": ["Maximum"],
-    }
     until_true(
-        lambda: aws.client("cloudwatch").get_metric_statistics(**question)["Datapoints"],
+        lambda: aws.cloudwatch.get_metric_statistics(
+            Namespace=aws.name,
+            MetricName="LagDays",
+            Dimensions=[{"Name": "Account", "Value": account}],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(minutes=10),
+            Period=60,
+            Statistics=["Maximum"],
+        )["Datapoints"],
         f"no LagDays of {account} in the namespace {aws.name}; see the log group /{aws.name}/runs",
     )
 
 
-def alert(aws, _account):
+def alert(aws: Aws, _account: str) -> None:
     """The alert topic takes a message: look whether it reached you"""
     topic = aws.lake().output("AlertTopic")
-    if not aws.client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+    if not aws.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
         raise Failure(f"nobody listens to {topic}: deploy.py lake -p AlertEmail=…")
-    aws.client("sns").publish(TopicArn=topic, Subject="Test of the alerts", Message="Sent by make verify-aws. All is well.")
+    aws.sns.publish(TopicArn=topic, Subject="Test of the alerts", Message="Sent by make verify-aws. All is well.")
 
 
-def redshift(aws, account):
+def redshift(aws: Aws, account: str) -> str | None:
     """Redshift reads the tables (the query that was proven nowhere else)"""
     if aws.lake().parameters()["Redshift"] != "serverless":
         return "skipped: the lake has no Redshift Serverless"
     database, role = aws.account(account).output("Database"), aws.lake().output("RedshiftRole")
-    region = aws.client("glue").meta.region_name
-    ask(aws, f"create external schema if not exists {database} from data catalog database '{database}' region '{region}' iam_role '{role}'")
+    region = aws.glue.meta.region_name
+    source = f"data catalog database '{database}' region '{region}' iam_role '{role}'"
+    ask(aws, f"create external schema if not exists {database} from {source}")
     for table in TABLES:
         ask(aws, f"select count(*) from {database}.{table}")
     return None
 
 
-def ask(aws, sql):
-    data = aws.client("redshift-data")
+def ask(aws: Aws, sql: str) -> None:
+    data = aws.redshift
     number = data.execute_statement(WorkgroupName=aws.name, Database="dev", Sql=sql)["Id"]
     done = until_true(lambda: ended(data.describe_statement(Id=number)), f"still running: {sql}")
     if done["Status"] != "FINISHED":
         raise Failure(f"{sql}: {done.get('Error', done['Status'])}")
 
 
-def ended(statement):
+def ended(statement: DescribeStatementResponseTypeDef) -> DescribeStatementResponseTypeDef | None:
     return statement if statement["Status"] in ("FINISHED", "FAILED", "ABORTED") else None
 
 
-def until_true(look, complaint):
+def until_true(look: Callable[[], Found | None], complaint: str) -> Found:
     until = time.monotonic() + float(os.environ.get("VERIFY_PATIENCE", PATIENCE))
     while True:
         found = look()
@@ -125,15 +145,17 @@ def until_true(look, complaint):
         time.sleep(5)
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", default="wistia-lake", help="name of the lake (default: wistia-lake)")
     parser.add_argument("account", nargs="?", default="wistia", help="name of the Wistia account (default: wistia)")
     options = parser.parse_args(argv)
     aws, failed = Aws(options.name, dry_run=False), 0
-    for step in (check, night, catalog, metrics, alert, redshift):
+    steps: list[Callable[[Aws, str], str | None]] = [check, night, catalog, metrics, alert, redshift]
+    for step in steps:
         try:
-            print(f"ok      {step.__doc__}" if not (why := step(aws, options.account)) else f"-       {step.__doc__}: {why}", flush=True)
+            skipped = step(aws, options.account)
+            print(f"-       {step.__doc__}: {skipped}" if skipped else f"ok      {step.__doc__}", flush=True)
         except (Failure, ClientError, BotoCoreError) as error:
             failed += 1
             print(f"FAILED  {step.__doc__}: {error}", flush=True)

@@ -1,6 +1,7 @@
 """The charts of docs/querying.md, each from the answer to one query."""
 
 from datetime import date
+from itertools import pairwise
 
 import matplotlib
 from matplotlib.dates import DateFormatter, DayLocator
@@ -30,7 +31,7 @@ COLOURS = ["#0072b2", "#d55e00", "#009e73"]
 
 
 def records(columns, rows):
-    return [dict(zip(columns, row)) for row in rows]
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def canvas(height):
@@ -53,7 +54,7 @@ def trends(columns, rows):
     last = max(point["day_played"] for point in points)
     leaders = [point["media_id"] for point in points if point["day_played"] == last][: len(COLOURS)]
     figure, axes = canvas(3.8)
-    for colour, media in zip(COLOURS, leaders):
+    for colour, media in zip(COLOURS, leaders, strict=False):
         line = sorted((point for point in points if point["media_id"] == media), key=lambda point: point["day_played"])
         days = [date.fromisoformat(point["day_played"]) for point in line]
         plays = [point["plays_of_7_days"] for point in line]
@@ -111,7 +112,7 @@ def drop_off(columns, rows):
     share = [part["percent_watching"] for part in parts]
     axes.fill_between(seconds, share, color=COLOURS[0], alpha=0.12)
     axes.plot(seconds, share, color=COLOURS[0], linewidth=2)
-    for start, end in zip(parts, parts[1:]):
+    for start, end in pairwise(parts):
         if start["steepest"] <= 3:
             stretch = [start["from_second"], end["from_second"]]
             axes.plot(stretch, [start["percent_watching"], end["percent_watching"]], color=COLOURS[1], linewidth=3)

@@ -27,10 +27,22 @@ SPECS = {
     "airbyte/destination-s3-parquet/integration_tests/spec.json": "target-s3-parquet",
 }
 BLOCK = re.compile(
-    r"(?P<open>^(?P<indent> *)(?:#|<!--) generated: (?P<program>\S+) (?P<form>\S+).*\n)(?:.*\n)*?(?P<close> *(?:#|<!--) end of generated.*\n)",
+    r"(?P<open>^(?P<indent> *)(?:#|<!--) generated: (?P<program>\S+) (?P<form>\S+).*\n)"
+    r"(?:.*\n)*?(?P<close> *(?:#|<!--) end of generated.*\n)",
     re.MULTILINE,
 )
-WORDS = {"api": "API", "arn": "ARN", "aws": "AWS", "id": "ID", "ids": "IDs", "kms": "KMS", "mb": "MB", "s3": "S3", "sse": "SSE", "url": "URL"}
+WORDS = {
+    "api": "API",
+    "arn": "ARN",
+    "aws": "AWS",
+    "id": "ID",
+    "ids": "IDs",
+    "kms": "KMS",
+    "mb": "MB",
+    "s3": "S3",
+    "sse": "SSE",
+    "url": "URL",
+}
 # Capabilities of the SDK that Meltano's project files do not know.
 SDK_ONLY = {"validate-records"}
 KINDS = {"array": "array", "boolean": "boolean", "integer": "integer", "number": "decimal", "object": "object"}
@@ -69,7 +81,9 @@ def meltano_setting(name, setting):
     if choices:
         described["kind"] = "options"
         # A word that is not ours, such as `aws:kms`, stays as it is.
-        described["options"] = [{"label": label_of(word) if re.fullmatch("[a-z_]+", word) else word, "value": word} for word in choices]
+        described["options"] = [
+            {"label": label_of(word) if re.fullmatch("[a-z_]+", word) else word, "value": word} for word in choices
+        ]
     elif setting.get("format") == "date":
         described["kind"] = "date_iso8601"
     else:
@@ -106,7 +120,8 @@ def markdown(document):
         default = setting.get("default")
         default = "" if default in (None, [], {}) else f"`{json.dumps(default)}`".replace('"', "")
         variable = f"{prefix}_{name.replace('.', '__').upper()}"
-        lines.append(f"| <span title=\"{variable}\">`{name}`</span> | {kind} | {'required' if required else default} | {cell(setting['description'])} |")
+        shown = [f'<span title="{variable}">`{name}`</span>', kind, "required" if required else default]
+        lines.append(f"| {' | '.join([*shown, cell(setting['description'])])} |")
     return "\n".join(lines) + "\n"
 
 

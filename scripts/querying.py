@@ -42,7 +42,9 @@ def fill(page, connection):
 def table(columns, rows, first=None):
     """An answer as a table in Markdown, or its first rows and how many more there are."""
     shown = rows[:first]
-    numeric = [all(value is None or isinstance(value, (int, float)) for value in column) for column in zip(*rows)]
+    numeric = [
+        all(value is None or isinstance(value, (int, float)) for value in column) for column in zip(*rows, strict=True)
+    ]
     lines = [columns, ["--:" if right else ":--" for right in numeric]]
     lines += [[cell(value) for value in row] for row in shown]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -43,7 +43,10 @@ def table(header, rows):
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     numeric = [all(isinstance(row[column], (int, float)) for row in rows) for column in range(len(header))]
     for row in cells:
-        line = (cell.rjust(width) if right else cell.ljust(width) for cell, width, right in zip(row, widths, numeric))
+        line = (
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        )
         print("  " + "  ".join(line).rstrip())
 
 

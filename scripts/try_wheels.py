@@ -24,17 +24,21 @@ def main(folder):
         programs = home / "venv" / "bin"
 
         def call(name, *arguments, **options):
-            return subprocess.run([programs / name, *arguments], check=True, capture_output=True, text=True, cwd=home, **options).stdout
+            return subprocess.run(
+                [programs / name, *arguments], check=True, capture_output=True, text=True, cwd=home, **options
+            ).stdout
 
         call("pip", "install", "--no-index", "--no-deps", *(str(wheel.resolve()) for wheel in wheels))
-        for name, wheel in zip(("tap-wistia", "target-s3-parquet"), wheels):
+        for name, wheel in zip(("tap-wistia", "target-s3-parquet"), wheels, strict=True):
             version = wheel.name.split("-")[1]
             assert call(name, "--version").split() == [name, version]
             assert json.loads(call(name, "--about", "--format=json"))["version"] == version
         assert json.loads(call("tap-wistia", "--discover"))["streams"]
         config = home / "target.json"
         config.write_text(json.dumps({"destination": str(home / "lake")}))
-        state = call("target-s3-parquet", "--config", str(config), input="".join(json.dumps(m) + "\n" for m in MESSAGES))
+        state = call(
+            "target-s3-parquet", "--config", str(config), input="".join(json.dumps(m) + "\n" for m in MESSAGES)
+        )
         assert json.loads(state) == {"id": 1}
         assert list(home.glob("lake/s/*.parquet"))
         call("pip", "uninstall", "--yes", *names)

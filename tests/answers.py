@@ -2,43 +2,58 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any, TypeVar
 
 from demo import RULES
+from harness import Json
+
+Rows = list[Json]
+Truth = Callable[[str], Rows]
+"""The true rows of a table."""
+
+Key = TypeVar("Key", bound=Hashable)
 
 SINCE = "2026-01"
 """The first month of the queries."""
 
 
-def percent(part, whole):
+def percent(part: float, whole: float) -> float | None:
     return 100 * part / whole if whole else None
 
 
-def mean(values):
+def mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 
 
-def names(truth):
+def mean_percent_viewed(rows: Rows) -> float | None:
+    share = mean(row["percent_viewed"] for row in rows)
+    return None if share is None else 100 * share
+
+
+def names(truth: Truth) -> dict[str, str]:
     return {media["hashed_id"]: media["name"] for media in truth("dim_media")}
 
 
-def plays(truth):
+def plays(truth: Truth) -> Rows:
     return [row for row in truth("fact_engagements_byday") if row["date"][:7] >= SINCE]
 
 
-def events(truth):
+def events(truth: Truth) -> Rows:
     return [row for row in truth("fact_events") if row["received_at"][:7] >= SINCE]
 
 
-def grouped(rows, key):
-    groups = defaultdict(list)
+def grouped(rows: Rows, key: Callable[[Json], Key]) -> dict[Key, Rows]:
+    groups: defaultdict[Key, Rows] = defaultdict(list)
     for row in rows:
         groups[key(row)].append(row)
     return groups
 
 
-def engagement_trends(truth):
+def engagement_trends(truth: Truth) -> Rows:
     by_day = {(row["media_id"], row["date"]): row for row in truth("fact_engagements_byday")}
     titles = names(truth)
     answer = []
@@ -61,7 +76,7 @@ def engagement_trends(truth):
     return answer
 
 
-def active_regions(truth):
+def active_regions(truth: Truth) -> Rows:
     countries = {row["visitor_id"]: row["country"] for row in truth("dim_visitors")}
     watched = events(truth)
     places = grouped(watched, lambda row: (countries[row["visitor_key"]] or "unknown", row["region"] or "unknown"))
@@ -72,14 +87,14 @@ def active_regions(truth):
             "watched_count": len(rows),
             "visitors": len({row["visitor_key"] for row in rows}),
             "medias": len({row["media_id"] for row in rows}),
-            "mean_percent_viewed": 100 * mean(row["percent_viewed"] for row in rows),
+            "mean_percent_viewed": mean_percent_viewed(rows),
             "percent_of_all": percent(len(rows), len(watched)),
         }
         for (country, region), rows in places.items()
     ]
 
 
-def channels(truth):
+def channels(truth: Truth) -> dict[str, set[str]]:
     """The channels of each media: Wistia's, and that of the first rule that fits its name."""
     shown_in = defaultdict(set)
     for row in truth("bridge_media_channel"):
@@ -92,7 +107,7 @@ def channels(truth):
     return shown_in
 
 
-def watch_time(rows):
+def watch_time(rows: Rows) -> Json:
     return {
         "medias": len({row["media_id"] for row in rows}),
         "plays": sum(row["play_count"] for row in rows),
@@ -100,7 +115,7 @@ def watch_time(rows):
     }
 
 
-def watch_time_by_channel(truth):
+def watch_time_by_channel(truth: Truth) -> Rows:
     shown_in = channels(truth)
     found = defaultdict(list)
     for row in plays(truth):
@@ -113,10 +128,10 @@ def watch_time_by_channel(truth):
     return answer
 
 
-def watch_time_by_project(truth):
+def watch_time_by_project(truth: Truth) -> Rows:
     medias = {media["hashed_id"]: media for media in truth("dim_media")}
 
-    def place(row):
+    def place(row: Json) -> tuple[str, str]:
         media = medias[row["media_id"]]
         return (media["project"] or {}).get("name") or "in no project", media["section"] or "in no section"
 
@@ -129,7 +144,7 @@ def watch_time_by_project(truth):
     return answer
 
 
-def watch_time_by_tag(truth):
+def watch_time_by_tag(truth: Truth) -> Rows:
     tags = {media["hashed_id"]: media["tags"] for media in truth("dim_media")}
     found = defaultdict(list)
     for row in plays(truth):
@@ -138,7 +153,7 @@ def watch_time_by_tag(truth):
     return [{"tag_name": tag, **watch_time(rows)} for tag, rows in found.items()]
 
 
-def events_by_video(truth):
+def events_by_video(truth: Truth) -> Rows:
     return [
         {
             "month": month,
@@ -150,14 +165,16 @@ def events_by_video(truth):
             "watched_to_the_end": sum(row["percent_viewed"] >= 0.9 for row in rows),
             "conversions": sum(row["conversion_type"] is not None for row in rows),
             "on_mobile_devices": sum((row["user_agent_details"] or {}).get("mobile") is True for row in rows),
-            "mean_percent_viewed": 100 * mean(row["percent_viewed"] for row in rows),
+            "mean_percent_viewed": mean_percent_viewed(rows),
             "last_day": max(row["received_at"] for row in rows)[:10],
         }
-        for (month, media), rows in grouped(events(truth), lambda row: (row["received_at"][:7], row["media_id"])).items()
+        for (month, media), rows in grouped(
+            events(truth), lambda row: (row["received_at"][:7], row["media_id"])
+        ).items()
     ]
 
 
-def top_media(truth):
+def top_media(truth: Truth) -> Rows:
     medias = {media["hashed_id"]: media for media in truth("dim_media")}
     ranked = sorted(truth("fact_engagements"), key=lambda row: (-row["hours_watched"], row["media_id"]))
     hours = [row["hours_watched"] for row in ranked]
@@ -181,7 +198,7 @@ def top_media(truth):
     return answer
 
 
-def drop_off(truth):
+def drop_off(truth: Truth) -> Rows:
     graphs = {row["media_id"]: row for row in truth("fact_engagement_graph") if row["engagement_data"]}
     hours = {row["media_id"]: row["hours_watched"] for row in truth("fact_engagements")}
     video = min(graphs, key=lambda media: (-hours[media], media))
@@ -190,7 +207,7 @@ def drop_off(truth):
     size = -(-len(watched) // 20)
     starts = range(0, len(watched), size)
     watching = [watched[start] for start in starts]
-    losses = [here - there for here, there in zip(watching, watching[1:])]
+    losses = [here - there for here, there in pairwise(watching)]
     ranks = [1 + sum(other > lost for other in losses) for lost in losses]
     return [
         {
@@ -206,10 +223,10 @@ def drop_off(truth):
     ]
 
 
-def devices_and_browsers(truth):
+def devices_and_browsers(truth: Truth) -> Rows:
     watched = events(truth)
 
-    def device(row):
+    def device(row: Json) -> tuple[str, str, str]:
         agent = row["user_agent_details"] or {}
         kind = {True: "mobile", False: "desktop", None: "unknown"}[agent.get("mobile")]
         return kind, agent.get("platform") or "unknown", agent.get("browser") or "unknown"
@@ -221,7 +238,7 @@ def devices_and_browsers(truth):
             "browser": browser,
             "watched_count": len(rows),
             "visitors": len({row["visitor_key"] for row in rows}),
-            "mean_percent_viewed": 100 * mean(row["percent_viewed"] for row in rows),
+            "mean_percent_viewed": mean_percent_viewed(rows),
             "percent_of_all": percent(len(rows), len(watched)),
         }
         for (kind, platform, browser), rows in grouped(watched, device).items()
@@ -254,7 +271,7 @@ DECIMALS = {
 }
 
 
-def assert_answers(query, columns, rows, truth):
+def assert_answers(query: str, columns: list[str], rows: Sequence[Sequence[Any]], truth: Truth) -> None:
     """The rows are the true ones; a rounded value is at most half of its last digit off."""
     expected = ANSWERS[query](truth)
     decimals = {**DECIMALS, "hours_watched": 2 if query == "engagement_trends" else 1}
@@ -262,11 +279,11 @@ def assert_answers(query, columns, rows, truth):
     assert len(rows) == len(expected)
     keys = [column for column in columns if column not in decimals]
 
-    def key(row):
+    def key(row: Json) -> list[str]:
         return [str(row[column]) for column in keys]
 
-    answered = sorted((dict(zip(columns, row)) for row in rows), key=key)
-    for mine, true in zip(answered, sorted(expected, key=key)):
+    answered = sorted((dict(zip(columns, row, strict=True)) for row in rows), key=key)
+    for mine, true in zip(answered, sorted(expected, key=key), strict=True):
         for column in columns:
             if column in decimals and true[column] is not None:
                 off = abs(float(mine[column]) - true[column])

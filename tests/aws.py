@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import BINARIES, ROOT, S3, TAP, TARGET, TOKEN, run
+from harness import BINARIES, ROOT, S3, TAP, TARGET, TOKEN, Json, Run, run
 
 DEPLOY = ROOT / "deploy" / "deploy.py"
 LAUNCHER = ROOT / "deploy" / "glue" / "nightly.py"
@@ -20,11 +20,7 @@ class Account(S3):
 
     PROGRAM = "aws_account.py"
 
-    @functools.cache
-    def service(self, name):
-        return super().service(name)
-
-    def environment(self, role=None):
+    def environment(self, role: str | None = None) -> dict[str, str]:
         """The environment of somebody who works in this account: an administrator, or a role."""
         return {
             "AWS_ENDPOINT_URL": self.url,
@@ -33,75 +29,72 @@ class Account(S3):
             "AWS_SECRET_ACCESS_KEY": "test",
         }
 
-    def deploy(self, *words, role=None, stdin=""):
+    def deploy(self, *words: object, role: str | None = None, stdin: str = "") -> Run:
         """Runs deploy.py."""
         return run(sys.executable, DEPLOY, *words, stdin=stdin, env=self.environment(role))
 
-    def role(self, of):
+    def role(self, of: str) -> str:
         """The name of the stack's role of that name."""
-        names = [role["RoleName"] for role in self.service("iam").list_roles()["Roles"]]
+        names: list[str] = [role["RoleName"] for role in self.service("iam").list_roles()["Roles"]]
         (name,) = [name for name in names if f"-{of}-" in name]
         return name
 
-    def state(self, account):
+    def state(self, account: str) -> Json | None:
         """The state that the account's nights keep, or nothing."""
-        found = self.objects(f"lake/{account}/_lake/state.json")
-        return json.loads(self.read(found[0])) if found else None
+        key = f"lake/{account}/_lake/state.json"
+        state: Json | None = json.loads(self.read(key)) if self.objects(key) else None
+        return state
 
-    def objects(self, prefix=""):
-        pages = self.service("s3").get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
-        return sorted(item["Key"] for page in pages for item in page.get("Contents", []))
+    def objects(self, prefix: str = "") -> list[str]:
+        return self.keys(BUCKET, prefix)
 
-    def read(self, key):
-        return self.service("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    def read(self, key: str) -> bytes:
+        return self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
-    def write(self, key, content):
-        self.service("s3").put_object(Bucket=BUCKET, Key=key, Body=content)
+    def write(self, key: str, content: bytes) -> None:
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=content)
 
-    def download(self, account, folder):
+    def download_tables(self, account: str, folder: Path) -> Path:
         """Copies an account's tables into a folder, to be read like any other lake."""
-        for key in self.objects(f"lake/{account}/"):
-            path = Path(folder) / key.removeprefix(f"lake/{account}/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.read(key))
-        return Path(folder)
+        return self.download(BUCKET, folder, f"lake/{account}/")
 
-    def told(self):
+    def told(self) -> list[Json]:
         """What the nights told CloudWatch, oldest first."""
-        logs, found = self.service("logs"), []
+        logs, found = self.service("logs"), list[Json]()
         for stream in logs.describe_log_streams(logGroupName=f"/{LAKE}/runs")["logStreams"]:
             events = logs.get_log_events(logGroupName=f"/{LAKE}/runs", logStreamName=stream["logStreamName"])["events"]
             found += [json.loads(event["message"]) for event in events]
         return sorted(found, key=lambda document: document["_aws"]["Timestamp"])
 
 
-def night_summary(text):
+def night_summary(text: str) -> Json:
     """The one line of JSON that a night or a check ends with."""
     lines = [line for line in text.splitlines() if line.startswith(('{"event": "night"', '{"event": "check"'))]
     assert len(lines) == 1, f"not one summary\n{text[-4000:]}"
-    return json.loads(lines[0])
+    summary: Json = json.loads(lines[0])
+    return summary
 
 
 @functools.cache
-def programs():
+def programs() -> list[Path]:
     """The programs under test without what is for debuggers, which is most of them."""
     folder = BINARIES / "stripped"
     folder.mkdir(exist_ok=True)
     stripped = [folder / Path(program).name for program in (TAP, TARGET)]
-    for program, small in zip((TAP, TARGET), stripped):
+    for program, small in zip((TAP, TARGET), stripped, strict=True):
         own = small.with_suffix(f".{os.getpid()}")
         subprocess.run(["strip", "-o", own, program], check=True)
         own.replace(small)
     return stripped
 
 
-def deploy_lake(account, programs):
+def deploy_lake(account: Account, programs: list[Path]) -> None:
     """A lake that may have several nights at once, and a release of these programs."""
     account.deploy("lake", "-p", "MaxConcurrentRuns=3", "-p", "GitHubRepository=acme/lake").succeeded()
     account.deploy("release", *programs, "--id", "r1").succeeded()
 
 
-def add_account(account, name, **settings):
+def add_account(account: Account, name: str, **settings: object) -> None:
     """A Wistia account in the lake, with these settings of the tap."""
     account.deploy("account", name, "-p", f"TapSettings={json.dumps(settings)}").succeeded()
     account.deploy("token", name, stdin=f"{TOKEN}\n").succeeded()

@@ -5,20 +5,27 @@ whose policies count, and jobs that run.
     aws_account.py --port 5000
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import aws_server
-from aws_policies import Gate
-from aws_stacks import ACCOUNT, Api, Stacks
 from moto.core.responses import ActionResult
 from moto.glue import models
 from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket, s3_backends
+
+import aws_server
+from aws_policies import Gate
+from aws_stacks import ACCOUNT, Api, Stacks
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 
 class JobRun(models.FakeJobRun):
@@ -26,23 +33,23 @@ class JobRun(models.FakeJobRun):
 
     __module__ = models.__name__
 
-    url = None
-    state, message = "RUNNING", None
+    url = ""
+    state, message = "RUNNING", ""
 
     @property
-    def status(self):
+    def status(self) -> str:
         return self.state
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         described = {**super().as_dict(), "LogGroupName": "/aws-glue/python-jobs", "ExecutionTime": 1}
         if self.message:
             described["ErrorMessage"] = self.message
         return described
 
-    def start(self, job):
+    def start(self, job: models.FakeJob) -> None:
         threading.Thread(target=self.run, args=(job,), daemon=True).start()
 
-    def run(self, job):
+    def run(self, job: models.FakeJob) -> None:
         bucket, _, key = job.command["ScriptLocation"].removeprefix("s3://").partition("/")
         script = s3_backends[ACCOUNT]["aws"].buckets[bucket].keys.get(key)
         if script is None:
@@ -67,7 +74,7 @@ class JobRun(models.FakeJobRun):
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
         self.end(done.returncode, done.stdout, done.stderr)
 
-    def end(self, code, out, err):
+    def end(self, code: int, out: str, err: str) -> None:
         logs = Api(self.url, "glue").client("logs")
         for group, text in (("output", out), ("error", err)):
             name = f"/aws-glue/python-jobs/{group}"
@@ -86,7 +93,7 @@ class JobRun(models.FakeJobRun):
 class Jobs(aws_server.Glue):
     """Glue whose jobs run."""
 
-    def start_job_run(self):
+    def start_job_run(self) -> ActionResult:
         job = self.glue_backend.get_job(self.parameters["JobName"])
         running = [run for run in job.get_job_runs() if run.state == "RUNNING"]
         if len(running) >= int((job.execution_property or {}).get("MaxConcurrentRuns", 1)):
@@ -95,11 +102,11 @@ class Jobs(aws_server.Glue):
         job.get_job_run(answer.result["JobRunId"]).start(job)
         return answer
 
-    def get_tags(self):
+    def get_tags(self) -> ActionResult:
         return ActionResult({"Tags": self.glue_backend.get_tags(self.parameters["ResourceArn"])})
 
 
-def around(app, url):
+def around(app: WSGIApplication, url: str) -> Gate:
     JobRun.url = url
     return Gate(Stacks(app, url))
 

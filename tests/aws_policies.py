@@ -4,26 +4,42 @@ The access key `role:<name>` is a role's; other keys are an administrator's. Pol
 for everyone.
 """
 
+from __future__ import annotations
+
 import json
 import re
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from io import BytesIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
-from aws_stacks import ACCOUNT, REGION, access_key
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
+
+from aws_stacks import ACCOUNT, REGION, Stacks, access_key
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+Statement = dict[str, Any]
+"""A statement of a policy."""
+Context = Mapping[str, str]
+"""What conditions look at."""
+Wanted = tuple[str, str, Context]
+"""An action, its resource, and the context."""
 
 
 class Gate:
     """Lets through what is allowed."""
 
-    def __init__(self, stacks):
+    def __init__(self, stacks: Stacks) -> None:
         self.stacks = stacks
 
-    def __call__(self, environ, start_response):
-        key, scope = access_key(environ), re.search("Credential=[^/]+/[^/]+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        key = access_key(environ)
+        scope = re.search("Credential=[^/]+/[^/]+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         if not scope:
             return self.stacks(environ, start_response)
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -34,48 +50,58 @@ class Gate:
             environ["wsgi.input"] = BytesIO(body)
         statements = statements_of(key.removeprefix("role:")) if key.startswith("role:") else None
         for action, resource, context in self.wants(scope[1], environ, body):
-            denied = denies(action, resource, context) or (statements is not None and not allows(statements, action, resource, context))
-            if denied:
-                return refuse(scope[1], f"{key} is not authorized to perform: {action} on resource: {resource}", start_response)
+            allowed = statements is None or allows(statements, action, resource, context)
+            if not allowed or denies(action, resource, context):
+                message = f"{key} is not authorized to perform: {action} on resource: {resource}"
+                return refuse(scope[1], message, start_response)
         if scope[1] == "s3" and statements is not None and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self.without_hints(statements, environ, start_response)
         return self.stacks(environ, start_response)
 
-    def without_hints(self, statements, environ, start_response):
+    def without_hints(
+        self, statements: list[Statement], environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         """To someone who may not list a bucket, S3 does not tell that an object is missing."""
         bucket = environ["PATH_INFO"].lstrip("/").partition("/")[0]
         answered = []
-        body = self.stacks(environ, lambda status, headers, *rest: answered.append((status, headers)))
+
+        def note(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
+            answered.append((status, headers))
+            return lambda _: None
+
+        body = self.stacks(environ, note)
         if answered[0][0].startswith("404") and not allows(statements, "s3:ListBucket", f"arn:aws:s3:::{bucket}", {}):
             return refuse("s3", "Access Denied", start_response)
         start_response(*answered[0])
         return body
 
-    def wants(self, service, environ, body):
+    def wants(self, service: str, environ: WSGIEnvironment, body: bytes) -> list[Wanted]:
         """What a request is about to do, as (action, resource, context)."""
         if service == "s3":
             return [s3_action(environ)]
         target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-        asked = {}
+        asked: dict[str, Any] = {}
         if target:
             asked = json.loads(body or b"{}")
         elif body.startswith(b"Action="):
             asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
             target = asked["Action"]
-        resources = {"glue": glue, "logs": logs, "secretsmanager": secrets, "cloudformation": self.stack}.get(service, nothing)
-        wanted = [(f"{service}:{target}", resource, {}) for resource in resources(target, asked)]
+        resources = {"glue": glue, "logs": logs, "secretsmanager": secrets, "cloudformation": self.stack}.get(
+            service, nothing
+        )
+        wanted: list[Wanted] = [(f"{service}:{target}", resource, {}) for resource in resources(target, asked)]
         if service == "glue" and target in ("CreateJob", "UpdateJob"):
             role = asked.get("Role") or asked.get("JobUpdate", {}).get("Role")
             wanted.append(("iam:PassRole", role, {"iam:PassedToService": "glue.amazonaws.com"}))
         return wanted
 
-    def stack(self, _action, asked):
+    def stack(self, _action: str, asked: Mapping[str, Any]) -> list[str]:
         name = asked.get("StackName", "")
         found = next((stack.id for stack in self.stacks.stacks.values() if name in (stack.name, stack.id)), None)
         return [found or f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{name}/"]
 
 
-def s3_action(environ):
+def s3_action(environ: WSGIEnvironment) -> Wanted:
     method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     bucket, _, key = unquote(environ["PATH_INFO"]).lstrip("/").partition("/")
     resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
@@ -93,8 +119,8 @@ def s3_action(environ):
     return ("s3:GetObject" if method in ("GET", "HEAD") else "s3:PutObject"), resource, context
 
 
-def glue(action, asked):
-    def arn(what):
+def glue(action: str, asked: Mapping[str, Any]) -> list[str]:
+    def arn(what: str) -> str:
         return f"arn:aws:glue:{REGION}:{ACCOUNT}:{what}"
 
     name = asked.get("Name") or asked.get("JobName") or asked.get("TableInput", {}).get("Name")
@@ -109,20 +135,22 @@ def glue(action, asked):
     return found
 
 
-def logs(_action, asked):
+def logs(_action: str, asked: Mapping[str, Any]) -> list[str]:
     return [f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{asked.get('logGroupName')}:*"]
 
 
-def secrets(_action, asked):
+def secrets(_action: str, asked: Mapping[str, Any]) -> list[str]:
     secret = asked.get("SecretId") or asked.get("Name") or "*"
-    return [secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{secret}-abcdef"]
+    return [
+        secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{secret}-abcdef"
+    ]
 
 
-def nothing(_action, _asked):
+def nothing(_action: str, _asked: Mapping[str, Any]) -> list[str]:
     return ["*"]
 
 
-def statements_of(role):
+def statements_of(role: str) -> list[Statement]:
     backend = iam_backends[ACCOUNT]["aws"]
     found = backend.get_role(role)
     managed = [
@@ -133,7 +161,7 @@ def statements_of(role):
     return [statement for document in documents for statement in listed(json.loads(document)["Statement"])]
 
 
-def denies(action, resource, context):
+def denies(action: str, resource: str, context: Context) -> bool:
     """Whether the policy of a bucket forbids it."""
     if not resource or not resource.startswith("arn:aws:s3:::"):
         return False
@@ -144,12 +172,12 @@ def denies(action, resource, context):
     return any(statement["Effect"] == "Deny" and fits(statement, action, resource, context) for statement in statements)
 
 
-def allows(statements, action, resource, context):
+def allows(statements: list[Statement], action: str, resource: str, context: Context) -> bool:
     fitting = [statement["Effect"] for statement in statements if fits(statement, action, resource, context)]
     return "Allow" in fitting and "Deny" not in fitting
 
 
-def fits(statement, action, resource, context):
+def fits(statement: Statement, action: str, resource: str, context: Context) -> bool:
     return (
         any(fnmatchcase(action.lower(), pattern.lower()) for pattern in listed(statement["Action"]))
         and any(fnmatchcase(resource or "", pattern) for pattern in listed(statement["Resource"]))
@@ -161,7 +189,7 @@ def fits(statement, action, resource, context):
     )
 
 
-def holds(operator, value, wanted):
+def holds(operator: str, value: str | None, wanted: list[str]) -> bool:
     match operator:
         case "Null":
             return (value is None) == (wanted == ["true"])
@@ -172,11 +200,11 @@ def holds(operator, value, wanted):
     raise ValueError(f"the condition operator {operator} is unknown here")
 
 
-def listed(value):
+def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def refuse(service, message, start_response):
+def refuse(service: str, message: str, start_response: StartResponse) -> list[bytes]:
     if service in ("glue", "logs", "secretsmanager", "events", "ecs"):
         start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
         return [json.dumps({"__type": "AccessDeniedException", "message": message}).encode()]

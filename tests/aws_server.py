@@ -23,6 +23,8 @@ Tests steer it at `/_control`:
     POST, DELETE crawls    {name, seconds, hold, fail}    how the next crawls of a crawler go; as usual
 """
 
+from __future__ import annotations
+
 import argparse
 import datetime
 import fnmatch
@@ -32,6 +34,9 @@ import re
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 import botocore.session
 import pyarrow as pa
@@ -43,6 +48,14 @@ from moto.glue.utils import Action, Predicate
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.models import s3_backends
 from werkzeug.serving import run_simple
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
+
+Json = dict[str, Any]
+"""An object of a request or an answer."""
 
 PAGE = 100
 """Partitions of a page. Glue's own size is not documented; a client must not count on one."""
@@ -68,21 +81,21 @@ PARQUET = {
 class Control:
     """The tests' hand on the server, in front of moto."""
 
-    faults = []
+    faults: ClassVar[list[Json]] = []
 
-    def __init__(self, app):
+    def __init__(self, app: WSGIApplication) -> None:
         self.app, self.lock = app, threading.Lock()
-        self.requests = []
+        self.requests: list[Json] = []
         self.model = api()
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         length = int(environ.get("CONTENT_LENGTH") or 0)
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if path.startswith("/_control/"):
             body = json.loads(environ["wsgi.input"].read(length) or "{}") if length else {}
             return self.steer(path.removeprefix("/_control/"), method, body, start_response)
         service, _, action = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")
-        request = {"action": action or method, "path": path, "headers": headers_of(environ)}
+        request: Json = {"action": action or method, "path": path, "headers": headers_of(environ)}
         if service == "AWSGlue":
             body = environ["wsgi.input"].read(length)
             environ["wsgi.input"] = io.BytesIO(body)
@@ -96,10 +109,12 @@ class Control:
         if not fault and service == "AWSGlue":
             fault = self.invalid(action, request["body"])
         if fault:
-            return answer(start_response, {"__type": fault["code"], "message": fault["message"]}, fault.get("status", 400))
+            return answer(
+                start_response, {"__type": fault["code"], "message": fault["message"]}, fault.get("status", 400)
+            )
         return self.app(environ, start_response)
 
-    def steer(self, what, method, body, start_response):
+    def steer(self, what: str, method: str, body: Json, start_response: StartResponse) -> list[bytes]:
         with self.lock:
             match what, method:
                 case "requests", "GET":
@@ -118,7 +133,7 @@ class Control:
                     return answer(start_response, {"message": f"{method} {what} is unknown"}, 404)
         return answer(start_response, {})
 
-    def fault(self, action):
+    def fault(self, action: str) -> Json | None:
         with self.lock:
             for fault in self.faults:
                 if fault["action"] == action and fault["times"] != 0 and "item" not in fault:
@@ -126,50 +141,57 @@ class Control:
                     return fault
         return None
 
-    def invalid(self, action, body):
+    def invalid(self, action: str, body: Json) -> Json | None:
         """What the API's model has against a request."""
         if action not in self.model.operation_names:
             return {"code": "UnknownOperationException", "message": action}
         shape = self.model.operation_model(action).input_shape
-        found = next(violations(shape, body, action), None)
-        return found and {"code": "ValidationException", "message": f"1 validation error detected: {found}"}
+        found = next(violations(shape, body, action), None) if shape else None
+        if found is None:
+            return None
+        return {"code": "ValidationException", "message": f"1 validation error detected: {found}"}
 
 
-def headers_of(environ):
+def headers_of(environ: WSGIEnvironment) -> dict[str, str | None]:
     """What a request says to AWS beside its body, and whose credentials it is signed with."""
-    found = {key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_X_AMZ_")}
+    found = {
+        key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key.startswith("HTTP_X_AMZ_")
+    }
     signed = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-    return {**found, "access-key-id": signed and signed[1]}
+    return {**found, "access-key-id": signed[1] if signed else None}
 
 
-def answer(start_response, body, status=200):
+def answer(start_response: StartResponse, body: object, status: int = 200) -> list[bytes]:
     text = json.dumps(body).encode()
     headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(text)))]
     start_response(f"{status} -", headers)
     return [text]
 
 
-def violations(shape, value, path):
+def violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
     """Where a value breaks the limits of its shape."""
     if shape.type_name == "structure":
-        for name in shape.required_members:
+        structure = cast("StructureShape", shape)
+        for name in structure.required_members:
             if value.get(name) is None:
                 yield f"{path}.{name} is missing"
         for name, inner in value.items():
-            if name in shape.members and inner is not None:
-                yield from violations(shape.members[name], inner, f"{path}.{name}")
+            if name in structure.members and inner is not None:
+                yield from violations(structure.members[name], inner, f"{path}.{name}")
         return
-    size = value if shape.type_name in ("integer", "long", "double") else len(value) if hasattr(value, "__len__") else None
+    size = (
+        value if shape.type_name in ("integer", "long", "double") else len(value) if hasattr(value, "__len__") else None
+    )
     limits = shape.metadata
     if size is not None and not limits.get("min", size) <= size <= limits.get("max", size):
         yield f"{path} is {size}, beyond {limits}"
     if shape.type_name == "list":
         for number, inner in enumerate(value):
-            yield from violations(shape.member, inner, f"{path}.{number}")
+            yield from violations(cast("ListShape", shape).member, inner, f"{path}.{number}")
     elif shape.type_name == "map":
         for key, inner in value.items():
-            yield from violations(shape.key, key, f"{path}.key")
-            yield from violations(shape.value, inner, f"{path}.{key}")
+            yield from violations(cast("MapShape", shape).key, key, f"{path}.key")
+            yield from violations(cast("MapShape", shape).value, inner, f"{path}.{key}")
     elif shape.type_name == "string":
         # Java's surrogate pairs are Python's upper planes.
         pattern = limits.get("pattern", "").replace(r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")
@@ -179,14 +201,14 @@ def violations(shape, value, path):
             yield f"{path} is {value}, none of {limits['enum']}"
 
 
-def fail(code, message):
+def fail(code: str, message: str) -> NoReturn:
     raise JsonRESTError(code, message)
 
 
 # Types
 
 
-def hive(kind):
+def hive(kind: pa.DataType) -> str:
     """The type that a crawler gives to a Parquet column."""
     plain = {
         pa.int8(): "tinyint",
@@ -213,7 +235,7 @@ def hive(kind):
     return "binary"
 
 
-def columns(schema):
+def columns(schema: pa.Schema) -> list[dict[str, str]]:
     return [{"Name": field.name.lower(), "Type": hive(field.type)} for field in schema]
 
 
@@ -224,8 +246,9 @@ class Glue(responses.GlueResponse):
     """The operations that moto has not, or in another way than Glue."""
 
     lock = threading.RLock()
+    body: str
 
-    def create_table(self):
+    def create_table(self) -> EmptyResult:
         asked = self.parameters["TableInput"]
         names = [column["Name"].lower() for column in asked.get("StorageDescriptor", {}).get("Columns", [])]
         names += [key["Name"].lower() for key in asked.get("PartitionKeys", [])]
@@ -236,7 +259,7 @@ class Glue(responses.GlueResponse):
             self.glue_backend.create_table(self.parameters["DatabaseName"], asked["Name"], asked)
         return EmptyResult()
 
-    def update_table(self):
+    def update_table(self) -> EmptyResult:
         asked = self.parameters
         with self.lock:
             table = self.glue_backend.get_table(asked["DatabaseName"], asked["TableInput"]["Name"].lower())
@@ -248,17 +271,17 @@ class Glue(responses.GlueResponse):
                 table.versions.pop(str(current), None)
         return EmptyResult()
 
-    def batch_create_partition(self):
+    def batch_create_partition(self) -> ActionResult:
         self.check_values([item["Values"] for item in self.parameters["PartitionInputList"]])
         with self.lock:
             return self.but_for_refused("PartitionInputList", super().batch_create_partition)
 
-    def batch_update_partition(self):
+    def batch_update_partition(self) -> ActionResult:
         self.check_values([item["PartitionInput"]["Values"] for item in self.parameters["Entries"]])
         with self.lock:
             return super().batch_update_partition()
 
-    def but_for_refused(self, key, operation):
+    def but_for_refused(self, key: str, operation: Callable[[], ActionResult]) -> ActionResult:
         """A batch answers 200 also where single items of it are refused."""
         asked = json.loads(self.body)
         faults = {fault["item"]: fault for fault in Control.faults if "item" in fault}
@@ -271,23 +294,23 @@ class Glue(responses.GlueResponse):
             errors.append({"PartitionValues": item["Values"], "ErrorDetail": detail})
         return ActionResult({"Errors": errors})
 
-    def check_values(self, values):
+    def check_values(self, values: list[list[str]]) -> None:
         table = self.glue_backend.get_table(self.parameters["DatabaseName"], self.parameters["TableName"])
         keys = table.as_dict().get("PartitionKeys", [])
         if any(len(value) != len(keys) for value in values):
             fail("InvalidInputException", "The number of partition keys do not match the number of partition values")
 
-    def batch_get_partition(self):
+    def batch_get_partition(self) -> ActionResult:
         asked = self.parameters
         keys = asked["PartitionsToGet"]
         found = self.glue_backend.batch_get_partition(asked["DatabaseName"], asked["TableName"], keys[:KEYS_AT_ONCE])
         return ActionResult({"Partitions": found, "UnprocessedKeys": keys[KEYS_AT_ONCE:]})
 
-    def get_partitions(self):
+    def get_partitions(self) -> ActionResult:
         asked = self.parameters
         found = self.glue_backend.get_partitions(asked["DatabaseName"], asked["TableName"], asked.get("Expression"))
         start, size = int(asked.get("NextToken") or 0), min(PAGE, asked.get("MaxResults") or PAGE)
-        answer = {"Partitions": [partition.as_dict() for partition in found[start : start + size]]}
+        answer: Json = {"Partitions": [partition.as_dict() for partition in found[start : start + size]]}
         if asked.get("ExcludeColumnSchema"):
             answer["Partitions"] = [without_columns(partition) for partition in answer["Partitions"]]
         if start + size < len(found):
@@ -296,11 +319,11 @@ class Glue(responses.GlueResponse):
 
     # Deployments
 
-    def create_crawler(self):
+    def create_crawler(self) -> ActionResult:
         check_targets(self.parameters)
         return super().create_crawler()
 
-    def update_crawler(self):
+    def update_crawler(self) -> EmptyResult:
         crawler = self.glue_backend.get_crawler(self.parameters["Name"])
         check_targets({**crawler.as_dict(), **self.parameters})
         if crawler.status != "READY":
@@ -309,17 +332,17 @@ class Glue(responses.GlueResponse):
         crawler.version += 1
         return EmptyResult()
 
-    def update_job(self):
+    def update_job(self) -> ActionResult:
         """The whole definition is replaced: what is not given falls back to nothing."""
         job = self.glue_backend.get_job(self.parameters["JobName"])
-        names = api().shape_for("JobUpdate").members
+        names = cast("StructureShape", api().shape_for("JobUpdate")).members
         given = self.parameters["JobUpdate"]
-        empty = {"DefaultArguments": {}, "ExecutionProperty": {}, "ExecutionClass": "STANDARD"}
+        empty: Json = {"DefaultArguments": {}, "ExecutionProperty": {}, "ExecutionClass": "STANDARD"}
         assign(job, {name: given.get(name, empty.get(name)) for name in names})
         job.last_modified_on = models.utcnow()
         return ActionResult({"JobName": job.name})
 
-    def update_trigger(self):
+    def update_trigger(self) -> ActionResult:
         trigger = self.glue_backend.get_trigger(self.parameters["Name"])
         given = {**self.parameters["TriggerUpdate"]}
         if "Actions" in given:
@@ -330,31 +353,32 @@ class Glue(responses.GlueResponse):
         return ActionResult({"Trigger": trigger.as_dict()})
 
 
-def api():
+def api() -> ServiceModel:
     """The API's own model."""
     return botocore.session.get_session().get_service_model("glue")
 
 
-def without_columns(partition):
+def without_columns(partition: Json) -> Json:
     descriptor = {key: value for key, value in partition.get("StorageDescriptor", {}).items() if key != "Columns"}
     return {**partition, "StorageDescriptor": descriptor}
 
 
-def assign(thing, values):
+def assign(thing: object, values: Mapping[str, object]) -> None:
     for name, value in values.items():
         attribute = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
         if hasattr(thing, attribute):
             setattr(thing, attribute, value)
 
 
-def check_targets(crawler):
+def check_targets(crawler: Json) -> None:
     policy = crawler.get("SchemaChangePolicy") or {}
     if (crawler.get("Targets") or {}).get("CatalogTargets") and policy.get("DeleteBehavior") != "LOG":
         fail("InvalidInputException", "The SchemaChangePolicy for a catalog target must have the delete behavior LOG")
     recrawl = (crawler.get("RecrawlPolicy") or {}).get("RecrawlBehavior", "CRAWL_EVERYTHING")
-    if recrawl == "CRAWL_NEW_FOLDERS_ONLY" and (policy.get("UpdateBehavior"), policy.get("DeleteBehavior")) != ("LOG", "LOG"):
+    behaviors = {policy.get("UpdateBehavior"), policy.get("DeleteBehavior")}
+    if recrawl == "CRAWL_NEW_FOLDERS_ONLY" and behaviors != {"LOG"}:
         fail("InvalidInputException", "The SchemaChangePolicy for CRAWL_NEW_FOLDERS_ONLY can have only LOG behavior")
-    if recrawl != "CRAWL_EVERYTHING" and crawler.get("Configuration") and "TableGroupingPolicy" in crawler["Configuration"]:
+    if recrawl != "CRAWL_EVERYTHING" and "TableGroupingPolicy" in (crawler.get("Configuration") or ""):
         fail("InvalidInputException", "CombineCompatibleSchemas is only for CRAWL_EVERYTHING")
 
 
@@ -367,39 +391,39 @@ class Crawler(models.FakeCrawler):
     # moto files its models by the module they are in.
     __module__ = models.__name__
 
-    plans = defaultdict(dict)
+    plans: ClassVar[defaultdict[str, Json]] = defaultdict(dict)
     """What the tests want of the next crawls, by name: `seconds`, `hold`, `fail`."""
 
     phase = "READY"
-    last = None
+    last: Json | None = None
     cancelled = False
 
     @property
-    def status(self):
+    def status(self) -> str:
         return self.phase
 
-    def as_dict(self):
-        described = super().as_dict()
+    def as_dict(self) -> Json:
+        described: Json = super().as_dict()
         if self.last:
             described["LastCrawl"] = self.last
         return described
 
-    def start_crawler(self):
+    def start_crawler(self) -> None:
         with Glue.lock:
             if self.phase != "READY":
                 raise models.CrawlerRunningException(f"Crawler with name {self.name} has already started")
             self.phase, self.cancelled = "RUNNING", False
         threading.Thread(target=self.crawl, daemon=True).start()
 
-    def stop_crawler(self):
+    def stop_crawler(self) -> None:
         if self.phase == "READY":
             raise models.CrawlerNotRunningException(f"Crawler with name {self.name} isn't running")
         if self.phase == "STOPPING":
             fail("CrawlerStoppingException", f"Crawler with name {self.name} is stopping")
         self.phase, self.cancelled = "STOPPING", True
 
-    def crawl(self):
-        started = datetime.datetime.now(datetime.timezone.utc)
+    def crawl(self) -> None:
+        started = datetime.datetime.now(datetime.UTC)
         outcome = {"Status": "SUCCEEDED"}
         try:
             found = [Found(self, target) for target in self.targets.get("S3Targets", [])]
@@ -430,7 +454,7 @@ class Crawler(models.FakeCrawler):
         }
         self.phase = "READY"
 
-    def crawl_tables(self, target):
+    def crawl_tables(self, target: Json) -> None:
         """A catalog target: its tables are there; their partitions are added."""
         for name in target["Tables"]:
             table = self.backend.get_table(target["DatabaseName"], name)
@@ -438,7 +462,7 @@ class Crawler(models.FakeCrawler):
             for group in Found(self, {"Path": path}).tables.values():
                 self.add_partitions(table, group)
 
-    def add_partitions(self, table, group):
+    def add_partitions(self, table: models.FakeTable, group: Group) -> None:
         described = table.as_dict()
         if not described.get("PartitionKeys"):
             return
@@ -460,26 +484,38 @@ class Crawler(models.FakeCrawler):
                     case "DEPRECATE_IN_DATABASE":
                         partition.partition_input.setdefault("Parameters", {})["DEPRECATED_BY_CRAWLER"] = self.name
 
-    def updates(self):
+    def updates(self) -> bool:
         new_folders_only = (self.recrawl_policy or {}).get("RecrawlBehavior") == "CRAWL_NEW_FOLDERS_ONLY"
         policy = (self.schema_change_policy or {}).get("UpdateBehavior", "UPDATE_IN_DATABASE")
         return policy == "UPDATE_IN_DATABASE" and not new_folders_only
 
-    def option(self, output):
+    def option(self, output: str) -> str | None:
         options = json.loads(self.configuration or "{}")
-        return options.get("CrawlerOutput", {}).get(output, {}).get("AddOrUpdateBehavior")
+        behavior: str | None = options.get("CrawlerOutput", {}).get(output, {}).get("AddOrUpdateBehavior")
+        return behavior
 
 
+@dataclass
 class Group:
     """The folders that become one table."""
 
-    def __init__(self, location):
-        self.location, self.keys = location, None
-        self.schema, self.partitions, self.locations, self.codec, self.rows, self.size, self.count = None, {}, {}, "none", 0, 0, 0
+    location: str
+    keys: list[str] | None = None
+    schema: pa.Schema | None = None
+    partitions: dict[tuple[str, ...], pa.Schema] = field(default_factory=dict)
+    """The schema of each partition, by its values."""
+    locations: dict[tuple[str, ...], str] = field(default_factory=dict)
+    codec: str = "none"
+    rows: int = 0
+    size: int = 0
+    count: int = 0
 
-    def add(self, folders, location, file, size):
+    def add(self, folders: list[str], location: str, file: pq.ParquetFile, size: int) -> None:
         """A file in these folders below the table's. Folders with other keys than the first are left out."""
-        pairs = [tuple(part.split("=", 1)) if "=" in part else (f"partition_{n}", part) for n, part in enumerate(folders)]
+        pairs = []
+        for number, part in enumerate(folders):
+            key, equals, value = part.partition("=")
+            pairs.append((key, value) if equals else (f"partition_{number}", part))
         keys = [key.lower() for key, _ in pairs]
         if self.keys is None:
             self.keys = keys
@@ -496,7 +532,7 @@ class Group:
         self.rows, self.size, self.count = self.rows + meta.num_rows, self.size + size, self.count + 1
 
     @property
-    def parameters(self):
+    def parameters(self) -> dict[str, str]:
         return {
             "classification": "parquet",
             "compressionType": self.codec,
@@ -507,20 +543,21 @@ class Group:
         }
 
 
-def merged(old, new):
+def merged(old: pa.Schema | None, new: pa.Schema) -> pa.Schema:
     """Schemas that Parquet holds apart make a crawl fail here; Glue makes tables of its own of them."""
     return new if old is None else pa.unify_schemas([old, new], promote_options="permissive")
 
 
-def unescape(value):
+def unescape(value: str) -> str:
     return re.sub("%([0-9A-Fa-f]{2})+", lambda found: bytes.fromhex(found[0].replace("%", "")).decode(), value)
 
 
 class Found:
     """What a crawler finds below one path."""
 
-    def __init__(self, crawler, target):
-        self.crawler, self.tables = crawler, {}
+    def __init__(self, crawler: Crawler, target: Json) -> None:
+        self.crawler = crawler
+        self.tables: dict[str, Group] = {}
         path = target["Path"].removeprefix("s3://").rstrip("/")
         bucket, _, prefix = path.partition("/")
         store = s3_backends[crawler.backend.account_id]["aws"].buckets
@@ -543,7 +580,7 @@ class Found:
                 raise RuntimeError(f"s3://{bucket}/{key} is no Parquet: {error}") from error
             group.add(rest, "/".join([f"s3://{root}", *rest, ""]), file, stored.size)
 
-    def register(self):
+    def register(self) -> None:
         crawler = self.crawler
         for root, group in self.tables.items():
             name = (crawler.table_prefix or "") + re.sub("[^a-z0-9_]", "_", root.rsplit("/", 1)[-1].lower())
@@ -558,7 +595,7 @@ class Found:
                 "Name": name,
                 "TableType": "EXTERNAL_TABLE",
                 "Parameters": parameters,
-                "PartitionKeys": [{"Name": key, "Type": "string"} for key in group.keys],
+                "PartitionKeys": [{"Name": key, "Type": "string"} for key in group.keys or []],
                 "StorageDescriptor": {**PARQUET, "Columns": columns(group.schema), "Location": group.location},
             }
             if name not in database.tables:
@@ -567,7 +604,7 @@ class Found:
                 self.update(database.tables[name], described)
             crawler.add_partitions(database.tables[name], group)
 
-    def update(self, table, described):
+    def update(self, table: models.FakeTable, described: Json) -> None:
         old = table.as_dict()
         if self.crawler.option("Tables") == "MergeNewColumns":
             known = old["StorageDescriptor"]["Columns"]
@@ -579,14 +616,14 @@ class Found:
             table.update(described)
 
 
-def excluded(path, patterns):
+def excluded(path: str, patterns: list[str]) -> bool:
     """Glue's globs: `*` stays in a folder, `**` does not; a folder that is excluded takes what is in it along."""
     parts = path.split("/")
     paths = ["/".join(parts[: end + 1]) for end in range(len(parts))]
     return any(matches(candidate, pattern) for pattern in patterns for candidate in paths)
 
 
-def matches(path, pattern):
+def matches(path: str, pattern: str) -> bool:
     pieces = []
     for piece in re.split(r"(\*\*/|\*\*|\*)", pattern):
         match piece:
@@ -601,13 +638,15 @@ def matches(path, pattern):
     return re.fullmatch("".join(pieces), path) is not None
 
 
-def main(glue=Glue, around=lambda app, _url: app):
+def main(
+    glue: type[Glue] = Glue, around: Callable[[WSGIApplication, str], WSGIApplication] = lambda app, _url: app
+) -> None:
     """Serves, with this Glue and with that application around it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-H", "--host", default="127.0.0.1")
     parser.add_argument("-p", "--port", type=int, default=5000)
     arguments = parser.parse_args()
-    urls.url_paths = {path: glue.dispatch for path in urls.url_paths}
+    urls.url_paths = dict.fromkeys(urls.url_paths, glue.dispatch)
     models.FakeCrawler = Crawler
     app = DomainDispatcherApplication(create_backend_app)
     served = around(Control(app), f"http://{arguments.host}:{arguments.port}")

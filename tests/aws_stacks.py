@@ -4,18 +4,32 @@ moto's own says CREATE_COMPLETE for what it does not make. This one makes every 
 by the API of its service, with the rights of who asked, or takes the whole change back.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 import boto3
 import yaml
 from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from botocore.model import ListShape, MapShape, Shape, StructureShape
+
+Properties = dict[str, Any]
+"""What a template says of a resource, with all functions of the template resolved."""
+Asked = Mapping[str, str]
+"""The parameters of a request."""
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ABSENT = object()
@@ -30,13 +44,14 @@ class Loader(yaml.SafeLoader):
     """YAML with the short forms of CloudFormation's functions."""
 
 
-def short_form(loader, suffix, node):
+def short_form(loader: Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
     else:
-        value = loader.construct_mapping(node, deep=True)
+        value = loader.construct_mapping(cast(yaml.MappingNode, node), deep=True)
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
@@ -55,9 +70,9 @@ class Resource:
     """A resource as it was made."""
 
     kind: str
-    properties: dict
+    properties: Properties
     reference: str
-    attributes: dict
+    attributes: dict[str, str]
     kept: bool
 
 
@@ -67,29 +82,36 @@ class Stack:
 
     name: str
     template: str = ""
-    parameters: dict = field(default_factory=dict)
-    resources: dict = field(default_factory=dict)
-    outputs: dict = field(default_factory=dict)
-    exports: dict = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
+    resources: dict[str, Resource] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    exports: dict[str, str] = field(default_factory=dict)
     status: str = ""
-    events: list = field(default_factory=list)
+    events: list[dict[str, str]] = field(default_factory=list)
     id: str = ""
 
-    def event(self, logical, kind, status, reason=""):
-        self.events.insert(0, {
-            "EventId": uuid.uuid4().hex, "StackId": self.id, "StackName": self.name, "LogicalResourceId": logical,
-            "ResourceType": kind, "ResourceStatus": status, "ResourceStatusReason": reason,
+    def event(self, logical: str, kind: str, status: str, reason: str = "") -> None:
+        event = {
+            "EventId": uuid.uuid4().hex,
+            "StackId": self.id,
+            "StackName": self.name,
+            "LogicalResourceId": logical,
+            "ResourceType": kind,
+            "ResourceStatus": status,
+            "ResourceStatusReason": reason,
             "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        })  # fmt: skip
+        }
+        self.events.insert(0, event)
 
 
 class Stacks:
     """CloudFormation in front of an application that answers for the other services."""
 
-    def __init__(self, app, url):
-        self.app, self.url, self.stacks, self.lock = app, url, {}, threading.Lock()
+    def __init__(self, app: WSGIApplication, url: str) -> None:
+        self.app, self.url, self.lock = app, url, threading.Lock()
+        self.stacks: dict[str, Stack] = {}
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if "/cloudformation/aws4_request" not in environ.get("HTTP_AUTHORIZATION", ""):
             return self.app(environ, start_response)
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -98,41 +120,45 @@ class Stacks:
         try:
             with self.lock:
                 result = getattr(self, re.sub("(?<!^)([A-Z])", r"_\1", action).lower())(asked, key)
-            text, status = f"<{action}Response><{action}Result>{xml(result)}</{action}Result></{action}Response>", "200 OK"
+            text = f"<{action}Response><{action}Result>{xml(result)}</{action}Result></{action}Response>"
+            status = "200 OK"
         except Refused as refused:
             code, message = refused.args
-            text = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error></ErrorResponse>"
-            status = "400 Bad Request"
+            error = f"<Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message>"
+            text, status = f"<ErrorResponse><Error>{error}</Error></ErrorResponse>", "400 Bad Request"
         start_response(status, [("Content-Type", "text/xml")])
         return [text.encode()]
 
-    def find(self, asked):
+    def find(self, asked: Asked) -> Stack:
         name = asked["StackName"]
         for stack in self.stacks.values():
             if name in (stack.name, stack.id):
                 return stack
         raise Refused("ValidationError", f"Stack with id {name} does not exist")
 
-    def describe_stacks(self, asked, _key):
+    def describe_stacks(self, asked: Asked, _key: str) -> Properties:
         stack = self.find(asked)
         described = {
-            "StackId": stack.id, "StackName": stack.name, "StackStatus": stack.status,
+            "StackId": stack.id,
+            "StackName": stack.name,
+            "StackStatus": stack.status,
             "CreationTime": "2026-01-01T00:00:00Z",
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in stack.parameters.items()],
             "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in stack.outputs.items()],
-        }  # fmt: skip
+        }
         return {"Stacks": [described]}
 
-    def describe_stack_events(self, asked, _key):
+    def describe_stack_events(self, asked: Asked, _key: str) -> Properties:
         return {"StackEvents": self.find(asked).events}
 
-    def get_template(self, asked, _key):
+    def get_template(self, asked: Asked, _key: str) -> Properties:
         return {"TemplateBody": self.find(asked).template}
 
-    def get_template_summary(self, asked, _key):
-        return {"Parameters": [{"ParameterKey": name} for name in yaml.load(asked["TemplateBody"], Loader).get("Parameters", {})]}
+    def get_template_summary(self, asked: Asked, _key: str) -> Properties:
+        parameters = yaml.load(asked["TemplateBody"], Loader).get("Parameters", {})
+        return {"Parameters": [{"ParameterKey": name} for name in parameters]}
 
-    def create_stack(self, asked, key):
+    def create_stack(self, asked: Asked, key: str) -> Properties:
         if asked["StackName"] in self.stacks:
             raise Refused("AlreadyExistsException", f"Stack [{asked['StackName']}] already exists")
         stack = Stack(asked["StackName"])
@@ -142,7 +168,7 @@ class Stacks:
         self.apply(stack, change, key, "CREATE")
         return {"StackId": stack.id}
 
-    def update_stack(self, asked, key):
+    def update_stack(self, asked: Asked, key: str) -> Properties:
         stack = self.find(asked)
         if not re.fullmatch("(CREATE|UPDATE|UPDATE_ROLLBACK)_COMPLETE", stack.status):
             raise Refused("ValidationError", f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
@@ -152,7 +178,7 @@ class Stacks:
         self.apply(stack, change, key, "UPDATE")
         return {"StackId": stack.id}
 
-    def delete_stack(self, asked, key):
+    def delete_stack(self, asked: Asked, key: str) -> Properties:
         stack = self.find(asked)
         api = Api(self.url, key)
         for logical, resource in reversed(stack.resources.items()):
@@ -162,7 +188,7 @@ class Stacks:
         del self.stacks[stack.name]
         return {}
 
-    def change(self, stack, asked):
+    def change(self, stack: Stack, asked: Asked) -> Change:
         text = stack.template if asked.get("UsePreviousTemplate") == "true" else asked["TemplateBody"]
         template = yaml.load(text, Loader)
         parameters = {}
@@ -189,7 +215,7 @@ class Stacks:
         exports = {key: value for other in self.stacks.values() for key, value in other.exports.items()}
         return Change(text, template, parameters, exports)
 
-    def apply(self, stack, change, key, verb):
+    def apply(self, stack: Stack, change: Change, key: str, verb: str) -> None:
         old = dict(stack.resources)
         stack.event(stack.name, "AWS::CloudFormation::Stack", f"{verb}_IN_PROGRESS")
         try:
@@ -205,7 +231,7 @@ class Stacks:
             stack.status = f"{verb}_COMPLETE"
         stack.event(stack.name, "AWS::CloudFormation::Stack", stack.status)
 
-    def take_back(self, stack, old, api):
+    def take_back(self, stack: Stack, old: dict[str, Resource], api: Api) -> None:
         for logical, resource in reversed(list(stack.resources.items())):
             if logical not in old:
                 KINDS[resource.kind].remove(api, resource)
@@ -217,12 +243,13 @@ class Stacks:
 class Change:
     """A template and its parameters on the way into a stack."""
 
-    def __init__(self, text, template, parameters, exports):
+    def __init__(self, text: str, template: Properties, parameters: dict[str, str], exports: dict[str, str]) -> None:
         self.text, self.template, self.parameters, self.exports = text, template, parameters, exports
-        self.at = self.kind = None
+        self.at = self.kind = ""
+        self.done: dict[str, Resource] = {}
 
-    def run(self, stack, api):
-        self.stack, self.api, self.done = stack, api, {}
+    def run(self, stack: Stack, api: Api) -> None:
+        self.stack, self.api = stack, api
         for logical in self.template["Resources"]:
             self.make(logical)
         for logical in [name for name in stack.resources if name not in self.done]:
@@ -230,21 +257,26 @@ class Change:
             if not resource.kept:
                 KINDS[resource.kind].remove(api, resource)
         outputs = {
-            name: output for name, output in self.template.get("Outputs", {}).items() if self.holds(output.get("Condition"))
+            name: output
+            for name, output in self.template.get("Outputs", {}).items()
+            if self.holds(output.get("Condition"))
         }
         stack.outputs = {name: self.text_of(output["Value"]) for name, output in outputs.items()}
         stack.exports = {
-            self.text_of(output["Export"]["Name"]): stack.outputs[name] for name, output in outputs.items() if "Export" in output
+            self.text_of(output["Export"]["Name"]): stack.outputs[name]
+            for name, output in outputs.items()
+            if "Export" in output
         }
 
-    def make(self, logical):
-        """Makes or changes a resource, those first on which it depends."""
+    def make(self, logical: str) -> Resource | None:
+        """Makes or changes a resource, those first on which it depends. None if its condition does not hold."""
         if logical in self.done:
             return self.done[logical]
         declared = self.template["Resources"][logical]
         if not self.holds(declared.get("Condition")):
             return None
-        for other in [declared["DependsOn"]] if isinstance(declared.get("DependsOn"), str) else declared.get("DependsOn", []):
+        others = declared.get("DependsOn", [])
+        for other in [others] if isinstance(others, str) else others:
             self.make(other)
         self.at, self.kind = logical, declared["Type"]
         properties = self.resolve(declared.get("Properties", {}))
@@ -266,15 +298,13 @@ class Change:
         self.stack.resources[logical] = self.done[logical] = made
         return made
 
-    def holds(self, condition):
-        if condition is None:
-            return True
-        return self.resolve(self.template["Conditions"][condition])
+    def holds(self, condition: str | None) -> bool:
+        return condition is None or bool(self.resolve(self.template["Conditions"][condition]))
 
-    def text_of(self, value):
+    def text_of(self, value: Any) -> str:
         return str(self.resolve(value))
 
-    def resolve(self, value):
+    def resolve(self, value: Any) -> Any:
         if isinstance(value, list):
             return [found for found in map(self.resolve, value) if found is not ABSENT]
         if not isinstance(value, dict):
@@ -283,32 +313,43 @@ class Change:
             (function, argument), *_ = value.items()
             if function == "Ref":
                 return self.reference(argument)
-            if function == "Condition" and isinstance(argument, str) and argument in self.template.get("Conditions", {}):
+            conditions = self.template.get("Conditions", {})
+            if function == "Condition" and isinstance(argument, str) and argument in conditions:
                 return self.holds(argument)
             if function.startswith("Fn::"):
                 return getattr(self, "fn_" + re.sub("(?<!^)([A-Z])", r"_\1", function[4:]).lower())(argument)
         resolved = {key: self.resolve(inner) for key, inner in value.items()}
         return {key: inner for key, inner in resolved.items() if inner is not ABSENT}
 
-    def reference(self, name):
+    def made(self, logical: str) -> Resource:
+        resource = self.make(logical)
+        if resource is None:
+            raise KeyError(f"{logical} is not made: its condition does not hold")
+        return resource
+
+    def reference(self, name: str) -> Any:
         pseudo = {
-            "AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::Partition": "aws", "AWS::NoValue": ABSENT,
-            "AWS::StackId": self.stack.id, "AWS::StackName": self.stack.name,
-        }  # fmt: skip
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Region": REGION,
+            "AWS::Partition": "aws",
+            "AWS::NoValue": ABSENT,
+            "AWS::StackId": self.stack.id,
+            "AWS::StackName": self.stack.name,
+        }
         if name in pseudo:
             return pseudo[name]
         if name in self.parameters:
             kind = self.template["Parameters"][name]["Type"]
             return self.parameters[name].split(",") if kind == "CommaDelimitedList" else self.parameters[name]
-        return self.make(name).reference
+        return self.made(name).reference
 
-    def fn_get_att(self, argument):
-        return self.make(argument[0]).attributes[argument[1]]
+    def fn_get_att(self, argument: list[str]) -> str:
+        return self.made(argument[0]).attributes[argument[1]]
 
-    def fn_sub(self, argument):
+    def fn_sub(self, argument: str | list[Any]) -> str:
         text, own = (argument, {}) if isinstance(argument, str) else argument
 
-        def put(found):
+        def put(found: re.Match[str]) -> str:
             name = found[1]
             if name in own:
                 return self.text_of(own[name])
@@ -316,60 +357,65 @@ class Change:
 
         return re.sub(r"\$\{([^!}]+)\}", put, text)
 
-    def fn_import_value(self, argument):
+    def fn_import_value(self, argument: Any) -> str:
         name = self.text_of(argument)
         if name not in self.exports:
             raise KeyError(f"No export named {name} found.")
         return self.exports[name]
 
-    def fn_if(self, argument):
+    def fn_if(self, argument: list[Any]) -> Any:
         return self.resolve(argument[1] if self.holds(argument[0]) else argument[2])
 
-    def fn_equals(self, argument):
+    def fn_equals(self, argument: list[Any]) -> bool:
         return self.text_of(argument[0]) == self.text_of(argument[1])
 
-    def fn_not(self, argument):
+    def fn_not(self, argument: list[Any]) -> bool:
         return not self.resolve(argument[0])
 
-    def fn_and(self, argument):
+    def fn_and(self, argument: list[Any]) -> bool:
         return all(map(self.resolve, argument))
 
-    def fn_join(self, argument):
-        return argument[0].join(self.resolve(argument[1]))
+    def fn_join(self, argument: list[Any]) -> str:
+        return str(argument[0]).join(self.resolve(argument[1]))
 
-    def fn_split(self, argument):
+    def fn_split(self, argument: list[Any]) -> list[str]:
         return self.text_of(argument[1]).split(argument[0])
 
-    def fn_select(self, argument):
+    def fn_select(self, argument: list[Any]) -> Any:
         return self.resolve(argument[1])[int(argument[0])]
 
 
 class Api:
     """The services, with somebody's rights."""
 
-    def __init__(self, url, key):
+    def __init__(self, url: str, key: str) -> None:
         self.url, self.key = url, key
 
-    def client(self, service):
-        return boto3.client(service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=self.key, aws_secret_access_key="test")
+    def client(self, service: str) -> Any:
+        # Its type is known for names that stand in the program, and this one does not.
+        connect: Callable[..., Any] = boto3.client
+        return connect(
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id=self.key, aws_secret_access_key="test"
+        )
 
-    def call(self, service, operation, **parameters):
+    def call(self, service: str, operation: str, **parameters: Any) -> Any:
         """Calls an operation. Values of templates are text where the API wants numbers."""
         client = self.client(service)
         model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[operation])
         return getattr(client, operation)(**fitted(model.input_shape, parameters))
 
 
-def fitted(shape, value):
+def fitted(shape: Shape, value: Any) -> Any:
     if shape.type_name == "structure":
-        unknown = set(value) - set(shape.members)
+        members = cast("StructureShape", shape).members
+        unknown = set(value) - set(members)
         if unknown:
             raise KeyError(f"{shape.name} has no {sorted(unknown)}")
-        return {key: fitted(shape.members[key], inner) for key, inner in value.items()}
+        return {key: fitted(members[key], inner) for key, inner in value.items()}
     if shape.type_name == "list":
-        return [fitted(shape.member, inner) for inner in value]
+        return [fitted(cast("ListShape", shape).member, inner) for inner in value]
     if shape.type_name == "map":
-        return {key: fitted(shape.value, inner) for key, inner in value.items()}
+        return {key: fitted(cast("MapShape", shape).value, inner) for key, inner in value.items()}
     if shape.type_name in ("integer", "long"):
         return int(value)
     if shape.type_name in ("double", "float"):
@@ -379,44 +425,53 @@ def fitted(shape, value):
     return value
 
 
+@dataclass
 class Kind:
     """How a type of resource is made, changed and removed. Its name cannot be changed."""
 
-    def __init__(self, service, name, create, update, delete, arn=None):
-        self.service, self.name, self.create, self.update, self.delete, self.arn = service, name, create, update, delete, arn
+    name: str | None
+    """The property that names it."""
+    put: Callable[[Api, Properties, Resource | None], Properties]
+    """Makes it, or makes of the old one what the properties say; gives its attributes."""
+    delete: Callable[[Api, Resource], object]
+    arn: str = ""
 
-    def make(self, api, properties, name):
+    def make(self, api: Api, properties: Properties, name: str) -> tuple[str, dict[str, str]]:
         own = {self.name: name, **properties} if self.name else properties
-        answer = self.create(api, own)
-        reference = own.get(self.name) if self.name else None
-        attributes = {}
-        if self.arn:
-            attributes["Arn"] = self.arn(own)
-        return answer.pop("_reference", reference), {**attributes, **answer}
+        attributes = self.put(api, own, None)
+        reference = attributes.pop("_reference", own.get(self.name or ""))
+        return reference, {"Arn": self.arn.format_map(own), **attributes} if self.arn else attributes
 
-    def change(self, api, old, properties):
+    def change(self, api: Api, old: Resource, properties: Properties) -> None:
         if self.name and properties.get(self.name, old.reference) != old.properties.get(self.name, old.reference):
             raise KeyError(f"{old.kind} {old.reference}: another name would replace it")
-        self.update(api, {self.name: old.reference, **properties} if self.name else properties, old)
+        self.put(api, {self.name: old.reference, **properties} if self.name else properties, old)
 
-    def remove(self, api, resource):
+    def remove(self, api: Api, resource: Resource) -> None:
         self.delete(api, resource)
 
 
-def bucket(api, own, _old=None):
+def bucket(api: Api, own: Properties, old: Resource | None) -> Properties:
     name = own["BucketName"]
-    if _old is None:
+    if old is None:
         api.call("s3", "create_bucket", Bucket=name)
     encryption = own["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     rules = [{"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]} for rule in encryption]
     api.call("s3", "put_bucket_encryption", Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
-    api.call("s3", "put_public_access_block", Bucket=name, PublicAccessBlockConfiguration=own["PublicAccessBlockConfiguration"])
+    api.call(
+        "s3",
+        "put_public_access_block",
+        Bucket=name,
+        PublicAccessBlockConfiguration=own["PublicAccessBlockConfiguration"],
+    )
     api.call("s3", "put_bucket_ownership_controls", Bucket=name, OwnershipControls=own["OwnershipControls"])
     api.call("s3", "put_bucket_versioning", Bucket=name, VersioningConfiguration=own["VersioningConfiguration"])
     lifecycle = []
     for rule in own["LifecycleConfiguration"]["Rules"]:
         item = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": ""}}
-        item |= {key: rule[key] for key in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration") if key in rule}
+        item |= {
+            key: rule[key] for key in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration") if key in rule
+        }
         if rule.get("ExpiredObjectDeleteMarker"):
             item["Expiration"] = {"ExpiredObjectDeleteMarker": True}
         lifecycle.append(item)
@@ -424,34 +479,47 @@ def bucket(api, own, _old=None):
     return {}
 
 
-def bucket_policy(api, own, _old=None):
+def bucket_policy(api: Api, own: Properties, _old: Resource | None) -> Properties:
     api.call("s3", "put_bucket_policy", Bucket=own["Bucket"], Policy=json.dumps(own["PolicyDocument"]))
     return {"_reference": own["Bucket"]}
 
 
-def log_group(api, own, old=None):
+def log_group(api: Api, own: Properties, old: Resource | None) -> Properties:
     if old is None:
         api.call("logs", "create_log_group", logGroupName=own["LogGroupName"])
     api.call("logs", "put_retention_policy", logGroupName=own["LogGroupName"], retentionInDays=own["RetentionInDays"])
     return {}
 
 
-def role(api, own, old=None):
+def role(api: Api, own: Properties, old: Resource | None) -> Properties:
     name = own["RoleName"]
     trust = json.dumps(own["AssumeRolePolicyDocument"])
     if old is None:
         more = {"MaxSessionDuration": own["MaxSessionDuration"]} if "MaxSessionDuration" in own else {}
-        api.call("iam", "create_role", RoleName=name, AssumeRolePolicyDocument=trust, Description=own.get("Description", ""), **more)
+        api.call(
+            "iam",
+            "create_role",
+            RoleName=name,
+            AssumeRolePolicyDocument=trust,
+            Description=own.get("Description", ""),
+            **more,
+        )
     else:
         api.call("iam", "update_assume_role_policy", RoleName=name, PolicyDocument=trust)
     for policy in own.get("Policies", []):
-        api.call("iam", "put_role_policy", RoleName=name, PolicyName=policy["PolicyName"], PolicyDocument=json.dumps(policy["PolicyDocument"]))
+        api.call(
+            "iam",
+            "put_role_policy",
+            RoleName=name,
+            PolicyName=policy["PolicyName"],
+            PolicyDocument=json.dumps(policy["PolicyDocument"]),
+        )
     for arn in own.get("ManagedPolicyArns", []):
         api.call("iam", "attach_role_policy", RoleName=name, PolicyArn=arn)
     return {}
 
 
-def remove_role(api, resource):
+def remove_role(api: Api, resource: Resource) -> None:
     for policy in resource.properties.get("Policies", []):
         api.call("iam", "delete_role_policy", RoleName=resource.reference, PolicyName=policy["PolicyName"])
     for arn in resource.properties.get("ManagedPolicyArns", []):
@@ -459,37 +527,47 @@ def remove_role(api, resource):
     api.call("iam", "delete_role", RoleName=resource.reference)
 
 
-def managed_policy(api, own, old=None):
+def managed_policy(api: Api, own: Properties, old: Resource | None) -> Properties:
     document = json.dumps(own["PolicyDocument"])
     if old is not None:
         api.call("iam", "create_policy_version", PolicyArn=old.reference, PolicyDocument=document, SetAsDefault=True)
         return {}
     name = f"policy-{uuid.uuid4().hex[:12]}"
-    made = api.call("iam", "create_policy", PolicyName=name, PolicyDocument=document, Description=own.get("Description", ""))
+    made = api.call(
+        "iam", "create_policy", PolicyName=name, PolicyDocument=document, Description=own.get("Description", "")
+    )
     return {"_reference": made["Policy"]["Arn"]}
 
 
-def oidc_provider(api, own, _old=None):
-    made = api.call("iam", "create_open_id_connect_provider", Url=own["Url"], ClientIDList=own["ClientIdList"], ThumbprintList=[])
+def oidc_provider(api: Api, own: Properties, _old: Resource | None) -> Properties:
+    made = api.call(
+        "iam", "create_open_id_connect_provider", Url=own["Url"], ClientIDList=own["ClientIdList"], ThumbprintList=[]
+    )
     return {"_reference": made["OpenIDConnectProviderArn"]}
 
 
-def topic(api, own, _old=None):
+def topic(api: Api, own: Properties, _old: Resource | None) -> Properties:
     return {"_reference": api.call("sns", "create_topic", Name=own["TopicName"])["TopicArn"]}
 
 
-def topic_policy(api, own, _old=None):
+def topic_policy(api: Api, own: Properties, _old: Resource | None) -> Properties:
     for arn in own["Topics"]:
-        api.call("sns", "set_topic_attributes", TopicArn=arn, AttributeName="Policy", AttributeValue=json.dumps(own["PolicyDocument"]))
+        api.call(
+            "sns",
+            "set_topic_attributes",
+            TopicArn=arn,
+            AttributeName="Policy",
+            AttributeValue=json.dumps(own["PolicyDocument"]),
+        )
     return {"_reference": "topic-policy"}
 
 
-def subscription(api, own, _old=None):
+def subscription(api: Api, own: Properties, _old: Resource | None) -> Properties:
     made = api.call("sns", "subscribe", TopicArn=own["TopicArn"], Protocol=own["Protocol"], Endpoint=own["Endpoint"])
     return {"_reference": made["SubscriptionArn"]}
 
 
-def rule(api, own, _old=None):
+def rule(api: Api, own: Properties, _old: Resource | None) -> Properties:
     targets = own["Targets"]
     definition = {key: value for key, value in own.items() if key != "Targets"}
     api.call("events", "put_rule", **{**definition, "EventPattern": json.dumps(own["EventPattern"])})
@@ -497,7 +575,7 @@ def rule(api, own, _old=None):
     return {}
 
 
-def secret(api, own, old=None):
+def secret(api: Api, own: Properties, old: Resource | None) -> Properties:
     if old is not None:
         api.call("secretsmanager", "update_secret", SecretId=old.reference, Description=own.get("Description", ""))
         return {}
@@ -505,12 +583,12 @@ def secret(api, own, old=None):
     return {"_reference": made["ARN"]}
 
 
-def alarm(api, own, _old=None):
+def alarm(api: Api, own: Properties, _old: Resource | None) -> Properties:
     api.call("cloudwatch", "put_metric_alarm", **own)
     return {}
 
 
-def database(api, own, old=None):
+def database(api: Api, own: Properties, old: Resource | None) -> Properties:
     name = own["DatabaseInput"]["Name"]
     if old is None:
         api.call("glue", "create_database", **own)
@@ -519,7 +597,7 @@ def database(api, own, old=None):
     return {"_reference": name}
 
 
-def job(api, own, old=None):
+def job(api: Api, own: Properties, old: Resource | None) -> Properties:
     if old is None:
         api.call("glue", "create_job", **own)
     else:
@@ -528,7 +606,7 @@ def job(api, own, old=None):
     return {}
 
 
-def trigger(api, own, old=None):
+def trigger(api: Api, own: Properties, old: Resource | None) -> Properties:
     if old is None:
         api.call("glue", "create_trigger", **own)
         return {}
@@ -538,36 +616,46 @@ def trigger(api, own, old=None):
     return {}
 
 
-def crawler(api, own, old=None):
+def crawler(api: Api, own: Properties, old: Resource | None) -> Properties:
     api.call("glue", "create_crawler" if old is None else "update_crawler", **own)
     return {}
 
 
-def cluster(api, own, _old=None):
+def remove_alarm(api: Api, resource: Resource) -> None:
+    api.call("cloudwatch", "delete_alarms", AlarmNames=[resource.reference])
+
+
+def cluster(api: Api, own: Properties, _old: Resource | None) -> Properties:
     api.call("ecs", "create_cluster", clusterName=own["ClusterName"])
     return {}
 
 
-def repository(api, own, _old=None):
-    made = api.call("ecr", "create_repository", repositoryName=own["RepositoryName"], imageTagMutability=own["ImageTagMutability"])
+def repository(api: Api, own: Properties, old: Resource | None) -> Properties:
+    if old is not None:
+        return old.attributes
+    made = api.call(
+        "ecr", "create_repository", repositoryName=own["RepositoryName"], imageTagMutability=own["ImageTagMutability"]
+    )
     return {"RepositoryUri": made["repository"]["repositoryUri"]}
 
 
-def task_definition(api, own, _old=None):
+def task_definition(api: Api, own: Properties, _old: Resource | None) -> Properties:
     made = api.call("ecs", "register_task_definition", **camel(own))
     return {"_reference": made["taskDefinition"]["taskDefinitionArn"]}
 
 
-def camel(value, names=True):
+def camel(value: Any, names: bool = True) -> Any:
     """ECS writes names small at the start; keys of a log driver's options are no names."""
     if isinstance(value, list):
         return [camel(inner) for inner in value]
     if isinstance(value, dict):
-        return {key[0].lower() + key[1:] if names else key: camel(inner, key != "Options") for key, inner in value.items()}
+        return {
+            key[0].lower() + key[1:] if names else key: camel(inner, key != "Options") for key, inner in value.items()
+        }
     return value
 
 
-def schedule(api, own, old=None):
+def schedule(api: Api, own: Properties, old: Resource | None) -> Properties:
     # The one name that the API writes in another way.
     network = own["Target"]["EcsParameters"]["NetworkConfiguration"]
     target = {**own["Target"], "EcsParameters": {**own["Target"]["EcsParameters"]}}
@@ -577,44 +665,65 @@ def schedule(api, own, old=None):
     return {}
 
 
-def gone(service, operation, parameter):
+def gone(service: str, operation: str, parameter: str) -> Callable[[Api, Resource], object]:
     return lambda api, resource: api.call(service, operation, **{parameter: resource.reference})
 
 
-def stays(_api, _resource):
+def stays(_api: Api, _resource: Resource) -> None:
     """Goes with what it belongs to."""
 
 
 KINDS = {
-    "AWS::S3::Bucket": Kind("s3", "BucketName", bucket, bucket, gone("s3", "delete_bucket", "Bucket"), lambda own: f"arn:aws:s3:::{own['BucketName']}"),
-    "AWS::S3::BucketPolicy": Kind("s3", None, bucket_policy, bucket_policy, gone("s3", "delete_bucket_policy", "Bucket")),
-    "AWS::Logs::LogGroup": Kind("logs", "LogGroupName", log_group, log_group, gone("logs", "delete_log_group", "logGroupName"), lambda own: f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{own['LogGroupName']}:*"),
-    "AWS::IAM::Role": Kind("iam", "RoleName", role, role, remove_role, lambda own: f"arn:aws:iam::{ACCOUNT}:role/{own['RoleName']}"),
-    "AWS::IAM::ManagedPolicy": Kind("iam", None, managed_policy, managed_policy, gone("iam", "delete_policy", "PolicyArn")),
-    "AWS::IAM::OIDCProvider": Kind("iam", None, oidc_provider, oidc_provider, gone("iam", "delete_open_id_connect_provider", "OpenIDConnectProviderArn")),
-    "AWS::SNS::Topic": Kind("sns", None, topic, topic, gone("sns", "delete_topic", "TopicArn")),
-    "AWS::SNS::TopicPolicy": Kind("sns", None, topic_policy, topic_policy, stays),
-    "AWS::SNS::Subscription": Kind("sns", None, subscription, subscription, gone("sns", "unsubscribe", "SubscriptionArn")),
-    "AWS::Events::Rule": Kind("events", "Name", rule, rule, gone("events", "delete_rule", "Name")),
-    "AWS::SecretsManager::Secret": Kind("secretsmanager", None, secret, secret, gone("secretsmanager", "delete_secret", "SecretId")),
-    "AWS::CloudWatch::Alarm": Kind("cloudwatch", "AlarmName", alarm, alarm, lambda api, resource: api.call("cloudwatch", "delete_alarms", AlarmNames=[resource.reference])),
-    "AWS::Glue::Database": Kind("glue", None, database, database, gone("glue", "delete_database", "Name")),
-    "AWS::Glue::Job": Kind("glue", "Name", job, job, gone("glue", "delete_job", "JobName")),
-    "AWS::Glue::Trigger": Kind("glue", "Name", trigger, trigger, gone("glue", "delete_trigger", "Name")),
-    "AWS::Glue::Crawler": Kind("glue", "Name", crawler, crawler, gone("glue", "delete_crawler", "Name")),
-    "AWS::ECS::Cluster": Kind("ecs", "ClusterName", cluster, cluster, gone("ecs", "delete_cluster", "cluster"), lambda own: f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{own['ClusterName']}"),
-    "AWS::ECS::TaskDefinition": Kind("ecs", None, task_definition, task_definition, gone("ecs", "deregister_task_definition", "taskDefinition")),
-    "AWS::ECR::Repository": Kind("ecr", "RepositoryName", repository, stays, gone("ecr", "delete_repository", "repositoryName"), lambda own: f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{own['RepositoryName']}"),
-    "AWS::Scheduler::Schedule": Kind("scheduler", "Name", schedule, schedule, gone("scheduler", "delete_schedule", "Name")),
-}  # fmt: skip
+    "AWS::S3::Bucket": Kind(
+        "BucketName", bucket, gone("s3", "delete_bucket", "Bucket"), arn="arn:aws:s3:::{BucketName}"
+    ),
+    "AWS::S3::BucketPolicy": Kind(None, bucket_policy, gone("s3", "delete_bucket_policy", "Bucket")),
+    "AWS::Logs::LogGroup": Kind(
+        "LogGroupName",
+        log_group,
+        gone("logs", "delete_log_group", "logGroupName"),
+        arn=f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{{LogGroupName}}:*",
+    ),
+    "AWS::IAM::Role": Kind("RoleName", role, remove_role, arn=f"arn:aws:iam::{ACCOUNT}:role/{{RoleName}}"),
+    "AWS::IAM::ManagedPolicy": Kind(None, managed_policy, gone("iam", "delete_policy", "PolicyArn")),
+    "AWS::IAM::OIDCProvider": Kind(
+        None, oidc_provider, gone("iam", "delete_open_id_connect_provider", "OpenIDConnectProviderArn")
+    ),
+    "AWS::SNS::Topic": Kind(None, topic, gone("sns", "delete_topic", "TopicArn")),
+    "AWS::SNS::TopicPolicy": Kind(None, topic_policy, stays),
+    "AWS::SNS::Subscription": Kind(None, subscription, gone("sns", "unsubscribe", "SubscriptionArn")),
+    "AWS::Events::Rule": Kind("Name", rule, gone("events", "delete_rule", "Name")),
+    "AWS::SecretsManager::Secret": Kind(None, secret, gone("secretsmanager", "delete_secret", "SecretId")),
+    "AWS::CloudWatch::Alarm": Kind("AlarmName", alarm, remove_alarm),
+    "AWS::Glue::Database": Kind(None, database, gone("glue", "delete_database", "Name")),
+    "AWS::Glue::Job": Kind("Name", job, gone("glue", "delete_job", "JobName")),
+    "AWS::Glue::Trigger": Kind("Name", trigger, gone("glue", "delete_trigger", "Name")),
+    "AWS::Glue::Crawler": Kind("Name", crawler, gone("glue", "delete_crawler", "Name")),
+    "AWS::ECS::Cluster": Kind(
+        "ClusterName",
+        cluster,
+        gone("ecs", "delete_cluster", "cluster"),
+        arn=f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{{ClusterName}}",
+    ),
+    "AWS::ECS::TaskDefinition": Kind(
+        None, task_definition, gone("ecs", "deregister_task_definition", "taskDefinition")
+    ),
+    "AWS::ECR::Repository": Kind(
+        "RepositoryName",
+        repository,
+        gone("ecr", "delete_repository", "repositoryName"),
+        arn=f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{{RepositoryName}}",
+    ),
+    "AWS::Scheduler::Schedule": Kind("Name", schedule, gone("scheduler", "delete_schedule", "Name")),
+}
 
 
-def access_key(environ):
+def access_key(environ: WSGIEnvironment) -> str:
     found = re.search("Credential=([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
-    return found[1] if found else None
+    return found[1] if found else ""
 
 
-def xml(value):
+def xml(value: Any) -> str:
     if isinstance(value, dict):
         return "".join(f"<{key}>{xml(inner)}</{key}>" for key, inner in value.items())
     if isinstance(value, list):

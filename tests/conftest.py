@@ -1,18 +1,27 @@
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
 from aws import Account
 from demo import Demo
-from harness import PARTITIONS, S3, LocalStack, Pipe, Simulator
+from harness import PARTITIONS, S3, Json, LocalStack, Pipe, Simulator
 from spark import JAVA_VERSIONS, java_version, session
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture
-def simulator():
+def simulator() -> Iterator[Callable[..., Simulator]]:
     """Starts simulated accounts."""
-    started = []
+    started: list[Simulator] = []
 
-    def start(**options):
+    def start(**options: object) -> Simulator:
         started.append(Simulator(**options))
         return started[-1]
 
@@ -22,14 +31,14 @@ def simulator():
 
 
 @pytest.fixture(scope="session")
-def s3():
+def s3() -> Iterator[S3]:
     server = S3()
     yield server
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def real_s3():
+def real_s3() -> Iterator[LocalStack]:
     """The stricter S3 server, for what depends on its conditions and checksums."""
     server = LocalStack()
     yield server
@@ -37,10 +46,10 @@ def real_s3():
 
 
 @pytest.fixture
-def pipe(tmp_path):
+def pipe(tmp_path: Path) -> Callable[..., Pipe]:
     """Makes the main job for an account, with a lake in a folder unless told otherwise."""
 
-    def make(simulator, target=None, catalog=None, **settings):
+    def make(simulator: Simulator, target: Json | None = None, catalog: Json | None = None, **settings: object) -> Pipe:
         target = {"destination": str(tmp_path / "lake"), "streams": PARTITIONS, **(target or {})}
         return Pipe(tmp_path, simulator.settings(**settings), target, catalog)
 
@@ -48,7 +57,7 @@ def pipe(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory):
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """The account and the lake that the queries are about."""
     made = Demo(tmp_path_factory.mktemp("demo"))
     yield made
@@ -56,7 +65,7 @@ def demo(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def spark(tmp_path_factory):
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """The one Spark of a test session."""
     if java_version() not in JAVA_VERSIONS:
         missing = f"Spark runs on Java {', '.join(JAVA_VERSIONS)}: install one, such as openjdk-17-jre-headless"
@@ -68,7 +77,7 @@ def spark(tmp_path_factory):
 
 
 @pytest.fixture
-def empty_account():
+def empty_account() -> Iterator[Account]:
     """An AWS account with nothing in it."""
     account = Account()
     yield account

@@ -3,9 +3,13 @@ on every day and every machine, with all streams."""
 
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import duckdb
-from harness import PARTITIONS, ROOT, TAP, Pipe, Simulator, run
+
+from harness import PARTITIONS, ROOT, TAP, Json, Pipe, Simulator, run
 from lake import files
 
 DEPLOY = ROOT / "deploy"
@@ -20,9 +24,9 @@ RULES = [
 """Wistia knows a channel "Academy" too, and some medias are in it by both."""
 
 
-def every_stream():
+def every_stream() -> Json:
     """The catalog with all streams selected."""
-    catalog = json.loads(run(TAP, "--discover").succeeded().out)
+    catalog: Json = json.loads(run(TAP, "--discover").succeeded().out)
     for stream in catalog["streams"]:
         for entry in stream["metadata"]:
             if not entry["breadcrumb"]:
@@ -33,13 +37,13 @@ def every_stream():
 class Demo:
     """The account and its lake in a folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.simulator = Simulator(**ACCOUNT)
         settings = self.simulator.settings(start_date=DAYS["start"], end_date=DAYS["end"], channel_rules=RULES)
         target = {"destination": str(folder / "lake"), "streams": PARTITIONS}
         job = Pipe(folder, settings, target, every_stream())
         self.lake = job.lake
-        self.rows = {}
+        self.rows: dict[str, list[Json]] = {}
         try:
             tap, _ = job.sync()
             self.messages = tap.out
@@ -47,23 +51,23 @@ class Demo:
             self.stop()
             raise
 
-    def truth(self, table):
+    def truth(self, table: str) -> list[Json]:
         """The true rows of a table."""
         if table not in self.rows:
             self.rows[table] = self.simulator.truth(table, **DAYS)
         return self.rows[table]
 
-    def stop(self):
+    def stop(self) -> None:
         self.simulator.stop()
 
 
-def scan(lake, table):
+def scan(lake: Path, table: str) -> str:
     """A table with its partition key, as DuckDB reads it."""
     paths = [str(path) for path in files(lake, table)]
     return f"read_parquet({paths}, hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
 
 
-def connect(lake, schema):
+def connect(lake: Path, schema: str) -> duckdb.DuckDBPyConnection:
     """A DuckDB that sees the tables of a lake as Glue would show them."""
     connection = duckdb.connect()
     # Sums of doubles depend on who adds them up.
@@ -74,14 +78,14 @@ def connect(lake, schema):
     return connection
 
 
-def text_of(question, engine):
+def text_of(question: str, engine: str) -> str:
     """The text of a question for an engine; what is in a list is put in as the engine takes it."""
     text = (DEPLOY / "redshift" / f"{question}.sql").read_text()
     own = (DEPLOY / engine / "media_tags.sql").read_text().split("\n", 1)[1].rstrip(";\n")
     return re.sub(r"(with tagged as \().*?(\n\)\n)", rf"\1\n{own}\2", text, flags=re.DOTALL)
 
 
-def ask(connection, sql):
+def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[list[str], Sequence[Sequence[Any]]]:
     """The columns and rows of an answer."""
     answer = connection.execute(sql)
     return [column[0] for column in answer.description], answer.fetchall()

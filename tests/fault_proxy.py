@@ -10,7 +10,9 @@ import json
 import random
 import re
 import sys
+from asyncio import StreamReader, StreamWriter
 from collections import Counter
+from typing import Any
 
 STALL_SECONDS = 300
 """Longer than any client waits."""
@@ -25,7 +27,7 @@ KINDS = ["slow_down", "internal", "reset_before", "reset_after", "truncate", "st
 """All but those that last: `expired`, `denied`."""
 
 
-def answer(status, body):
+def answer(status: str, body: str) -> bytes:
     head = f"HTTP/1.1 {status}\r\ncontent-type: application/xml\r\ncontent-length: {len(body)}\r\n\r\n"
     return (head + body).encode()
 
@@ -33,28 +35,36 @@ def answer(status, body):
 class Faults:
     """Which requests fail, and how."""
 
-    def __init__(self):
-        self.rate, self.kinds, self.chance = 0, KINDS, random.Random(0)
-        self.rules, self.done = [], Counter()
+    def __init__(self) -> None:
+        self.reset()
 
-    def steer(self, method, body):
+    def reset(self) -> None:
+        self.rate, self.kinds, self.chance = 0.0, KINDS, random.Random(0)
+        self.rules: list[dict[str, Any]] = []
+        self.done: Counter[str] = Counter()
+
+    def steer(self, method: str, body: bytes) -> bytes:
         if method == "PUT":
             plan = json.loads(body)
-            self.rate, self.kinds, self.chance = plan["rate"], plan.get("kinds", KINDS), random.Random(plan.get("seed", 0))
+            self.rate, self.kinds, self.chance = (
+                plan["rate"],
+                plan.get("kinds", KINDS),
+                random.Random(plan.get("seed", 0)),
+            )
         elif method == "POST":
             self.rules.append({"count": 1, "skip": 0, "method": "", "path": "", **json.loads(body)})
         elif method == "DELETE":
-            self.__init__()
+            self.reset()
         return answer("200 OK", json.dumps(self.done))
 
-    def pick(self, method, path):
+    def pick(self, method: str, path: str) -> str | None:
         for rule in self.rules:
             if rule["count"] and method.startswith(rule["method"]) and re.search(rule["path"], path):
                 if rule["skip"]:
                     rule["skip"] -= 1
                     continue
                 rule["count"] -= 1
-                return self.note(rule["kind"])
+                return self.note(str(rule["kind"]))
         if self.chance.random() < self.rate:
             kind = self.chance.choice(self.kinds)
             # Only a completion answers 200 before it knows how it ends.
@@ -63,12 +73,12 @@ class Faults:
             return self.note(kind)
         return None
 
-    def note(self, kind):
+    def note(self, kind: str) -> str:
         self.done[kind] += 1
         return kind
 
 
-async def read_request(reader):
+async def read_request(reader: StreamReader) -> tuple[bytes, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     fields = head.decode("latin-1").lower()
     body = b""
@@ -84,7 +94,7 @@ async def read_request(reader):
     return head, body
 
 
-async def forward(port, head, body):
+async def forward(port: int, head: bytes, body: bytes) -> bytes:
     """The whole answer of the server."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = re.sub(rb"(?i)\r\n(connection|expect): [^\r]*", b"", head)
@@ -95,7 +105,7 @@ async def forward(port, head, body):
     return re.sub(rb"(?i)\r\nconnection: close", b"", whole, count=1)
 
 
-async def serve(faults, upstream, reader, writer):
+async def serve(faults: Faults, upstream: int, reader: StreamReader, writer: StreamWriter) -> None:
     try:
         while True:
             head, body = await read_request(reader)
@@ -109,10 +119,14 @@ async def serve(faults, upstream, reader, writer):
                 return writer.transport.abort()
             if kind == "stall":
                 return await asyncio.sleep(STALL_SECONDS)
-            refusals = {"slow_down": ("503 Slow Down", SLOW_DOWN), "internal": ("500 Internal Server Error", INTERNAL),
-                        "expired": ("400 Bad Request", EXPIRED), "denied": ("403 Forbidden", DENIED),
-                        # The answer begins as if all were well, and then tells otherwise.
-                        "embedded": ("200 OK", INTERNAL)}
+            refusals = {
+                "slow_down": ("503 Slow Down", SLOW_DOWN),
+                "internal": ("500 Internal Server Error", INTERNAL),
+                "expired": ("400 Bad Request", EXPIRED),
+                "denied": ("403 Forbidden", DENIED),
+                # The answer begins as if all were well, and then tells otherwise.
+                "embedded": ("200 OK", INTERNAL),
+            }
             if kind in refusals:
                 status, text = refusals[kind]
                 writer.write(answer(status, "" if method == "HEAD" else text))
@@ -132,7 +146,7 @@ async def serve(faults, upstream, reader, writer):
         writer.close()
 
 
-async def main(upstream, port):
+async def main(upstream: int, port: int) -> None:
     faults = Faults()
     server = await asyncio.start_server(lambda *pair: serve(faults, upstream, *pair), "127.0.0.1", port, limit=1 << 20)
     async with server:

@@ -1,11 +1,17 @@
 """Reads lakes back, and says what the tables must look like."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from harness import Json, Simulator
 
 STRING, BIGINT, INT, DOUBLE, BOOLEAN, DATE = (
     pa.string(),
@@ -17,12 +23,19 @@ STRING, BIGINT, INT, DOUBLE, BOOLEAN, DATE = (
 )
 
 
-def array(of):
+def array(of: pa.DataType) -> pa.DataType:
     return pa.list_(pa.field("element", of))
 
 
 ASSET = pa.struct(
-    [("url", STRING), ("width", BIGINT), ("height", BIGINT), ("file_size", BIGINT), ("content_type", STRING), ("type", STRING)]
+    [
+        ("url", STRING),
+        ("width", BIGINT),
+        ("height", BIGINT),
+        ("file_size", BIGINT),
+        ("content_type", STRING),
+        ("type", STRING),
+    ]
 )
 TABLES = {
     "dim_media": [
@@ -110,22 +123,22 @@ KEYS = {
 }
 
 
-def files(lake, table=None):
+def files(lake: Path | str, table: str | None = None) -> list[Path]:
     """The Parquet files of a table, or of all."""
     folder = Path(lake) / table if table else Path(lake)
     return sorted(path for path in folder.rglob("*.parquet") if "_lake" not in path.parts)
 
 
-def fingerprints(lake):
+def fingerprints(lake: Path) -> dict[str, tuple[int, int]]:
     """What changes when a file is written again."""
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in files(lake)}
 
 
-def order(rows, keys):
+def order(rows: Iterable[Json], keys: list[str]) -> list[Json]:
     return sorted(rows, key=lambda row: tuple(str(row[key]) for key in keys))
 
 
-def pyarrow_rows(lake, table):
+def pyarrow_rows(lake: Path, table: str) -> list[Json]:
     """All rows, file by file, in the order of the key."""
     rows = [row for path in files(lake, table) for row in pq.ParquetFile(path).read().to_pylist()]
     for row in rows:
@@ -135,7 +148,7 @@ def pyarrow_rows(lake, table):
     return order(rows, KEYS[table])
 
 
-def duckdb_rows(lake, table):
+def duckdb_rows(lake: Path, table: str) -> list[Json]:
     """The same rows, as DuckDB reads them."""
     paths = [str(path) for path in files(lake, table)]
     if not paths:
@@ -148,13 +161,15 @@ def duckdb_rows(lake, table):
     return order(rows, KEYS[table])
 
 
-def duckdb_types(path):
+def duckdb_types(path: Path) -> dict[str, str]:
     with duckdb.connect() as connection:
-        described = connection.execute("describe select * from read_parquet($path, hive_partitioning = false)", {"path": str(path)})
+        described = connection.execute(
+            "describe select * from read_parquet($path, hive_partitioning = false)", {"path": str(path)}
+        )
         return {name: kind for name, kind, *_ in described.fetchall()}
 
 
-def assert_equals(simulator, lake, tables=TABLES, **days):
+def assert_equals(simulator: Simulator, lake: Path, tables: Iterable[str] = TABLES, **days: date | str) -> None:
     """Every table holds what is true of the account, no more and no less."""
     for table in tables:
         truth = order(simulator.truth(table, **days), KEYS[table])
@@ -162,10 +177,10 @@ def assert_equals(simulator, lake, tables=TABLES, **days):
         missing = {identity(row, table) for row in truth} - {identity(row, table) for row in held}
         assert not missing, f"{table}: {len(missing)} rows are missing, such as {min(missing)}"
         assert len(held) == len(truth), f"{table}: {len(held)} rows, not {len(truth)}"
-        for mine, true in zip(held, truth):
+        for mine, true in zip(held, truth, strict=True):
             assert mine == true, f"{table}: {mine} is not {true}"
         assert duckdb_rows(lake, table) == truth, f"{table}: DuckDB reads something else"
 
 
-def identity(row, table):
+def identity(row: Json, table: str) -> tuple[str, ...]:
     return tuple(str(row[key]) for key in KEYS[table])

@@ -5,15 +5,17 @@ that runs in DuckDB proves little before `problems` finds nothing in it.
 """
 
 import json
+from collections.abc import Iterator
 
 import sqlglot
-from harness import PARTITIONS, ROOT
 from sqlglot import exp
 from sqlglot.dialects import Redshift
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import traverse_scope
+from sqlglot.optimizer.scope import Scope, traverse_scope
+
+from harness import PARTITIONS, ROOT, Json
 
 EXTERNAL = "wistia"
 """The external schema."""
@@ -22,7 +24,7 @@ EXTERNAL = "wistia"
 RESERVED = {word.strip() for word in Redshift.Generator.RESERVED_KEYWORDS} | {"date", "time", "timestamptz"}
 
 
-def sql_type(schema):
+def sql_type(schema: Json) -> str:
     """The type of a column, from its JSON Schema."""
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     (kind,) = (kind for kind in kinds if kind != "null")
@@ -36,7 +38,7 @@ def sql_type(schema):
     return {"integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN", "string": "STRING"}[kind]
 
 
-def external_tables():
+def external_tables() -> dict[str, dict[str, exp.DataType]]:
     """The columns of every table that the tap can fill, and their types."""
     tables = {}
     for path in (ROOT / "schemas").glob("*.json"):
@@ -44,18 +46,19 @@ def external_tables():
         if path.stem in PARTITIONS:
             columns["month"] = "STRING"
         tables[path.stem] = {name: exp.DataType.build(kind, dialect="spark") for name, kind in columns.items()}
-    return {EXTERNAL: tables}
+    return tables
 
 
 TABLES = external_tables()
+SCHEMA: dict[str, object] = {EXTERNAL: TABLES}
 
 
-def statements(text):
+def statements(text: str) -> list[exp.Expr]:
     """The statements of a file."""
     return [navigate(statement) for statement in sqlglot.parse(text, read="redshift") if statement]
 
 
-def navigate(statement):
+def navigate(statement: exp.Expr) -> exp.Expr:
     """Redshift walks into a list by naming it as a table of its row: `from dim_media m, m.assets a`."""
     for table in list(statement.find_all(exp.Table)):
         if table.db and table.db in rows_in_reach(table):
@@ -65,7 +68,7 @@ def navigate(statement):
     return statement
 
 
-def rows_in_reach(node):
+def rows_in_reach(node: exp.Expr) -> set[str]:
     """The aliases of the tables of this query and of those around it."""
     aliases = set()
     select = node.find_ancestor(exp.Select)
@@ -76,20 +79,20 @@ def rows_in_reach(node):
     return aliases
 
 
-def question(text):
+def question(text: str) -> exp.Query:
     """The one query of a file."""
     (query,) = statements(text)
     assert isinstance(query, exp.Query), f"not one query, but {type(query).__name__}"
     return query
 
 
-def to_duckdb(statement):
+def to_duckdb(statement: exp.Expr) -> str:
     statement = statement.copy()
     statement.set("no_schema_binding", None)
     return statement.sql("duckdb")
 
 
-def problems(statement):
+def problems(statement: exp.Expr) -> list[str]:
     """What Redshift would refuse in this statement, or answer in another way than expected."""
     found = list(words(statement))
     query = statement.find(exp.Query)
@@ -104,21 +107,21 @@ def problems(statement):
     if found:
         return found
     try:
-        typed = qualify(query.copy(), schema=TABLES, dialect="redshift")
+        typed = qualify(query.copy(), schema=SCHEMA, dialect="redshift")
     except SqlglotError as error:
         return [str(error)]
-    typed = annotate_types(typed, schema=TABLES, dialect="redshift")
+    typed = annotate_types(typed, schema=SCHEMA, dialect="redshift")
     return [*fields(typed), *scalars(typed), *integers(typed)]
 
 
-def words(statement):
+def words(statement: exp.Expr) -> Iterator[str]:
     names = {identifier.name for identifier in statement.find_all(exp.Identifier) if not identifier.quoted}
     for name in sorted(names):
         if name.lower() in RESERVED:
             yield f"{name} is a word of SQL: quote it"
 
 
-def late_binding(view, scopes):
+def late_binding(view: exp.Create, scopes: list[Scope]) -> Iterator[str]:
     if not view.args.get("no_schema_binding"):
         yield f"{view.this.sql()}: a view of external tables binds late, `with no schema binding`"
     for scope in scopes:
@@ -127,33 +130,33 @@ def late_binding(view, scopes):
                 yield f"{table.sql()}: name the schema, a late view needs it"
 
 
-def places(query):
+def places(query: exp.Expr) -> Iterator[str]:
     for access in query.find_all(exp.Bracket):
         yield f"{access.sql()}: no element of a list by its place"
 
 
-def nulls(query):
+def nulls(query: exp.Expr) -> Iterator[str]:
     for order in query.find_all(exp.Ordered):
         if order.args.get("desc") and order.args.get("nulls_first"):
             yield f"{order.sql()}: say `nulls last`, engines differ"
 
 
-def physical(scope):
+def physical(scope: Scope) -> list[tuple[str, exp.Table]]:
     """The tables of a query by alias, without those that `with` names."""
     return [(name, source) for name, source in scope.sources.items() if isinstance(source, exp.Table)]
 
 
-def nested(scope):
+def nested(scope: Scope) -> list[exp.Table]:
     """The tables of a query that have nested columns."""
-    known = [(table, TABLES[EXTERNAL].get(table.name, {})) for _, table in physical(scope) if table.db == EXTERNAL]
+    known = [(table, TABLES.get(table.name, {})) for _, table in physical(scope) if table.db == EXTERNAL]
     return [table for table, columns in known if any(is_nested(kind) for kind in columns.values())]
 
 
-def is_nested(kind):
+def is_nested(kind: exp.DataType | None) -> bool:
     return kind is not None and kind.is_type(*exp.DataType.NESTED_TYPES)
 
 
-def alone(scope):
+def alone(scope: Scope) -> Iterator[str]:
     select = scope.expression
     sources = [select.args.get("from_"), *select.args.get("joins", [])]
     others = [source.this for source in sources if source and not isinstance(source.this, exp.Unnest)]
@@ -162,16 +165,17 @@ def alone(scope):
         yield f"{names}: a nested table is read alone; join what is selected from it"
 
 
-def stars(scope):
+def stars(scope: Scope) -> Iterator[str]:
     for table in nested(scope):
-        for item in scope.expression.selects:
+        selects = scope.expression.selects if isinstance(scope.expression, exp.Query) else []
+        for item in selects:
             if item.is_star:
                 yield f"{item.sql()}: no star over {table.name}, which is nested"
 
 
-def rows_of_lists(scope):
+def rows_of_lists(scope: Scope) -> Iterator[str]:
     """A query of a list may look at the list's row nowhere but in `from`, and `in` takes no such query."""
-    if scope.is_correlated_subquery and not scope.tables:
+    if scope.parent and scope.is_correlated_subquery and not scope.tables:
         around = scope.parent.sources
         for column in scope.external_columns:
             if column.parts[0].name in around and not column.find_ancestor(exp.Unnest):
@@ -182,20 +186,20 @@ def rows_of_lists(scope):
                 yield f"{test.sql()}: no `in` over nested data"
 
 
-def fields(query):
+def fields(query: exp.Expr) -> Iterator[str]:
     for value in query.find_all(exp.Dot):
         known = value.this.type.expressions if value.this.type else []
         if value.name not in {field.name for field in known}:
             yield f"{value.sql()}: there is no such field"
 
 
-def scalars(query):
+def scalars(query: exp.Expr) -> Iterator[str]:
     for value in query.find_all(exp.Column, exp.Dot):
-        if is_nested(value.type) and not isinstance(value.parent, (exp.Dot, exp.Unnest)):
+        if value.type and is_nested(value.type) and not isinstance(value.parent, (exp.Dot, exp.Unnest)):
             yield f"{value.sql()} is {value.type.sql()}: take its fields or elements"
 
 
-def integers(query):
+def integers(query: exp.Expr) -> Iterator[str]:
     for division in query.find_all(exp.Div):
         if is_integer(division.this) and is_integer(division.expression):
             yield f"{division.sql()}: integers are divided without a fraction"
@@ -204,11 +208,11 @@ def integers(query):
             yield f"{mean.sql()}: the mean of integers is an integer"
 
 
-def is_integer(value):
+def is_integer(value: exp.Expr) -> bool:
     return value.type is not None and value.type.is_type(*exp.DataType.INTEGER_TYPES)
 
 
-def unpruned(query):
+def unpruned(query: exp.Expr) -> list[str]:
     """The partitioned tables that a query reads as a whole, other than the snapshots, which are few."""
     found = []
     for scope in traverse_scope(query):

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+
 from harness import TAP, TARGET, TOKEN, lines, run
 
 SCHEMA = {
@@ -48,7 +49,7 @@ def target(tmp_path):
 
 
 def is_empty(folder):
-    return not [path for path in folder.rglob("*.parquet")]
+    return not list(folder.rglob("*.parquet"))
 
 
 def test_no_token(tap):

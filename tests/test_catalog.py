@@ -6,10 +6,14 @@ import signal
 import subprocess
 
 import pytest
+
 from harness import PARTITIONS, ROOT, TARGET, Pipe, environment, lines, run, until
 from lake import TABLES
 
-DENIED = "User: arn:aws:iam::123456789012:role/loader is not authorized to perform: glue:{0} on resource: arn:aws:glue:us-east-1:123456789012:catalog"
+DENIED = (
+    "User: arn:aws:iam::123456789012:role/loader is not authorized to perform: glue:{0} "
+    "on resource: arn:aws:glue:us-east-1:123456789012:catalog"
+)
 BEHIND = 3
 
 
@@ -35,7 +39,10 @@ NESTED = {
     "anything": {},
     "parts": {
         "type": "array",
-        "items": {"type": "object", "properties": {"fileSize": {"type": "integer"}, "tags": {"type": "array", "items": {"type": "string"}}}},
+        "items": {
+            "type": "object",
+            "properties": {"fileSize": {"type": "integer"}, "tags": {"type": "array", "items": {"type": "string"}}},
+        },
     },
 }
 NESTED_TYPES = {
@@ -48,7 +55,14 @@ NESTED_TYPES = {
     "anything": "string",
     "parts": "array<struct<file_size:bigint,tags:array<string>>>",
 }
-NESTED_VALUES = {"name": "a", "price": 1.5, "at": "2026-11-01T00:00:00Z", "small": 1, "anything": [1], "parts": [{"fileSize": 1, "tags": ["x"]}]}
+NESTED_VALUES = {
+    "name": "a",
+    "price": 1.5,
+    "at": "2026-11-01T00:00:00Z",
+    "small": 1,
+    "anything": [1],
+    "parts": [{"fileSize": 1, "tags": ["x"]}],
+}
 
 
 class Lake:
@@ -84,7 +98,9 @@ class Lake:
         """A run that goes on beside the test."""
         (self.folder / "messages").write_text(lines(*messages))
         command = [*self.command(**more), "--input", self.folder / "messages"]
-        return subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        return subprocess.Popen(
+            [str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
 
     def table(self, name="s"):
         return self.glue.get_table(DatabaseName=self.database, Name=name)["Table"]
@@ -112,7 +128,11 @@ class Lake:
     def update(self, name="s", **changes):
         """Someone else changes a table."""
         found = self.table(name)
-        kept = {key: found[key] for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters") if key in found}
+        kept = {
+            key: found[key]
+            for key in ("Name", "StorageDescriptor", "PartitionKeys", "TableType", "Parameters")
+            if key in found
+        }
         self.glue.update_table(DatabaseName=self.database, TableInput={**kept, **changes})
 
 
@@ -144,7 +164,13 @@ def lake(s3, tmp_path, request):
 
 def crawled(lake, **crawler):
     made = lake(type="crawler")
-    made.catalog["crawler"] = {"name": made.name, "create": True, "role_arn": "arn:aws:iam::1:role/x/crawler", "timeout_seconds": 60, **crawler}
+    made.catalog["crawler"] = {
+        "name": made.name,
+        "create": True,
+        "role_arn": "arn:aws:iam::1:role/x/crawler",
+        "timeout_seconds": 60,
+        **crawler,
+    }
     return made
 
 
@@ -176,7 +202,14 @@ def test_tables_are_registered_with_exact_types(lake):
     assert types_of(part) == NESTED_TYPES
     (event,) = events(done)
     assert event.pop("seconds") >= 0
-    assert event == {"event": "registration", "database": made.database, "table": "s", "partitions": 1, "crawler": None, "status": "created"}
+    assert event == {
+        "event": "registration",
+        "database": made.database,
+        "table": "s",
+        "partitions": 1,
+        "crawler": None,
+        "status": "created",
+    }
     assert done.summary["catalog"][0]["status"] == "created"
     assert not made.remembers()
 
@@ -188,7 +221,10 @@ def test_a_run_that_changes_nothing_asks_once_a_table_and_writes_nothing(lake, s
     s3.forget()
     done = made.load(*messages).succeeded()
     assert not events(done)
-    assert [action for action in s3.asked() if action not in ("GET", "PUT", "HEAD", "DELETE", "POST")] == ["GetTable", "GetTable"]
+    assert [action for action in s3.asked() if action not in ("GET", "PUT", "HEAD", "DELETE", "POST")] == [
+        "GetTable",
+        "GetTable",
+    ]
     assert made.table()["VersionId"] == "1"
 
 
@@ -214,7 +250,9 @@ def test_250_partitions_and_a_schema_that_grows(lake, s3):
     assert set(made.partitions()) == set(days(250))
     assert s3.asked("Batch") == ["BatchCreatePartition"] * 3
     s3.forget()
-    made.load(schema(more={"type": "array", "items": {"type": "number"}}), record(1, days(2)[1], more=[1]), state(2)).succeeded()
+    made.load(
+        schema(more={"type": "array", "items": {"type": "number"}}), record(1, days(2)[1], more=[1]), state(2)
+    ).succeeded()
     assert made.types()["more"] == "array<double>"
     assert all(types_of(part)["more"] == "array<double>" for part in made.partitions().values())
     assert s3.asked("Update") == ["UpdateTable"] and made.table()["VersionId"] == "2"
@@ -257,7 +295,9 @@ def test_what_others_have_added_stays(lake):
     by_name["name"].update(Type="varchar(100)", Comment="The owner's words.")
     descriptor["Columns"].append({"Name": "theirs", "Type": "string"})
     parameters = {**made.table()["Parameters"], "numRows": "7", "compressionType": "mine"}
-    made.update(StorageDescriptor=descriptor, Parameters=parameters, Owner="someone", Description="A table.", Retention=3)
+    made.update(
+        StorageDescriptor=descriptor, Parameters=parameters, Owner="someone", Description="A table.", Retention=3
+    )
     made.load(schema(**NESTED, new={"type": "boolean"}), record(2, new=True), state(2)).succeeded()
     table = made.table()
     assert types_of(table) == {**NESTED_TYPES, "name": "varchar(100)", "theirs": "string", "new": "boolean"}
@@ -318,7 +358,13 @@ def test_a_column_that_comes_while_partitions_are_made_reaches_them(lake, s3):
 
 def test_one_partition_that_is_refused_fails_the_table_and_heals(lake, s3):
     made = lake()
-    s3.steer("faults", action="BatchCreatePartition", item="2024-01-02", code="InternalServiceException", message="Try later.")
+    s3.steer(
+        "faults",
+        action="BatchCreatePartition",
+        item="2024-01-02",
+        code="InternalServiceException",
+        message="Try later.",
+    )
     messages = [schema(), *[record(number, day) for number, day in enumerate(days(3))], state(1)]
     done = made.load(*messages)
     done.refused("the catalog is behind: `s`", "2024-01-02", "Try later.", "run again", code=BEHIND)
@@ -376,7 +422,9 @@ def test_no_permission_leaves_the_data_safe_and_heals(lake, s3, action):
     made = lake()
     denied(s3, action)
     done = made.load(schema(), record(1), state(1))
-    done.refused("the data is committed and its state has been given back", "`s`", "arn:aws:glue", f"glue:{action}", code=BEHIND)
+    done.refused(
+        "the data is committed and its state has been given back", "`s`", "arn:aws:glue", f"glue:{action}", code=BEHIND
+    )
     assert json.loads(made.state.read_text())["bookmarks"] == 1
     assert s3.keys(made.bucket, "lake/s/")
     assert events(done)[0]["status"] == "failed"
@@ -393,7 +441,9 @@ def test_no_permission_to_update_a_table(lake, s3):
     made = lake()
     made.load(schema(), record(1), state(1)).succeeded()
     denied(s3, "UpdateTable")
-    made.load(schema(new={"type": "string"}), record(2), state(2)).refused(f"table/{made.database}/s", "glue:UpdateTable", code=BEHIND)
+    made.load(schema(new={"type": "string"}), record(2), state(2)).refused(
+        f"table/{made.database}/s", "glue:UpdateTable", code=BEHIND
+    )
     s3.heal()
     made.load().succeeded()
     assert "new" in made.types()
@@ -427,7 +477,13 @@ def test_a_table_of_someone_else_is_left_alone(lake, s3, change, words):
     }
     s3.glue.create_table(DatabaseName=made.database, TableInput=theirs)
     done = made.load(schema(), record(1), schema("u"), record(1, stream="u"), state(1))
-    done.refused("catalog is behind: `s`", f"arn:aws:glue:us-east-1:123456789012:table/{made.database}/s", *words, "catalog.table_prefix", code=BEHIND)
+    done.refused(
+        "catalog is behind: `s`",
+        f"arn:aws:glue:us-east-1:123456789012:table/{made.database}/s",
+        *words,
+        "catalog.table_prefix",
+        code=BEHIND,
+    )
     assert made.table()["VersionId"] == "1"
     # The other table is none of their business.
     assert made.types("u")
@@ -452,7 +508,9 @@ def test_settings_that_cannot_work(lake, tmp_path):
     made = lake()
     made.load(catalog={"type": "glue"}).refused("`catalog.database`")
     made.load(destination=str(tmp_path / "lake")).refused("`catalog.type`", "s3://")
-    made.load(catalog={"type": "crawler", "database": "d", "crawler": {"name": "c", "create": True}}).refused("`catalog.crawler.role_arn`")
+    made.load(catalog={"type": "crawler", "database": "d", "crawler": {"name": "c", "create": True}}).refused(
+        "`catalog.crawler.role_arn`"
+    )
 
 
 # Kills
@@ -466,6 +524,7 @@ def test_a_kill_between_data_and_catalog_is_healed_by_the_next_run(lake, s3, act
     until(lambda: s3.asked(action))
     process.kill()
     process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
     s3.heal()
     assert json.loads(made.state.read_text())["bookmarks"] == 1 and made.remembers()
     made.load().succeeded()
@@ -501,9 +560,16 @@ def test_the_crawler_is_made_with_a_target_for_every_table(lake, s3):
     (target,) = crawler["Targets"]["S3Targets"]
     assert target["Path"] == f"{made.location}s/" and target["Exclusions"] == ["**/_*", "**/.*"]
     assert crawler["SchemaChangePolicy"] == {"UpdateBehavior": "UPDATE_IN_DATABASE", "DeleteBehavior": "LOG"}
-    assert json.loads(crawler["Configuration"])["CrawlerOutput"]["Partitions"] == {"AddOrUpdateBehavior": "InheritFromTable"}
+    assert json.loads(crawler["Configuration"])["CrawlerOutput"]["Partitions"] == {
+        "AddOrUpdateBehavior": "InheritFromTable"
+    }
     (event,) = events(done)
-    assert (event["event"], event["crawler"], event["status"], event["tables"]) == ("crawl", made.name, "succeeded", ["s"])
+    assert (event["event"], event["crawler"], event["status"], event["tables"]) == (
+        "crawl",
+        made.name,
+        "succeeded",
+        ["s"],
+    )
     # A new table becomes another target; what the owner has added stays.
     theirs = {"Path": "s3://elsewhere/x/", "Exclusions": []}
     s3.glue.update_crawler(Name=made.name, Targets={"S3Targets": [*crawler["Targets"]["S3Targets"], theirs]})
@@ -545,7 +611,9 @@ def test_a_crawl_that_fails_is_told_and_done_again(lake, s3):
     made = crawled(lake)
     s3.steer("crawls", name=made.name, fail="Insufficient Lake Formation permission(s)")
     done = made.load(schema(), record(1), state(1))
-    done.refused("the crawl was FAILED", "Insufficient Lake Formation", "/aws-glue/crawlers", f"crawler/{made.name}", code=BEHIND)
+    done.refused(
+        "the crawl was FAILED", "Insufficient Lake Formation", "/aws-glue/crawlers", f"crawler/{made.name}", code=BEHIND
+    )
     assert json.loads(made.state.read_text())["bookmarks"] == 1 and made.remembers()
     s3.heal("crawls")
     made.load().succeeded()
@@ -634,7 +702,9 @@ def test_a_crawler_that_is_not_for_this_lake(lake, s3, theirs, words):
     made = crawled(lake, create=False)
     if theirs:
         targets = {"S3Targets": [{"Path": made.location}]}
-        s3.glue.create_crawler(**{"Name": made.name, "Role": "r", "DatabaseName": made.database, "Targets": targets, **theirs})
+        s3.glue.create_crawler(
+            **{"Name": made.name, "Role": "r", "DatabaseName": made.database, "Targets": targets, **theirs}
+        )
     made.load(schema(), record(1), state(1)).refused(f"crawler/{made.name}", *words, code=BEHIND)
     assert not made.crawl_starts()
 

@@ -5,6 +5,7 @@ import zipfile
 
 import boto3
 import pytest
+
 from aws import BUCKET, LAKE, Account, add_account, deploy_lake
 from harness import ROOT, TOKEN
 
@@ -39,11 +40,16 @@ def job(account):
 
 
 def deployed_release(account):
-    return job(account)["Command"]["ScriptLocation"].removeprefix(f"s3://{BUCKET}/releases/").removesuffix("/nightly.py")
+    return (
+        job(account)["Command"]["ScriptLocation"].removeprefix(f"s3://{BUCKET}/releases/").removesuffix("/nightly.py")
+    )
 
 
 def policies(iam, role):
-    return {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in iam.list_role_policies(RoleName=role)["PolicyNames"]}
+    return {
+        name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+    }
 
 
 def everything(account):
@@ -59,8 +65,12 @@ def everything(account):
         "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
         "rules": events.list_rules()["Rules"],
         "targets": events.list_targets_by_rule(Rule=f"{LAKE}-night-failed")["Targets"],
-        "roles": {role["RoleName"]: [role["AssumeRolePolicyDocument"], policies(iam, role["RoleName"])] for role in roles},
-        "groups": {group["logGroupName"]: group.get("retentionInDays") for group in logs.describe_log_groups()["logGroups"]},
+        "roles": {
+            role["RoleName"]: [role["AssumeRolePolicyDocument"], policies(iam, role["RoleName"])] for role in roles
+        },
+        "groups": {
+            group["logGroupName"]: group.get("retentionInDays") for group in logs.describe_log_groups()["logGroups"]
+        },
         "secrets": [secret["Name"] for secret in secrets.list_secrets()["SecretList"]],
         "topics": sns.list_topics()["Topics"],
         "providers": iam.list_open_id_connect_providers()["OpenIDConnectProviderList"],
@@ -93,7 +103,14 @@ def test_a_deployment_makes_what_it_promises(deployed):
 
     assert found["trigger"]["Schedule"] == "cron(17 3 * * ? *)" and found["trigger"]["State"] == "ACTIVATED"
     paths = [target["Path"] for target in found["crawler"]["Targets"]["S3Targets"]]
-    tables = ["dim_media", "dim_visitors", "fact_engagements", "fact_engagements_byday", "fact_engagement_graph", "fact_events"]
+    tables = [
+        "dim_media",
+        "dim_visitors",
+        "fact_engagements",
+        "fact_engagements_byday",
+        "fact_engagement_graph",
+        "fact_events",
+    ]
     assert paths == [f"s3://{BUCKET}/lake/wistia/{table}/" for table in tables]
     assert [database["Name"] for database in found["databases"]] == ["wistia"]
     assert found["groups"][f"/{LAKE}/runs"] == found["groups"]["/aws-glue/python-jobs/output"] == 30
@@ -109,13 +126,19 @@ def test_a_deployment_makes_what_it_promises(deployed):
 
 def test_what_is_deployed_again_stays_as_it_is(deployed, programs):
     before = everything(deployed)
-    done = [deployed.deploy("lake"), deployed.deploy("account", "wistia"), deployed.deploy("release", *programs, "--id", "r1")]
+    done = [
+        deployed.deploy("lake"),
+        deployed.deploy("account", "wistia"),
+        deployed.deploy("release", *programs, "--id", "r1"),
+    ]
     for run in done:
         assert "nothing to change" in run.succeeded().out
     assert everything(deployed) == before
 
 
-@pytest.mark.parametrize("words", [["lake", "-p", "LogRetentionDays=90"], ["account", "new"], ["account", "wistia", "-p", "Hour=5"]])
+@pytest.mark.parametrize(
+    "words", [["lake", "-p", "LogRetentionDays=90"], ["account", "new"], ["account", "wistia", "-p", "Hour=5"]]
+)
 def test_a_dry_run_tells_and_changes_nothing(deployed, words):
     before = everything(deployed)
     told = deployed.deploy(*words, "--dry-run").succeeded().out
@@ -184,7 +207,8 @@ def test_a_release_that_fails_its_try_is_taken_back(deployed, programs, tmp_path
     after = everything(deployed)
     assert after["job"] == before["job"]
     assert {key for key in after["objects"] if key not in before["objects"]} == {
-        f"releases/broken/{file}" for file in ("manifest.json", "nightly.py", "tap-wistia", "target-s3-parquet", "tap.json", "target.json")
+        f"releases/broken/{file}"
+        for file in ("manifest.json", "nightly.py", "tap-wistia", "target-s3-parquet", "tap.json", "target.json")
     }
 
 
@@ -197,8 +221,16 @@ def test_the_role_of_github_can_deploy_and_nothing_else(deployed, programs):
 
     before = everything(deployed)
     # A template of its own, in the place of the administrator's.
-    cloudformation = boto3.client("cloudformation", endpoint_url=deployed.url, aws_access_key_id=f"role:{role}", aws_secret_access_key="test", region_name="us-east-1")
-    mine = (ROOT / "deploy" / "cloudformation" / "lake.yaml").read_text().replace("log-group:/aws-glue/python-jobs/*", "*")
+    cloudformation = boto3.client(
+        "cloudformation",
+        endpoint_url=deployed.url,
+        aws_access_key_id=f"role:{role}",
+        aws_secret_access_key="test",
+        region_name="us-east-1",
+    )
+    mine = (
+        (ROOT / "deploy" / "cloudformation" / "lake.yaml").read_text().replace("log-group:/aws-glue/python-jobs/*", "*")
+    )
     cloudformation.update_stack(StackName=LAKE, TemplateBody=mine, Capabilities=["CAPABILITY_IAM"])
     (stack,) = cloudformation.describe_stacks(StackName=LAKE)["Stacks"]
     assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
@@ -210,7 +242,9 @@ def test_the_role_of_github_can_deploy_and_nothing_else(deployed, programs):
 
 def test_github_may_come_with_either_form_of_its_name(empty_account):
     empty_account.deploy("lake", "-p", "GitHubRepository=acme/lake", "-p", "GitHubRepositoryIds=11/22").succeeded()
-    (statement,) = empty_account.service("iam").get_role(RoleName=empty_account.role("DeployRole"))["Role"]["AssumeRolePolicyDocument"]["Statement"]
+    (statement,) = empty_account.service("iam").get_role(RoleName=empty_account.role("DeployRole"))["Role"][
+        "AssumeRolePolicyDocument"
+    ]["Statement"]
     assert statement["Condition"]["StringEquals"] == {
         "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
         "token.actions.githubusercontent.com:sub": [
@@ -230,7 +264,9 @@ def test_a_night_can_be_moved_and_stopped(deployed):
 def test_a_change_that_fails_is_taken_back_and_says_why(deployed):
     before = everything(deployed)
     deployed.steer("faults", action="UpdateJob", code="InvalidInputException", message="The job does not like it")
-    deployed.deploy("lake", "-p", "TimeoutMinutes=10").refused("what was done is taken back", "Job: ", "The job does not like it")
+    deployed.deploy("lake", "-p", "TimeoutMinutes=10").refused(
+        "what was done is taken back", "Job: ", "The job does not like it"
+    )
     assert everything(deployed) == before
     deployed.heal()
 
@@ -252,7 +288,9 @@ def test_mistakes_are_told(empty_account, words, said):
 
 def test_a_token_keeps_the_salt_and_is_never_shown(deployed):
     secrets = deployed.service("secretsmanager")
-    secrets.put_secret_value(SecretId=f"{LAKE}/wistia", SecretString=json.dumps({"api_token": "old", "personal_data_salt": "s"}))
+    secrets.put_secret_value(
+        SecretId=f"{LAKE}/wistia", SecretString=json.dumps({"api_token": "old", "personal_data_salt": "s"})
+    )
     done = deployed.deploy("token", "wistia", stdin=f"{TOKEN}\n").succeeded()
     assert TOKEN not in done.out + done.err
     held = json.loads(secrets.get_secret_value(SecretId=f"{LAKE}/wistia")["SecretString"])
@@ -276,7 +314,7 @@ def test_the_night_may_be_a_fargate_task(deployed):
     ecs = deployed.service("ecs")
     task = ecs.describe_task_definition(taskDefinition="wistia-night")["taskDefinition"]
     (container,) = task["containerDefinitions"]
-    words = dict(zip(container["command"][::2], container["command"][1::2]))
+    words = dict(zip(container["command"][::2], container["command"][1::2], strict=True))
     assert words["--destination"] == f"s3://{BUCKET}/lake/wistia" and words["--secret"] == f"{LAKE}/wistia"
     target = deployed.service("scheduler").get_schedule(Name="wistia-night")["Target"]
     assert target["EcsParameters"]["TaskDefinitionArn"] == task["taskDefinitionArn"]

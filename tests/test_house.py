@@ -45,7 +45,10 @@ def code(file):
 
 
 def is_product(file):
-    return not {"tests", "benches", "fuzz"} & set(file.relative_to(ROOT).parts) and file.stem not in ("tests", "testing")
+    return not {"tests", "benches", "fuzz"} & set(file.relative_to(ROOT).parts) and file.stem not in (
+        "tests",
+        "testing",
+    )
 
 
 def test_no_crate_knows_another_that_it_must_not():

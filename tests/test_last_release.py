@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from harness import TARGET, lines, run
 from lake import files
 
@@ -78,7 +79,9 @@ def test_the_same_rows_again_change_no_object(lake):
     messages = [MADE["schema"]("people", "id"), *MADE["records"]("people", range(20), "first")]
     messages += [MADE["schema"]("versioned", "id"), *MADE["records"]("versioned", range(20), "first", version=100)]
     load(lake, [*messages, {"type": "STATE", "value": STATE}]).succeeded()
-    assert {file: file.read_bytes() for table in ("people", "versioned") for file in files(lake / "lake", table)} == before
+    assert {
+        file: file.read_bytes() for table in ("people", "versioned") for file in files(lake / "lake", table)
+    } == before
 
 
 def test_its_versions_count(lake):

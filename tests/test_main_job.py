@@ -2,9 +2,10 @@
 
 import json
 
-import pytest
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+
 from harness import PARTITIONS, TAP, run
 from lake import TABLES, assert_equals, duckdb_types, files, fingerprints
 
@@ -61,7 +62,7 @@ def test_columns_have_the_promised_types_in_every_file(simulator, pipe):
                 if pa.types.is_list(field.type):
                     assert field.type.value_field.name == "element"
     assert duckdb_types(files(job.lake, "dim_media")[0])["assets"] == (
-        "STRUCT(url VARCHAR, width BIGINT, height BIGINT, file_size BIGINT, content_type VARCHAR, \"type\" VARCHAR)[]"
+        'STRUCT(url VARCHAR, width BIGINT, height BIGINT, file_size BIGINT, content_type VARCHAR, "type" VARCHAR)[]'
     )
     assert duckdb_types(files(job.lake, "fact_engagements")[0])["date"] == "DATE"
 
@@ -75,6 +76,7 @@ def test_the_files_of_an_empty_account_have_the_same_types(simulator, pipe):
     empty.state.unlink()
     empty.sync()
     for table, schema in types.items():
+        assert files(empty.lake, table)
         for path in files(empty.lake, table):
             assert pq.read_schema(path).equals(schema)
 

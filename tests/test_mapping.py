@@ -5,6 +5,7 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from harness import TAP, TARGET, lines, run
 from lake import files
 
@@ -40,13 +41,25 @@ USERS = [
         "address": {"city": "Bern", "geo": {"lat": 46.9, "lon": 7.4}},
         "tags": ["a", "b"],
     },
-    {"id": 2, "name": "Bob", "email": None, "age": None, "since": "2026-06-01T12:00:00+02:00", "address": None, "tags": []},
+    {
+        "id": 2,
+        "name": "Bob",
+        "email": None,
+        "age": None,
+        "since": "2026-06-01T12:00:00+02:00",
+        "address": None,
+        "tags": [],
+    },
     {"id": 3, "name": None, "email": "eve@other.org", "age": 17, "since": None, "address": {"city": "Rom"}},
 ]
 
 
 def messages(*records, schema=SCHEMA):
-    return [schema, *({"type": "RECORD", "stream": schema["stream"], "record": r} for r in records), {"type": "STATE", "value": {"n": 1}}]
+    return [
+        schema,
+        *({"type": "RECORD", "stream": schema["stream"], "record": r} for r in records),
+        {"type": "STATE", "value": {"n": 1}},
+    ]
 
 
 @pytest.fixture
@@ -62,8 +75,8 @@ def load(tmp_path):
 def rows(tmp_path, load):
     """Loads and reads a table back, ordered by its first column."""
 
-    def read(table, messages=messages(*USERS), **settings):
-        load(messages, **settings).succeeded()
+    def read(table, given=None, **settings):
+        load(given or messages(*USERS), **settings).succeeded()
         found = [pq.ParquetFile(path).read() for path in files(tmp_path / "lake", table)]
         whole = pa.concat_tables(found)
         return whole.sort_by(whole.column_names[0]).to_pylist() if whole.column_names else []
@@ -90,8 +103,24 @@ def test_properties_are_renamed_dropped_and_made(rows, tmp_path):
         }
     }
     assert rows("people", stream_maps=maps) == [
-        {"id": 1, "age": 40, "since": instant("2025-01-01T00:00"), "full_name": "Ann", "city": "Bern", "source": "crm", "weight": 2.5},
-        {"id": 2, "age": None, "since": instant("2026-06-01T10:00"), "full_name": "Bob", "city": None, "source": "crm", "weight": 2.5},
+        {
+            "id": 1,
+            "age": 40,
+            "since": instant("2025-01-01T00:00"),
+            "full_name": "Ann",
+            "city": "Bern",
+            "source": "crm",
+            "weight": 2.5,
+        },
+        {
+            "id": 2,
+            "age": None,
+            "since": instant("2026-06-01T10:00"),
+            "full_name": "Bob",
+            "city": None,
+            "source": "crm",
+            "weight": 2.5,
+        },
         {"id": 3, "age": 17, "since": None, "full_name": None, "city": "Rom", "source": "crm", "weight": 2.5},
     ]
     assert tables(tmp_path / "lake") == ["people"]
@@ -103,7 +132,8 @@ def instant(text):
 
 def test_what_is_mapped_away_is_neither_unknown_nor_checked(load):
     run = load(
-        messages({**USERS[0], "email": 5, "really_new": 1}), stream_maps={"users": {"email": "__NULL__", "address": "__NULL__"}}
+        messages({**USERS[0], "email": 5, "really_new": 1}),
+        stream_maps={"users": {"email": "__NULL__", "address": "__NULL__"}},
     ).succeeded()
     assert run.summary["streams"]["users"]["unknown"] == {"really_new": 1}
 
@@ -124,7 +154,7 @@ def test_a_stream_is_copied_dropped_and_the_rest_left_out(rows, load, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "filter, ids",
+    ("filter", "ids"),
     [
         ("age >= 18", [1]),
         ("age is None or age < 18", [2, 3]),
@@ -177,13 +207,20 @@ def test_flattening_makes_columns_and_text_of_what_is_deeper(rows, extra):
 
 
 def test_flattening_goes_all_the_way_unless_told_otherwise(rows):
-    found = rows("users", flattening_enabled=True, flattening_separator="_of_", stream_maps={"users": {"home": "address"}})
+    found = rows(
+        "users", flattening_enabled=True, flattening_separator="_of_", stream_maps={"users": {"home": "address"}}
+    )
     assert found[0]["home_of_geo_of_lon"] == 7.4 and found[0]["address_of_city"] == "Bern"
 
 
 def test_versions_and_batches_follow_their_stream(rows, tmp_path):
     (tmp_path / "batch.jsonl").write_text("".join(json.dumps(user) + "\n" for user in USERS))
-    batch = {"type": "BATCH", "stream": "users", "encoding": {"format": "jsonl"}, "manifest": [str(tmp_path / "batch.jsonl")]}
+    batch = {
+        "type": "BATCH",
+        "stream": "users",
+        "encoding": {"format": "jsonl"},
+        "manifest": [str(tmp_path / "batch.jsonl")],
+    }
     old = {"type": "RECORD", "stream": "users", "record": {"id": 9, "name": "old"}, "version": 1}
     settings = {"stream_maps": {"users": {"__alias__": "people", "n": "name", "__else__": "__NULL__"}}}
     assert [row["id"] for row in rows("people", [SCHEMA, old, batch], **settings)] == [1, 2, 3, 9]
@@ -193,9 +230,12 @@ def test_versions_and_batches_follow_their_stream(rows, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "maps, words",
+    ("maps", "words"),
     [
-        ({"users": {"hash": "md5(email)"}}, ["stream_maps", "`users.hash`", "md5(email)", "another property", "constant"]),
+        (
+            {"users": {"hash": "md5(email)"}},
+            ["stream_maps", "`users.hash`", "md5(email)", "another property", "constant"],
+        ),
         ({"users": {"__filter__": "len(name) > 3"}}, ["`users.__filter__`", "is not supported", "startswith"]),
         ({"users": {"id": "__NULL__"}}, ["`stream_maps.users.id`", "__key_properties__"]),
         ({"users": {"x": "nowhere"}}, ["`stream_maps.users.x`", "no property `nowhere`"]),
@@ -246,7 +286,11 @@ def test_tap_and_target_mean_the_same(simulator, pipe, tmp_path):
     """The same maps at either end leave the same lake."""
     server = simulator(seed=71, medias=20, events=200)
     maps = {
-        "dim_*": {"__filter__": "archived or 'e' in name or duration > 100", "where": "project.name", "kind": "'media'"},
+        "dim_*": {
+            "__filter__": "archived or 'e' in name or duration > 100",
+            "where": "project.name",
+            "kind": "'media'",
+        },
         "dim_visitors": {"ip_address": "__NULL__"},
         "fact_events": {"__filter__": "percent_viewed >= 0.5 and email == 0", "thumbnail": "__NULL__"},
     }
@@ -265,13 +309,25 @@ def test_tap_and_target_mean_the_same(simulator, pipe, tmp_path):
 
 
 def test_the_catalog_of_the_tap_stays_what_it_is():
-    assert run(TAP, "--discover").succeeded().out == run(TAP, "--discover", env={"TAP_WISTIA_FLATTENING_ENABLED": "true"}).out
+    assert (
+        run(TAP, "--discover").succeeded().out
+        == run(TAP, "--discover", env={"TAP_WISTIA_FLATTENING_ENABLED": "true"}).out
+    )
 
 
 def test_the_tap_points_out_maps_that_do_nothing(simulator, pipe):
-    maps = {"dim_medai": "__NULL__", "orders": {"a": "b"}, "dim_*": {}, "dim_visitors": {"emial": "__NULL__", "contry": "__NULL__"}}
+    maps = {
+        "dim_medai": "__NULL__",
+        "orders": {"a": "b"},
+        "dim_*": {},
+        "dim_visitors": {"emial": "__NULL__", "contry": "__NULL__"},
+    }
     job = pipe(simulator(seed=70, medias=1, events=1), stream_maps=maps)
-    told = [line.partition("WARN ")[2] for line in run(*job.tap_command()).succeeded().err.splitlines() if "stream_maps" in line]
+    told = [
+        line.partition("WARN ")[2]
+        for line in run(*job.tap_command()).succeeded().err.splitlines()
+        if "stream_maps" in line
+    ]
     assert told == [
         "`stream_maps` names the stream `dim_medai`, which there is not; is `dim_media` meant?",
         "`stream_maps` names the stream `orders`, which there is not",

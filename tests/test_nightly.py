@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from aws import BUCKET, LAKE, LAUNCHER, Account, add_account, deploy_lake, night_summary, programs
 from harness import DEADLINE, ROOT, TOKEN, Simulator, environment, run, until
 from lake import TABLES, assert_equals
@@ -62,7 +63,7 @@ class Lake:
 
     def is_equal_to_the_account(self, folder):
         shutil.rmtree(folder, ignore_errors=True)
-        assert_equals(self.simulator, self.account.download(self.name, folder))
+        assert_equals(self.simulator, self.account.download_tables(self.name, folder))
 
     def day(self):
         return self.account.state(self.name)["bookmarks"]["fact_events"]["day"]
@@ -121,7 +122,11 @@ def test_verification_tells_what_is_not_as_it_should_be(lake):
     environment = {**account.environment(), "VERIFY_PATIENCE": "0"}
     done = run(sys.executable, ROOT / "deploy" / "verify.py", lake.name, env=environment)
     assert done.code == 1, done.err
-    outcome = {line[8:].split(":")[0]: line[:8].strip() for line in done.out.splitlines() if line.startswith(("ok  ", "FAILED ", "-   "))}
+    outcome = {
+        line[8:].split(":")[0]: line[:8].strip()
+        for line in done.out.splitlines()
+        if line.startswith(("ok  ", "FAILED ", "-   "))
+    }
     assert list(outcome.values()) == ["ok", "ok", "ok", "FAILED", "FAILED", "-"], done.out
     tables = account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
     assert {table["Name"] for table in tables} == set(TABLES)
@@ -139,7 +144,7 @@ def test_nights_register_their_tables_without_a_crawler_too(lake):
     lake.account.deploy("account", lake.name, "-p", "Catalog=glue").succeeded()
     assert not [name for name in lake.account.glue.list_crawlers()["CrawlerNames"] if name.endswith(f"-{lake.name}")]
     summary = lake.succeeds()
-    assert all(entry["event"] != "crawl" for entry in summary["catalog"])
+    assert {entry["event"] for entry in summary["catalog"]} == {"registration"}
     tables = lake.account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
     assert {table["Name"] for table in tables} == set(TABLES)
 
@@ -302,7 +307,16 @@ class Runner(Lake):
     def command(self, *words):
         settings = json.dumps({"api_url": self.simulator.url, "requests_per_minute": 1_000_000})
         destination = f"s3://{BUCKET}/lake/{self.name}"
-        command = [self.python, LAUNCHER, "--account", self.name, "--destination", destination, "--programs", self.folder]
+        command = [
+            self.python,
+            LAUNCHER,
+            "--account",
+            self.name,
+            "--destination",
+            destination,
+            "--programs",
+            self.folder,
+        ]
         return [str(word) for word in [*command, "--tap-settings", settings, *words]]
 
     @property
@@ -315,7 +329,9 @@ class Runner(Lake):
     def start(self, *words):
         """Its process, whose log is that of the launcher and both programs."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(self.command(*words), env=environment(self.environment), text=True, start_new_session=True, **pipes)
+        return subprocess.Popen(
+            self.command(*words), env=environment(self.environment), text=True, start_new_session=True, **pipes
+        )
 
 
 def test_without_a_log_group_the_metrics_are_a_line_of_the_log(runner, tmp_path):
@@ -336,8 +352,8 @@ def test_a_night_that_is_stopped_is_no_loss(runner, tmp_path, number):
     until(lambda: (runner.account.state(runner.name) or {}).get("bookmarks"), night)
     (os.kill if number == signal.SIGTERM else os.killpg)(night.pid, number)
     out, err = night.communicate(timeout=DEADLINE)
+    assert night.returncode == (143 if number == signal.SIGTERM else -number), err[-3000:]
     if number == signal.SIGTERM:
-        assert night.returncode == 143, err[-3000:]
         summary = json.loads(out.splitlines()[0])
         assert summary["exit_codes"]["target"] == 143 and summary["outcome"] == "failed"
     runner.simulator.heal()
@@ -383,7 +399,9 @@ def test_a_night_runs_on_the_python_and_the_boto3_of_glue(runner, tmp_path):
         "boto3.client = lambda service, **more: made(service, endpoint_url=os.environ['AWS_ENDPOINT_URL'], **more)\n"
     )
     runner.python = venv / "bin" / "python"
-    done = run(*runner.command("--metrics-log-group", f"/{LAKE}/runs"), env={**runner.environment, "PYTHONPATH": str(tmp_path)})
+    done = run(
+        *runner.command("--metrics-log-group", f"/{LAKE}/runs"), env={**runner.environment, "PYTHONPATH": str(tmp_path)}
+    )
     assert json.loads(done.succeeded().out)["outcome"] == "succeeded"
     assert [document["Failed"] for document in runner.account.told() if document["Account"] == runner.name] == [0]
     runner.is_equal_to_the_account(tmp_path / "lake")

@@ -1,9 +1,10 @@
 """The queries: what Redshift would refuse is not in them, and every engine answers what is true."""
 
 import pytest
+import sqlglot
+
 import querying
 import redshift
-import sqlglot
 from answers import assert_answers
 from demo import DEPLOY, ask, connect, text_of
 
@@ -57,7 +58,7 @@ def athena(text):
 
 def test_athena_knows_the_order_of_a_list(lake, demo):
     columns, rows = ask(lake, athena((DEPLOY / "athena" / "graph_points.sql").read_text()))
-    points = [dict(zip(columns, row)) for row in rows]
+    points = [dict(zip(columns, row, strict=True)) for row in rows]
     truth = demo.truth("fact_engagement_graph_points")
     assert points == sorted(truth, key=lambda row: (row["media_id"], row["position"]))
 
@@ -98,7 +99,7 @@ def test_views_hold_every_column_of_what_they_flatten(lake, demo):
 
     def view(table):
         columns, rows = ask(lake, f"select * from wistia_views.{table}")
-        return [dict(zip(columns, row)) for row in rows]
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
     medias = {row["media_id"]: row for row in view("media")}
     for media in demo.truth("dim_media"):

@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from harness import TARGET, lines, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from harness import TARGET, lines, run
 from lake import files
 
 NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=8)

@@ -5,14 +5,14 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pytest
 import requests
+
 from fault_proxy import KINDS
-from harness import DEADLINE, TARGET, Server, free_port, lines, run
+from harness import DEADLINE, TARGET, Server, answers, free_port, lines, run, until
 from lake import assert_equals
 from test_commit import SCHEMA, read, records, state
 
@@ -24,14 +24,7 @@ class Proxy(Server):
         port = free_port()
         super().__init__([sys.executable, "tests/fault_proxy.py", s3.url.rsplit(":", 1)[1], port])
         self.s3, self.url = s3, f"http://127.0.0.1:{port}"
-        until = time.monotonic() + DEADLINE
-        while True:
-            try:
-                self.done()
-                break
-            except requests.ConnectionError:
-                assert time.monotonic() < until, "the proxy does not start"
-                time.sleep(0.05)
+        until(lambda: answers(f"{self.url}/-/faults"), self.process)
 
     def steer(self, verb, **plan):
         answer = requests.request(verb, f"{self.url}/-/faults", json=plan, timeout=DEADLINE)
@@ -88,7 +81,9 @@ def test_a_fault_at_any_request_changes_nothing(proxy, real_s3, tmp_path, kind):
     assert server.done()[kind] >= len(spots) // 2
     for spot in spots:
         found = read(real_s3.download(bucket, tmp_path / "copy", f"spot{spot}"))
-        assert {number: value[0] for number, value in found.items()} == {n: "a" if n < 6 else "b" for n in range(18)}, spot
+        assert {number: value[0] for number, value in found.items()} == {n: "a" if n < 6 else "b" for n in range(18)}, (
+            spot
+        )
 
 
 def test_an_error_inside_a_completion_that_began_as_a_success(proxy, real_s3, tmp_path):
@@ -99,7 +94,13 @@ def test_an_error_inside_a_completion_that_began_as_a_success(proxy, real_s3, tm
     chance = random.Random(74)
     messages = [SCHEMA]
     for number in range(100):
-        messages.append({"type": "RECORD", "stream": "s", "record": {"id": number, "month": "", "v": f"{chance.getrandbits(800_000):0200000x}"}})
+        messages.append(
+            {
+                "type": "RECORD",
+                "stream": "s",
+                "record": {"id": number, "month": "", "v": f"{chance.getrandbits(800_000):0200000x}"},
+            }
+        )
     for kind in ("embedded", "reset_after", "truncate"):
         server.steer("POST", kind=kind, method="POST", path="uploadId", count=2)
         run(TARGET, "--config", config, stdin=lines(*messages, state(1))).succeeded()
@@ -117,11 +118,13 @@ def test_kills_and_faults_together(simulator, pipe, proxy, real_s3, tmp_path):
     bucket = real_s3.bucket("campaign")
     job = pipe(account, target=server.settings(f"s3://{bucket}/lake", commit_interval_seconds=0))
     server.steer("PUT", rate=0.05, seed=75)
-    chance, kills, faults, ended = random.Random(75), 0, [], threading.Event()
+    chance, kills, looks, faults, ended = random.Random(75), 0, 0, [], threading.Event()
 
     def look():
         """Lists and reads the events all the time, past the proxy."""
+        nonlocal looks
         while not ended.is_set():
+            looks += 1
             seen = set()
             for key in real_s3.keys(bucket, "lake/fact_events/"):
                 try:
@@ -131,7 +134,12 @@ def test_kills_and_faults_together(simulator, pipe, proxy, real_s3, tmp_path):
                 path = tmp_path / "seen.parquet"
                 path.write_bytes(body)
                 with duckdb.connect() as connection:
-                    keys = [key for (key,) in connection.execute("select event_key from read_parquet($path)", {"path": str(path)}).fetchall()]
+                    keys = [
+                        key
+                        for (key,) in connection.execute(
+                            "select event_key from read_parquet($path)", {"path": str(path)}
+                        ).fetchall()
+                    ]
                 faults.extend(f"{key} is there twice" for key in keys if key in seen)
                 seen.update(keys)
 
@@ -148,18 +156,23 @@ def test_kills_and_faults_together(simulator, pipe, proxy, real_s3, tmp_path):
         ended.set()
         reader.join(60)
     assert not faults, faults[:5]
+    assert looks > 0
     done = server.done()
     assert sum(done.values()) > 20 and len(done) > 3, done
     assert_equals(account, real_s3.download(bucket, tmp_path / "copy", "lake"))
 
 
-@pytest.mark.parametrize("kind, word", [("expired", "ExpiredToken"), ("denied", "access denied")])
+@pytest.mark.parametrize(("kind", "word"), [("expired", "ExpiredToken"), ("denied", "access denied")])
 def test_credentials_that_end_in_the_middle_of_a_run(proxy, real_s3, tmp_path, kind, word):
     server = proxy()
     bucket = real_s3.bucket(f"ends-{kind}")
     config = tmp_path / "t.json"
-    config.write_text(json.dumps(server.settings(f"s3://{bucket}/lake", commit_interval_seconds=0, load_method="append")))
-    process = subprocess.Popen([TARGET, "--config", config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    config.write_text(
+        json.dumps(server.settings(f"s3://{bucket}/lake", commit_interval_seconds=0, load_method="append"))
+    )
+    process = subprocess.Popen(
+        [TARGET, "--config", config], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     process.stdin.write(lines(SCHEMA, *records(0, 10), state(1)))
     process.stdin.flush()
     assert json.loads(process.stdout.readline()) == {"bookmarks": {"s": 1}}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from harness import ANSI, BINARIES, ROOT, TAP, TARGET, environment, run
 
 PROGRAMS = {"tap-wistia": TAP, "target-s3-parquet": TARGET}
@@ -14,7 +15,7 @@ both = pytest.mark.parametrize("name", PROGRAMS)
 
 
 @both
-@pytest.mark.parametrize("shell, word", [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")])
+@pytest.mark.parametrize(("shell", "word"), [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")])
 def test_completions_name_every_flag(name, shell, word):
     text = run(PROGRAMS[name], "completions", shell).succeeded().out
     assert word in text
@@ -26,7 +27,11 @@ def test_completions_name_every_flag(name, shell, word):
 def test_bash_takes_the_completions(name, tmp_path):
     script = tmp_path / "completions"
     script.write_text(run(PROGRAMS[name], "completions", "bash").succeeded().out)
-    program = f'source {script}; COMP_WORDS=({name} --conf); COMP_CWORD=1; _{name.replace("-", "__")} {name} --conf {name} 2>/dev/null || _{name} {name} --conf {name}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    function, words = f"_{name.replace('-', '__')}", f"{name} --conf {name}"
+    program = (
+        f"source {script}; COMP_WORDS=({name} --conf); COMP_CWORD=1; "
+        f'{function} {words} 2>/dev/null || _{name} {words}; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    )
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
     assert "--config" in done.stdout, done.stderr
 
@@ -40,21 +45,23 @@ def test_the_man_page_has_flags_settings_and_exit_codes(name):
 
 
 @both
-@pytest.mark.parametrize("flag, meant", [("--confg", "--config"), ("--abuot", "--about")])
+@pytest.mark.parametrize(("flag", "meant"), [("--confg", "--config"), ("--abuot", "--about")])
 def test_a_mistyped_flag_is_guessed(name, flag, meant):
     refused = run(PROGRAMS[name], flag)
     assert refused.code == 2 and meant in refused.err and "\x1b" not in refused.err
 
 
 def test_a_mistyped_setting_is_guessed(tmp_path):
-    (tmp_path / "c.json").write_text(json.dumps({"destination": str(tmp_path / "lake"), "compresion": "zstd", "s3": {"regoin": "x"}}))
+    (tmp_path / "c.json").write_text(
+        json.dumps({"destination": str(tmp_path / "lake"), "compresion": "zstd", "s3": {"regoin": "x"}})
+    )
     warned = run(TARGET, "--config", tmp_path / "c.json").succeeded().err
     assert "`compresion`" in warned and "`compression`" in warned and "`region`" in warned
     assert not ANSI.search(warned)
 
 
 @both
-@pytest.mark.parametrize("variables, coloured", [({}, True), ({"NO_COLOR": "1"}, False)])
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colours_are_for_terminals_that_want_them(name, variables, coloured, tmp_path):
     ours, theirs = pty.openpty()
     environ = environment({"TERM": "xterm", **variables})
@@ -64,6 +71,20 @@ def test_colours_are_for_terminals_that_want_them(name, variables, coloured, tmp
     os.close(ours)
     assert "unexpected argument" in ANSI.sub("", shown)
     assert bool(ANSI.search(shown)) == coloured
+
+
+SECRETS = {
+    "tap-wistia": {"api_token", "personal_data_salt"},
+    "target-s3-parquet": {"s3.access_key_id", "s3.secret_access_key", "s3.session_token"},
+}
+
+
+def marked(settings, mark, inside=""):
+    """The settings that have this mark."""
+    for name, setting in settings.get("properties", {}).items():
+        if setting.get(mark):
+            yield f"{inside}{name}"
+        yield from marked(setting, mark, f"{inside}{name}.")
 
 
 @both
@@ -85,8 +106,7 @@ def test_about_has_the_structure_of_the_sdk(name):
     for setting, schema in settings["properties"].items():
         assert schema.get("description"), setting
         assert "oneOf" not in schema, f"{setting}: choices are an enum"
-    secrets = [s for s in settings["properties"].values() if s.get("secret")]
-    assert all(s["writeOnly"] for s in secrets)
+    assert set(marked(settings, "secret")) == set(marked(settings, "writeOnly")) == SECRETS[name]
     text = run(PROGRAMS[name], "--about").succeeded().out
     assert text.splitlines()[0] == f"Name: {name}"
     assert run(PROGRAMS[name], "--version").succeeded().out.strip() == f"{name} {about['version']}"
@@ -120,4 +140,8 @@ def test_the_script_of_the_guide_syncs_and_goes_on(simulator, tmp_path):
 
 def test_documents_made_from_the_programs_are_up_to_date():
     """`make generate` writes them."""
-    subprocess.run([sys.executable, ROOT / "scripts" / "generate.py", "--check"], check=True, env=environment({"BINARIES": str(BINARIES)}))
+    subprocess.run(
+        [sys.executable, ROOT / "scripts" / "generate.py", "--check"],
+        check=True,
+        env=environment({"BINARIES": str(BINARIES)}),
+    )

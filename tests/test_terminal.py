@@ -3,9 +3,9 @@
 import os
 import pty
 import select
+import subprocess
 
 from harness import ANSI, environment
-import subprocess
 
 
 def watched(command, stdout=subprocess.DEVNULL, stdin=None):

@@ -1,44 +1,50 @@
 """Runs the Airbyte verbs of both programs the way Airbyte does, and checks every line that they print."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 from airbyte_protocol.models import AirbyteMessage
-from harness import TAP, TARGET, Run, run
+
+from harness import TAP, TARGET, Json, Run, run
 
 
 @dataclass
 class Verb(Run):
     """What a verb did. Every line is a message of Airbyte's own models."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for line in self.out.splitlines():
             message = AirbyteMessage.model_validate_json(line)
             assert not (message.model_extra or {}), f"unknown fields in {line}"
         assert self.out == "" or self.out.endswith("\n")
 
     @property
-    def status(self):
+    def status(self) -> Json:
         (message,) = self.messages
-        return message["connectionStatus"]
+        status: Json = message["connectionStatus"]
+        return status
 
-    def records(self, stream=None):
+    def records(self, stream: str | None = None) -> list[Json]:
         return [m["record"]["data"] for m in self.of_type("RECORD") if stream in (None, m["record"]["stream"])]
 
-    def states(self, stream=None):
+    def states(self, stream: str | None = None) -> list[Json]:
         """The state messages, of one stream or of all."""
         return [m["state"] for m in self.of_type("STATE") if stream in (None, descriptor(m)["name"])]
 
-    def statuses(self, stream):
+    def statuses(self, stream: str) -> list[str]:
         traces = [m["trace"] for m in self.of_type("TRACE") if m["trace"]["type"] == "STREAM_STATUS"]
         found = [t["stream_status"] for t in traces]
         return [s["status"] for s in found if s["stream_descriptor"]["name"] == stream]
 
-    def errors(self):
+    def errors(self) -> list[Json]:
         return [m["trace"]["error"] for m in self.of_type("TRACE") if m["trace"]["type"] == "ERROR"]
 
-    def failed(self, *words, kind=None):
+    def failed(self, *words: str, kind: str | None = None) -> Self:
         """Ended with a trace, the last one with these words in it."""
         assert self.code == 1, f"exit code {self.code}\n{self.err[-3000:]}"
         assert self.errors(), f"no trace of an error\n{self.err[-3000:]}"
@@ -50,17 +56,18 @@ class Verb(Run):
         return self
 
 
-def descriptor(message):
-    return message["state"]["stream"]["stream_descriptor"]
+def descriptor(message: Json) -> Json:
+    found: Json = message["state"]["stream"]["stream_descriptor"]
+    return found
 
 
 class Connector:
     """A program behind its verbs, with its files in a folder."""
 
-    def __init__(self, program, folder, config):
-        self.program, self.folder, self.config = program, Path(folder), config
+    def __init__(self, program: str, folder: Path, config: Json) -> None:
+        self.program, self.folder, self.config = program, folder, config
 
-    def file(self, name, content):
+    def file(self, name: str, content: object) -> Path:
         """A file as Airbyte hands it over: read-only, of any name."""
         path = self.folder / f"{Path(self.program).name}-{name}.txt"
         path.unlink(missing_ok=True)
@@ -68,31 +75,35 @@ class Connector:
         path.chmod(0o444)
         return path
 
-    def verb(self, verb, *more, stdin="", env=None):
+    def verb(self, verb: str, *more: object, stdin: str | bytes = "", env: Mapping[str, str] | None = None) -> Verb:
         done = run(self.program, *self.command(verb, *more), stdin=stdin, env=env)
         return Verb(done.code, done.out, done.err)
 
-    def command(self, verb, *more):
+    def command(self, verb: str, *more: object) -> list[object]:
         config = [] if verb == "spec" else ["--config", self.file("config", self.config)]
         return [verb, *config, *more]
 
-    def spec(self):
+    def spec(self) -> Json:
         (message,) = self.verb("spec").succeeded().messages
-        return message["spec"]
+        spec: Json = message["spec"]
+        return spec
 
-    def check(self):
+    def check(self) -> Json:
         return self.verb("check").succeeded().status
 
 
 class Source(Connector):
-    def __init__(self, folder, config):
+    def __init__(self, folder: Path, config: Json) -> None:
         super().__init__(TAP, folder, config)
 
-    def discover(self):
+    def discover(self) -> list[Json]:
         (message,) = self.verb("discover", "--debug").succeeded().messages
-        return message["catalog"]["streams"]
+        streams: list[Json] = message["catalog"]["streams"]
+        return streams
 
-    def catalog(self, *names, mode="incremental", destination="append_dedup", **more):
+    def catalog(
+        self, *names: str, mode: str = "incremental", destination: str = "append_dedup", **more: object
+    ) -> Json:
         """A configured catalog of these streams, or of all."""
         streams = [s for s in self.discover() if not names or s["name"] in names]
         return {
@@ -109,31 +120,31 @@ class Source(Connector):
             ]
         }
 
-    def read_command(self, catalog, state=None):
+    def read_command(self, catalog: object, state: object = None) -> list[object]:
         more = ["--catalog", self.file("catalog", catalog)]
         if state is not None:
             more += ["--state", self.file("state", state)]
         return self.command("read", *more)
 
-    def read(self, catalog, state=None):
+    def read(self, catalog: object, state: object = None) -> Verb:
         done = run(self.program, *self.read_command(catalog, state))
         return Verb(done.code, done.out, done.err)
 
 
 class Destination(Connector):
-    def __init__(self, folder, config):
+    def __init__(self, folder: Path, config: Json) -> None:
         super().__init__(TARGET, folder, config)
 
-    def write_command(self, catalog):
+    def write_command(self, catalog: object) -> list[object]:
         return self.command("write", "--catalog", self.file("catalog", catalog))
 
-    def write(self, catalog, messages):
+    def write(self, catalog: object, messages: str | bytes | Iterable[Json]) -> Verb:
         stdin = messages if isinstance(messages, (str, bytes)) else "".join(json.dumps(m) + "\n" for m in messages)
         done = run(self.program, *self.write_command(catalog), stdin=stdin)
         return Verb(done.code, done.out, done.err)
 
 
-def strict(schema):
+def strict(schema: Json) -> Any:
     """The schema's validator as Airbyte has it: 1.0 is no integer."""
     from jsonschema import Draft7Validator, validators
 

@@ -22,6 +22,7 @@ os.environ.update(
 )
 
 import pytest  # noqa: E402
+
 from harness import Simulator  # noqa: E402
 
 pytest_plugins = ["airbyte_cdk.test.standard_tests.pytest_hooks"]

@@ -1,7 +1,7 @@
 """What the lake must hold after Airbyte's smoke test of destinations."""
 
 import json
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -42,7 +42,7 @@ def stored(value, schema):
     if kind == "string" and schema.get("format") == "date":
         return date.fromisoformat(value)
     if kind == "string" and schema.get("format") == "date-time":
-        return datetime.fromisoformat(value).astimezone(timezone.utc)
+        return datetime.fromisoformat(value).astimezone(UTC)
     if kind == "object" and schema.get("properties"):
         return {name: stored(value.get(name), inner) for name, inner in schema["properties"].items()}
     if kind == "array":
@@ -56,7 +56,7 @@ def stored(value, schema):
 def folded(row):
     """Nested names are snake case in the lake; times compare as text."""
     if isinstance(row, datetime):
-        return row.astimezone(timezone.utc).isoformat()
+        return row.astimezone(UTC).isoformat()
     if isinstance(row, dict):
         return {name.lower(): folded(value) for name, value in row.items()}
     return [folded(item) for item in row] if isinstance(row, list) else row
@@ -76,7 +76,10 @@ def assert_values(lake, namespace):
         if keys:
             # The newest row of each key.
             expected = list({tuple(record.get(key) for key in keys): record for record in records}.values())
-        wanted = [{column: stored(record.get(column), inner) for column, inner in schema["properties"].items()} for record in expected]
+        wanted = [
+            {column: stored(record.get(column), inner) for column, inner in schema["properties"].items()}
+            for record in expected
+        ]
         own = [{name: value for name, value in row.items() if not name.startswith("_airbyte_")} for row in held[name]]
         assert sorted(map(repr, map(folded, own))) == sorted(map(repr, map(folded, wanted))), name
         assert all(row["_airbyte_meta"]["changes"] == [] for row in held[name]), name

@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 import yaml
+
 from conftest import ROOT
 from harness import BINARIES
 
@@ -31,7 +32,9 @@ def base(tmp_path_factory):
     """The base of the images; without a registry, one with this system's C library."""
     if docker("image", "inspect", BASE).returncode == 0 or docker("pull", "--quiet", BASE).returncode == 0:
         return BASE
-    linked = "".join(subprocess.run(["ldd", BINARIES / name], capture_output=True, text=True).stdout for name in BINARY.values())
+    linked = "".join(
+        subprocess.run(["ldd", BINARIES / name], capture_output=True, text=True).stdout for name in BINARY.values()
+    )
     libraries = {word for word in linked.split() if word.startswith("/lib")}
     archive = tmp_path_factory.mktemp("base") / "base.tar"
     with tarfile.open(archive, "w", dereference=True) as tar:
@@ -47,8 +50,15 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=BINARY)
 def image(request, base):
-    env = {**os.environ, "BASE": base, "BINARIES": str(BINARIES), "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0")}
-    done = subprocess.run([ROOT / "airbyte" / "build.sh", request.param, "test"], env=env, capture_output=True, text=True)
+    env = {
+        **os.environ,
+        "BASE": base,
+        "BINARIES": str(BINARIES),
+        "DOCKER_BUILDKIT": os.environ.get("DOCKER_BUILDKIT", "0"),
+    }
+    done = subprocess.run(
+        [ROOT / "airbyte" / "build.sh", request.param, "test"], env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return request.param, f"airbyte/{request.param}:test"
 
@@ -111,4 +121,5 @@ def test_a_container_stops_when_it_is_asked(image):
     stopped = docker("stop", "--time", "60", container)
     while stopped.returncode != 0 and process.poll() is None:
         stopped = docker("stop", "--time", "60", container)
+    assert stopped.returncode == 0, "it ended by itself"
     assert process.wait(60) in (0, 143)

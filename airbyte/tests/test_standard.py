@@ -11,6 +11,7 @@ import pytest
 from airbyte_cdk.models import AirbyteMessage
 from airbyte_cdk.test import entrypoint_wrapper
 from airbyte_cdk.test.standard_tests import DestinationTestSuiteBase, SourceTestSuiteBase
+
 from conftest import FOLDER, ROOT
 from harness import TAP, TARGET, Simulator, environment, today
 
@@ -36,7 +37,9 @@ class Program:
 def run_program(source, args, expected_outcome=None, **_):
     done = subprocess.run([source.binary, *args], capture_output=True, text=True, env=environment(), timeout=120)
     failed = any('"TRACE"' in line and '"ERROR"' in line for line in done.stdout.splitlines())
-    assert (done.returncode != 0) == failed, f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert (done.returncode != 0) == failed, (
+        f"exit code {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    )
     lines = [line for line in done.stdout.splitlines() if line]
     return entrypoint_wrapper.EntrypointOutput(messages=lines, command=args, stderr=done.stderr)
 

@@ -11,6 +11,8 @@ only if no other run moved it meanwhile. So a night may die anywhere:
     after the pipe    everything is done but the summary; the next night finds nothing new
 """
 
+from __future__ import annotations
+
 import argparse
 import functools
 import hashlib
@@ -23,12 +25,20 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timezone
 from pathlib import Path
+from types import FrameType
+from typing import IO, TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 TAP, TARGET = "tap-wistia", "target-s3-parquet"
 SECRET_SETTINGS = ("api_token", "personal_data_salt")
@@ -40,7 +50,7 @@ class Failure(Exception):
     """What stops a night before its pipe, in a sentence with what to do."""
 
 
-def arguments(argv):
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--account", default="wistia", help="name of the Wistia account, for logs and metrics")
     parser.add_argument("--destination", required=True, metavar="S3-URL", help="where its tables are")
@@ -66,19 +76,27 @@ def arguments(argv):
 class Aws:
     """The few calls of a night."""
 
-    def __init__(self, region):
+    def __init__(self, region: str | None) -> None:
         self.config = Config(region_name=region, retries={"mode": "standard", "max_attempts": 8})
 
-    @functools.lru_cache(maxsize=None)
-    def client(self, service):
-        return boto3.client(service, config=self.config)
+    @functools.cached_property
+    def s3(self) -> S3Client:
+        return boto3.client("s3", config=self.config)
 
-    def read(self, url):
+    @functools.cached_property
+    def secrets(self) -> SecretsManagerClient:
+        return boto3.client("secretsmanager", config=self.config)
+
+    @functools.cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        return boto3.client("logs", config=self.config)
+
+    def read(self, url: str) -> bytes | None:
         """The bytes of an object, or None if there is none."""
         bucket, _, key = url.partition("//")[2].partition("/")
         for is_last in (False, False, True):
             try:
-                return self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+                return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             except ClientError as error:
                 if error.response["Error"]["Code"] == "NoSuchKey":
                     return None
@@ -89,9 +107,9 @@ class Aws:
                     raise Failure(f"{url} could not be read: {error}") from error
         return None
 
-    def secret(self, name):
+    def secret(self, name: str) -> str:
         try:
-            return self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+            return self.secrets.get_secret_value(SecretId=name)["SecretString"]
         except ClientError as error:
             if error.response["Error"]["Code"] == "ResourceNotFoundException":
                 raise Failure(
@@ -101,14 +119,15 @@ class Aws:
         except (BotoCoreError, KeyError) as error:
             raise Failure(f"the secret {name} could not be read: {error}") from error
 
-    def log(self, group, stream, document):
-        logs = self.client("logs")
-        logs.create_log_stream(logGroupName=group, logStreamName=stream)
-        event = {"timestamp": document["_aws"]["Timestamp"], "message": json.dumps(document)}
-        logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+    def log(self, group: str, stream: str, document: dict[str, Any]) -> None:
+        self.logs.create_log_stream(logGroupName=group, logStreamName=stream)
+        at, message = document["_aws"]["Timestamp"], json.dumps(document)
+        self.logs.put_log_events(
+            logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": at, "message": message}]
+        )
 
 
-def fetch(aws, release, sha256, folder):
+def fetch(aws: Aws, release: str, sha256: str, folder: Path) -> None:
     """Fetches the files of a release into a folder, each checked against the manifest, and that against
     the checksum which the job was given."""
     manifest = fetch_one(aws, f"{release}/manifest.json", sha256)
@@ -120,7 +139,7 @@ def fetch(aws, release, sha256, folder):
         path.chmod(0o755)
 
 
-def fetch_one(aws, url, sha256):
+def fetch_one(aws: Aws, url: str, sha256: str) -> bytes:
     content = aws.read(url)
     if content is None:
         raise Failure(f"{url} is not there; deploy a release: deploy.py release")
@@ -130,7 +149,7 @@ def fetch_one(aws, url, sha256):
     return content
 
 
-def secret_settings(name, text):
+def secret_settings(name: str, text: str) -> dict[str, str]:
     """Settings of the tap that a secret holds: a JSON object of them, or the token alone."""
     try:
         settings = json.loads(text)
@@ -148,14 +167,21 @@ def secret_settings(name, text):
 class Program:
     """A program of the pipe. Its log goes on to ours as it comes; its summary and its error are kept."""
 
-    def __init__(self, command, environment, **pipes):
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, **pipes)
-        self.summary, self.error = {}, ""
-        self.reader = threading.Thread(target=self.relay)
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        stdin: IO[bytes] | None = None,
+        stdout: int | IO[str] | None = None,
+    ) -> None:
+        self.process = subprocess.Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE)
+        self.summary: dict[str, Any] = {}
+        self.error = ""
+        self.reader = threading.Thread(target=self.relay, args=[self.process.stderr])
         self.reader.start()
 
-    def relay(self):
-        for line in self.process.stderr:
+    def relay(self, log: IO[bytes]) -> None:
+        for line in log:
             text = line.decode(errors="replace")
             sys.stderr.write(text)
             sys.stderr.flush()
@@ -164,25 +190,27 @@ class Program:
             elif '"summary"' in text:
                 self.summary = told(text) or self.summary
 
-    def wait(self):
+    def wait(self) -> int:
         """The exit code, as a shell tells it."""
         code = self.process.wait()
         self.reader.join()
         return code if code >= 0 else 128 - code
 
 
-def told(line):
+def told(line: str) -> dict[str, Any] | None:
     """The summary in a line of a program's log, if it is one."""
     try:
-        return json.loads(json.loads(line)["fields"]["summary"])
+        summary: dict[str, Any] = json.loads(json.loads(line)["fields"]["summary"])
+        return summary
     except (ValueError, KeyError, TypeError):
         return None
 
 
-def commands(options, folder, state):
+def commands(options: argparse.Namespace, folder: Path, state: Path) -> tuple[list[str], list[str]]:
     """The two command lines. Settings: those of the release, over them the account's, over them the environment."""
     layers = {}
-    for program, file, own in ((TAP, "tap.json", options.tap_settings), (TARGET, "target.json", options.target_settings)):
+    settings = ((TAP, "tap.json", options.tap_settings), (TARGET, "target.json", options.target_settings))
+    for program, file, own in settings:
         account = state.parent / file
         account.write_text(own)
         layers[program] = [str(folder / program), "--log-format", "json"]
@@ -197,16 +225,22 @@ def commands(options, folder, state):
     return layers[TAP], layers[TARGET]
 
 
-def run_pipe(tap_command, target_command, tap_environment, target_environment):
+def run_pipe(
+    tap_command: Sequence[str],
+    target_command: Sequence[str],
+    tap_environment: Mapping[str, str],
+    target_environment: Mapping[str, str],
+) -> tuple[Program, Program]:
     """Runs the pipe to its end. A signal to us is one to both: the target then keeps what a state covers."""
     tap = Program(tap_command, tap_environment, stdout=subprocess.PIPE)
     try:
         target = Program(target_command, target_environment, stdin=tap.process.stdout, stdout=subprocess.DEVNULL)
     finally:
         # So that the tap hears of it when the target dies, or never lived.
-        tap.process.stdout.close()
+        if tap.process.stdout:
+            tap.process.stdout.close()
 
-    def stop(number, _frame):
+    def stop(number: int, _frame: FrameType | None) -> None:
         for program in (tap, target):
             program.process.send_signal(number)
 
@@ -215,14 +249,14 @@ def run_pipe(tap_command, target_command, tap_environment, target_environment):
     return tap, target
 
 
-def today():
+def today() -> date:
     return datetime.now(timezone.utc).date()
 
 
-def lag_days(state, now):
+def lag_days(state: bytes | None, now: date) -> int | None:
     """Days since the last day that every stream has been read to, or None where no state tells."""
     try:
-        bookmarks = json.loads(state)["bookmarks"].values()
+        bookmarks = json.loads(state or "")["bookmarks"].values()
         days = [date.fromisoformat(bookmark["day"]) for bookmark in bookmarks if bookmark.get("day")]
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -239,7 +273,7 @@ METRICS = {
 }
 
 
-def metrics(summary, namespace, now):
+def metrics(summary: dict[str, Any], namespace: str, now: datetime) -> dict[str, Any]:
     """The summary as a document of CloudWatch's embedded metric format."""
     values = {
         "Records": sum((summary.get("records") or {}).values()),
@@ -259,7 +293,7 @@ def metrics(summary, namespace, now):
     return {"_aws": aws, "Account": summary["account"], **values, "summary": summary}
 
 
-def night(options, aws, summary, folder):
+def night(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], folder: Path) -> int:
     """Everything up to the summary, which it fills. Returns the exit code."""
     if options.release:
         programs = folder / "release"
@@ -300,7 +334,13 @@ def night(options, aws, summary, folder):
     return codes["target"] or codes["tap"]
 
 
-def check(tap_command, target_command, tap_environment, target_environment, summary):
+def check(
+    tap_command: Sequence[str],
+    target_command: Sequence[str],
+    tap_environment: Mapping[str, str],
+    target_environment: Mapping[str, str],
+    summary: dict[str, Any],
+) -> int:
     """Tries what a night needs, and changes nothing: the programs start, the token reads, the settings are good,
     the target reaches the bucket."""
     tries = {
@@ -312,7 +352,7 @@ def check(tap_command, target_command, tap_environment, target_environment, summ
     return codes["target"] or codes["tap"]
 
 
-def main(argv):
+def main(argv: Sequence[str]) -> int:
     options = arguments(argv)
     aws, began, run = Aws(options.region), time.monotonic(), uuid.uuid4().hex[:12]
     summary = {
@@ -337,7 +377,7 @@ def main(argv):
     return code
 
 
-def tell(options, aws, document, run):
+def tell(options: argparse.Namespace, aws: Aws, document: dict[str, Any], run: str) -> None:
     """Gives the metrics away. That this fails does not make the night a failed one; the alarm hears the silence."""
     if not options.metrics_log_group:
         print(json.dumps(document), flush=True)

@@ -4,8 +4,14 @@ Tables are those of the Glue Data Catalog where Spark is set up for it: a Glue j
 `--enable-glue-datacatalog`, or EMR with the Glue metastore.
 """
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 SETTINGS = {
     # Names in double quotes, and errors where other engines have them.
@@ -18,7 +24,7 @@ SETTINGS = {
 }
 
 
-def ask(spark, text):
+def ask(spark: SparkSession, text: str) -> DataFrame:
     """The answer to a query in the text of a file."""
     return spark.sql(text.strip().rstrip(";"))
 
@@ -26,10 +32,10 @@ def ask(spark, text):
 if __name__ == "__main__":
     from pyspark.sql import SparkSession
 
-    session = SparkSession.builder.appName("wistia").enableHiveSupport()
+    builder = SparkSession.builder.appName("wistia").enableHiveSupport()
     for key, value in SETTINGS.items():
-        session = session.config(key, value)
-    spark = session.getOrCreate()
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
     for path in sys.argv[1:]:
         print(f"\n{Path(path).stem}")
         ask(spark, Path(path).read_text()).show(100, truncate=60)

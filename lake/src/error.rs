@@ -93,12 +93,18 @@ pub enum Error {
         object: String,
         /// What is wrong with it, or what Glue said.
         reason: String,
+        /// What the SDK said, where Glue said nothing.
+        #[source]
+        source: Option<Box<dyn StdError + Send + Sync>>,
     },
     /// Glue answers no request.
     #[error("the Glue Data Catalog cannot be reached: {reason}")]
     CatalogUnreachable {
-        /// What the SDK said.
+        /// Which request it did not answer, or what it said to the credentials.
         reason: String,
+        /// What the SDK said, where Glue said nothing.
+        #[source]
+        source: Option<Box<dyn StdError + Send + Sync>>,
     },
     /// The data is safe, but the catalog does not know all of it.
     #[error(

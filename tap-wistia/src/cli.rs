@@ -1,7 +1,6 @@
 //! The command line.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use program::LogFormat;
@@ -9,7 +8,6 @@ use program::about::AboutFormat;
 use program::shell::ShellCommand;
 
 use crate::airbyte;
-use crate::error::Error;
 
 /// Reads Wistia video analytics and writes Singer messages.
 #[derive(Debug, Parser)]
@@ -20,27 +18,27 @@ use crate::error::Error;
     max_term_width = 100,
     disable_help_subcommand = true
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do in the place of a Singer sync.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 
     /// Settings: a JSON file, or `ENV` for the environment variables `TAP_WISTIA_<SETTING>`. May be
     /// given several times; later files win, `ENV` wins over all. Default: ENV.
     #[arg(short, long, global = true, value_name = "FILE|ENV")]
-    pub config: Vec<String>,
+    pub(crate) config: Vec<String>,
 
     /// Which streams and fields to read, as --discover prints them.
     #[arg(long, value_name = "FILE", visible_alias = "properties", visible_short_alias = 'p')]
-    pub catalog: Option<PathBuf>,
+    pub(crate) catalog: Option<PathBuf>,
 
     /// Where the last sync ended: the last STATE that the target gave back.
     #[arg(short, long, value_name = "FILE")]
-    pub state: Option<PathBuf>,
+    pub(crate) state: Option<PathBuf>,
 
     /// Print the catalog of all streams.
     #[arg(short, long, group = "mode")]
-    pub discover: bool,
+    pub(crate) discover: bool,
 
     /// Ask for one record of each selected stream and say what the token may read; with `=schema`,
     /// only write the SCHEMA messages.
@@ -53,24 +51,24 @@ pub struct Cli {
         require_equals = true,
         default_missing_value = "all"
     )]
-    pub test: Option<Test>,
+    pub(crate) test: Option<Test>,
 
     /// Describe the tap and its settings.
     #[arg(long, group = "mode")]
-    pub about: bool,
+    pub(crate) about: bool,
 
     /// How to describe it.
     #[arg(long, value_enum, ignore_case = true, requires = "about", default_value = "text")]
-    pub format: AboutFormat,
+    pub(crate) format: AboutFormat,
 
     /// How to write the log.
     #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
 }
 
 /// What `--test` tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Test {
+pub(crate) enum Test {
     /// Every stream.
     All,
     /// Only what needs no request.
@@ -79,7 +77,7 @@ pub enum Test {
 
 /// What there is to do beside Singer's flags.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// The verbs of Airbyte.
     #[command(flatten)]
     Airbyte(airbyte::Verb),
@@ -90,21 +88,10 @@ pub enum Command {
 
 impl Command {
     /// Whether to log in detail.
-    pub fn debug(&self) -> bool {
+    pub(crate) fn debug(&self) -> bool {
         match self {
             Self::Airbyte(verb) => verb.debug(),
             Self::Shell(_) => false,
-        }
-    }
-
-    /// Does it, with the settings in these files.
-    pub fn run(&self, config: &[String]) -> ExitCode {
-        match self {
-            Self::Airbyte(verb) => airbyte::main(verb, config),
-            Self::Shell(command) => crate::ended(
-                program::print(&command.text::<Cli>(&crate::about())).map_err(Error::Output),
-                LogFormat::Text,
-            ),
         }
     }
 }

@@ -11,15 +11,15 @@ use crate::error::Error;
 
 /// Settings of `tap-wistia`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct Config {
+pub(crate) struct Config {
     /// Access token of the Wistia account, with the permission "Read all data". Account owners make
     /// one under Account > Settings > API Access.
-    pub api_token: Secret,
+    pub(crate) api_token: Secret,
 
     /// Base URL of the v1 API.
     #[serde(default = "default_api_url")]
     #[schemars(extend("pattern" = "^https?://"))]
-    pub api_url: String,
+    pub(crate) api_url: String,
 
     /// First day of events and daily figures (YYYY-MM-DD). Default: two years ago, because Wistia
     /// keeps no older events.
@@ -29,7 +29,7 @@ pub struct Config {
         "pattern_descriptor" = "YYYY-MM-DD",
         "examples" = ["2026-01-31"],
     ))]
-    pub start_date: Option<String>,
+    pub(crate) start_date: Option<String>,
 
     /// Last day (YYYY-MM-DD). Default: today.
     #[schemars(extend(
@@ -38,103 +38,103 @@ pub struct Config {
         "pattern_descriptor" = "YYYY-MM-DD",
         "examples" = ["2026-01-31"],
     ))]
-    pub end_date: Option<String>,
+    pub(crate) end_date: Option<String>,
 
     /// Days before the bookmark from which events are read again: plays grow while they are
     /// watched, and some arrive late.
     #[serde(default = "default_lookback_days")]
-    pub lookback_days: u32,
+    pub(crate) lookback_days: u32,
 
     /// Days before the bookmark from which daily figures are read again: Wistia restates recent
     /// days.
     #[serde(default = "default_byday_lookback_days")]
-    pub byday_lookback_days: u32,
+    pub(crate) byday_lookback_days: u32,
 
     /// Channels of medias that Wistia does not know, such as `YouTube`, for `bridge_media_channel`: the
     /// first rule whose patterns all fit a media names its channel.
     #[serde(default)]
-    pub channel_rules: Vec<ChannelRule>,
+    pub(crate) channel_rules: Vec<ChannelRule>,
 
     /// Requests a minute at most. Wistia allows 600 for the whole account, other programs included.
     #[serde(default = "default_requests_per_minute")]
     #[schemars(range(min = 1))]
-    pub requests_per_minute: u32,
+    pub(crate) requests_per_minute: u32,
 
     /// Requests in flight at most.
     #[serde(default = "default_concurrency")]
     #[schemars(range(min = 1, max = 64))]
-    pub concurrency: usize,
+    pub(crate) concurrency: usize,
 
     /// Seconds that one request may take.
     #[serde(default = "default_request_timeout_seconds")]
     #[schemars(range(min = 1))]
-    pub request_timeout_seconds: u64,
+    pub(crate) request_timeout_seconds: u64,
 
     /// Seconds for which a failing request is tried again.
     #[serde(default = "default_retry_for_seconds")]
-    pub retry_for_seconds: u64,
+    pub(crate) retry_for_seconds: u64,
 
     /// Only these medias, by hashed id. Default: all.
     #[serde(default)]
     #[schemars(extend("examples" = [["abc123def4"]]))]
-    pub media_ids: Vec<String>,
+    pub(crate) media_ids: Vec<String>,
 
     /// Read archived medias too.
     #[serde(default = "default_include_archived")]
-    pub include_archived: bool,
+    pub(crate) include_archived: bool,
 
     /// What happens to personal data: `keep` it, `hash` it (IP address and visitor key as HMAC of
     /// `personal_data_salt`, so that joins still work; tokens and queries are cut from URLs), or
     /// `drop` it (as `hash`, and IP address, city, coordinates and organisation are null).
     #[serde(default)]
-    pub personal_data: PersonalData,
+    pub(crate) personal_data: PersonalData,
 
     /// Secret that goes into the hashes of personal data. Keep it: with another one, visitors are
     /// others.
-    pub personal_data_salt: Option<Secret>,
+    pub(crate) personal_data_salt: Option<Secret>,
 
     /// User agent of all requests. Default: name and version of the program.
-    pub user_agent: Option<String>,
+    pub(crate) user_agent: Option<String>,
 
     /// Renames, drops, copies and filters streams and their properties, in the form of the Meltano
     /// SDK: `{"dim_media": {"title": "name", "name": "__NULL__"}}`.
     #[serde(default)]
-    pub stream_maps: StreamMaps,
+    pub(crate) stream_maps: StreamMaps,
 
     /// Make the properties of objects properties of their own, such as `project__name`; arrays and
     /// what is deeper become JSON text.
     #[serde(default)]
-    pub flattening_enabled: bool,
+    pub(crate) flattening_enabled: bool,
 
     /// Levels of nesting that become properties. Default: all.
-    pub flattening_max_depth: Option<usize>,
+    pub(crate) flattening_max_depth: Option<usize>,
 
     /// What stands between the names of a flattened property.
     #[serde(default = "default_flattening_separator")]
-    pub flattening_separator: String,
+    pub(crate) flattening_separator: String,
 }
 
 /// A rule that names the channel of medias. Patterns are regular expressions that need to match
 /// somewhere in the text; all that are given must fit.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct ChannelRule {
+pub(crate) struct ChannelRule {
     /// Name of the channel.
     #[schemars(extend("examples" = ["YouTube"]))]
-    pub channel: String,
+    pub(crate) channel: String,
     /// Pattern for the media's title.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Pattern for its section.
-    pub section: Option<String>,
+    pub(crate) section: Option<String>,
     /// Pattern for the name of its project.
-    pub project: Option<String>,
+    pub(crate) project: Option<String>,
     /// Pattern for one of its tags.
-    pub tag: Option<String>,
+    pub(crate) tag: Option<String>,
 }
 
 /// Treatment of personal data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum PersonalData {
+pub(crate) enum PersonalData {
     /// As the API sends it.
     #[default]
     Keep,
@@ -182,29 +182,29 @@ fn default_include_archived() -> bool {
 
 /// The days that a sync is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Period {
+pub(crate) struct Period {
     /// First day.
-    pub start: NaiveDate,
+    pub(crate) start: NaiveDate,
     /// Last day.
-    pub end: NaiveDate,
+    pub(crate) end: NaiveDate,
     /// The UTC day on which the sync began.
-    pub today: NaiveDate,
+    pub(crate) today: NaiveDate,
 }
 
 impl Period {
     /// The last day that records may be of. Where nothing ends the period, plays of the minutes
     /// after midnight belong to it.
-    pub fn last(&self) -> NaiveDate {
+    pub(crate) fn last(&self) -> NaiveDate {
         if self.end < self.today { self.end } else { NaiveDate::MAX }
     }
 }
 
-/// Days for which Wistia keeps events.
+/// Days for which Wistia keeps events: the last two years, as `/stats/events` is documented.
 const KEPT_DAYS: u64 = 730;
 
 impl Config {
-    /// Checks what the types cannot.
-    pub fn validate(&self) -> Result<(), Error> {
+    /// Checks what the types cannot, and names the setting that is at fault.
+    pub(crate) fn validate(&self) -> Result<(), Error> {
         let fault = |key: &'static str, reason: String| Err(Error::Setting { key, reason });
         if self.api_token.expose().trim().is_empty() {
             return fault("api_token", "it is empty".into());
@@ -238,7 +238,7 @@ impl Config {
     }
 
     /// How streams are mapped.
-    pub fn mapper(&self) -> Mapper {
+    pub(crate) fn mapper(&self) -> Mapper {
         let flattening = Flattening::of(
             self.flattening_enabled,
             self.flattening_max_depth,
@@ -247,8 +247,8 @@ impl Config {
         Mapper::new(self.stream_maps.clone(), flattening)
     }
 
-    /// The days to read, seen from `today`.
-    pub fn period(&self, today: NaiveDate) -> Result<Period, Error> {
+    /// The days to read, seen from `today`. The last one is never after it.
+    pub(crate) fn period(&self, today: NaiveDate) -> Result<Period, Error> {
         let day = |key: &'static str, text: &Option<String>| match text {
             None => Ok(None),
             Some(text) => parse_day(text).map(Some).ok_or_else(|| Error::Setting {
@@ -271,7 +271,7 @@ impl Config {
 }
 
 /// A date, or the date of a time.
-pub fn parse_day(text: &str) -> Option<NaiveDate> {
+pub(crate) fn parse_day(text: &str) -> Option<NaiveDate> {
     let day = text.trim().get(..10)?;
     NaiveDate::parse_from_str(day, "%Y-%m-%d").ok()
 }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_period_is_two_years_unless_told_otherwise() {
+    fn the_period_is_two_years_unless_the_settings_say_otherwise() {
         let today = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
         let period = config(r#"{"api_token":"x"}"#).period(today).unwrap();
         assert_eq!((period.start.to_string(), period.end), ("2024-11-23".into(), today));
@@ -310,5 +310,17 @@ mod tests {
             let error = config(text).validate().unwrap_err().to_string();
             assert!(error.contains(&format!("`{key}`")), "{error}");
         }
+    }
+
+    #[test]
+    fn what_arrives_after_midnight_belongs_to_a_period_that_nothing_ends() {
+        let today = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+        let open = config(r#"{"api_token":"x"}"#).period(today).unwrap();
+        assert_eq!(open.last(), NaiveDate::MAX);
+        let ended = config(r#"{"api_token":"x","end_date":"2026-11-22"}"#).period(today).unwrap();
+        assert_eq!(ended.last(), ended.end);
+        let backwards = r#"{"api_token":"x","start_date":"2026-11-23","end_date":"2026-11-22"}"#;
+        let error = config(backwards).period(today).unwrap_err().to_string();
+        assert!(error.contains("2026-11-23 is after the last day, 2026-11-22"), "{error}");
     }
 }

@@ -4,23 +4,24 @@ use protocol::singer::{Catalog, CatalogEntry, MetadataEntry, Selection};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::streams::{self, Stream};
+use crate::stream::Stream;
+use crate::streams;
 
 /// Streams and what is selected of them.
-pub type Selected = Vec<(&'static Stream, Selection)>;
+pub(crate) type Selected = Vec<(&'static Stream, Selection)>;
 
 /// The catalog of all streams.
-pub fn catalog() -> Catalog {
-    Catalog { streams: streams::ALL.iter().map(|stream| entry(stream)).collect() }
+pub(crate) fn catalog() -> Catalog {
+    Catalog { streams: streams::all().map(entry).collect() }
 }
 
 /// The catalog as it is written down.
-pub fn document() -> String {
+pub(crate) fn document() -> String {
     pretty(&json!(catalog()))
 }
 
 /// A JSON document, indented, with a line break at its end.
-pub fn pretty(value: &Value) -> String {
+pub(crate) fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
@@ -72,16 +73,15 @@ fn describe(
 }
 
 /// What a tap without a catalog reads.
-pub fn default_selection() -> Selected {
-    streams::ALL
-        .into_iter()
+pub(crate) fn default_selection() -> Selected {
+    streams::all()
         .filter(|stream| stream.selected_by_default)
         .map(|stream| (stream, Selection::all((stream.schema)())))
         .collect()
 }
 
 /// What a catalog file selects.
-pub fn selection(name: &str, text: &str) -> Result<Selected> {
+pub(crate) fn selection(name: &str, text: &str) -> Result<Selected> {
     let mut deserializer = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
     let catalog: Catalog = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| {
@@ -106,7 +106,7 @@ pub fn selection(name: &str, text: &str) -> Result<Selected> {
     }
     // In the order of dependency, whatever the order in the file.
     let mut selected = Vec::new();
-    for stream in streams::ALL {
+    for stream in streams::all() {
         let entry = catalog.streams.iter().find(|entry| entry.tap_stream_id == stream.name);
         if let Some(entry) = entry.filter(|entry| entry.is_selected()) {
             selected.push((stream, entry.selection(&(stream.schema)(), stream.keys)));
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn schemas_and_catalog_are_those_of_the_record_types() {
-        for stream in streams::ALL {
+        for stream in streams::all() {
             check(&format!("schemas/{}.json", stream.name), &pretty(&(stream.schema)()));
         }
         check("catalog.json", &document());

@@ -1,32 +1,32 @@
 //! Fields that the API sends and no table has: each is named once.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use serde_ignored::Path;
 
-/// The fields seen so far.
+/// Fields that the API has sent so far and no table has.
 #[derive(Debug, Default)]
-pub struct Drift {
-    seen: Mutex<HashSet<String>>,
+pub(crate) struct Drift {
+    known: Mutex<HashSet<String>>,
 }
 
 impl Drift {
-    /// Notes a field that was ignored in the answer to `request`, unless it is `expected`.
-    pub fn note(&self, expected: &[&str], request: &str, field: &Path<'_>) {
+    /// Logs a field that was ignored in the answer to `request`, unless it is `expected` or known.
+    pub(crate) fn note(&self, expected: &[&str], request: &str, field: &Path<'_>) {
         let name = name(field);
         if expected.contains(&name.as_str()) {
             return;
         }
         let resource = request.split('?').next().unwrap_or(request);
-        let Ok(mut seen) = self.seen.lock() else { return };
-        if seen.insert(name.clone()) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.insert(name.clone()) {
             tracing::info!(field = name, resource, "a field that no table has");
         }
     }
 }
 
-/// The path of a field without its places in lists.
+/// The path of a field without its positions in lists.
 fn name(path: &Path<'_>) -> String {
     match path {
         Path::Root => String::new(),
@@ -38,5 +38,35 @@ fn name(path: &Path<'_>) -> String {
             let parent = name(parent);
             if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_known_by_its_path_without_positions() {
+        let drift = Drift::default();
+        let note = |json: &str| {
+            #[derive(serde::Deserialize)]
+            struct Row {
+                #[serde(rename = "inner")]
+                _inner: Option<Vec<Empty>>,
+            }
+            #[derive(serde::Deserialize)]
+            struct Empty {}
+
+            let mut deserializer = serde_json::Deserializer::from_str(json);
+            serde_ignored::deserialize::<_, _, Vec<Row>>(&mut deserializer, |field| {
+                drift.note(&["inner.expected"], "/rows?page=1", &field);
+            })
+            .unwrap();
+        };
+        note(r#"[{"new":1,"inner":[{"expected":1},{"odd":1}]},{"new":2,"inner":[{"odd":2}]}]"#);
+        let known = drift.known.lock().unwrap();
+        let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+        known.sort_unstable();
+        assert_eq!(known, ["inner.odd", "new"]);
     }
 }

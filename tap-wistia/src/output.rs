@@ -1,95 +1,47 @@
-//! Where records go: the messages of the selected streams.
+//! Where records go: the selected streams, projected and mapped, and the messages of them.
 
-use std::fmt;
-use std::io::Write;
-
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::Utc;
 use protocol::mapping::{Mapped, Mapper, Names};
-use protocol::singer::{self, Fields, Selection};
+use protocol::singer::{Fields, Selection};
 use serde::Serialize;
+use serde_json::value::to_raw_value;
 
-use crate::airbyte;
 use crate::error::{Error, Result};
+use crate::messages::{Extracted, Messages};
 use crate::state::State;
-use crate::streams::Stream;
+use crate::stream::Stream;
+
+/// What every record is, whatever its type.
+const JSON: &str = "a record that is JSON";
 
 /// A stream that is synced.
 #[derive(Debug)]
-pub struct Selected {
-    /// The stream.
-    pub stream: &'static Stream,
-    /// What of it.
+pub(crate) struct Selected {
+    /// The stream as the tap knows it, whatever a map calls it.
+    pub(crate) stream: &'static Stream,
+    /// The columns that the catalog selects.
     selection: Selection,
-    /// What it becomes.
+    /// The streams that maps make of it: at least one.
     mapped: Vec<Mapped>,
     /// Records written so far.
-    pub records: u64,
+    pub(crate) records: u64,
     /// It cannot be read; nothing more is written of it.
-    pub failed: bool,
+    failed: bool,
 }
 
-/// Writes messages.
-pub struct Output {
-    messages: Messages,
+/// Writes what is read of the selected streams. What is read of other streams is not written.
+#[derive(Debug)]
+pub(crate) struct Output {
+    messages: Box<dyn Messages>,
     selected: Vec<Selected>,
-    extracted: DateTime<Utc>,
-    /// The same as text.
-    extracted_text: String,
-}
-
-/// The messages of a protocol.
-pub enum Messages {
-    /// Of Singer.
-    Singer(singer::MessageWriter<Box<dyn Write + Send>>),
-    /// Of Airbyte.
-    Airbyte(airbyte::Messages),
-}
-
-impl fmt::Debug for Messages {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Singer(_) => "Singer",
-            Self::Airbyte(_) => "Airbyte",
-        })
-    }
-}
-
-impl Messages {
-    /// Singer's, to `output`.
-    pub fn singer(output: Box<dyn Write + Send>) -> Self {
-        Self::Singer(singer::MessageWriter::new(output))
-    }
-
-    /// Writes a record of `stream`, which is `name` where its name is mapped.
-    fn record<R: Serialize>(
-        &mut self,
-        stream: &Stream,
-        name: &str,
-        record: &R,
-        extracted: (DateTime<Utc>, &str),
-    ) -> Result<()> {
-        let (time, text) = extracted;
-        match self {
-            Self::Singer(messages) => messages.record(name, record, text),
-            Self::Airbyte(messages) => {
-                messages.record(stream.name, record, time.timestamp_millis())
-            }
-        }
-        .map_err(Error::Output)
-    }
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Output").field("selected", &self.selected).finish_non_exhaustive()
-    }
+    extracted: Extracted,
 }
 
 impl Output {
     /// Writes the selected streams, as `mapper` maps them. A stream that it drops is as good as not
     /// selected.
-    pub fn new(
-        messages: Messages,
+    pub(crate) fn new(
+        messages: Box<dyn Messages>,
         selected: Vec<(&'static Stream, Selection)>,
         mapper: &Mapper,
     ) -> Result<Self> {
@@ -106,139 +58,199 @@ impl Output {
                 kept.push(Selected { stream, selection, mapped, records: 0, failed: false });
             }
         }
-        let now = Utc::now();
-        Ok(Self { messages, selected: kept, extracted: now, extracted_text: text_of(now) })
+        Ok(Self { messages, selected: kept, extracted: Utc::now().into() })
     }
 
-    /// The streams that are synced.
-    pub fn selected(&self) -> &[Selected] {
+    /// The streams that are synced, in the order of the catalog, failed ones too.
+    pub(crate) fn selected(&self) -> &[Selected] {
         &self.selected
     }
 
     /// Whether a stream is synced and has not failed.
-    pub fn wants(&self, stream: &Stream) -> bool {
-        self.selected.iter().any(|selected| selected.stream.name == stream.name && !selected.failed)
+    pub(crate) fn wants(&self, stream: &Stream) -> bool {
+        self.selected.iter().any(|selected| selected.stream == stream && !selected.failed)
     }
 
-    /// Whether one of them is.
-    pub fn wants_any(&self, streams: &[&Stream]) -> bool {
-        streams.iter().any(|stream| self.wants(stream))
+    /// Those of the streams that are synced and have not failed.
+    pub(crate) fn wanted(&self, streams: &[&'static Stream]) -> Vec<&'static Stream> {
+        streams.iter().copied().filter(|stream| self.wants(stream)).collect()
     }
 
-    /// Writes the SCHEMA of every selected stream, where the protocol has it.
-    pub fn schemas(&mut self) -> Result<()> {
-        let Messages::Singer(messages) = &mut self.messages else { return Ok(()) };
+    /// Writes the schema of every selected stream.
+    pub(crate) fn schemas(&mut self) -> Result<()> {
         for Selected { stream, mapped, .. } in &self.selected {
             for mapped in mapped {
-                let keys: Vec<&str> = mapped.keys.iter().map(String::as_str).collect();
-                let bookmarks: Vec<&str> = stream
-                    .replication_key
-                    .into_iter()
-                    .filter(|key| mapped.schema.pointer(&format!("/properties/{key}")).is_some())
-                    .collect();
-                messages
-                    .schema(&mapped.stream, &mapped.schema, &keys, &bookmarks)
-                    .map_err(Error::Output)?;
+                self.messages.schema(stream, mapped)?;
             }
         }
-        messages.flush().map_err(Error::Output)
+        self.messages.flush()
     }
 
-    /// Says that what follows has been extracted now.
-    pub fn extracted_now(&mut self) {
-        self.extracted = Utc::now();
-        self.extracted_text = text_of(self.extracted);
+    /// The records that follow are of an answer that arrived now.
+    pub(crate) fn extracted_now(&mut self) {
+        self.extracted = Utc::now().into();
     }
 
-    /// Says that a stream is about to be read.
-    pub fn started(&mut self, stream: &Stream) -> Result<()> {
-        match &mut self.messages {
-            Messages::Singer(_) => Ok(()),
-            Messages::Airbyte(messages) => messages.started(stream.name),
+    /// A stream is about to be read.
+    pub(crate) fn started(&mut self, stream: &Stream) -> Result<()> {
+        self.messages.started(stream)
+    }
+
+    /// A stream is likely to have so many rows.
+    pub(crate) fn estimate(&mut self, stream: &Stream, rows: u64) -> Result<()> {
+        if self.selected.iter().any(|selected| selected.stream == stream) {
+            self.messages.estimate(stream, rows)?;
         }
-        .map_err(Error::Output)
+        Ok(())
     }
 
-    /// Says how many rows a stream is likely to have.
-    pub fn estimate(&mut self, stream: &Stream, rows: u64) -> Result<()> {
-        match &mut self.messages {
-            Messages::Airbyte(messages)
-                if self.selected.iter().any(|s| s.stream.name == stream.name) =>
-            {
-                messages.estimate(stream.name, rows)
-            }
-            _ => Ok(()),
-        }
-        .map_err(Error::Output)
-    }
-
-    /// Writes a record, where its stream is selected.
-    pub fn record<R: Serialize>(&mut self, stream: &Stream, record: &R) -> Result<()> {
-        let found = self.selected.iter_mut().find(|selected| selected.stream.name == stream.name);
+    /// Writes a record, where its stream is wanted.
+    pub(crate) fn record<R: Serialize>(&mut self, stream: &Stream, record: &R) -> Result<()> {
+        let found = self.selected.iter_mut().find(|selected| selected.stream == stream);
         let Some(selected) = found.filter(|selected| !selected.failed) else { return Ok(()) };
-        let extracted = (self.extracted, self.extracted_text.as_str());
         let is_whole = selected.selection.fields == Fields::All;
         if is_whole
             && let [only] = &selected.mapped[..]
             && only.is_plain()
         {
             selected.records += 1;
-            return self.messages.record(stream, &only.stream, record, extracted);
+            let record = to_raw_value(record).map_err(Error::unexpected(JSON))?;
+            return self.messages.record(stream, &only.stream, &record, &self.extracted);
         }
-        let mut value = serde_json::to_value(record)
-            .map_err(|error| Error::Internal(format!("a record is no JSON: {error}")))?;
+        let mut value = serde_json::to_value(record).map_err(Error::unexpected(JSON))?;
         if !is_whole {
             selected.selection.project(&mut value);
         }
         for mapped in &selected.mapped {
             if let Some(record) = mapped.record(&value) {
                 selected.records += 1;
-                self.messages.record(stream, &mapped.stream, &record, extracted)?;
+                let record = to_raw_value(&record).map_err(Error::unexpected(JSON))?;
+                self.messages.record(stream, &mapped.stream, &record, &self.extracted)?;
             }
         }
         Ok(())
     }
 
-    /// Writes STATE.
-    pub fn state(&mut self, state: &State) -> Result<()> {
-        match &mut self.messages {
-            Messages::Singer(messages) => messages.state(state),
-            Messages::Airbyte(messages) => messages.state(state),
-        }
-        .map_err(Error::Output)
+    /// Writes how far all streams have come.
+    pub(crate) fn state(&mut self, state: &State) -> Result<()> {
+        self.messages.state(state)
     }
 
-    /// Says that a stream was read to its end.
-    pub fn completed(&mut self, stream: &Stream, state: &State) -> Result<()> {
-        match &mut self.messages {
-            Messages::Singer(_) => Ok(()),
-            Messages::Airbyte(messages) => messages.completed(stream.name, state),
-        }
-        .map_err(Error::Output)
+    /// A stream was read to its end.
+    pub(crate) fn completed(&mut self, stream: &Stream, state: &State) -> Result<()> {
+        self.messages.completed(stream, state)
     }
 
-    /// Says that a stream cannot be read, and takes no more records of it.
-    pub fn fail(&mut self, stream: &Stream, error: &Error) -> Result<()> {
+    /// A stream cannot be read. It is wanted no more.
+    pub(crate) fn fail(&mut self, stream: &Stream, error: &Error) -> Result<()> {
         for selected in &mut self.selected {
-            selected.failed |= selected.stream.name == stream.name;
+            selected.failed |= selected.stream == stream;
         }
-        match &mut self.messages {
-            Messages::Singer(_) => Ok(()),
-            Messages::Airbyte(messages) => messages.failed(stream.name, error),
-        }
-        .map_err(Error::Output)
+        self.messages.failed(stream, error)
     }
 
-    /// Says that nothing more comes, of streams that are not complete either.
-    pub fn end(&mut self) -> Result<()> {
-        match &mut self.messages {
-            Messages::Singer(messages) => messages.flush(),
-            Messages::Airbyte(messages) => messages.end(),
-        }
-        .map_err(Error::Output)
+    /// Nothing more comes, of streams that are not complete either.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        self.messages.end()
     }
 }
 
-fn text_of(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+#[cfg(test)]
+mod tests {
+    use protocol::mapping::StreamMaps;
+    use serde_json::json;
+
+    use super::*;
+    use crate::singer::Singer;
+    use crate::testing::{EVENTS, PLACES, Written};
+
+    fn output(selected: &[(&'static Stream, Fields)], maps: &str) -> Result<(Output, Written)> {
+        let written = Written::default();
+        let maps: StreamMaps = serde_json::from_str(maps).unwrap();
+        let selected = selected
+            .iter()
+            .map(|(stream, fields)| {
+                let all = Selection::all((stream.schema)());
+                (*stream, Selection { fields: fields.clone(), ..all })
+            })
+            .collect();
+        let messages = Box::new(Singer::new(Box::new(written.clone())));
+        Ok((Output::new(messages, selected, &Mapper::new(maps, None))?, written))
+    }
+
+    #[test]
+    fn every_selected_stream_has_a_schema_before_its_records() {
+        let selected = [(&EVENTS, Fields::All), (&PLACES, Fields::All)];
+        let (mut output, written) = output(&selected, "{}").unwrap();
+        output.schemas().unwrap();
+        let messages = written.messages();
+        assert_eq!(messages.len(), 2);
+        assert_eq!(messages[0]["stream"], "events");
+        assert_eq!(messages[0]["bookmark_properties"], json!(["day"]));
+        assert_eq!(messages[1]["stream"], "places");
+        assert!(messages[1].get("bookmark_properties").is_none());
+    }
+
+    #[test]
+    fn what_is_not_selected_is_not_written_and_not_counted() {
+        let (mut output, written) = output(&[(&EVENTS, Fields::All)], "{}").unwrap();
+        output.record(&EVENTS, &json!({"id": "a"})).unwrap();
+        output.record(&PLACES, &json!({"id": "b"})).unwrap();
+        output.end().unwrap();
+        assert_eq!(written.lines(), [r#"events {"id":"a"}"#]);
+        assert_eq!(output.selected().len(), 1);
+        assert_eq!(output.selected()[0].records, 1);
+        assert!(output.wants(&EVENTS) && !output.wants(&PLACES));
+        assert_eq!(output.wanted(&[&PLACES, &EVENTS]), [&EVENTS]);
+    }
+
+    #[test]
+    fn a_stream_that_failed_is_wanted_no_more() {
+        let (mut output, written) = output(&[(&EVENTS, Fields::All)], "{}").unwrap();
+        output.record(&EVENTS, &json!({"id": "a"})).unwrap();
+        output.fail(&EVENTS, &Error::NotFound { path: "/x".into() }).unwrap();
+        output.record(&EVENTS, &json!({"id": "b"})).unwrap();
+        output.end().unwrap();
+        assert_eq!(written.lines(), [r#"events {"id":"a"}"#]);
+        assert!(!output.wants(&EVENTS));
+        assert_eq!(output.selected().len(), 1, "the summary still names it");
+    }
+
+    #[test]
+    fn maps_rename_and_drop_streams_and_columns() {
+        let selected = [(&EVENTS, Fields::All), (&PLACES, Fields::All)];
+        let maps = r#"{"events":{"__alias__":"plays","day":"__NULL__"},"places":"__NULL__"}"#;
+        let (mut output, written) = output(&selected, maps).unwrap();
+        output.schemas().unwrap();
+        output.record(&EVENTS, &json!({"id": "a", "day": "2026-01-01"})).unwrap();
+        output.record(&PLACES, &json!({"id": "b"})).unwrap();
+        output.end().unwrap();
+        let messages = written.messages();
+        assert_eq!(messages.len(), 2);
+        assert_eq!(messages[0]["stream"], "plays");
+        assert!(messages[0].get("bookmark_properties").is_none(), "the column is gone");
+        assert_eq!(messages[1]["record"], json!({"id": "a"}));
+        assert!(!output.wants(&PLACES));
+    }
+
+    #[test]
+    fn two_streams_of_one_name_are_an_error() {
+        let selected = [(&EVENTS, Fields::All), (&PLACES, Fields::All)];
+        let error = output(&selected, r#"{"events":{"__alias__":"places"}}"#).unwrap_err();
+        assert!(error.to_string().contains("`places`"), "{error}");
+    }
+
+    #[test]
+    fn records_bear_the_time_of_their_answer() {
+        let (mut output, written) = output(&[(&EVENTS, Fields::All)], "{}").unwrap();
+        output.extracted = chrono::DateTime::UNIX_EPOCH.into();
+        output.record(&EVENTS, &json!({"id": "a"})).unwrap();
+        output.extracted_now();
+        output.record(&EVENTS, &json!({"id": "b"})).unwrap();
+        output.state(&State::default()).unwrap();
+        let messages = written.messages();
+        assert_eq!(messages[0]["time_extracted"], "1970-01-01T00:00:00.000Z");
+        assert!(messages[1]["time_extracted"].as_str().unwrap() > "2026");
+        assert_eq!(messages[2]["type"], "STATE");
+    }
 }

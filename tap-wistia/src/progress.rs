@@ -6,19 +6,19 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use crate::client::Client;
 use crate::output::Output;
-use crate::streams::Stream;
+use crate::stream::Stream;
 
 /// A line on the terminal; nothing elsewhere.
 #[derive(Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     line: ProgressBar,
     stream: &'static str,
     watched: bool,
 }
 
 impl Progress {
-    /// A line, where somebody watches.
-    pub fn new(watched: bool) -> Self {
+    /// A line, where a person reads along.
+    pub(crate) fn new(watched: bool) -> Self {
         let line = if watched { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} [{elapsed}]") {
             line.set_style(style);
@@ -29,19 +29,19 @@ impl Progress {
         Self { line, stream: "", watched }
     }
 
-    /// Whether somebody watches.
-    pub fn is_watched(&self) -> bool {
+    /// Whether a person reads along.
+    pub(crate) fn is_watched(&self) -> bool {
         self.watched
     }
 
-    /// A stream begins.
-    pub fn stream(&mut self, stream: &'static Stream) {
+    /// A stream is about to be read.
+    pub(crate) fn stream(&mut self, stream: &'static Stream) {
         self.stream = stream.name;
         tracing::info!(stream = stream.name, "reading");
     }
 
     /// Shows how far it has come: `parts` of the stream done, and all.
-    pub fn show(&self, output: &Output, client: &Client, parts: Option<(usize, usize)>) {
+    pub(crate) fn show(&self, output: &Output, client: &Client, parts: Option<(usize, usize)>) {
         if self.line.is_hidden() {
             return;
         }
@@ -57,7 +57,7 @@ impl Progress {
     }
 
     /// Takes the line away.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.line.finish_and_clear();
     }
 }

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::streams::{self, Stream};
+use crate::stream::Stream;
 
 /// State of a tap, as STATE messages carry it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub(crate) struct State {
     /// How far each stream has come.
     #[serde(default)]
     bookmarks: BTreeMap<String, Bookmark>,
@@ -23,35 +23,35 @@ pub struct State {
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Bookmark {
+pub(crate) struct Bookmark {
     /// All days up to this one have been read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub day: Option<NaiveDate>,
+    pub(crate) day: Option<NaiveDate>,
     /// The day on which the sync began that read them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_on: Option<NaiveDate>,
+    pub(crate) read_on: Option<NaiveDate>,
     /// The newest media among those that were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub newest_media: Option<i64>,
+    pub(crate) newest_media: Option<i64>,
     /// A pass over all medias that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pass: Option<Pass>,
+    pub(crate) pass: Option<Pass>,
 }
 
 /// A pass over all medias, in the order of their ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pass {
+pub(crate) struct Pass {
     /// The day on which it began.
-    pub began: NaiveDate,
+    pub(crate) began: NaiveDate,
     /// The last media that was read.
-    pub media_id: i64,
+    pub(crate) media_id: i64,
 }
 
 impl Bookmark {
     /// The first day that the next sync reads: what follows the last day that was read, and before
     /// it the days that may have changed since they were read.
-    pub fn next_day(&self, lookback_days: u32) -> Option<NaiveDate> {
+    pub(crate) fn next_day(&self, lookback_days: u32) -> Option<NaiveDate> {
         let day = self.day?;
         let fresh = day.checked_add_days(Days::new(1)).unwrap_or(day);
         let read_on = self.read_on.unwrap_or(day);
@@ -62,8 +62,9 @@ impl Bookmark {
 }
 
 impl State {
-    /// Reads a state file. An empty one is the state before the first sync.
-    pub fn parse(name: &str, text: &str) -> Result<Self> {
+    /// Reads a state file. An empty one is the state before the first sync; one with a stream that is
+    /// not known is damaged.
+    pub(crate) fn parse(name: &str, text: &str, is_known: impl Fn(&str) -> bool) -> Result<Self> {
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Ok(Self::default());
@@ -85,19 +86,19 @@ impl State {
         }
         let state: Self = serde_path_to_error::deserialize(&value)
             .map_err(|error| damaged(format!("{} at `{}`", error.inner(), error.path())))?;
-        match state.bookmarks.keys().find(|stream| streams::by_name(stream).is_none()) {
+        match state.bookmarks.keys().find(|stream| !is_known(stream)) {
             Some(stream) => Err(damaged(format!("there is no stream `{stream}`"))),
             None => Ok(state),
         }
     }
 
     /// How far a stream has come.
-    pub fn bookmark(&self, stream: &Stream) -> Bookmark {
+    pub(crate) fn bookmark(&self, stream: &Stream) -> Bookmark {
         self.bookmarks.get(stream.name).copied().unwrap_or_default()
     }
 
-    /// Notes how far a stream has come.
-    pub fn set(&mut self, stream: &Stream, bookmark: Bookmark) {
+    /// Records how far a stream has come. An empty bookmark is none.
+    pub(crate) fn set(&mut self, stream: &Stream, bookmark: Bookmark) {
         if bookmark == Bookmark::default() {
             self.bookmarks.remove(stream.name);
         } else {
@@ -109,10 +110,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streams::event::FACT_EVENTS;
+    use crate::testing::{EVENTS, day};
 
-    fn day(text: &str) -> NaiveDate {
-        text.parse().unwrap()
+    fn parse(text: &str) -> Result<State> {
+        State::parse("state.json", text, |name| name == EVENTS.name)
     }
 
     #[test]
@@ -131,30 +132,50 @@ mod tests {
 
     #[test]
     fn state_goes_around_with_what_runners_add() {
-        let text = r#"{"bookmarks":{"fact_events":{"day":"2026-11-23"}},"singer_sdk_version":"1"}"#;
-        let state = State::parse("state.json", text).unwrap();
-        assert_eq!(state.bookmark(&FACT_EVENTS).day, Some(day("2026-11-23")));
+        let text = r#"{"bookmarks":{"events":{"day":"2026-11-23"}},"singer_sdk_version":"1"}"#;
+        let state = parse(text).unwrap();
+        assert_eq!(state.bookmark(&EVENTS).day, Some(day("2026-11-23")));
         assert_eq!(serde_json::to_string(&state).unwrap(), text);
         let message = format!(r#"{{"type":"STATE","value":{text}}}"#);
-        assert_eq!(State::parse("state.json", &message).unwrap(), state);
+        assert_eq!(parse(&message).unwrap(), state);
     }
 
     #[test]
     fn nothing_is_a_first_sync_and_damage_is_an_error() {
         for text in ["", " \n", "{}", "\u{feff}{}"] {
-            assert_eq!(State::parse("s", text).unwrap(), State::default());
+            assert_eq!(parse(text).unwrap(), State::default());
         }
         for text in [
-            "{\"bookmarks\":{\"fact_e",
+            "{\"bookmarks\":{\"eve",
             "[]",
             "null",
-            r#"{"fact_events":"2026-01-01"}"#,
+            r#"{"events":"2026-01-01"}"#,
             r#"{"bookmarks":{"orders":{"day":"2026-01-01"}}}"#,
-            r#"{"bookmarks":{"fact_events":{"day":"soon"}}}"#,
-            r#"{"bookmarks":{"fact_events":{"days":"2026-01-01"}}}"#,
+            r#"{"bookmarks":{"events":{"day":"soon"}}}"#,
+            r#"{"bookmarks":{"events":{"days":"2026-01-01"}}}"#,
         ] {
-            let error = State::parse("state.json", text).unwrap_err().to_string();
+            let error = parse(text).unwrap_err().to_string();
             assert!(error.starts_with("state.json is no valid state"), "{error}");
         }
+    }
+
+    #[test]
+    fn every_bookmark_comes_back_as_it_was_written() {
+        let full = Bookmark {
+            day: Some(day("2026-11-23")),
+            read_on: Some(day("2026-11-24")),
+            newest_media: Some(i64::MAX),
+            pass: Some(Pass { began: day("2026-11-24"), media_id: -1 }),
+        };
+        let mut state = State::default();
+        for bookmark in [full, Bookmark { pass: None, ..full }] {
+            state.set(&EVENTS, bookmark);
+            let text = serde_json::to_string(&state).unwrap();
+            assert_eq!(parse(&text).unwrap(), state);
+            assert_eq!(parse(&text).unwrap().bookmark(&EVENTS), bookmark);
+        }
+        state.set(&EVENTS, Bookmark::default());
+        assert_eq!(serde_json::to_string(&state).unwrap(), r#"{"bookmarks":{}}"#);
+        assert_eq!(state.bookmark(&EVENTS), Bookmark::default());
     }
 }

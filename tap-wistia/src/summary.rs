@@ -1,4 +1,4 @@
-//! What a sync did, told at its end.
+//! What a sync did, reported at its end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,28 +12,28 @@ use crate::output::Output;
 
 /// What a sync did.
 #[derive(Debug, Serialize)]
-pub struct Summary {
+pub(crate) struct Summary {
     /// Records of each stream.
-    pub records: BTreeMap<&'static str, u64>,
+    pub(crate) records: BTreeMap<&'static str, u64>,
     /// Requests sent, repeated ones included.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Requests that were sent again.
-    pub retries: u64,
+    pub(crate) retries: u64,
     /// Seconds that requests waited for the rate limit, summed over all.
-    pub waited_seconds: f64,
+    pub(crate) waited_seconds: f64,
     /// Values that cleaning made null.
-    pub nulled_values: u64,
+    pub(crate) nulled_values: u64,
     /// Empty rows that were left out.
-    pub skipped_rows: u64,
+    pub(crate) skipped_rows: u64,
     /// Streams that the token may not read.
-    pub failed: Vec<&'static str>,
+    pub(crate) failed: Vec<&'static str>,
     /// Seconds from start to end.
-    pub seconds: f64,
+    pub(crate) seconds: f64,
 }
 
 impl Summary {
     /// The summary of what was done so far.
-    pub fn new(
+    pub(crate) fn new(
         output: &Output,
         traffic: &Traffic,
         failed: &[&'static str],
@@ -55,8 +55,8 @@ impl Summary {
         }
     }
 
-    /// Tells it: as a table to a person who watches, else in the log.
-    pub fn tell(&self, watched: bool) {
+    /// Reports it: as a table to a person who reads along, else in the log.
+    pub(crate) fn report(&self, watched: bool) {
         if !watched {
             return self.log();
         }

@@ -11,7 +11,7 @@ use crate::settings::Config;
 use crate::state::Sink;
 use crate::summary::Summary;
 use lake::Lake;
-use lake::catalog::{Catalog, Patience};
+use lake::catalog::{Catalog, Wait};
 use lake::write::journal::{Journal, Receipt};
 use lake::write::{Committed, Table};
 
@@ -102,13 +102,13 @@ impl Engine {
         let Some(catalog) = &mut self.catalog else { return outcome };
         let is_stopped = || stopped().is_some();
         let Err(error) = outcome else {
-            return catalog.sync(Patience::Options, &is_stopped).map_err(|error| {
+            return catalog.sync(Wait::Configured, &is_stopped).map_err(|error| {
                 let signal = stopped().filter(|_| error.kind() == lake::Kind::Interrupted);
                 signal.unwrap_or_else(|| error.into())
             });
         };
         if !is_grave(&error)
-            && let Err(second) = catalog.sync(Patience::None, &is_stopped)
+            && let Err(second) = catalog.sync(Wait::Never, &is_stopped)
         {
             tracing::warn!(
                 reason = %program::report::render(&second, None).trim_end(),

@@ -6,6 +6,7 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
+
 from harness import run
 from lake import files
 from wheels import program
@@ -43,7 +44,9 @@ def test_another_tap_writes_into_our_target(installed, tmp_path):
     settings = {"path": str(tmp_path / "*.jsonl"), "stream_name": "fruits", "primary_keys": ["id"]}
     (tmp_path / "tap.json").write_text(json.dumps(settings))
     (tmp_path / "target.json").write_text(json.dumps({"destination": str(tmp_path / "lake")}))
-    messages = run(programs / "tap-jsonl", "--config", tmp_path / "tap.json", env={"HOME": str(tmp_path)}).succeeded().out
+    messages = (
+        run(programs / "tap-jsonl", "--config", tmp_path / "tap.json", env={"HOME": str(tmp_path)}).succeeded().out
+    )
     done = run(program("target-s3-parquet"), "--config", tmp_path / "target.json", stdin=messages).succeeded()
     rows = [row for path in files(tmp_path / "lake") for row in pq.ParquetFile(path).read().to_pylist()]
     assert {row["name"] for row in rows} == {fruit["name"] for fruit in fruits} and len(rows) == 1000

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
-from harness import Simulator, lines, run
-from lake import files
 from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
 from singer_sdk.mapper import PluginMapper
 from singer_sdk.testing import SuiteConfig, get_tap_test_class, get_target_test_class
 from singer_sdk.testing.suites import SingerTestSuite
 from singer_sdk.testing.templates import TargetFileTestTemplate
+
+from harness import Simulator, lines, run
+from lake import files
 from wheels import program
 
 
@@ -120,15 +121,39 @@ SCHEMA = {
         "email": {"type": ["null", "string"]},
         "address": {
             "type": ["null", "object"],
-            "properties": {"city": {"type": "string"}, "geo": {"type": "object", "properties": {"lat": {"type": "number"}}}},
+            "properties": {
+                "city": {"type": "string"},
+                "geo": {"type": "object", "properties": {"lat": {"type": "number"}}},
+            },
         },
         "tags": {"type": ["null", "array"], "items": {"type": "string"}},
     },
 }
 RECORDS = [
-    {"id": 1, "name": "Ann", "age": 40, "email": "a@x.com", "address": {"city": "Bern", "geo": {"lat": 46.9}}, "tags": ["a"]},
-    {"id": 2, "name": "Bob", "age": 17, "email": "b@y.org", "address": {"city": "Rom", "geo": {"lat": 41.9}}, "tags": []},
-    {"id": 3, "name": "Eve", "age": 65, "email": "e@x.com", "address": {"city": "Oslo", "geo": {"lat": 59.9}}, "tags": ["b", "c"]},
+    {
+        "id": 1,
+        "name": "Ann",
+        "age": 40,
+        "email": "a@x.com",
+        "address": {"city": "Bern", "geo": {"lat": 46.9}},
+        "tags": ["a"],
+    },
+    {
+        "id": 2,
+        "name": "Bob",
+        "age": 17,
+        "email": "b@y.org",
+        "address": {"city": "Rom", "geo": {"lat": 41.9}},
+        "tags": [],
+    },
+    {
+        "id": 3,
+        "name": "Eve",
+        "age": 65,
+        "email": "e@x.com",
+        "address": {"city": "Oslo", "geo": {"lat": 59.9}},
+        "tags": ["b", "c"],
+    },
 ]
 FLAT = {"flattening_enabled": True, "flattening_max_depth": 1}
 MAPPINGS = [

@@ -1,4 +1,4 @@
-//! The account: what is true, before it is dressed up as the API sends it.
+//! The account: what is true, before it takes the form in which the API sends it.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -53,7 +53,7 @@ pub struct Media {
     pub thumbnail: bool,
     /// Section of its project.
     pub section: Option<&'static str>,
-    /// Place in [`PROJECTS`].
+    /// Index in [`PROJECTS`].
     pub project: Option<usize>,
     /// How many files it has.
     pub assets: usize,
@@ -70,8 +70,8 @@ pub struct Visitor {
     pub key: String,
     /// Address.
     pub ip: String,
-    /// Place in [`PLACES`], or unknown.
-    pub place: Option<usize>,
+    /// Index in [`TOWNS`], or unknown.
+    pub town: Option<usize>,
     /// Name.
     pub name: Option<&'static str>,
     /// Address of email.
@@ -87,9 +87,9 @@ pub struct Event {
     pub received: DateTime<Utc>,
     /// Id.
     pub key: String,
-    /// Place in [`Account::visitors`].
+    /// Index in [`Account::visitors`].
     pub visitor: usize,
-    /// Place in [`Account::medias`].
+    /// Index in [`Account::medias`].
     pub media: usize,
     /// From 0 to 1.
     pub percent_viewed: f64,
@@ -101,11 +101,11 @@ pub struct Event {
     pub thumbnail: bool,
 }
 
-/// A place: country, region, city, latitude, longitude, organisation.
-pub type Place = (&'static str, &'static str, &'static str, f64, f64, &'static str);
+/// A town: country, region, city, latitude, longitude, organisation.
+pub type Town = (&'static str, &'static str, &'static str, f64, f64, &'static str);
 
 /// Where visitors are.
-pub const PLACES: [Place; 8] = [
+pub const TOWNS: [Town; 8] = [
     ("US", "Florida", "Exampleville", 28.1, -82.5, "Example ISP"),
     ("US", "WA", "Springfield", 47.25, -122.5, "Example Cable"),
     ("DE", "Bayern", "München", 48.1, 11.6, "Beispiel GmbH"),
@@ -253,7 +253,7 @@ impl Account {
         self.visitors.push(Visitor {
             key,
             ip,
-            place: (random.u8(0..6) != 0).then(|| random.usize(0..PLACES.len())),
+            town: (random.u8(0..6) != 0).then(|| random.usize(0..TOWNS.len())),
             name: (random.u8(0..5) == 0).then_some("Test Person"),
             email: (random.u8(0..4) == 0).then(|| format!("person{number}@example.com")),
             agent: (random.u8(0..10) != 0).then(|| match random.u8(0..3) {

@@ -4,7 +4,7 @@ use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
 
 use crate::account::{Account, KEPT_DAYS, PROJECTS};
-use crate::{dress, truth};
+use crate::{truth, wire};
 
 /// The parameters of a request.
 #[derive(Debug, Clone, Default)]
@@ -40,53 +40,53 @@ pub fn answer(account: &Account, zone: i64, path: &str, query: &Query) -> Result
     match parts.as_slice() {
         ["medias"] => Ok(medias(account, query)),
         ["medias", id] => {
-            let place = media(account, id).ok_or(Refusal::NotFound)?;
-            Ok(dress::media(account, place, false))
+            let index = media(account, id).ok_or(Refusal::NotFound)?;
+            Ok(wire::media(account, index, false))
         }
         ["stats", "medias", id] => {
-            let place = media(account, id).ok_or(Refusal::NoStats)?;
-            let sum = account.lifetime(place);
+            let index = media(account, id).ok_or(Refusal::NoStats)?;
+            let sum = account.lifetime(index);
             let mut row = json!({
                 "load_count": sum.loads, "play_count": sum.plays,
-                "play_rate": dress::plain(truth::rate(sum.loads, sum.plays)),
-                "hours_watched": dress::plain(sum.hours), "engagement": 0.25, "visitors": sum.loads / 2,
+                "play_rate": wire::plain(truth::rate(sum.loads, sum.plays)),
+                "hours_watched": wire::plain(sum.hours), "engagement": 0.25, "visitors": sum.loads / 2,
             });
-            if place % 3 == 0 {
+            if index % 3 == 0 {
                 row["actions"] = json!([{"type": "Call to Action", "action_count": 12, "impression_count": 240, "rate": 0.05}]);
             }
             Ok(row)
         }
         ["stats", "medias", id, "by_date"] => {
-            let place = media(account, id).ok_or(Refusal::NoStats)?;
+            let index = media(account, id).ok_or(Refusal::NoStats)?;
             let yesterday = account.recipe.today.pred_opt().ok_or(Refusal::Broken)?;
             let (start, end) = dates(query, yesterday, account.recipe.today)?;
             let days = start.iter_days().take_while(|day| *day <= end);
-            Ok(days.map(|day| dress::day(day, account.figures(place, day))).collect())
+            Ok(days.map(|day| wire::day(day, account.figures(index, day))).collect())
         }
         ["analytics", "medias", id, "timeseries"] => {
-            let place = media(account, id).ok_or(Refusal::NoStats)?;
+            let index = media(account, id).ok_or(Refusal::NoStats)?;
             let today = account.recipe.today;
             let (start, end) = dates(query, today, today)?;
             let days = start.iter_days().take_while(|day| *day < end);
-            Ok(days.map(|day| dress::measured(day, zone, account.figures(place, day))).collect())
+            Ok(days.map(|day| wire::measured(day, zone, account.figures(index, day))).collect())
         }
         ["stats", "medias", id, "engagement"] => {
-            let place = media(account, id).ok_or(Refusal::NoStats)?;
-            let (watched, again): (Vec<u64>, Vec<u64>) = account.graph(place).into_iter().unzip();
+            let index = media(account, id).ok_or(Refusal::NoStats)?;
+            let (watched, again): (Vec<u64>, Vec<u64>) = account.graph(index).into_iter().unzip();
             Ok(json!({"engagement": 0.25, "engagement_data": watched, "rewatch_data": again}))
         }
         ["stats", "events"] => events(account, zone, query),
         ["stats", "events", key] => {
             let event = account.events.iter().find(|event| event.key == *key);
-            event.map(|event| dress::event(account, event)).ok_or(Refusal::NoStats)
+            event.map(|event| wire::event(account, event)).ok_or(Refusal::NoStats)
         }
         ["stats", "visitors"] => {
             // Dates and medias are ignored, as the API does.
-            let rows = (0..account.visitors.len()).map(|place| dress::visitor(account, place));
+            let rows = (0..account.visitors.len()).map(|index| wire::visitor(account, index));
             Ok(page(rows, query))
         }
         ["stats", "account"] => {
-            let sums = (0..account.medias.len()).map(|place| account.lifetime(place));
+            let sums = (0..account.medias.len()).map(|index| account.lifetime(index));
             let (loads, plays, hours) = sums.fold((0, 0, 0.0), |sum, media| {
                 (sum.0 + media.loads, sum.1 + media.plays, sum.2 + media.hours)
             });
@@ -103,23 +103,23 @@ pub fn answer(account: &Account, zone: i64, path: &str, query: &Query) -> Result
                 .take_while(|day| *day <= end)
                 .map(|day| {
                     let mut sum = account.figures(0, day);
-                    for place in 1..account.medias.len() {
-                        let figures = account.figures(place, day);
+                    for index in 1..account.medias.len() {
+                        let figures = account.figures(index, day);
                         sum.loads += figures.loads;
                         sum.plays += figures.plays;
                         sum.hours += figures.hours;
                     }
-                    dress::day(day, sum)
+                    wire::day(day, sum)
                 })
                 .collect();
             days.reverse();
             Ok(Value::Array(days))
         }
         ["projects"] => {
-            let rows = PROJECTS.iter().enumerate().map(|(place, name)| {
-                json!({"id": 7001 + place, "name": name, "description": "", "mediaCount": 12,
+            let rows = PROJECTS.iter().enumerate().map(|(index, name)| {
+                json!({"id": 7001 + index, "name": name, "description": "", "mediaCount": 12,
                     "created": "2023-01-01T00:00:00+00:00", "updated": "2026-06-30T21:15:42+00:00",
-                    "hashedId": format!("projexmpl{place}"), "anonymousCanUpload": false,
+                    "hashedId": format!("projexmpl{index}"), "anonymousCanUpload": false,
                     "anonymousCanDownload": false, "public": false, "publicId": null})
             });
             Ok(page(rows, query))
@@ -194,7 +194,7 @@ fn medias(account: &Account, query: &Query) -> Value {
         .enumerate()
         .filter(|(_, media)| archived.is_none_or(|archived| media.archived == archived))
         .filter(|(_, media)| media.id > after)
-        .map(|(place, _)| dress::media(account, place, cursor));
+        .map(|(index, _)| wire::media(account, index, cursor));
     page(rows, query)
 }
 
@@ -212,6 +212,6 @@ fn events(account: &Account, zone: i64, query: &Query) -> Result<Value, Refusal>
         .rev()
         .filter(|event| of_media.is_none_or(|media| media == Some(event.media)))
         .filter(|event| of_visitor.is_none_or(|key| account.visitors[event.visitor].key == key))
-        .flat_map(|event| dress::rows_of_event(event).iter().map(move |row| (event, *row)));
-    Ok(of_page(rows, query).map(|(event, row)| dress::row(account, event, row)).collect())
+        .flat_map(|event| wire::rows_of_event(event).iter().map(move |row| (event, *row)));
+    Ok(of_page(rows, query).map(|(event, row)| wire::row(account, event, row)).collect())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{self, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use chrono::NaiveDate;
@@ -78,9 +78,13 @@ impl Simulator {
     }
 }
 
-async fn route(State(simulator): State<Simulator>, request: Request) -> Response {
+async fn route(
+    State(simulator): State<Simulator>,
+    extract::Query(pairs): extract::Query<Vec<(String, String)>>,
+    request: Request,
+) -> Response {
     let path = request.uri().path().to_owned();
-    let query = Query(decode(request.uri().query().unwrap_or_default()));
+    let query = Query(pairs);
     if let Some(path) = path.strip_prefix("/__control/") {
         let (parts, body) = request.into_parts();
         return control(&simulator, &parts.method, path, &query, body).await;
@@ -90,35 +94,6 @@ async fn route(State(simulator): State<Simulator>, request: Request) -> Response
         Some(path) => serve(&simulator, request.headers(), path, query).await,
         None => fault::json(StatusCode::NOT_FOUND, &json!({"error": "Not found"})),
     }
-}
-
-/// Reads a query: pairs joined by `&`, percent-encoded.
-fn decode(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        let mut bytes = Vec::with_capacity(text.len());
-        let mut rest = text.bytes();
-        while let Some(byte) = rest.next() {
-            match byte {
-                b'+' => bytes.push(b' '),
-                b'%' => {
-                    let digits = [rest.next(), rest.next()].map(|digit| {
-                        digit.and_then(|digit| char::from(digit).to_digit(16)).unwrap_or(0)
-                    });
-                    bytes.push(u8::try_from(digits[0] * 16 + digits[1]).unwrap_or(b'?'));
-                }
-                byte => bytes.push(byte),
-            }
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
-    };
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        })
-        .collect()
 }
 
 async fn serve(

@@ -1,10 +1,10 @@
-//! Hive's types as the catalog writes them, and how one takes in another.
+//! Hive's types as the catalog writes them, and what two of them become together.
 
 use std::fmt;
 
 /// A type.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Hive {
+pub(super) enum HiveType {
     /// `struct<name:type,…>`
     Struct(Vec<(String, Self)>),
     /// `array<type>`
@@ -15,7 +15,7 @@ pub(super) enum Hive {
     Plain(String),
 }
 
-impl Hive {
+impl HiveType {
     /// Reads a type. What has no known form is one of its own.
     pub(super) fn parse(text: &str) -> Self {
         let text: String =
@@ -44,22 +44,23 @@ impl Hive {
     /// The type of a column that has this type in the catalog and `new` in the lake: its numbers
     /// widen as the lake's do, fields are added, and none is taken away. Nothing where the two
     /// cannot be one.
-    pub(super) fn take_in(&self, new: &Self) -> Option<Self> {
+    pub(super) fn merge(&self, new: &Self) -> Option<Self> {
         match (self, new) {
             _ if self == new => Some(self.clone()),
             (Self::Struct(old), Self::Struct(new)) => {
                 let mut fields = old.clone();
                 for (name, kind) in new {
                     match fields.iter_mut().find(|(known, _)| known == name) {
-                        Some((_, known)) => *known = known.take_in(kind)?,
+                        Some((_, known)) => *known = known.merge(kind)?,
                         None => fields.push((name.clone(), kind.clone())),
                     }
                 }
                 Some(Self::Struct(fields))
             }
-            (Self::Array(old), Self::Array(new)) => Some(Self::Array(Box::new(old.take_in(new)?))),
-            (Self::Plain(old), Self::Plain(new)) => takes_in(old, new).map(Self::Plain),
-            _ => None,
+            (Self::Array(old), Self::Array(new)) => Some(Self::Array(Box::new(old.merge(new)?))),
+            (Self::Plain(old), Self::Plain(new)) => merge_plain(old, new).map(Self::Plain),
+            // A map of the catalog is none of the lake's types: it stays only where nothing differs.
+            (Self::Struct(_) | Self::Array(_) | Self::Map(..) | Self::Plain(_), _) => None,
         }
     }
 }
@@ -67,7 +68,7 @@ impl Hive {
 /// Numbers in the order in which they widen.
 const NUMBERS: [&str; 5] = ["tinyint", "smallint", "int", "bigint", "double"];
 
-fn takes_in(old: &str, new: &str) -> Option<String> {
+fn merge_plain(old: &str, new: &str) -> Option<String> {
     let rank = |name: &str| NUMBERS.iter().position(|number| *number == name);
     if let (Some(from), Some(to)) = (rank(old), rank(new)) {
         return (from <= to).then(|| new.to_owned());
@@ -77,26 +78,21 @@ fn takes_in(old: &str, new: &str) -> Option<String> {
     (new == "string" && is_text).then(|| old.to_owned())
 }
 
-/// Cuts at the commas that stand in no brackets.
+/// The parts between the commas that stand in no brackets.
 fn parts(text: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let (mut depth, mut start) = (0_usize, 0);
-    for (position, character) in text.char_indices() {
+    let mut depth = 0_i32;
+    let is_between = |character: char| {
         match character {
             '<' | '(' => depth += 1,
-            '>' | ')' => depth = depth.saturating_sub(1),
-            ',' if depth == 0 => {
-                parts.push(text.get(start..position).unwrap_or_default());
-                start = position + 1;
-            }
+            '>' | ')' => depth -= 1,
             _ => {}
         }
-    }
-    parts.push(text.get(start..).unwrap_or_default());
-    parts
+        character == ',' && depth == 0
+    };
+    text.split(is_between).collect()
 }
 
-impl fmt::Display for Hive {
+impl fmt::Display for HiveType {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Struct(fields) => {
@@ -119,7 +115,7 @@ mod tests {
     use super::*;
 
     fn merged(old: &str, new: &str) -> Option<String> {
-        Hive::parse(old).take_in(&Hive::parse(new)).map(|kind| kind.to_string())
+        HiveType::parse(old).merge(&HiveType::parse(new)).map(|kind| kind.to_string())
     }
 
     #[test]
@@ -130,9 +126,25 @@ mod tests {
             "array<struct<url:string,size:decimal(10,2)>>",
             "struct<a:map<string,array<int>>,b:struct<c:date>>",
         ] {
-            assert_eq!(Hive::parse(text).to_string(), text);
+            assert_eq!(HiveType::parse(text).to_string(), text);
         }
-        assert_eq!(Hive::parse("STRUCT< a : INTEGER >").to_string(), "struct<a:int>");
+        assert_eq!(HiveType::parse("STRUCT< a : INTEGER >").to_string(), "struct<a:int>");
+    }
+
+    #[test]
+    fn what_has_no_known_form_is_a_type_of_its_own() {
+        for text in ["struct<a>", "map<string>", "array<int", "uniontype<int,string>"] {
+            assert_eq!(HiveType::parse(text), HiveType::Plain(text.into()));
+        }
+    }
+
+    #[test]
+    fn a_map_stays_where_it_is_the_same_and_takes_nothing_else() {
+        assert_eq!(
+            merged("map<string,int>", "map<string,int>").as_deref(),
+            Some("map<string,int>")
+        );
+        assert_eq!(merged("map<string,int>", "map<string,bigint>"), None);
     }
 
     #[test]

@@ -1,44 +1,40 @@
-//! Putting the small files of an appended table together.
+//! Compaction: one file of the small ones of an appended table.
 //!
 //! The new file becomes visible before the old ones go, so no row is ever missing; between these
 //! two moments a reader may see the rows of one file twice. The journal knows which files take the
 //! place of which, so that a run that dies in between is brought to its end by the next one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 
-use super::{Action, survey};
-use crate::Lake;
+use super::report::Action;
+use super::survey::TableFiles;
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
+use crate::lake::Lake;
 use crate::schema;
 use crate::store::{Condition, Object};
-use crate::table::Definition;
+use crate::table::definition::Definition;
 use crate::write::FILE_BYTES;
 use crate::write::journal::Journal;
 
-/// Puts small neighbours together, partition by partition.
-pub(super) fn table(
+/// Compacts small neighbours, partition by partition.
+pub(super) fn compact(
     lake: &Lake,
     definition: &Definition,
     encoding: &Encoding,
-    objects: &[Object],
+    files: &TableFiles<'_>,
     dry_run: bool,
 ) -> Result<Vec<Action>> {
     let _guard = if dry_run { None } else { lake.store.lock(&definition.table)? };
-    let mut partitions: BTreeMap<&str, Vec<&Object>> = BTreeMap::new();
-    for object in objects.iter().filter(|object| survey::is_data(definition, &object.key)) {
-        partitions.entry(survey::folder(definition, &object.key)).or_default().push(object);
-    }
     let mut actions = Vec::new();
-    for (folder, objects) in partitions {
-        for bin in bins(&objects) {
+    for (folder, objects) in &files.data {
+        for bin in bins(objects) {
             let key =
                 format!("{}/{folder}{}-{:05}.parquet", definition.table, lake.run, actions.len());
-            if dry_run || put_together(lake, definition, encoding, &bin, &key)? {
+            if dry_run || compact_bin(lake, definition, encoding, &bin, &key)? {
                 actions.push(Action::Compact {
                     partition: folder.trim_end_matches('/').to_owned(),
                     files: bin.len(),
@@ -57,7 +53,7 @@ fn bins<'a>(objects: &[&'a Object]) -> Vec<Vec<&'a Object>> {
     for object in objects {
         match bins.last_mut() {
             Some(bin) if size + object.size <= FILE_BYTES as u64 => bin.push(object),
-            _ => {
+            Some(_) | None => {
                 bins.push(vec![object]);
                 size = 0;
             }
@@ -69,36 +65,36 @@ fn bins<'a>(objects: &[&'a Object]) -> Vec<Vec<&'a Object>> {
 }
 
 /// Replaces files by one. False if another run was faster.
-fn put_together(
+fn compact_bin(
     lake: &Lake,
     definition: &Definition,
     encoding: &Encoding,
-    old: &[&Object],
+    bin: &[&Object],
     key: &str,
 ) -> Result<bool> {
     let schema = Arc::new(Schema::new(schema::fields(&definition.columns)));
     let format = lake.format(encoding, definition.shards);
     let mut part = lake.part(key, Condition::Absent, &schema, &format)?;
-    for object in old {
+    for object in bin {
         let name = lake.store.locate(&object.key);
-        let old = match lake.store.fetch(object) {
+        let file = match lake.store.fetch(object) {
             Ok(file) => PartReader::open(file, &name)?,
             Err(Error::Conflict { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        old.batches(&schema).try_for_each(|batch| part.write(&batch?))?;
+        file.batches(&schema).try_for_each(|batch| part.write(&batch?))?;
     }
     let mut journal = Journal::compaction(&definition.table);
-    let obsolete = old.iter().map(|object| object.key.clone()).collect();
+    let obsolete = bin.iter().map(|object| object.key.clone()).collect();
     journal.replacing(lake, key, obsolete)?;
-    for object in old {
+    for object in bin {
         if lake.store.head(&object.key)?.as_ref() != Some(*object) {
             journal.acknowledged(lake)?;
             return Ok(false);
         }
     }
     part.finish()?;
-    old.iter().try_for_each(|object| lake.store.delete(&object.key))?;
+    bin.iter().try_for_each(|object| lake.store.delete(&object.key))?;
     journal.acknowledged(lake)?;
     Ok(true)
 }
@@ -106,6 +102,25 @@ fn put_together(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::maintain::testing::{append, bury, dying};
+    use crate::testing::{Place, found, objects, once};
+    use crate::write::journal::recover;
+
+    /// Compacts the table `t`.
+    fn compacted(lake: &Lake) -> Result<Vec<Action>> {
+        let (_, definition) = lake.definition("t")?.unwrap();
+        let objects = lake.store.list("t/")?;
+        let files = TableFiles::new(&definition, &objects)?;
+        compact(lake, &definition, &Encoding::default(), &files, false)
+    }
+
+    /// A table of three partitions with two files each.
+    fn loaded() -> Place {
+        let place = Place::new();
+        append(&place.lake(), 0..6, "a");
+        append(&place.lake(), 6..12, "b");
+        place
+    }
 
     #[test]
     fn neighbours_fill_a_file_and_full_ones_stay() {
@@ -124,5 +139,78 @@ mod tests {
             .map(|bin| bin.iter().map(|object| object.size / megabyte).collect())
             .collect();
         assert_eq!(sizes, [vec![1, 2], vec![126, 1], vec![3, 4]]);
+    }
+
+    #[test]
+    fn every_row_is_there_after_as_before_in_one_file_a_partition() {
+        let place = loaded();
+        let before = found(&place.lake());
+        let actions = compacted(&place.lake()).unwrap();
+        let shown = |action: &Action| match action {
+            Action::Compact { partition, files, .. } => (partition.clone(), *files),
+            Action::Reshard { .. } => panic!("{action:?}"),
+        };
+        let expected = ["month=2026-01", "month=2026-02", "month=2026-03"];
+        let expected = expected.map(|partition| (partition.to_owned(), 2));
+        assert_eq!(actions.iter().map(shown).collect::<Vec<_>>(), expected);
+        assert_eq!(objects(&place.lake()).len(), 3);
+        assert_eq!(found(&place.lake()), before);
+        assert!(place.lake().store.list("_lake/commits/").unwrap().is_empty());
+        assert_eq!(compacted(&place.lake()).unwrap(), []);
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_not_compacted() {
+        let place = loaded();
+        let lake = place.lake();
+        let (_, text) = lake.store.get(&objects(&lake)[0].key).unwrap().unwrap();
+        let theirs = "t/month=2026-01/theirs.parquet";
+        lake.store.put(theirs, &text, Condition::Absent).unwrap();
+        compacted(&place.lake()).unwrap();
+        assert!(lake.store.head(theirs).unwrap().is_some());
+        assert_eq!(objects(&lake).len(), 4);
+    }
+
+    #[test]
+    fn files_that_change_meanwhile_are_left_to_whoever_was_faster() {
+        let place = loaded();
+        let lake = place.lake();
+        let (_, definition) = lake.definition("t").unwrap().unwrap();
+        let listed = objects(&lake);
+        let bin: Vec<&Object> = listed[..2].iter().collect();
+        // Another run has replaced one of them since they were listed.
+        let (_, text) = lake.store.get(&listed[1].key).unwrap().unwrap();
+        lake.store.put(&listed[1].key, &text, Condition::Always).unwrap();
+        let before = objects(&lake);
+        let key = "t/month=2026-01/run-00000.parquet";
+        let done = compact_bin(&lake, &definition, &Encoding::default(), &bin, key).unwrap();
+        assert!(!done);
+        assert_eq!(objects(&lake), before);
+        assert!(lake.store.list("_lake/commits/").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_compaction_that_dies_at_any_change_is_brought_to_its_end() {
+        let expected = once([(0..6, "a"), (6..12, "b")]);
+        let mut deaths = 0;
+        for nth in 1.. {
+            let place = loaded();
+            let outcome = compacted(&dying(&place, nth));
+            // No row is missing, whatever a reader sees twice.
+            assert!(found(&place.lake()).keys().eq(expected.keys()), "{nth}");
+            bury(&place);
+            recover(&place.lake(), None).unwrap();
+            assert_eq!(found(&place.lake()), expected, "{nth}");
+            assert!(place.lake().store.list("_lake/commits/").unwrap().is_empty());
+            if outcome.is_ok() {
+                break;
+            }
+            deaths += 1;
+            compacted(&place.lake()).unwrap();
+            assert_eq!(objects(&place.lake()).len(), 3, "{nth}");
+            assert_eq!(found(&place.lake()), expected, "{nth}");
+        }
+        // Note, new file, two old files and the end of the note, three times.
+        assert_eq!(deaths, 15);
     }
 }

@@ -1,131 +1,184 @@
 //! `target-s3-parquet maintain`: what the files of a lake look like, and how to make them better.
 //!
-//! [`survey`] judges a table by its listing alone. [`compact`] puts the small files of an appended
-//! table together, [`reshard`] cuts an upserted table into another number of objects. Both keep
-//! every row whatever kills them; what a reader may see meanwhile is told where they are.
+//! [`survey`] judges a table by its listing alone. [`compact`] makes one file of the small ones of an
+//! appended table, [`reshard`] moves the rows of an upserted table to another number of objects. Both
+//! keep every row whatever kills them; what a reader may find meanwhile stands where they are.
 
 mod compact;
+mod report;
 mod reshard;
 mod survey;
+#[cfg(test)]
+mod testing;
 
-use serde::Serialize;
 use wildmatch::WildMatch;
 
-use crate::Lake;
 use crate::error::{Error, Result};
-use crate::file::Encoding;
-use crate::store::Object;
-use crate::table::LoadMethod;
+use crate::file::encoding::Encoding;
+use crate::lake::Lake;
+use crate::table::definition::LoadMethod;
+
+pub use report::{Action, Options, Report, TableReport};
+use survey::TableFiles;
 pub use survey::{SMALL_BYTES, Survey};
 
 /// The folder of what the lake remembers.
-const OURS: &str = "_lake";
+const INTERNAL: &str = "_lake";
 
-/// What is asked of a lake.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Names or globs of tables; none for all.
-    pub tables: Vec<String>,
-    /// Put small appended files together.
-    pub compact: bool,
-    /// Objects per partition that upserted tables shall have.
-    pub shards: Option<u32>,
-    /// Say what would be done, and do nothing.
-    pub dry_run: bool,
-}
-
-/// What was found and done.
-#[derive(Debug, Serialize)]
-pub struct Report {
-    /// By table.
-    pub tables: Vec<TableReport>,
-    /// Objects that belong to no table of the lake.
-    pub unknown: Vec<String>,
-}
-
-/// What was found and done in one table.
-#[derive(Debug, Serialize)]
-pub struct TableReport {
-    /// The table as it was found.
-    #[serde(flatten)]
-    pub survey: Survey,
-    /// What was done, or would be.
-    pub actions: Vec<Action>,
-}
-
-/// One change.
-#[derive(Debug, Serialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum Action {
-    /// Small files became one.
-    Compact {
-        /// Folder of the partition below the table.
-        partition: String,
-        /// How many files there were.
-        files: usize,
-        /// Their bytes.
-        bytes: u64,
-    },
-    /// The table was cut anew.
-    Reshard {
-        /// Objects per partition before.
-        from: u32,
-        /// Objects per partition after.
-        to: u32,
-        /// Partitions that were written again.
-        partitions: usize,
-    },
-}
-
-/// Looks at the tables of a lake, and does what is asked.
+/// Surveys the tables of a lake, and does what is asked.
 ///
 /// `encoding` says how the files of a stream's table are written.
 pub fn run(lake: &Lake, encoding: &dyn Fn(&str) -> Encoding, options: &Options) -> Result<Report> {
     let tables = lake.tables()?;
-    let wanted: Vec<&String> = tables
-        .iter()
-        .filter(|table| {
-            options.tables.is_empty()
-                || options.tables.iter().any(|pattern| WildMatch::new(pattern).matches(table))
-        })
-        .collect();
-    if wanted.is_empty() && !options.tables.is_empty() {
-        return Err(Error::Table {
-            table: options.tables.join("`, `"),
-            reason: format!("the lake has no such table; it has {}", list(&tables)),
-        });
-    }
     let mut report = Report { tables: Vec::new(), unknown: Vec::new() };
-    for table in wanted {
-        // It was listed a moment ago; whoever has removed it has removed its files too.
-        let Some((_, definition)) = lake.definition(table)? else { continue };
-        let objects = lake.store.list(&format!("{table}/"))?;
-        let survey = survey::survey(&definition, &objects);
-        let encoding = encoding(&definition.stream);
-        let mut actions = Vec::new();
-        if options.compact && definition.load_method == LoadMethod::Append {
-            actions = compact::table(lake, &definition, &encoding, &objects, options.dry_run)?;
-        }
-        if let Some(shards) = options.shards
-            && definition.load_method != LoadMethod::Append
-        {
-            let done = reshard::table(lake, table, &encoding, shards, options.dry_run)?;
-            actions.extend(done);
-        }
-        report.tables.push(TableReport { survey, actions });
+    for table in selected(&tables, &options.tables)? {
+        report.tables.push(maintain(lake, table, encoding, options)?);
     }
     if options.tables.is_empty() {
-        let is_known = |object: &Object| {
-            object.key.split_once('/').is_some_and(|(first, _)| {
-                first == OURS || tables.iter().any(|table| table == first)
-            })
-        };
-        let others = lake.store.list("")?.into_iter().filter(|object| !is_known(object));
-        report.unknown = others.map(|object| object.key).collect();
+        report.unknown = unknown(lake, &tables)?;
     }
     Ok(report)
 }
 
-fn list(tables: &[String]) -> String {
-    if tables.is_empty() { "none".into() } else { tables.join(", ") }
+/// The tables whose names match a pattern; all of them without patterns.
+fn selected<'a>(tables: &'a [String], patterns: &[String]) -> Result<Vec<&'a String>> {
+    if patterns.is_empty() {
+        return Ok(tables.iter().collect());
+    }
+    let matches =
+        |table: &&String| patterns.iter().any(|pattern| WildMatch::new(pattern).matches(table));
+    let selected: Vec<_> = tables.iter().filter(matches).collect();
+    if selected.is_empty() {
+        let known = if tables.is_empty() { "none".into() } else { tables.join(", ") };
+        return Err(Error::Table {
+            table: patterns.join("`, `"),
+            reason: format!("the lake has no such table; it has {known}"),
+        });
+    }
+    Ok(selected)
+}
+
+fn maintain(
+    lake: &Lake,
+    table: &str,
+    encoding: &dyn Fn(&str) -> Encoding,
+    options: &Options,
+) -> Result<TableReport> {
+    let (_, definition) = survey::definition(lake, table)?;
+    let objects = lake.store.list(&format!("{table}/"))?;
+    let files = TableFiles::new(&definition, &objects)?;
+    let survey = survey::survey(&definition, &files);
+    let encoding = encoding(&definition.stream);
+    let actions = match (definition.load_method, options.compact, options.shards) {
+        (LoadMethod::Append, true, _) => {
+            compact::compact(lake, &definition, &encoding, &files, options.dry_run)?
+        }
+        (LoadMethod::Upsert | LoadMethod::Overwrite, _, Some(shards)) => {
+            let done = reshard::reshard(lake, table, &encoding, shards, options.dry_run)?;
+            done.into_iter().collect()
+        }
+        (LoadMethod::Append, false, _) | (LoadMethod::Upsert | LoadMethod::Overwrite, _, None) => {
+            Vec::new()
+        }
+    };
+    Ok(TableReport { survey, actions })
+}
+
+/// The keys of objects that are neither a table's nor the lake's own.
+fn unknown(lake: &Lake, tables: &[String]) -> Result<Vec<String>> {
+    let mut keys: Vec<String> = lake.store.list("")?.into_iter().map(|object| object.key).collect();
+    keys.retain(|key| match key.split_once('/') {
+        Some((first, _)) => first != INTERNAL && !tables.iter().any(|table| table == first),
+        None => true,
+    });
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maintain::testing::{append, upsert};
+    use crate::store::Condition;
+    use crate::testing::{Place, objects};
+
+    fn report(lake: &Lake, options: &Options) -> Result<Report> {
+        run(lake, &|_| Encoding::default(), options)
+    }
+
+    fn actions(lake: &Lake, options: &Options) -> Vec<Action> {
+        let mut report = report(lake, options).unwrap();
+        assert_eq!(report.tables.len(), 1);
+        report.tables.remove(0).actions
+    }
+
+    #[test]
+    fn only_what_is_asked_of_a_table_of_its_kind_is_done() {
+        let place = Place::new();
+        append(&place.lake(), 0..3, "a");
+        append(&place.lake(), 3..6, "b");
+        let nothing = Options::default();
+        let reshard = Options { shards: Some(2), ..Options::default() };
+        let compact = Options { compact: true, ..Options::default() };
+        assert_eq!(actions(&place.lake(), &nothing), []);
+        assert_eq!(actions(&place.lake(), &reshard), []);
+        assert_eq!(actions(&place.lake(), &compact).len(), 3);
+        let place = Place::new();
+        upsert(&place.lake(), 0..6, "a");
+        assert_eq!(actions(&place.lake(), &nothing), []);
+        assert_eq!(actions(&place.lake(), &compact), []);
+        assert_eq!(actions(&place.lake(), &reshard).len(), 1);
+    }
+
+    #[test]
+    fn a_dry_run_reports_what_is_done_and_changes_nothing() {
+        let place = Place::new();
+        append(&place.lake(), 0..3, "a");
+        append(&place.lake(), 3..6, "b");
+        let options = Options { compact: true, dry_run: true, ..Options::default() };
+        let before = place.lake().store.list("").unwrap();
+        let planned = actions(&place.lake(), &options);
+        assert_eq!(place.lake().store.list("").unwrap(), before);
+        let done = actions(&place.lake(), &Options { dry_run: false, ..options });
+        assert_eq!(done, planned);
+        assert_eq!(objects(&place.lake()).len(), 3);
+    }
+
+    #[test]
+    fn tables_are_selected_by_name_or_glob_and_a_missing_one_is_named() {
+        let tables = ["log".to_owned(), "media".to_owned(), "media_stats".to_owned()];
+        let names = |patterns: &[&str]| -> Result<Vec<&String>> {
+            let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+            selected(&tables, &patterns)
+        };
+        assert_eq!(names(&[]).unwrap().len(), 3);
+        assert_eq!(names(&["media*", "nothing"]).unwrap(), ["media", "media_stats"]);
+        let error = names(&["x", "y"]).unwrap_err().to_string();
+        assert!(error.contains("`x`, `y`") && error.contains("it has log, media"), "{error}");
+        let error = selected(&[], &["x".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("it has none"), "{error}");
+    }
+
+    #[test]
+    fn objects_of_no_table_are_reported_where_all_tables_are() {
+        let place = Place::new();
+        let lake = place.lake();
+        upsert(&lake, 0..3, "a");
+        for key in ["stray.txt", "other/x.parquet", "t/notes.json", "_lake/x.json"] {
+            lake.store.put(key, b"x", Condition::Always).unwrap();
+        }
+        let all = report(&lake, &Options::default()).unwrap();
+        assert_eq!(all.unknown, ["other/x.parquet", "stray.txt"]);
+        assert_eq!(all.tables[0].survey.orphans, ["t/notes.json"]);
+        let one = Options { tables: vec!["t".into()], ..Options::default() };
+        assert!(report(&lake, &one).unwrap().unknown.is_empty());
+    }
+
+    #[test]
+    fn a_table_whose_definition_goes_meanwhile_is_an_error() {
+        let place = Place::new();
+        let lake = place.lake();
+        let error = maintain(&lake, "t", &|_| Encoding::default(), &Options::default());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("`t`") && error.contains("definition has gone"), "{error}");
+    }
 }

@@ -1,11 +1,13 @@
-//! What the listing of a table tells.
+//! What the listing of a table says.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
+use crate::lake::Lake;
 use crate::store::Object;
-use crate::table::{Definition, LoadMethod};
+use crate::table::definition::{Definition, LoadMethod};
 use crate::write::FILE_BYTES;
 
 /// A file below a quarter of a full one is small, where it is not alone in its partition.
@@ -26,58 +28,97 @@ pub struct Survey {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Bytes of the smallest.
+    /// Bytes of the smallest; 0 where there is none.
     pub smallest: u64,
-    /// Bytes of the largest.
+    /// Bytes of the largest; 0 where there is none.
     pub largest: u64,
-    /// Files that are better put together.
+    /// Files that are better compacted.
     pub small_files: usize,
     /// Objects below the table's prefix that this program has not written.
     pub orphans: Vec<String>,
 }
 
-/// Looks at the objects below a table's prefix.
-pub(super) fn survey(definition: &Definition, objects: &[Object]) -> Survey {
-    let (data, orphans): (Vec<&Object>, Vec<&Object>) =
-        objects.iter().partition(|object| is_data(definition, &object.key));
-    let mut partitions: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    for object in &data {
-        partitions.entry(folder(definition, &object.key)).or_default().push(object.size);
+/// The objects below a table's prefix, each of which is in exactly one of the two.
+#[derive(Debug)]
+pub(super) struct TableFiles<'a> {
+    /// The table's own, in the order of their keys, by the folder of their partition.
+    pub(super) data: BTreeMap<&'a str, Vec<&'a Object>>,
+    /// All others.
+    pub(super) orphans: Vec<&'a Object>,
+}
+
+impl<'a> TableFiles<'a> {
+    /// Sorts the objects of a table's listing.
+    pub(super) fn new(definition: &Definition, objects: &'a [Object]) -> Result<Self> {
+        let mut files = Self { data: BTreeMap::new(), orphans: Vec::new() };
+        for object in objects {
+            let (folder, name) = split(definition, &object.key)?;
+            if is_data(definition, folder, name) {
+                files.data.entry(folder).or_default().push(object);
+            } else {
+                files.orphans.push(object);
+            }
+        }
+        Ok(files)
     }
-    let crowded = partitions.values().filter(|sizes| sizes.len() > 1).flatten();
+}
+
+/// The definition of a table that was listed, with the object that holds it.
+pub(super) fn definition(lake: &Lake, table: &str) -> Result<(Object, Definition)> {
+    lake.definition(table)?.ok_or_else(|| Error::Table {
+        table: table.to_owned(),
+        reason: "its definition has gone since the tables were listed".into(),
+    })
+}
+
+/// Judges the files of a table.
+pub(super) fn survey(definition: &Definition, files: &TableFiles<'_>) -> Survey {
+    let crowded = files.data.values().filter(|objects| objects.len() > 1).flatten();
     let small_files = match definition.load_method {
-        LoadMethod::Append => crowded.filter(|size| **size < SMALL_BYTES).count(),
+        LoadMethod::Append => crowded.filter(|object| object.size < SMALL_BYTES).count(),
         LoadMethod::Upsert | LoadMethod::Overwrite => 0,
     };
-    let sizes = data.iter().map(|object| object.size);
+    let sizes = files.data.values().flatten().map(|object| object.size);
     Survey {
         table: definition.table.clone(),
         load_method: definition.load_method,
         shards: definition.shards,
-        partitions: partitions.len(),
-        files: data.len(),
+        partitions: files.data.len(),
+        files: files.data.values().map(Vec::len).sum(),
         bytes: sizes.clone().sum(),
-        smallest: sizes.clone().min().unwrap_or_default(),
-        largest: sizes.max().unwrap_or_default(),
+        smallest: sizes.clone().min().unwrap_or(0),
+        largest: sizes.max().unwrap_or(0),
         small_files,
-        orphans: orphans.into_iter().map(|object| object.key.clone()).collect(),
+        orphans: files.orphans.iter().map(|object| object.key.clone()).collect(),
     }
 }
 
-/// The folder of an object's partition below its table, with a slash behind it, or nothing.
-pub(super) fn folder<'a>(definition: &Definition, key: &'a str) -> &'a str {
+/// The folders below a table that have objects, whoever has written these, each with a slash behind
+/// it; the empty one for the table itself.
+pub(super) fn folders(definition: &Definition, objects: &[Object]) -> Result<BTreeSet<String>> {
+    let folder = |object: &Object| Ok(split(definition, &object.key)?.0.to_owned());
+    objects.iter().map(folder).collect()
+}
+
+/// The folder of an object below its table, with a slash behind it or empty, and its name there.
+fn split<'a>(definition: &Definition, key: &'a str) -> Result<(&'a str, &'a str)> {
     let inner = key.strip_prefix(definition.table.as_str()).and_then(|rest| rest.strip_prefix('/'));
-    inner.and_then(|rest| rest.rfind('/').and_then(|at| rest.get(..=at))).unwrap_or_default()
+    let inner = inner.ok_or_else(|| {
+        Error::internal(format!(
+            "an object of table `{}` is below it, not `{key}`",
+            definition.table
+        ))
+    })?;
+    // Folders keep their slash.
+    Ok(inner.rfind('/').and_then(|at| inner.split_at_checked(at + 1)).unwrap_or(("", inner)))
 }
 
 /// Whether an object is one of the table's own.
-pub(super) fn is_data(definition: &Definition, key: &str) -> bool {
-    let folder = folder(definition, key);
+fn is_data(definition: &Definition, folder: &str, name: &str) -> bool {
     let in_place = match definition.partition_key() {
-        Some(name) => folder.matches('/').count() == 1 && folder.starts_with(&format!("{name}=")),
+        Some(key) => folder.matches('/').count() == 1 && folder.starts_with(&format!("{key}=")),
         None => folder.is_empty(),
     };
-    let name = key.rsplit('/').next().unwrap_or_default();
     let Some((stem, number)) = name.strip_suffix(".parquet").and_then(|stem| stem.rsplit_once('-'))
     else {
         return false;
@@ -92,20 +133,10 @@ pub(super) fn is_data(definition: &Definition, key: &str) -> bool {
     in_place && is_number && is_own
 }
 
-/// The folders of the partitions that have objects.
-pub(super) fn folders(definition: &Definition, objects: &[Object]) -> Vec<String> {
-    let mut seen = HashSet::new();
-    objects
-        .iter()
-        .map(|object| folder(definition, &object.key).to_owned())
-        .filter(|folder| seen.insert(folder.clone()))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Granularity, PartitionBy};
+    use crate::table::definition::{Granularity, PartitionBy};
 
     fn definition(load_method: LoadMethod, shards: u32) -> Definition {
         Definition {
@@ -132,9 +163,13 @@ mod tests {
         Object { key: key.into(), size, version: String::new() }
     }
 
+    fn surveyed(definition: &Definition, objects: &[Object]) -> Survey {
+        survey(definition, &TableFiles::new(definition, objects).unwrap())
+    }
+
     #[test]
     fn small_files_count_where_they_could_be_put_together() {
-        let survey = survey(
+        let survey = surveyed(
             &definition(LoadMethod::Append, 1),
             &[
                 object("t/month=2026-01/20260101T000000-00001-00000.parquet", 10),
@@ -158,9 +193,30 @@ mod tests {
         ];
         let mut objects: Vec<Object> = keys.iter().map(|key| object(key, 1)).collect();
         objects.push(object("t/month=2026-01/part-00001.parquet", 600 * 1024 * 1024));
-        let survey = survey(&definition(LoadMethod::Upsert, 2), &objects);
+        let survey = surveyed(&definition(LoadMethod::Upsert, 2), &objects);
         assert_eq!(survey.orphans, keys);
         assert_eq!((survey.files, survey.small_files), (1, 0));
         assert_eq!(survey.largest, 600 * 1024 * 1024);
+    }
+
+    #[test]
+    fn a_table_without_files_has_sizes_of_nothing() {
+        let survey = surveyed(&definition(LoadMethod::Upsert, 2), &[]);
+        assert_eq!((survey.files, survey.bytes, survey.smallest, survey.largest), (0, 0, 0, 0));
+    }
+
+    #[test]
+    fn folders_are_those_of_all_objects() {
+        let keys = ["t/month=2026-01/part-00000.parquet", "t/x/notes.json", "t/stray.parquet"];
+        let objects = keys.map(|key| object(key, 1));
+        let folders = folders(&definition(LoadMethod::Upsert, 2), &objects).unwrap();
+        assert_eq!(folders.iter().collect::<Vec<_>>(), ["", "month=2026-01/", "x/"]);
+    }
+
+    #[test]
+    fn an_object_of_another_table_is_an_error() {
+        let objects = [object("t2/month=2026-01/part-00000.parquet", 1)];
+        let error = TableFiles::new(&definition(LoadMethod::Upsert, 2), &objects).unwrap_err();
+        assert!(error.to_string().contains("not `t2/month=2026-01/"), "{error}");
     }
 }

@@ -18,23 +18,24 @@ use protocol::airbyte::{
     Catalog, ConfiguredCatalog, ConnectionStatus, Message, Specification, Stream as CatalogStream,
     SyncMode, Trace,
 };
-use protocol::mapping;
+use protocol::mapping::{self, Mapper};
 use protocol::singer::CatalogEntry;
 use serde_json::Map;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::config::Config;
-use crate::discover::Selected;
+use crate::discover::{self, Selected};
 use crate::error::{Error, Result};
+use crate::job::{self, Job, Signals};
+use crate::read::Read;
 use crate::state::State;
-use crate::streams::{self, Stream};
-use crate::{Job, Signals, probe};
-
-pub use messages::Messages;
+use crate::stream::Stream;
+use crate::streams;
+use messages::AirbyteMessages;
 
 /// What Airbyte asks of a source.
 #[derive(Debug, Subcommand)]
-pub enum Verb {
+pub(crate) enum Verb {
     /// Airbyte: print how the source is configured.
     Spec(Options),
     /// Airbyte: say whether the settings work.
@@ -42,12 +43,12 @@ pub enum Verb {
     /// Airbyte: print the catalog of all streams.
     Discover(Options),
     /// Airbyte: read streams.
-    Read(Read),
+    Read(ReadOptions),
 }
 
 /// What every verb takes.
 #[derive(Debug, Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Log in detail.
     #[arg(long)]
     debug: bool,
@@ -55,7 +56,7 @@ pub struct Options {
 
 /// What `read` takes.
 #[derive(Debug, Args)]
-pub struct Read {
+pub(crate) struct ReadOptions {
     #[command(flatten)]
     options: Options,
     /// Which streams to read, and how.
@@ -71,10 +72,10 @@ const CHECK_RETRY_SECONDS: u64 = 5;
 
 impl Verb {
     /// Whether to log in detail.
-    pub fn debug(&self) -> bool {
+    pub(crate) fn debug(&self) -> bool {
         match self {
             Self::Spec(options) | Self::Check(options) | Self::Discover(options) => options.debug,
-            Self::Read(read) => read.options.debug,
+            Self::Read(options) => options.options.debug,
         }
     }
 
@@ -92,7 +93,7 @@ impl Verb {
                 load(config)?;
                 print(&Message::Catalog { catalog: &catalog() })
             }
-            Self::Read(read) => read.run(config),
+            Self::Read(options) => options.run(config),
         }
     }
 }
@@ -102,15 +103,15 @@ fn print(message: &Message<'_>) -> Result<()> {
     protocol::airbyte::print(message).map_err(Error::Output)
 }
 
-/// Runs a verb to its exit code. The failure of one is a trace, so that Airbyte can tell it.
-pub fn main(verb: &Verb, config: &[String]) -> ExitCode {
+/// Runs a verb to its exit code. The failure of one is a trace, so that Airbyte can show it.
+pub(crate) fn main(verb: &Verb, config: &[String]) -> ExitCode {
     die_of_signals();
     protocol::airbyte::guard(|| match verb.run(config) {
         Ok(()) => Exit::Success.into(),
         Err(error) if error.is_broken_pipe() => Exit::Failure.into(),
         Err(error) => {
             report::print(&error, error.hint());
-            // Nobody is left to tell when this fails.
+            // Nobody is left to report to when this fails.
             _ = print(&Trace::error(messages::trace(&error)).into());
             Exit::Failure.into()
         }
@@ -134,7 +135,7 @@ fn die_of_signals() {
 }
 
 /// How the source is configured.
-pub fn specification() -> Specification {
+fn specification() -> Specification {
     Specification {
         protocol_version: protocol::airbyte::PROTOCOL_VERSION,
         documentation_url: concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/airbyte.md")
@@ -169,35 +170,40 @@ fn check(config: &[String]) -> Result<ConnectionStatus> {
     let config =
         Config { retry_for_seconds: config.retry_for_seconds.min(CHECK_RETRY_SECONDS), ..config };
     let today = Utc::now().date_naive();
-    let selected = crate::discover::default_selection();
-    let job = Job::new(config, today, selected, Signals::Deadly)?;
-    job.run(async |job| {
-        probe::run(&job.client, job.selected.iter().map(|(stream, _)| *stream)).await
-    })?;
+    let selected = discover::default_selection();
+    Job::new(config, today, selected, Signals::Deadly)?.check()?;
     Ok(ConnectionStatus::Succeeded { message: None })
 }
 
 /// What there is to read.
-pub fn catalog() -> Catalog {
-    Catalog { streams: streams::ALL.into_iter().map(described).collect() }
+fn catalog() -> Catalog {
+    let streams = reads().map(|(stream, read)| described(stream, read));
+    Catalog { streams: streams.collect() }
 }
 
-fn described(stream: &Stream) -> CatalogStream {
+/// All streams in the order of dependency, and how each is read.
+fn reads() -> impl Iterator<Item = (&'static Stream, &'static Read)> {
+    streams::ALL
+        .into_iter()
+        .flat_map(|endpoint| endpoint.streams.iter().map(|stream| (*stream, &endpoint.read)))
+}
+
+fn described(stream: &Stream, read: &Read) -> CatalogStream {
     let mut modes = vec![SyncMode::FullRefresh];
-    modes.extend(stream.is_incremental().then_some(SyncMode::Incremental));
+    modes.extend(read.is_incremental().then_some(SyncMode::Incremental));
     CatalogStream {
         name: stream.name.into(),
         json_schema: (stream.schema)(),
         supported_sync_modes: modes,
-        source_defined_cursor: stream.is_incremental(),
+        source_defined_cursor: read.is_incremental(),
         default_cursor_field: stream.replication_key.into_iter().map(Into::into).collect(),
         source_defined_primary_key: stream.keys.iter().map(|key| vec![(*key).into()]).collect(),
-        is_resumable: stream.is_resumable(),
+        is_resumable: read.is_resumable(),
         ..CatalogStream::default()
     }
 }
 
-/// The streams of a catalog file, in the order of dependency, and how each is read.
+/// The streams of a catalog file, in the order of dependency, and the mode of each.
 fn selection(name: &str, text: &str) -> Result<(Selected, Vec<SyncMode>)> {
     let damaged = |reason| Error::Document { name: name.into(), what: "catalog", reason };
     let configured = ConfiguredCatalog::parse(text).map_err(damaged)?;
@@ -212,36 +218,99 @@ fn selection(name: &str, text: &str) -> Result<(Selected, Vec<SyncMode>)> {
     }
     let mut selected = Selected::new();
     let mut modes = Vec::new();
-    for stream in streams::ALL {
+    for (stream, read) in reads() {
         let entry = configured.streams.iter().find(|entry| entry.stream.name == stream.name);
         let Some(entry) = entry else { continue };
         let own =
             CatalogEntry { schema: entry.stream.json_schema.clone(), ..CatalogEntry::default() };
         selected.push((stream, own.selection(&(stream.schema)(), stream.keys)));
-        // A stream that has no increments is read whole, whatever is asked.
-        let mode = entry.sync_mode.filter(|_| stream.is_incremental());
+        // A stream that has no increments is read whole, whatever the catalog says.
+        let mode = entry.sync_mode.filter(|_| read.is_incremental());
         modes.push(mode.unwrap_or(SyncMode::FullRefresh));
     }
     Ok((selected, modes))
 }
 
-impl Read {
+impl ReadOptions {
     fn run(&self, config: &[String]) -> Result<()> {
         let config = load(config)?;
         let today = Utc::now().date_naive();
         let (selected, modes) =
-            selection(&self.catalog.display().to_string(), &crate::read(&self.catalog)?)?;
+            selection(&self.catalog.display().to_string(), &job::read(&self.catalog)?)?;
         let streams: Vec<(&'static Stream, SyncMode)> =
             selected.iter().map(|(stream, _)| *stream).zip(modes).collect();
         let state = match &self.state {
             Some(path) => {
-                state::parse(&path.display().to_string(), &crate::read(path)?, &streams, today)?
+                state::parse(&path.display().to_string(), &job::read(path)?, &streams, today)?
             }
             None => State::default(),
         };
-        let stdout: Box<dyn Write + Send> = Box::new(io::stdout());
-        let messages = Messages::new(stdout, streams, &state, today);
-        let messages = crate::output::Messages::Airbyte(messages);
-        Job::new(config, today, selected, Signals::Deadly)?.sync(messages, state, false)
+        let stdout: Box<dyn Write> = Box::new(io::stdout());
+        let messages = Box::new(AirbyteMessages::new(stdout, streams, &state, today));
+        // Maps are Singer's.
+        let job = Job::new(config, today, selected, Signals::Deadly)?;
+        job.sync(messages, &Mapper::default(), state, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described(name: &str) -> CatalogStream {
+        catalog().streams.into_iter().find(|stream| stream.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_stream_offers_what_its_way_of_reading_can() {
+        let modes = |name: &str| described(name).supported_sync_modes;
+        assert_eq!(modes("dim_media"), [SyncMode::FullRefresh]);
+        assert_eq!(modes("fact_engagements"), [SyncMode::FullRefresh]);
+        for name in ["fact_events", "fact_engagements_byday", "fact_account_byday"] {
+            assert_eq!(modes(name), [SyncMode::FullRefresh, SyncMode::Incremental], "{name}");
+            assert_eq!(described(name).default_cursor_field.len(), 1, "{name}");
+        }
+        // Increments of visitors are those of the events, and no column of theirs is a cursor.
+        assert_eq!(modes("dim_visitors"), [SyncMode::FullRefresh, SyncMode::Incremental]);
+        assert!(described("dim_visitors").source_defined_cursor);
+        assert!(described("dim_visitors").default_cursor_field.is_empty());
+        // A pass over medias goes on where it was interrupted, a list does not.
+        assert!(described("fact_engagements").is_resumable);
+        assert!(!described("dim_projects").is_resumable);
+    }
+
+    fn configured(streams: &[(&str, &str)]) -> String {
+        let streams: Vec<String> = streams
+            .iter()
+            .map(|(name, mode)| {
+                format!(
+                    r#"{{"stream":{{"name":"{name}","json_schema":{{}}}},"sync_mode":"{mode}",
+                        "destination_sync_mode":"append"}}"#
+                )
+            })
+            .collect();
+        format!(r#"{{"streams":[{}]}}"#, streams.join(","))
+    }
+
+    #[test]
+    fn streams_are_read_in_their_order_and_whole_where_there_are_no_increments() {
+        let text = configured(&[
+            ("fact_events", "incremental"),
+            ("fact_engagements", "incremental"),
+            ("dim_media", "full_refresh"),
+        ]);
+        let (selected, modes) = selection("catalog.json", &text).unwrap();
+        let names: Vec<_> = selected.iter().map(|(stream, _)| stream.name).collect();
+        assert_eq!(names, ["dim_media", "fact_engagements", "fact_events"]);
+        assert_eq!(modes, [SyncMode::FullRefresh, SyncMode::FullRefresh, SyncMode::Incremental]);
+    }
+
+    #[test]
+    fn a_catalog_with_a_stranger_or_a_stream_twice_is_an_error() {
+        let stranger = selection("c.json", &configured(&[("orders", "full_refresh")]));
+        assert!(matches!(stranger, Err(Error::UnknownStream { .. })));
+        let twice = configured(&[("dim_media", "full_refresh"), ("dim_media", "full_refresh")]);
+        let error = selection("c.json", &twice).unwrap_err().to_string();
+        assert_eq!(error, "c.json is no valid catalog: it has the stream `dim_media` twice");
     }
 }

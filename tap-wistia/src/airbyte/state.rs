@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::state::{Bookmark, State};
-use crate::streams::Stream;
+use crate::stream::Stream;
 
 /// How far a stream has come.
 #[derive(Debug, Serialize)]
@@ -50,18 +50,14 @@ pub(super) fn parse(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::streams::event::FACT_EVENTS;
-
-    fn day(text: &str) -> NaiveDate {
-        text.parse().unwrap()
-    }
+    use crate::testing::{EVENTS, day};
 
     fn bookmark(text: &str, mode: SyncMode) -> Bookmark {
         let state = format!(
-            r#"[{{"type":"STREAM","stream":{{"stream_descriptor":{{"name":"fact_events"}},"stream_state":{text}}}}}]"#
+            r#"[{{"type":"STREAM","stream":{{"stream_descriptor":{{"name":"events"}},"stream_state":{text}}}}}]"#
         );
-        let streams = [(&FACT_EVENTS, mode)];
-        parse("state", &state, &streams, day("2026-11-25")).unwrap().bookmark(&FACT_EVENTS)
+        let streams = [(&EVENTS, mode)];
+        parse("state", &state, &streams, day("2026-11-25")).unwrap().bookmark(&EVENTS)
     }
 
     #[test]
@@ -77,11 +73,11 @@ mod tests {
 
     #[test]
     fn states_of_other_streams_are_ignored_and_damage_is_named() {
-        let streams = [(&FACT_EVENTS, SyncMode::Incremental)];
+        let streams = [(&EVENTS, SyncMode::Incremental)];
         let other = r#"{"orders":{"id":7}}"#;
         assert_eq!(parse("s", other, &streams, day("2026-11-25")).unwrap(), State::default());
-        let damaged = r#"{"fact_events":{"day":"soon"}}"#;
+        let damaged = r#"{"events":{"day":"soon"}}"#;
         let error = parse("s.json", damaged, &streams, day("2026-11-25")).unwrap_err();
-        assert!(error.to_string().contains("fact_events"), "{error}");
+        assert!(error.to_string().contains("stream `events`"), "{error}");
     }
 }

@@ -3,27 +3,60 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Source, Stream, schema};
+use super::byday::Day;
+use crate::client::Request;
+use crate::error::Result;
+use crate::output::Output;
+use crate::read::{Account, AccountDay, Days, Endpoint, Read};
+use crate::stream::{Stream, schema};
 
-/// The daily figures of the account.
-pub static FACT_ACCOUNT_BYDAY: Stream = Stream {
+/// <https://docs.wistia.com/docs/stats-api> has the totals only; their days answer below them.
+const PATH: &str = "/stats/account";
+
+/// The account's days.
+pub(super) static ENDPOINT: Endpoint =
+    Endpoint { streams: &[&FACT_ACCOUNT_BYDAY], read: Read::Account(Account::of::<Day>()) };
+
+static FACT_ACCOUNT_BYDAY: Stream = Stream {
     name: "fact_account_byday",
     keys: &["date"],
     replication_key: Some("date"),
     selected_by_default: false,
-    source: Source::Single("/stats/account"),
     schema: schema::<AccountByDay>,
 };
 
 /// The figures of the account on a day.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct AccountByDay {
+struct AccountByDay {
     /// Day (YYYY-MM-DD) in the account's time zone.
-    pub date: String,
+    date: String,
     /// Times any media was loaded.
-    pub load_count: Option<i64>,
+    load_count: Option<i64>,
     /// Times any media was played.
-    pub play_count: Option<i64>,
+    play_count: Option<i64>,
     /// Hours watched.
-    pub hours_watched: Option<f64>,
+    hours_watched: Option<f64>,
+}
+
+impl AccountDay for Day {
+    fn probe() -> Request {
+        // Without days, `by_date` answers 500.
+        Request::new(PATH)
+    }
+
+    fn request(days: Days) -> Request {
+        Request::new(format!("{PATH}/by_date"))
+            .with("start_date", days.first)
+            .with("end_date", days.last)
+    }
+
+    fn date(&self) -> &str {
+        &self.date
+    }
+
+    fn emit(self, output: &mut Output) -> Result<()> {
+        let Self { date, load_count, play_count, hours_watched } = self;
+        let record = AccountByDay { date, load_count, play_count, hours_watched };
+        output.record(&FACT_ACCOUNT_BYDAY, &record)
+    }
 }

@@ -4,47 +4,52 @@ use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MediaId, MediaStats, Source, Stream, schema};
 use crate::clean;
 use crate::client::{Request, Resource};
 use crate::error::Result;
 use crate::output::Output;
+use crate::read::{Endpoint, MediaFigures, PerMedia, Read};
+use crate::stream::{Stream, schema};
 
-/// The snapshots.
-pub static FACT_ENGAGEMENTS: Stream = Stream {
+/// Figures of medias since they were made: <https://docs.wistia.com/docs/stats-api>.
+pub(super) static ENDPOINT: Endpoint = Endpoint {
+    streams: &[&FACT_ENGAGEMENTS],
+    read: Read::PerMedia(PerMedia::of::<clean::Row<Stats>>()),
+};
+
+static FACT_ENGAGEMENTS: Stream = Stream {
     name: "fact_engagements",
     keys: &["media_id", "date"],
     replication_key: None,
     selected_by_default: true,
-    source: Source::Media(request),
     schema: schema::<Engagement<'_>>,
 };
 
 /// The figures of a media on a day, all of them since it was made.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Engagement<'a> {
+struct Engagement<'a> {
     /// Hashed id of the media.
-    pub media_id: &'a str,
+    media_id: &'a str,
     /// UTC day of the snapshot.
     #[schemars(with = "String", extend("format" = "date"))]
-    pub date: NaiveDate,
+    date: NaiveDate,
     /// Times it was loaded.
-    pub load_count: Option<i64>,
+    load_count: Option<i64>,
     /// Times it was played.
-    pub play_count: Option<i64>,
+    play_count: Option<i64>,
     /// Part of the visitors that played it, from 0 to 1.
-    pub play_rate: Option<f64>,
+    play_rate: Option<f64>,
     /// Hours watched.
-    pub hours_watched: Option<f64>,
+    hours_watched: Option<f64>,
     /// Part of it that is watched on average, from 0 to 1.
-    pub engagement: Option<f64>,
+    engagement: Option<f64>,
     /// Visitors.
-    pub visitors: Option<i64>,
+    visitors: Option<i64>,
 }
 
-/// What the API answers.
+/// The figures as the API answers them.
 #[derive(Debug, Deserialize)]
-pub struct Stats {
+struct Stats {
     #[serde(default, deserialize_with = "clean::bigint")]
     load_count: Option<i64>,
     #[serde(default, deserialize_with = "clean::bigint")]
@@ -64,30 +69,17 @@ impl Resource for clean::Row<Stats> {
     const UNUSED: &'static [&'static str] = &["actions"];
 }
 
-/// Reads the snapshot of a day.
-#[derive(Debug)]
-pub struct Engagements {
-    /// The day.
-    pub date: NaiveDate,
-}
-
-fn request(media_id: &str) -> Request {
-    Request::new(format!("/stats/medias/{media_id}"))
-}
-
-impl MediaStats for Engagements {
-    type Answer = clean::Row<Stats>;
-    const FEEDS: &'static [&'static Stream] = &[&FACT_ENGAGEMENTS];
-
-    fn request(&self, media: &MediaId) -> Request {
-        request(&media.hashed_id)
+impl MediaFigures for clean::Row<Stats> {
+    fn request(media_id: &str) -> Request {
+        Request::new(format!("/stats/medias/{media_id}"))
     }
 
-    fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {
-        let Some(stats) = answer.0 else { return Ok(()) };
+    fn emit(self, media_id: &str, today: NaiveDate, output: &mut Output) -> Result<()> {
+        // An empty answer is an empty row: skipped, and counted where it was read.
+        let Some(stats) = self.0 else { return Ok(()) };
         let record = Engagement {
             media_id,
-            date: self.date,
+            date: today,
             load_count: stats.load_count,
             play_count: stats.play_count,
             play_rate: stats.play_rate,

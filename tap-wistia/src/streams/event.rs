@@ -1,128 +1,134 @@
 //! `fact_events` and `dim_visitors`: views and who watched, from `/stats/events`.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::media::Asset;
-use super::{Source, Stream, schema};
 use crate::clean;
-use crate::client::Resource;
+use crate::client::{Request, Resource};
+use crate::error::Result;
+use crate::output::Output;
+use crate::privacy::{self, Privacy};
+use crate::read::{Endpoint, EventRow, Events, Read};
+use crate::stream::{Stream, schema};
 
-/// The events.
-pub static FACT_EVENTS: Stream = Stream {
+/// The events of the whole account, of the last two years: <https://docs.wistia.com/docs/stats-api>.
+pub(super) static ENDPOINT: Endpoint =
+    Endpoint { streams: &[&FACT_EVENTS, &DIM_VISITORS], read: Read::Events(Events::of::<Event>()) };
+
+static FACT_EVENTS: Stream = Stream {
     name: "fact_events",
     keys: &["event_key"],
     replication_key: Some("received_at"),
     selected_by_default: true,
-    source: Source::List("/stats/events"),
     schema: schema::<Event>,
 };
 
-/// The visitors, as their newest event shows them.
-pub static DIM_VISITORS: Stream = Stream {
+static DIM_VISITORS: Stream = Stream {
     name: "dim_visitors",
     keys: &["visitor_id"],
     replication_key: None,
     selected_by_default: true,
-    source: Source::List("/stats/events"),
     schema: schema::<VisitorOfEvent>,
 };
 
 /// A view of a media by a visitor.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub struct Event {
+struct Event {
     /// When it began (UTC).
     #[serde(default, deserialize_with = "clean::text")]
-    pub received_at: Option<String>,
+    received_at: Option<String>,
     /// Id of the event.
     #[serde(deserialize_with = "clean::key")]
-    pub event_key: String,
+    event_key: String,
     /// Region of the visitor.
     #[serde(default, deserialize_with = "clean::text")]
-    pub region: Option<String>,
+    region: Option<String>,
     /// City of the visitor.
     #[serde(default, deserialize_with = "clean::text")]
-    pub city: Option<String>,
+    city: Option<String>,
     /// Latitude in degrees; null where unknown.
     #[serde(default, deserialize_with = "clean::double")]
-    pub lat: Option<f64>,
+    lat: Option<f64>,
     /// Longitude in degrees; null where unknown.
     #[serde(default, deserialize_with = "clean::double")]
-    pub lon: Option<f64>,
+    lon: Option<f64>,
     /// Organisation of the visitor's network.
     #[serde(default, deserialize_with = "clean::text")]
-    pub org: Option<String>,
+    org: Option<String>,
     /// 1 where the visitor's email address is known to Wistia, else 0.
     #[serde(default, deserialize_with = "clean::presence")]
     #[schemars(range(min = 0, max = 1))]
-    pub email: i32,
+    email: i32,
     /// Part of the media that was watched, from 0 to 1. It may grow for a while.
     #[serde(default, deserialize_with = "clean::double")]
-    pub percent_viewed: Option<f64>,
+    percent_viewed: Option<f64>,
     /// Page on which the media was watched.
     #[serde(default, deserialize_with = "clean::text")]
-    pub embed_url: Option<String>,
+    embed_url: Option<String>,
     /// Kind of conversion, where there was one.
     #[serde(default, deserialize_with = "clean::text")]
-    pub conversion_type: Option<String>,
+    conversion_type: Option<String>,
     /// Picture of what was watched.
     #[serde(default, deserialize_with = "clean::text")]
-    pub iframe_heatmap_url: Option<String>,
+    iframe_heatmap_url: Option<String>,
     /// Id of the visitor.
     #[serde(default, deserialize_with = "clean::text")]
-    pub visitor_key: Option<String>,
+    visitor_key: Option<String>,
     /// Browser and system of the visitor.
     #[serde(default, deserialize_with = "clean::object")]
-    pub user_agent_details: Option<UserAgent>,
+    user_agent_details: Option<UserAgent>,
     /// Hashed id of the media.
     #[serde(default, deserialize_with = "clean::text")]
-    pub media_id: Option<String>,
+    media_id: Option<String>,
     /// Title of the media.
     #[serde(default, deserialize_with = "clean::text")]
-    pub media_name: Option<String>,
+    media_name: Option<String>,
     /// Page of the media.
     #[serde(default, deserialize_with = "clean::text")]
-    pub media_url: Option<String>,
+    media_url: Option<String>,
     /// Still image of the media.
     #[serde(default, deserialize_with = "clean::object")]
-    pub thumbnail: Option<Asset>,
+    thumbnail: Option<Asset>,
     /// IP address of the visitor.
     #[serde(default, skip_serializing, deserialize_with = "clean::text")]
     #[schemars(skip)]
-    pub ip: Option<String>,
+    ip: Option<String>,
     /// Country of the visitor.
     #[serde(default, skip_serializing, deserialize_with = "clean::text")]
     #[schemars(skip)]
-    pub country: Option<String>,
+    country: Option<String>,
 }
 
 /// A browser and its system.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub struct UserAgent {
+pub(super) struct UserAgent {
     /// Browser.
     #[serde(default, deserialize_with = "clean::text")]
-    pub browser: Option<String>,
+    browser: Option<String>,
     /// Version of the browser.
     #[serde(default, alias = "browserVersion", deserialize_with = "clean::text")]
-    pub browser_version: Option<String>,
+    browser_version: Option<String>,
     /// Operating system.
     #[serde(default, deserialize_with = "clean::text")]
-    pub platform: Option<String>,
+    platform: Option<String>,
     /// Whether it is a mobile device.
     #[serde(default, deserialize_with = "clean::boolean")]
-    pub mobile: Option<bool>,
+    mobile: Option<bool>,
 }
 
 /// A visitor, as the newest event shows them.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct VisitorOfEvent {
+struct VisitorOfEvent {
     /// Id of the visitor.
-    pub visitor_id: String,
+    visitor_id: String,
     /// IP address.
-    pub ip_address: Option<String>,
+    ip_address: Option<String>,
     /// Country code.
-    pub country: Option<String>,
+    country: Option<String>,
 }
 
 impl Resource for Event {
@@ -130,20 +136,87 @@ impl Resource for Event {
     const UNUSED: &'static [&'static str] = &["conversion_data"];
 }
 
+impl EventRow for Event {
+    fn request() -> Request {
+        Request::new("/stats/events")
+    }
+
+    fn key(&self) -> &str {
+        &self.event_key
+    }
+
+    fn day(&self) -> Option<NaiveDate> {
+        self.time().map(|time| time.date_naive())
+    }
+
+    fn media_id(&self) -> Option<&str> {
+        self.media_id.as_deref()
+    }
+
+    fn exceeds(&self, other: &Self) -> bool {
+        self.percent_viewed > other.percent_viewed
+    }
+
+    fn protect(&mut self, privacy: &Privacy) {
+        let (pseudonyms, drop) = match privacy {
+            Privacy::Keep => return,
+            Privacy::Hash(pseudonyms) => (pseudonyms, false),
+            Privacy::Drop(pseudonyms) => (pseudonyms, true),
+        };
+        pseudonyms.replace(&mut self.visitor_key);
+        pseudonyms.replace(&mut self.ip);
+        self.iframe_heatmap_url = self.iframe_heatmap_url.take().map(privacy::without_token);
+        self.embed_url = self.embed_url.take().map(privacy::without_query);
+        if drop {
+            self.ip = None;
+            self.city = None;
+            self.lat = None;
+            self.lon = None;
+            self.org = None;
+        }
+    }
+
+    fn emit(slice: &[Self], output: &mut Output) -> Result<()> {
+        for event in slice.iter().rev() {
+            output.record(&FACT_EVENTS, event)?;
+        }
+        if !output.wants(&DIM_VISITORS) {
+            return Ok(());
+        }
+        let newest = newest_of_visitors(slice);
+        for (position, event) in slice.iter().enumerate().rev() {
+            let Some(visitor) = event.visitor() else { continue };
+            if newest.get(visitor.visitor_id.as_str()) == Some(&position) {
+                output.record(&DIM_VISITORS, &visitor)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the newest event of each visitor stands. An event without a readable time is older than all
+/// others; of two of one time, the first stays. An event without a visitor shows none.
+fn newest_of_visitors(slice: &[Event]) -> HashMap<&str, usize> {
+    let mut newest: HashMap<&str, usize> = HashMap::new();
+    for (position, event) in slice.iter().enumerate() {
+        let Some(visitor) = event.visitor_key.as_deref() else { continue };
+        let known = newest.entry(visitor).or_insert(position);
+        if event.time() > slice[*known].time() {
+            *known = position;
+        }
+    }
+    newest
+}
+
 impl Event {
     /// When it was received, where that can be read.
-    pub fn time(&self) -> Option<DateTime<Utc>> {
+    fn time(&self) -> Option<DateTime<Utc>> {
         let text = self.received_at.as_deref()?;
         DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
     }
 
-    /// The UTC day on which it was received, where that can be read.
-    pub fn day(&self) -> Option<NaiveDate> {
-        self.time().map(|time| time.date_naive())
-    }
-
     /// The visitor that it shows.
-    pub fn visitor(&self) -> Option<VisitorOfEvent> {
+    fn visitor(&self) -> Option<VisitorOfEvent> {
         Some(VisitorOfEvent {
             visitor_id: self.visitor_key.clone()?,
             ip_address: self.ip.clone(),
@@ -174,5 +247,76 @@ mod tests {
         assert!(json.get("ip").is_none() && json.get("conversion_data").is_none());
         assert_eq!(event.day().unwrap().to_string(), "2026-01-02");
         assert!(event.visitor().is_none());
+    }
+
+    fn event(members: &str) -> Event {
+        serde_json::from_str(&format!(r#"{{"event_key":"k",{members}}}"#)).unwrap()
+    }
+
+    fn protected(settings: &str) -> Event {
+        let mut event = event(
+            r#""visitor_key":"v","ip":"192.0.2.1","city":"Kyoto","lat":1,"lon":2,
+                "org":"o","region":"r","embed_url":"https://example.com/a?email=x#y",
+                "iframe_heatmap_url":"https://example.com/iframe.html?public_token=s3cret&a=1""#,
+        );
+        let config = format!(r#"{{"api_token":"t","personal_data_salt":"key",{settings}}}"#);
+        event.protect(&Privacy::new(&serde_json::from_str(&config).unwrap()).unwrap());
+        event
+    }
+
+    #[test]
+    fn kept_data_is_what_the_api_sent() {
+        let event = protected(r#""personal_data":"keep""#);
+        assert_eq!(event.visitor_key.as_deref(), Some("v"));
+        assert_eq!(event.embed_url.as_deref(), Some("https://example.com/a?email=x#y"));
+    }
+
+    #[test]
+    fn hashed_data_still_joins_and_holds_no_token() {
+        let event = protected(r#""personal_data":"hash""#);
+        assert_eq!(event.visitor_key, protected(r#""personal_data":"hash""#).visitor_key);
+        assert_eq!(event.visitor_key.as_ref().map(String::len), Some(64));
+        assert_eq!(event.ip.as_ref().map(String::len), Some(64));
+        assert_eq!(event.embed_url.as_deref(), Some("https://example.com/a"));
+        assert_eq!(
+            event.iframe_heatmap_url.as_deref(),
+            Some("https://example.com/iframe.html?a=1")
+        );
+        assert_eq!(event.city.as_deref(), Some("Kyoto"));
+    }
+
+    #[test]
+    fn dropped_data_is_gone() {
+        let event = protected(r#""personal_data":"drop""#);
+        assert_eq!((event.ip, event.city, event.org), (None, None, None));
+        assert_eq!((event.lat, event.lon), (None, None));
+        assert_eq!(event.region.as_deref(), Some("r"));
+        assert_eq!(event.visitor_key.as_ref().map(String::len), Some(64));
+    }
+
+    #[test]
+    fn of_doubles_the_one_that_was_watched_longer_stays() {
+        let watched = |percent: &str| event(&format!(r#""percent_viewed":{percent}"#));
+        assert!(watched("0.75").exceeds(&watched("0.5")));
+        assert!(watched("0").exceeds(&watched("null")));
+        assert!(!watched("0.5").exceeds(&watched("0.5")));
+        assert!(!watched("null").exceeds(&watched("0")));
+    }
+
+    #[test]
+    fn a_visitor_is_as_the_newest_event_shows_them() {
+        let seen = |visitor: &str, at: &str| {
+            event(&format!(r#""visitor_key":"{visitor}","received_at":"{at}""#))
+        };
+        let slice = [
+            seen("a", "2026-01-02T00:00:00Z"),
+            seen("b", "2026-01-01T00:00:00Z"),
+            seen("b", "2026-01-03T00:00:00Z"),
+            seen("a", "2026-01-02T00:00:00Z"),
+            seen("a", "soon"),
+            event(r#""city":"nowhere""#),
+        ];
+        let newest = newest_of_visitors(&slice);
+        assert_eq!(newest, HashMap::from([("a", 0), ("b", 2)]));
     }
 }

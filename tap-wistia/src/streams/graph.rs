@@ -1,65 +1,69 @@
 //! `fact_engagement_graph` and its points: which parts of a media are watched, from
 //! `/stats/medias/{id}/engagement`.
 
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MediaId, MediaStats, Source, Stream, schema};
 use crate::clean;
 use crate::client::{Request, Resource};
 use crate::error::Result;
 use crate::output::Output;
+use crate::read::{Endpoint, MediaFigures, PerMedia, Read};
+use crate::stream::{Stream, schema};
 
-/// The graphs, a row each.
-pub static FACT_ENGAGEMENT_GRAPH: Stream = Stream {
+/// Engagement graphs of medias: <https://docs.wistia.com/docs/stats-api>.
+pub(super) static ENDPOINT: Endpoint = Endpoint {
+    streams: &[&FACT_ENGAGEMENT_GRAPH, &FACT_ENGAGEMENT_GRAPH_POINTS],
+    read: Read::PerMedia(PerMedia::of::<clean::Row<Cells>>()),
+};
+
+static FACT_ENGAGEMENT_GRAPH: Stream = Stream {
     name: "fact_engagement_graph",
     keys: &["media_id"],
     replication_key: None,
     selected_by_default: true,
-    source: Source::Media(request),
     schema: schema::<Graph<'_>>,
 };
 
-/// The graphs, a row each point.
-pub static FACT_ENGAGEMENT_GRAPH_POINTS: Stream = Stream {
+static FACT_ENGAGEMENT_GRAPH_POINTS: Stream = Stream {
     name: "fact_engagement_graph_points",
     keys: &["media_id", "position"],
     replication_key: None,
     selected_by_default: false,
-    source: Source::Media(request),
     schema: schema::<Point<'_>>,
 };
 
 /// Which parts of a media are watched. A part is a second, or a thousandth of a media that is
 /// longer than a thousand seconds.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Graph<'a> {
+struct Graph<'a> {
     /// Hashed id of the media.
-    pub media_id: &'a str,
+    media_id: &'a str,
     /// Part of the media that is watched on average, from 0 to 1.
-    pub engagement: Option<f64>,
+    engagement: Option<f64>,
     /// Times each part was watched.
-    pub engagement_data: Option<Vec<Option<i64>>>,
+    engagement_data: Option<Vec<Option<i64>>>,
     /// Times each part was watched again.
-    pub rewatch_data: Option<Vec<Option<i64>>>,
+    rewatch_data: Option<Vec<Option<i64>>>,
 }
 
 /// A part of a media.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Point<'a> {
+struct Point<'a> {
     /// Hashed id of the media.
-    pub media_id: &'a str,
+    media_id: &'a str,
     /// Place of the part, from 0.
-    pub position: i64,
+    position: i64,
     /// Times it was watched.
-    pub engagement: Option<i64>,
+    engagement: Option<i64>,
     /// Times it was watched again.
-    pub rewatch: Option<i64>,
+    rewatch: Option<i64>,
 }
 
-/// What the API answers.
+/// The graph as the API answers it.
 #[derive(Debug, Deserialize)]
-pub struct Cells {
+struct Cells {
     #[serde(default, deserialize_with = "clean::double")]
     engagement: Option<f64>,
     #[serde(default, deserialize_with = "clean::integers")]
@@ -73,25 +77,14 @@ impl Resource for clean::Row<Cells> {
     const UNUSED: &'static [&'static str] = &[];
 }
 
-/// Reads graphs.
-#[derive(Debug)]
-pub struct Graphs;
-
-fn request(media_id: &str) -> Request {
-    Request::new(format!("/stats/medias/{media_id}/engagement"))
-}
-
-impl MediaStats for Graphs {
-    type Answer = clean::Row<Cells>;
-    const FEEDS: &'static [&'static Stream] =
-        &[&FACT_ENGAGEMENT_GRAPH, &FACT_ENGAGEMENT_GRAPH_POINTS];
-
-    fn request(&self, media: &MediaId) -> Request {
-        request(&media.hashed_id)
+impl MediaFigures for clean::Row<Cells> {
+    fn request(media_id: &str) -> Request {
+        Request::new(format!("/stats/medias/{media_id}/engagement"))
     }
 
-    fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {
-        let Some(cells) = answer.0 else { return Ok(()) };
+    fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {
+        // An empty answer is an empty row: skipped, and counted where it was read.
+        let Some(cells) = self.0 else { return Ok(()) };
         let graph = Graph {
             media_id,
             engagement: cells.engagement,

@@ -3,131 +3,171 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Source, Stream, schema};
 use crate::clean;
-use crate::client::Resource;
+use crate::client::{Request, Resource};
+use crate::config::parse_day;
+use crate::error::Result;
+use crate::output::Output;
+use crate::read::{Endpoint, MediaRow, Medias, Read};
+use crate::stream::{Labels, MediaId, Stream, schema};
 
-/// The medias.
-pub static DIM_MEDIA: Stream = Stream {
+/// The list of medias, with all that is known of each:
+/// <https://docs.wistia.com/v2026.03/reference/getting-started-with-the-data-api>.
+pub(super) static ENDPOINT: Endpoint =
+    Endpoint { streams: &[&DIM_MEDIA], read: Read::Medias(Medias::of::<Media>()) };
+
+static DIM_MEDIA: Stream = Stream {
     name: "dim_media",
     keys: &["id"],
     replication_key: None,
     selected_by_default: true,
-    source: Source::List("/medias"),
     schema: schema::<Media>,
 };
 
 /// A video, audio file, image or document.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub struct Media {
+struct Media {
     /// Number of the media.
     #[serde(deserialize_with = "clean::key_bigint")]
-    pub id: i64,
+    id: i64,
     /// Title.
     #[serde(default, deserialize_with = "clean::text")]
-    pub name: Option<String>,
+    name: Option<String>,
     /// Kind, such as `Video`, `Audio` or `PdfDocument`.
     #[serde(default, rename = "type", deserialize_with = "clean::text")]
-    pub kind: Option<String>,
+    kind: Option<String>,
     /// Whether it is archived.
     #[serde(default, deserialize_with = "clean::boolean")]
-    pub archived: Option<bool>,
+    archived: Option<bool>,
     /// When it was made.
     #[serde(default, deserialize_with = "clean::text")]
-    pub created: Option<String>,
+    created: Option<String>,
     /// When it was last changed.
     #[serde(default, deserialize_with = "clean::text")]
-    pub updated: Option<String>,
+    updated: Option<String>,
     /// Length in seconds; pages for documents.
     #[serde(default, deserialize_with = "clean::double")]
-    pub duration: Option<f64>,
+    duration: Option<f64>,
     /// Id in URLs and in all statistics.
     #[serde(default, alias = "hashedId", deserialize_with = "clean::text")]
-    pub hashed_id: Option<String>,
+    hashed_id: Option<String>,
     /// Description, as HTML.
     #[serde(default, deserialize_with = "clean::text")]
-    pub description: Option<String>,
+    description: Option<String>,
     /// Part of the processing that is done, from 0 to 1.
     #[serde(default, deserialize_with = "clean::double")]
-    pub progress: Option<f64>,
+    progress: Option<f64>,
     /// `queued`, `processing`, `ready` or `failed`.
     #[serde(default, deserialize_with = "clean::text")]
-    pub status: Option<String>,
+    status: Option<String>,
     /// Still image.
     #[serde(default, deserialize_with = "clean::object")]
-    pub thumbnail: Option<Thumbnail>,
+    thumbnail: Option<Thumbnail>,
     /// Section of the project.
     #[serde(default, deserialize_with = "clean::text")]
-    pub section: Option<String>,
+    section: Option<String>,
     /// Project (folder) that holds it.
     #[serde(default, alias = "folder", deserialize_with = "clean::object")]
-    pub project: Option<Project>,
+    project: Option<Project>,
     /// Its files.
     #[serde(default, deserialize_with = "clean::list")]
-    pub assets: Option<Vec<Asset>>,
+    assets: Option<Vec<Asset>>,
     /// Names of its tags.
     #[serde(default, deserialize_with = "clean::tags")]
-    pub tags: Option<Vec<String>>,
+    tags: Option<Vec<String>>,
     /// Where the next page begins.
     #[serde(default, skip_serializing, deserialize_with = "clean::text")]
     #[schemars(skip)]
-    pub cursor: Option<String>,
+    cursor: Option<String>,
 }
 
 /// A still image.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub struct Thumbnail {
+struct Thumbnail {
     /// Where it is.
     #[serde(default, deserialize_with = "clean::text")]
-    pub url: Option<String>,
+    url: Option<String>,
     /// Width in pixels.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub width: Option<i64>,
+    width: Option<i64>,
     /// Height in pixels.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub height: Option<i64>,
+    height: Option<i64>,
 }
 
 /// The project of a media.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub struct Project {
+struct Project {
     /// Number of the project.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub id: Option<i64>,
+    id: Option<i64>,
     /// Name.
     #[serde(default, deserialize_with = "clean::text")]
-    pub name: Option<String>,
+    name: Option<String>,
     /// Id in URLs.
     #[serde(default, alias = "hashedId", deserialize_with = "clean::text")]
-    pub hashed_id: Option<String>,
+    hashed_id: Option<String>,
 }
 
 /// A file, of a media or a still of an event.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-pub struct Asset {
+pub(super) struct Asset {
     /// Where it is.
     #[serde(default, deserialize_with = "clean::text")]
-    pub url: Option<String>,
+    url: Option<String>,
     /// Width in pixels.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub width: Option<i64>,
+    width: Option<i64>,
     /// Height in pixels.
     #[serde(default, deserialize_with = "clean::bigint")]
-    pub height: Option<i64>,
+    height: Option<i64>,
     /// Size in bytes.
     #[serde(default, alias = "fileSize", deserialize_with = "clean::bigint")]
-    pub file_size: Option<i64>,
+    file_size: Option<i64>,
     /// MIME type.
     #[serde(default, alias = "contentType", deserialize_with = "clean::text")]
-    pub content_type: Option<String>,
+    content_type: Option<String>,
     /// Kind, such as `OriginalFile`.
     #[serde(default, rename = "type", deserialize_with = "clean::text")]
-    pub kind: Option<String>,
+    kind: Option<String>,
 }
 
 impl Resource for Media {
     const NAME: &'static str = "a media";
     const UNUSED: &'static [&'static str] = &["embedCode", "subfolder", "project.hashedId"];
+}
+
+impl MediaRow for Media {
+    fn request() -> Request {
+        Request::new("/medias")
+    }
+
+    fn id(&self) -> i64 {
+        self.id
+    }
+
+    fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    fn media(&self) -> Option<MediaId> {
+        let created = self.created.as_deref().and_then(parse_day);
+        Some(MediaId { id: self.id, hashed_id: self.hashed_id.clone()?, created })
+    }
+
+    fn labels<'a>(&'a self, media: &'a MediaId) -> Labels<'a> {
+        Labels {
+            hashed_id: &media.hashed_id,
+            name: self.name.as_deref(),
+            section: self.section.as_deref(),
+            project: self.project.as_ref().and_then(|project| project.name.as_deref()),
+            tags: self.tags.as_deref().unwrap_or_default(),
+        }
+    }
+
+    fn emit(&self, output: &mut Output) -> Result<()> {
+        output.record(&DIM_MEDIA, self)
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +213,24 @@ mod tests {
           ]
         }
         "#);
+    }
+
+    #[test]
+    fn rules_see_title_section_project_and_tags() {
+        let media: Media = serde_json::from_str(
+            r#"{"id":7,"hashedId":"abc","name":"n","section":"s","project":{"name":"p"},
+                "tags":[{"name":"t"}],"created":"2026-01-02T03:04:05+00:00"}"#,
+        )
+        .unwrap();
+        let id = media.media().unwrap();
+        assert_eq!(id.created.unwrap().to_string(), "2026-01-02");
+        let labels = media.labels(&id);
+        assert_eq!((labels.hashed_id, labels.name), ("abc", Some("n")));
+        assert_eq!((labels.section, labels.project), (Some("s"), Some("p")));
+        assert_eq!(labels.tags, ["t"]);
+        let bare: Media = serde_json::from_str(r#"{"id":7}"#).unwrap();
+        assert!(bare.media().is_none());
+        assert!(bare.labels(&id).tags.is_empty());
     }
 
     #[test]

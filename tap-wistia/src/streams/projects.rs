@@ -3,50 +3,53 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Listing, Source, Stream, schema};
 use crate::clean;
 use crate::client::{Request, Resource};
 use crate::error::Result;
 use crate::output::Output;
 use crate::privacy::Privacy;
+use crate::read::{Endpoint, List, ListRow, Read};
+use crate::stream::{Stream, schema};
 
-/// The projects.
-pub static DIM_PROJECTS: Stream = Stream {
+/// The list of projects.
+pub(super) static ENDPOINT: Endpoint =
+    Endpoint { streams: &[&DIM_PROJECTS], read: Read::List(List::of::<Project>()) };
+
+static DIM_PROJECTS: Stream = Stream {
     name: "dim_projects",
     keys: &["id"],
     replication_key: None,
     selected_by_default: false,
-    source: Source::List("/projects"),
     schema: schema::<Project>,
 };
 
 /// A project.
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
-pub struct Project {
+struct Project {
     /// Number of the project.
     #[serde(deserialize_with = "clean::key_bigint")]
-    pub id: i64,
+    id: i64,
     /// Id in URLs.
     #[serde(default, alias = "hashedId", deserialize_with = "clean::text")]
-    pub hashed_id: Option<String>,
+    hashed_id: Option<String>,
     /// Name.
     #[serde(default, deserialize_with = "clean::text")]
-    pub name: Option<String>,
+    name: Option<String>,
     /// Description.
     #[serde(default, deserialize_with = "clean::text")]
-    pub description: Option<String>,
+    description: Option<String>,
     /// Medias in it.
     #[serde(default, alias = "mediaCount", deserialize_with = "clean::bigint")]
-    pub media_count: Option<i64>,
+    media_count: Option<i64>,
     /// When it was made.
     #[serde(default, alias = "created_at", deserialize_with = "clean::text")]
-    pub created: Option<String>,
+    created: Option<String>,
     /// When it was last changed.
     #[serde(default, alias = "updated_at", deserialize_with = "clean::text")]
-    pub updated: Option<String>,
+    updated: Option<String>,
     /// Whether everybody may see it.
     #[serde(default, deserialize_with = "clean::boolean")]
-    pub public: Option<bool>,
+    public: Option<bool>,
 }
 
 impl Resource for Project {
@@ -55,19 +58,12 @@ impl Resource for Project {
         &["anonymousCanUpload", "anonymousCanDownload", "publicId"];
 }
 
-/// Reads projects.
-#[derive(Debug)]
-pub struct Projects;
-
-impl Listing for Projects {
-    type Row = Project;
-    const STREAM: &'static Stream = &DIM_PROJECTS;
-
-    fn request(&self) -> Request {
+impl ListRow for Project {
+    fn request() -> Request {
         Request::new("/projects")
     }
 
-    fn emit(&self, row: Project, _: &Privacy, output: &mut Output) -> Result<()> {
-        output.record(&DIM_PROJECTS, &row)
+    fn emit(self, _: &Privacy, output: &mut Output) -> Result<()> {
+        output.record(&DIM_PROJECTS, &self)
     }
 }

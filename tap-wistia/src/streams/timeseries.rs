@@ -5,57 +5,62 @@ use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::byday::MediaDays;
-use super::{MediaId, MediaStats, Source, Stream, schema};
 use crate::clean;
 use crate::client::{Page, Request, Resource};
 use crate::error::{Error, Result};
 use crate::output::Output;
+use crate::read::{Days, Endpoint, MediaFigures, PerMedia, Read};
+use crate::stream::{Stream, schema};
 
-/// The measured figures.
-pub static FACT_MEDIA_TIMESERIES: Stream = Stream {
+/// Measured days of medias. The API of analytics is described with each version:
+/// <https://docs.wistia.com/v2026.03/docs>.
+pub(super) static ENDPOINT: Endpoint = Endpoint {
+    streams: &[&FACT_MEDIA_TIMESERIES],
+    read: Read::PerMedia(PerMedia::of::<Page<Point>>()),
+};
+
+static FACT_MEDIA_TIMESERIES: Stream = Stream {
     name: "fact_media_timeseries",
     keys: &["media_id", "date"],
     replication_key: Some("date"),
     selected_by_default: false,
-    source: Source::Media(request),
     schema: schema::<MediaTimeseries<'_>>,
 };
 
 /// What was measured of a media on a day. Days without a view have nulls.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct MediaTimeseries<'a> {
+struct MediaTimeseries<'a> {
     /// Hashed id of the media.
-    pub media_id: &'a str,
+    media_id: &'a str,
     /// Day (YYYY-MM-DD) in the account's time zone.
-    pub date: String,
+    date: String,
     /// Seconds that were watched, as measured.
-    pub played_time: Option<f64>,
+    played_time: Option<f64>,
     /// Plays.
-    pub plays: Option<i64>,
+    plays: Option<i64>,
     /// Visitors who played it.
-    pub unique_plays: Option<i64>,
+    unique_plays: Option<i64>,
     /// Visitors who loaded it.
-    pub unique_loads: Option<i64>,
+    unique_loads: Option<i64>,
     /// Visitors.
-    pub unique_visitors: Option<i64>,
+    unique_visitors: Option<i64>,
     /// Part of the loads that became plays.
-    pub play_rate: Option<f64>,
+    play_rate: Option<f64>,
     /// Mean part of the media that was watched.
-    pub engagement_rate: Option<f64>,
+    engagement_rate: Option<f64>,
     /// Times a call to action was shown.
-    pub cta_impressions: Option<i64>,
+    cta_impressions: Option<i64>,
     /// Times it was followed.
-    pub cta_conversions: Option<i64>,
+    cta_conversions: Option<i64>,
     /// Part of the times shown that it was followed.
-    pub cta_conversion_rate: Option<f64>,
+    cta_conversion_rate: Option<f64>,
     /// Forms that were sent.
-    pub form_conversions: Option<i64>,
+    form_conversions: Option<i64>,
 }
 
 /// A day as the API answers it.
 #[derive(Debug, Deserialize)]
-pub struct Point {
+struct Point {
     #[serde(deserialize_with = "clean::key")]
     timestamp: String,
     #[serde(default, deserialize_with = "clean::double")]
@@ -87,32 +92,22 @@ impl Resource for Point {
     const UNUSED: &'static [&'static str] = &[];
 }
 
-fn request(media_id: &str) -> Request {
-    Request::modern(format!("/analytics/medias/{media_id}/timeseries")).with("granularity", "daily")
-}
-
-/// Reads the measured figures.
-#[derive(Debug)]
-pub struct Timeseries(pub MediaDays);
-
-impl MediaStats for Timeseries {
-    type Answer = Page<Point>;
-    const FEEDS: &'static [&'static Stream] = &[&FACT_MEDIA_TIMESERIES];
-
-    fn request(&self, media: &MediaId) -> Request {
+impl MediaFigures for Page<Point> {
+    const BY_DAY: Option<fn(Request, Days) -> Request> = Some(|request, days| {
         // This endpoint alone takes the day after the last one.
-        let end = self.0.last.succ_opt().unwrap_or(self.0.last);
-        request(&media.hashed_id).with("start_date", self.0.start(media)).with("end_date", end)
+        let end = days.last.succ_opt().unwrap_or(days.last);
+        request.with("start_date", days.first).with("end_date", end)
+    });
+
+    fn request(media_id: &str) -> Request {
+        Request::modern(format!("/analytics/medias/{media_id}/timeseries"))
+            .with("granularity", "daily")
     }
 
-    fn rows(&self, medias: &[MediaId]) -> u64 {
-        self.0.rows(medias)
-    }
-
-    fn emit(&self, media_id: &str, answer: Self::Answer, output: &mut Output) -> Result<()> {
-        for point in answer.rows {
+    fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {
+        for point in self.rows {
             let date = local_day(&point.timestamp).ok_or_else(|| Error::Malformed {
-                path: request(media_id).to_string(),
+                path: Self::request(media_id).to_string(),
                 expected: Point::NAME,
                 reason: format!("the timestamp `{}` is no time", point.timestamp),
                 cut: false,

@@ -92,8 +92,13 @@ impl Default for CrawlerConfig {
     }
 }
 
-/// Longest name in the catalog.
+/// Longest name in the catalog
+/// (<https://docs.aws.amazon.com/glue/latest/webapi/API_DatabaseInput.html>).
 const MAX_NAME: usize = 255;
+
+/// Longest name of a table that Redshift takes, in bytes
+/// (<https://docs.aws.amazon.com/redshift/latest/dg/r_names.html>). A prefix fills it at most.
+const MAX_PREFIX: usize = 127;
 
 impl CatalogConfig {
     /// Checks what the types cannot.
@@ -128,7 +133,11 @@ impl CatalogConfig {
             }
             Some(_) => {}
         }
-        if self.table_prefix.as_deref().is_some_and(|name| !is_plain(name) || name.len() > 127) {
+        if self
+            .table_prefix
+            .as_deref()
+            .is_some_and(|name| !is_plain(name) || name.len() > MAX_PREFIX)
+        {
             return fault(
                 "table_prefix",
                 "it may have lower case letters, digits, `_` and `-`, and 127 of them",
@@ -151,12 +160,12 @@ impl CatalogConfig {
         Ok(())
     }
 
-    /// What the lake is told of its catalog, if it has one.
+    /// The lake's options of its catalog, if it has one.
     pub fn options(&self) -> Option<catalog::Options> {
-        let kind = match self.kind {
+        let method = match self.kind {
             CatalogKind::None => return None,
-            CatalogKind::Glue => catalog::Kind::Glue,
-            CatalogKind::Crawler => catalog::Kind::Crawler(catalog::CrawlerOptions {
+            CatalogKind::Glue => catalog::Method::Registration,
+            CatalogKind::Crawler => catalog::Method::Crawler(catalog::CrawlerOptions {
                 name: self.crawler.name.clone().unwrap_or_default(),
                 create: self.crawler.create,
                 role_arn: self.crawler.role_arn.clone(),
@@ -165,7 +174,7 @@ impl CatalogConfig {
             }),
         };
         Some(catalog::Options {
-            kind,
+            method,
             database: self.database.clone().unwrap_or_default(),
             table_prefix: self.table_prefix.clone(),
             catalog_id: self.catalog_id.clone(),

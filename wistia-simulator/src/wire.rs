@@ -4,7 +4,7 @@
 use chrono::{Duration, NaiveDate, NaiveTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use crate::account::{Account, DayFigures, Event, PLACES, PROJECTS, Visitor, hash};
+use crate::account::{Account, DayFigures, Event, PROJECTS, TOWNS, Visitor, hash};
 
 /// One of so many forms.
 fn form(key: &str, field: &str, forms: u64) -> u64 {
@@ -63,8 +63,8 @@ pub fn asset(hashed_id: &str, number: usize, snake: bool) -> Value {
 }
 
 /// A media, as the list has it.
-pub fn media(account: &Account, place: usize, cursor: bool) -> Value {
-    let media = &account.medias[place];
+pub fn media(account: &Account, index: usize, cursor: bool) -> Value {
+    let media = &account.medias[index];
     let key = media.hashed_id.as_str();
     let mut row = object(json!({
         "id": media.id,
@@ -127,13 +127,13 @@ pub fn event(account: &Account, event: &Event) -> Value {
         "media_name": media.name,
         "media_url": format!("https://example.wistia.com/medias/{}", media.hashed_id),
     }));
-    let place = visitor.place.map(|place| PLACES[place]);
-    text(&mut row, key, "country", place.map(|place| place.0));
-    text(&mut row, key, "region", place.map(|place| place.1));
-    text(&mut row, key, "city", place.map(|place| place.2));
-    number(&mut row, key, "lat", place.map(|place| place.3));
-    number(&mut row, key, "lon", place.map(|place| place.4));
-    text(&mut row, key, "org", place.map(|place| place.5));
+    let town = visitor.town.map(|index| TOWNS[index]);
+    text(&mut row, key, "country", town.map(|town| town.0));
+    text(&mut row, key, "region", town.map(|town| town.1));
+    text(&mut row, key, "city", town.map(|town| town.2));
+    number(&mut row, key, "lat", town.map(|town| town.3));
+    number(&mut row, key, "lon", town.map(|town| town.4));
+    text(&mut row, key, "org", town.map(|town| town.5));
     text(&mut row, key, "email", visitor.email.as_deref());
     text(&mut row, key, "embed_url", event.embed_url.as_deref());
     match event.conversion_type {
@@ -213,11 +213,11 @@ pub fn rows_of_event(event: &Event) -> &'static [Row] {
 }
 
 /// A row of the list of events.
-pub fn row(account: &Account, place: &Event, row: Row) -> Value {
+pub fn row(account: &Account, event: &Event, row: Row) -> Value {
     match row {
-        Row::Event => event(account, place),
+        Row::Event => self::event(account, event),
         Row::Double => {
-            let mut double = event(account, place);
+            let mut double = self::event(account, event);
             double["percent_viewed"] = json!(0);
             double
         }
@@ -250,17 +250,17 @@ pub fn day(date: NaiveDate, figures: DayFigures) -> Value {
 }
 
 /// A visitor.
-pub fn visitor(account: &Account, place: usize) -> Value {
-    let visitor = &account.visitors[place];
-    let last = account.events.iter().rev().find(|event| event.visitor == place);
+pub fn visitor(account: &Account, index: usize) -> Value {
+    let visitor = &account.visitors[index];
+    let last = account.events.iter().rev().find(|event| event.visitor == index);
     let key = visitor.key.as_str();
     let mut row = object(json!({
         "visitor_key": visitor.key,
         "created_at": "2024-12-12T01:51:36Z",
         "last_active_at": last.map(received_at),
         "last_event_key": last.map(|event| event.key.as_str()),
-        "load_count": 1 + place % 17,
-        "play_count": (place % 17).to_string(),
+        "load_count": 1 + index % 17,
+        "play_count": (index % 17).to_string(),
         "identifying_event_key": null,
         "visitor_identity": {"name": visitor.name.unwrap_or(""), "email": visitor.email, "org": {"name": null, "title": null}},
     }));

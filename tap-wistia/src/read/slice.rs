@@ -14,55 +14,56 @@ const FIRST: u64 = 32;
 /// Days of a slice at most.
 const WIDEST: u64 = 128;
 
-/// Pages after which a slice of more than a day is cut: pages get slower with their depth.
-pub const DEEP: usize = 300;
+/// Pages after which a slice of more than a day is cut: pages get slower with their depth. No page is
+/// known to be refused for its depth.
+pub(super) const DEEP: usize = 300;
 
 /// Days from the first to the last, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slice {
+pub(super) struct Slice {
     /// The first day.
-    pub start: NaiveDate,
+    pub(super) start: NaiveDate,
     /// The last day.
-    pub end: NaiveDate,
+    pub(super) end: NaiveDate,
 }
 
 impl Slice {
-    /// How many days it has.
-    pub fn days(&self) -> u64 {
-        u64::try_from((self.end - self.start).num_days()).unwrap_or(0) + 1
+    /// How many days it has: one at least.
+    pub(super) fn days(self) -> u64 {
+        (self.end - self.start).num_days().unsigned_abs() + 1
     }
 }
 
 /// Cuts a period into slices, oldest first, by what the slices before them held.
 #[derive(Debug)]
-pub struct Slicer {
+pub(super) struct Slicer {
     next: Option<NaiveDate>,
     end: NaiveDate,
     width: u64,
-    /// Whether the width rests on what was seen.
-    settled: bool,
+    /// Whether the width rests on what slices held.
+    calibrated: bool,
 }
 
 impl Slicer {
-    /// Cuts the days from `start` to `end`.
-    pub fn new(start: NaiveDate, end: NaiveDate) -> Self {
-        Self { next: (start <= end).then_some(start), end, width: FIRST, settled: false }
+    /// Cuts the days from `start` to `end`; there are none where `start` is after `end`.
+    pub(super) fn new(start: NaiveDate, end: NaiveDate) -> Self {
+        Self { next: (start <= end).then_some(start), end, width: FIRST, calibrated: false }
     }
 
-    /// The same knowledge for other days.
+    /// Slices of other days, as wide as the next one here.
     #[must_use]
-    pub fn over(&self, start: NaiveDate, end: NaiveDate) -> Self {
+    pub(super) fn over(&self, start: NaiveDate, end: NaiveDate) -> Self {
         Self { next: (start <= end).then_some(start), end, ..*self }
     }
 
-    /// The same, starting elsewhere.
+    /// Slices from another day to the same last one, as wide as the next one here.
     #[must_use]
-    pub fn from(&self, start: NaiveDate) -> Self {
+    pub(super) fn from(&self, start: NaiveDate) -> Self {
         self.over(start, self.end)
     }
 
-    /// The next slice.
-    pub fn take(&mut self) -> Option<Slice> {
+    /// The next slice; none after that of the last day.
+    pub(super) fn take(&mut self) -> Option<Slice> {
         let start = self.next?;
         let end =
             start.checked_add_days(Days::new(self.width - 1)).unwrap_or(self.end).min(self.end);
@@ -72,19 +73,19 @@ impl Slicer {
 
     /// Whether the next slices are likely to be of a good size. As long as they are not, they are
     /// better read one after another.
-    pub fn is_settled(&self) -> bool {
-        self.settled
+    pub(super) fn is_calibrated(&self) -> bool {
+        self.calibrated
     }
 
-    /// Learns how many events a slice held.
-    pub fn learn(&mut self, slice: Slice, events: usize) {
+    /// Fits the width of the next slices to what this one held.
+    pub(super) fn observe(&mut self, slice: Slice, events: usize) {
         let events = events as u64;
         let fitting = (slice.days() * TARGET).checked_div(events).unwrap_or(WIDEST);
         // One quiet month says little about the next: grow in steps, shrink at once.
         self.width = fitting.clamp(1, (slice.days().max(FIRST / 4) * 4).min(WIDEST));
         // A slice that was empty in part says little about the next; a wide one after it, many at a
         // time, would hold too much in memory.
-        self.settled = events >= TARGET / 8 && self.width <= 2 * slice.days();
+        self.calibrated = events >= TARGET / 8 && self.width <= 2 * slice.days();
     }
 }
 
@@ -98,14 +99,14 @@ mod tests {
     }
 
     /// Slices of a period with so many events each day, and the pages that they cost.
-    fn cut(days: u64, events: impl Fn(u64) -> usize) -> (Vec<Slice>, usize) {
+    fn slices(days: u64, events: impl Fn(u64) -> usize) -> (Vec<Slice>, usize) {
         let mut slicer = Slicer::new(day(0), day(days - 1));
         let (mut slices, mut pages) = (Vec::new(), 0);
         while let Some(slice) = slicer.take() {
             let first = u64::try_from((slice.start - day(0)).num_days()).unwrap();
             let held = (first..first + slice.days()).map(&events).sum::<usize>();
             pages += held / PAGE + 1;
-            slicer.learn(slice, held);
+            slicer.observe(slice, held);
             slices.push(slice);
         }
         (slices, pages)
@@ -113,13 +114,13 @@ mod tests {
 
     #[test]
     fn two_empty_years_cost_a_handful_of_requests() {
-        let (slices, pages) = cut(730, |_| 0);
+        let (slices, pages) = slices(730, |_| 0);
         assert_eq!((slices.len(), pages), (7, 7));
     }
 
     #[test]
     fn a_steady_account_has_slices_near_the_target() {
-        let (slices, pages) = cut(730, |_| 500);
+        let (slices, pages) = slices(730, |_| 500);
         assert!(slices.iter().skip(1).all(|slice| slice.days() <= 3));
         assert!(pages <= 3650 + slices.len());
     }
@@ -128,14 +129,14 @@ mod tests {
     fn a_busy_day_makes_the_next_slice_narrow() {
         let mut slicer = Slicer::new(day(0), day(700));
         let slice = slicer.take().unwrap();
-        slicer.learn(slice, 40_000);
+        slicer.observe(slice, 40_000);
         assert_eq!(slicer.take().unwrap().days(), 1);
     }
 
     proptest! {
         #[test]
         fn slices_partition_the_period(days in 1_u64..900, seed in proptest::collection::vec(0_usize..4000, 1..40)) {
-            let (slices, _) = cut(days, |day| {
+            let (slices, _) = slices(days, |day| {
                 let quiet = day % 7 < 3;
                 if quiet { 0 } else { seed[usize::try_from(day).unwrap() % seed.len()] }
             });

@@ -1,0 +1,7 @@
+//! The Glue Data Catalog: what the catalog asks of it, as requests of the AWS SDK.
+
+mod client;
+mod crawlers;
+mod tables;
+
+pub(super) use client::Glue;

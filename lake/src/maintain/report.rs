@@ -1,0 +1,61 @@
+//! What is asked of maintenance, and what it found and did.
+
+use serde::Serialize;
+
+use super::survey::Survey;
+
+/// What is asked of a lake.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Names or globs of tables; none for all.
+    pub tables: Vec<String>,
+    /// Compact small appended files.
+    pub compact: bool,
+    /// Objects per partition that upserted tables shall have.
+    pub shards: Option<u32>,
+    /// Report what would be done, and do nothing.
+    pub dry_run: bool,
+}
+
+/// What was found and done.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// By table.
+    pub tables: Vec<TableReport>,
+    /// Objects that belong to no table of the lake.
+    pub unknown: Vec<String>,
+}
+
+/// What was found and done in one table.
+#[derive(Debug, Serialize)]
+pub struct TableReport {
+    /// The table as it was found.
+    #[serde(flatten)]
+    pub survey: Survey,
+    /// What was done, or would be.
+    pub actions: Vec<Action>,
+}
+
+/// One change.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Small files became one.
+    Compact {
+        /// Folder of the partition below the table.
+        partition: String,
+        /// How many files there were.
+        files: usize,
+        /// Their bytes.
+        bytes: u64,
+    },
+    /// The rows of a table went to another number of objects.
+    Reshard {
+        /// Objects per partition before.
+        from: u32,
+        /// Objects per partition after.
+        to: u32,
+        /// Partitions that were written again.
+        partitions: usize,
+    },
+}

@@ -1,0 +1,62 @@
+//! Figures of a run, for its summary.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clean::Counts;
+
+/// What the client has done so far. Every figure only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    waited_ms: AtomicU64,
+    nulled: AtomicU64,
+    skipped: AtomicU64,
+}
+
+impl Traffic {
+    /// Requests sent, repeated ones included.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were sent again.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+
+    /// Seconds that requests waited for the rate limit, summed over all.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
+    pub(crate) fn waited_seconds(&self) -> f64 {
+        self.waited_ms.load(Ordering::Relaxed) as f64 / 1000.0
+    }
+
+    /// Values that were null after cleaning though something stood there.
+    pub(crate) fn nulled(&self) -> u64 {
+        self.nulled.load(Ordering::Relaxed)
+    }
+
+    /// Empty rows that were left out.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+
+    /// A request goes out that waited so long.
+    pub(super) fn sent(&self, waited: Duration) {
+        let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        self.waited_ms.fetch_add(waited, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request will be sent again.
+    pub(super) fn repeated(&self) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A body was cleaned.
+    pub(super) fn cleaned(&self, counts: Counts) {
+        self.nulled.fetch_add(counts.nulled, Ordering::Relaxed);
+        self.skipped.fetch_add(counts.skipped, Ordering::Relaxed);
+    }
+}

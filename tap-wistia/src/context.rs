@@ -1,0 +1,63 @@
+//! What every way of reading needs: where to ask, what is wanted, where records go, and how far the
+//! streams have come.
+
+use chrono::NaiveDate;
+
+use crate::client::Client;
+use crate::error::Result;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::settings::Settings;
+use crate::state::{Bookmark, State};
+use crate::stream::Stream;
+
+/// The context of one sync.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    /// The API.
+    pub(crate) client: &'a Client,
+    /// The settings of the run.
+    pub(crate) settings: &'a Settings,
+    /// Where records go.
+    pub(crate) output: Output,
+    /// How far the streams have come.
+    pub(crate) state: State,
+    /// What a person at the terminal sees.
+    pub(crate) progress: Progress,
+}
+
+impl Context<'_> {
+    /// Writes how far all streams have come.
+    pub(crate) fn write_state(&mut self) -> Result<()> {
+        self.output.state(&self.state)
+    }
+
+    /// Sets the bookmark of those of the streams that are wanted.
+    pub(crate) fn bookmark(&mut self, streams: &[&'static Stream], bookmark: Bookmark) {
+        for stream in self.output.wanted(streams) {
+            self.state.set(stream, bookmark);
+        }
+    }
+
+    /// The first day to read of a stream that is read by day.
+    pub(crate) fn start_of(&self, stream: &Stream, lookback_days: u32) -> NaiveDate {
+        let period = self.settings.period;
+        let next = self.state.bookmark(stream).next_day(lookback_days);
+        next.unwrap_or(period.start).clamp(period.start, period.end)
+    }
+
+    /// The bookmark of a stream of which every day up to this one has been read.
+    pub(crate) fn read_until(&self, day: NaiveDate) -> Bookmark {
+        let period = self.settings.period;
+        Bookmark {
+            day: Some(day.min(period.end)),
+            read_on: Some(period.today),
+            ..Bookmark::default()
+        }
+    }
+
+    /// Shows how far a stream has come: parts of it done, and all.
+    pub(crate) fn show(&self, parts: Option<(usize, usize)>) {
+        self.progress.show(&self.output, self.client, parts);
+    }
+}

@@ -1,0 +1,159 @@
+//! What both protocols do with the API: settings and a selection become a runtime, a client and a sync.
+
+use std::path::Path;
+use std::time::Instant;
+
+use chrono::NaiveDate;
+use program::report::Exit;
+use program::settings::question;
+use protocol::mapping::Mapper;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::context::Context;
+use crate::discover::Selected;
+use crate::error::{Error, Result};
+use crate::messages::Messages;
+use crate::output::Output;
+use crate::probe;
+use crate::progress::Progress;
+use crate::settings::Settings;
+use crate::state::State;
+use crate::stream::Stream;
+use crate::streams;
+use crate::summary::Summary;
+use crate::sync::Sync;
+
+/// Settings that were checked, and what they make.
+#[derive(Debug)]
+pub(crate) struct Job {
+    signals: Signals,
+    settings: Settings,
+    client: Client,
+    selected: Selected,
+}
+
+/// What a signal does that asks for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signals {
+    /// The run ends with an error that names the signal, and exits as shells expect.
+    Handled,
+    /// The program dies of it, even while nobody reads what it writes.
+    Deadly,
+}
+
+impl Job {
+    /// A job that is seen from `today` in UTC. Nothing is sent yet.
+    pub(crate) fn new(
+        config: Config,
+        today: NaiveDate,
+        selected: Selected,
+        signals: Signals,
+    ) -> Result<Self> {
+        let settings = Settings::new(config, today)?;
+        let client = Client::new(&settings.config)?;
+        Ok(Self { signals, settings, client, selected })
+    }
+
+    /// Writes what records look like, without asking for any.
+    pub(crate) fn schemas(self, messages: Box<dyn Messages>, mapper: &Mapper) -> Result<()> {
+        output(messages, self.selected, mapper)?.schemas()
+    }
+
+    /// Asks for one record of each selected stream that `mapper` does not drop.
+    pub(crate) fn probe(self, messages: Box<dyn Messages>, mapper: &Mapper) -> Result<()> {
+        let Self { signals, client, selected, .. } = self;
+        run(signals, async || {
+            let output = output(messages, selected, mapper)?;
+            probe::run(&client, &streams::ALL, |stream| output.wants(stream)).await
+        })
+    }
+
+    /// Asks for one record of each selected stream.
+    pub(crate) fn check(self) -> Result<()> {
+        let Self { signals, client, selected, .. } = self;
+        let is_selected = |stream: &Stream| selected.iter().any(|(other, _)| *other == stream);
+        run(signals, async || probe::run(&client, &streams::ALL, is_selected).await)
+    }
+
+    /// Reads the selected streams, as `mapper` maps them.
+    pub(crate) fn sync(
+        self,
+        messages: Box<dyn Messages>,
+        mapper: &Mapper,
+        state: State,
+        watched: bool,
+    ) -> Result<()> {
+        let Self { signals, settings, client, selected } = self;
+        run(signals, async || {
+            let started = Instant::now();
+            let context = Context {
+                client: &client,
+                settings: &settings,
+                output: output(messages, selected, mapper)?,
+                state,
+                progress: Progress::new(watched),
+            };
+            let mut sync = Sync::new(context, &streams::ALL);
+            let outcome = Box::pin(sync.run()).await;
+            let Context { output, progress, .. } = &sync.context;
+            progress.clear();
+            Summary::new(output, client.traffic(), &sync.failed, started.elapsed())
+                .report(progress.is_watched());
+            outcome
+        })
+    }
+}
+
+/// The selected streams, to be written.
+fn output(messages: Box<dyn Messages>, selected: Selected, mapper: &Mapper) -> Result<Output> {
+    let names: Vec<&str> = streams::all().map(|stream| stream.name).collect();
+    for found in mapper.misnamed(&names) {
+        let meant = question(found.meant);
+        tracing::warn!(
+            "`stream_maps` names the stream `{}`, which there is not{meant}",
+            found.name
+        );
+    }
+    Output::new(messages, selected, mapper)
+}
+
+/// Does some work with the API, until it ends or a signal comes.
+fn run<T>(signals: Signals, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Error::unexpected("a runtime for requests"))?;
+    let handled = signals == Signals::Handled;
+    runtime.block_on(async {
+        tokio::select! {
+            // Signals are handled before the first line is written.
+            biased;
+            stopped = stop(), if handled => Err(stopped),
+            outcome = work() => outcome,
+        }
+    })
+}
+
+/// Waits for a signal that ends the run. What was written so far is whole lines, and the last state
+/// among them says how far it reaches.
+async fn stop() -> Error {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals are not handled");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated },
+        _ = interrupt.recv() => Error::Stopped { signal: "SIGINT", exit: Exit::Interrupted },
+    }
+}
+
+/// The text of a file that the command line names.
+pub(crate) fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|source| Error::File { name: path.display().to_string(), source })
+}

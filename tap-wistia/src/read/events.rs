@@ -1,0 +1,295 @@
+//! Lists by date that are too long to be read at once: in slices, oldest first, in one pass for all
+//! the streams that they feed.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use chrono::{Days, NaiveDate};
+use futures::StreamExt;
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesOrdered;
+
+use super::slice::{DEEP, Slice, Slicer};
+use crate::client::{Client, Request, Resource};
+use crate::config::Period;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::output::Output;
+use crate::pages::{LookAhead, Pages};
+use crate::privacy::Privacy;
+use crate::settings::Settings;
+use crate::stream::Stream;
+
+/// A row of the list. The list comes newest first, and grows at its head.
+pub(crate) trait EventRow: Resource {
+    /// The request for the list, without days and page. It takes a `media_id` too.
+    fn request() -> Request;
+
+    /// What no two records share. The list may have doubles.
+    fn key(&self) -> &str;
+
+    /// The UTC day of the row, where that can be read.
+    fn day(&self) -> Option<NaiveDate>;
+
+    /// Hashed id of the media that it is about.
+    fn media_id(&self) -> Option<&str>;
+
+    /// Whether, of two rows of one key, this one stays.
+    fn exceeds(&self, other: &Self) -> bool;
+
+    /// Treats what is personal about it.
+    fn protect(&mut self, privacy: &Privacy);
+
+    /// Writes the records of a slice, of which no two rows share a key. The newest row comes first.
+    fn emit(slice: &[Self], output: &mut Output) -> Result<()>;
+}
+
+type Read =
+    for<'a> fn(&'a mut Context<'_>, &'static [&'static Stream]) -> LocalBoxFuture<'a, Result<()>>;
+
+/// A list by date, whatever its rows are.
+#[derive(Debug)]
+pub(crate) struct Events {
+    /// The request for the list, without days and page.
+    pub(crate) request: fn() -> Request,
+    /// Reads it for these streams.
+    pub(crate) read: Read,
+}
+
+impl Events {
+    /// The list of such rows.
+    pub(crate) const fn of<R: EventRow>() -> Self {
+        Self { request: R::request, read: boxed::<R> }
+    }
+}
+
+fn boxed<'a, R: EventRow>(
+    context: &'a mut Context<'_>,
+    streams: &'static [&'static Stream],
+) -> LocalBoxFuture<'a, Result<()>> {
+    Box::pin(read::<R>(context, streams))
+}
+
+async fn read<R: EventRow>(
+    context: &mut Context<'_>,
+    streams: &'static [&'static Stream],
+) -> Result<()> {
+    let settings = context.settings;
+    let lookback_days = settings.config.lookback_days;
+    let wanted = context.output.wanted(streams);
+    let start = wanted
+        .iter()
+        .map(|stream| context.start_of(stream, lookback_days))
+        .min()
+        .ok_or_else(|| Error::internal("a stream that is wanted"))?;
+    let reader = Reader { client: context.client, settings, start };
+    let mut slices = Slices::<R>::new(&reader);
+    let (mut read, all) = (0, Slice { start, end: settings.period.end }.days());
+    while let Some(ReadSlice { slice, rows, .. }) = slices.next().await? {
+        context.output.extracted_now();
+        R::emit(&rows, &mut context.output)?;
+        let bookmark = context.read_until(slice.end);
+        context.bookmark(streams, bookmark);
+        context.write_state()?;
+        read = all.min(read + slice.days());
+        context.show(usize::try_from(read).ok().zip(usize::try_from(all).ok()));
+    }
+    Ok(())
+}
+
+/// What is read in one pass.
+#[derive(Debug)]
+struct Reader<'a> {
+    client: &'a Client,
+    settings: &'a Settings,
+    /// First day of this pass. Rows outside the days of the settings are left out.
+    start: NaiveDate,
+}
+
+/// A slice that was read.
+#[derive(Debug)]
+struct ReadSlice<R> {
+    /// Its days.
+    slice: Slice,
+    /// Its rows, newest first, each key once.
+    rows: Vec<R>,
+    /// Where a slice that was too deep was cut: its older days are still to be read.
+    older: Option<Slice>,
+}
+
+/// Slices that are read, in the order of their days.
+struct Slices<'a, R> {
+    reader: &'a Reader<'a>,
+    slicer: Slicer,
+    /// The days on which rows still arrive. They come last.
+    live: Option<Slice>,
+    in_flight: FuturesOrdered<LocalBoxFuture<'a, Result<ReadSlice<R>>>>,
+    /// Newer parts of slices that were cut, and where to go on after them.
+    held: Vec<(ReadSlice<R>, Slicer)>,
+}
+
+impl<R> fmt::Debug for Slices<'_, R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Slices").field("slicer", &self.slicer).finish_non_exhaustive()
+    }
+}
+
+impl<'a, R: EventRow> Slices<'a, R> {
+    fn new(reader: &'a Reader<'a>) -> Self {
+        let Period { end, today, .. } = reader.settings.period;
+        let yesterday = before(today, 1);
+        let live = (end >= yesterday)
+            .then(|| Slice { start: reader.start.max(yesterday), end: after(today, 1) });
+        let closed = end.min(before(today, 2));
+        Self {
+            reader,
+            slicer: Slicer::new(reader.start, closed),
+            live,
+            in_flight: FuturesOrdered::new(),
+            held: Vec::new(),
+        }
+    }
+
+    /// The next slice, oldest first.
+    async fn next(&mut self) -> Result<Option<ReadSlice<R>>> {
+        loop {
+            let (wanted, look_ahead) = if self.slicer.is_calibrated() {
+                (self.reader.settings.config.concurrency, LookAhead::Little)
+            } else {
+                (1, LookAhead::Much)
+            };
+            while self.in_flight.len() < wanted
+                && let Some(slice) = self.slicer.take()
+            {
+                self.in_flight.push_back(Box::pin(self.reader.closed(slice, look_ahead)));
+            }
+            let Some(read) = self.in_flight.next().await else {
+                // What was cut off comes after what is older.
+                if let Some((newer, slicer)) = self.held.pop() {
+                    self.slicer = slicer;
+                    return Ok(Some(newer));
+                }
+                let Some(live) = self.live.take() else { return Ok(None) };
+                return self.reader.live(live).await.map(Some);
+            };
+            let mut read = read?;
+            let Some(older) = read.older.take() else {
+                self.slicer.observe(read.slice, read.rows.len());
+                return Ok(Some(read));
+            };
+            self.in_flight.clear();
+            let newer = Slice { start: after(older.end, 1), end: read.slice.end };
+            self.slicer.observe(newer, read.rows.len());
+            let inner = self.slicer.over(older.start, older.end);
+            let outer = std::mem::replace(&mut self.slicer, inner);
+            self.held.push((read, outer.from(after(newer.end, 1))));
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Reads days on which nothing new is expected.
+    async fn closed<R: EventRow>(
+        &self,
+        slice: Slice,
+        look_ahead: LookAhead,
+    ) -> Result<ReadSlice<R>> {
+        // The zone of the server's days is not documented: the outermost days are asked for with a
+        // day beside them.
+        let outermost = slice.end == self.settings.period.end;
+        let asked = Slice {
+            start: if slice.start == self.start { before(slice.start, 1) } else { slice.start },
+            end: if outermost { after(slice.end, 1) } else { slice.end },
+        };
+        let mut gathered = Gathered::default();
+        let mut pages = Pages::<R>::new(self.client, self.request::<R>(asked), look_ahead);
+        while let Some(page) = pages.next().await? {
+            let oldest = page.last().and_then(EventRow::day);
+            self.gather(&mut gathered, page);
+            // Days are cut with one to spare, again for the zone.
+            let older = oldest.map(|day| Slice { start: slice.start, end: after(day, 1) });
+            if pages.read() >= DEEP
+                && let Some(older) = older.filter(|older| older.end < slice.end)
+            {
+                return Ok(ReadSlice { slice, rows: gathered.rows, older: Some(older) });
+            }
+        }
+        Ok(ReadSlice { slice, rows: gathered.rows, older: None })
+    }
+
+    /// Reads days on which rows still arrive.
+    async fn live<R: EventRow>(&self, slice: Slice) -> Result<ReadSlice<R>> {
+        let start = if slice.start == self.start { before(slice.start, 1) } else { slice.start };
+        let mut gathered = Gathered::default();
+        let request = self.request::<R>(Slice { start, ..slice });
+        let mut pages = Pages::<R>::new(self.client, request, LookAhead::Never);
+        while let Some(page) = pages.next().await? {
+            self.gather(&mut gathered, page);
+        }
+        Ok(ReadSlice { slice, rows: gathered.rows, older: None })
+    }
+
+    fn request<R: EventRow>(&self, slice: Slice) -> Request {
+        let request = R::request().with("start_date", slice.start).with("end_date", slice.end);
+        match &self.settings.config.media_ids[..] {
+            [only] => request.with("media_id", only),
+            _ => request,
+        }
+    }
+
+    fn gather<R: EventRow>(&self, gathered: &mut Gathered<R>, page: Vec<R>) {
+        let Settings { config, period, privacy, .. } = self.settings;
+        for mut row in page {
+            let is_outside = |day: NaiveDate| !(period.start..=period.last()).contains(&day);
+            if row.day().is_some_and(is_outside) {
+                continue;
+            }
+            let is_of_media = |id: &String| row.media_id() == Some(id);
+            if !config.media_ids.is_empty() && !config.media_ids.iter().any(is_of_media) {
+                continue;
+            }
+            row.protect(privacy);
+            gathered.add(row);
+        }
+    }
+}
+
+/// Rows by their key.
+#[derive(Debug)]
+struct Gathered<R> {
+    rows: Vec<R>,
+    positions: HashMap<String, usize>,
+}
+
+impl<R> Default for Gathered<R> {
+    fn default() -> Self {
+        Self { rows: Vec::new(), positions: HashMap::new() }
+    }
+}
+
+impl<R: EventRow> Gathered<R> {
+    fn add(&mut self, row: R) {
+        match self.positions.get(row.key()) {
+            None => {
+                self.positions.insert(row.key().to_owned(), self.rows.len());
+                self.rows.push(row);
+            }
+            Some(position) => {
+                let known = &mut self.rows[*position];
+                if row.exceeds(known) {
+                    *known = row;
+                }
+            }
+        }
+    }
+}
+
+/// The calendar ends long after every period, which ends today at the latest.
+fn before(day: NaiveDate, days: u64) -> NaiveDate {
+    day.checked_sub_days(Days::new(days)).unwrap_or(day)
+}
+
+/// As [`before`].
+fn after(day: NaiveDate, days: u64) -> NaiveDate {
+    day.checked_add_days(Days::new(days)).unwrap_or(day)
+}

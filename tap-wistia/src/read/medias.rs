@@ -1,0 +1,138 @@
+//! The list of medias: by cursor, which stays right while medias are added and deleted, and by page
+//! number where the answer has no cursor.
+
+use std::collections::HashSet;
+
+use futures::future::LocalBoxFuture;
+
+use crate::client::{Client, PAGE, Page, Request, Resource};
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::output::Output;
+use crate::settings::Settings;
+use crate::stream::{Labels, MediaId};
+
+/// A row of the list.
+pub(crate) trait MediaRow: Resource {
+    /// The request for the list, without its page.
+    fn request() -> Request;
+
+    /// Its number, by which doubles are known.
+    fn id(&self) -> i64;
+
+    /// Where the next page begins, if this is the last row of its page.
+    fn cursor(&self) -> Option<&str>;
+
+    /// What other streams need of it; nothing where it has no hashed id.
+    fn media(&self) -> Option<MediaId>;
+
+    /// What rules look at.
+    fn labels<'a>(&'a self, media: &'a MediaId) -> Labels<'a>;
+
+    /// Writes the record.
+    fn emit(&self, output: &mut Output) -> Result<()>;
+}
+
+/// What another stream makes of each media.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OfMedia {
+    /// Whether it makes anything, with these settings.
+    pub(crate) is_active: fn(&Settings) -> bool,
+    /// Writes what it makes of a media.
+    pub(crate) emit: fn(&Labels<'_>, &Settings, &mut Output) -> Result<()>,
+}
+
+type Read =
+    for<'a> fn(&'a mut Context<'_>, Vec<OfMedia>) -> LocalBoxFuture<'a, Result<Vec<MediaId>>>;
+
+/// The list, whatever its rows are.
+#[derive(Debug)]
+pub(crate) struct Medias {
+    /// The request for the list, without its page.
+    pub(crate) request: fn() -> Request,
+    /// The hashed id of the first media of the list.
+    pub(crate) first: for<'a> fn(&'a Client) -> LocalBoxFuture<'a, Result<Option<String>>>,
+    /// Reads it, and returns the medias that figures are asked for, by number.
+    pub(crate) read: Read,
+}
+
+impl Medias {
+    /// The list of such rows.
+    pub(crate) const fn of<R: MediaRow>() -> Self {
+        Self { request: R::request, first: first::<R>, read: boxed::<R> }
+    }
+}
+
+fn first<R: MediaRow>(client: &Client) -> LocalBoxFuture<'_, Result<Option<String>>> {
+    Box::pin(async move {
+        let page: Page<R> = client.get(&R::request().with("per_page", 1)).await?.value;
+        Ok(page.rows.first().and_then(MediaRow::media).map(|media| media.hashed_id))
+    })
+}
+
+fn boxed<'a, R: MediaRow>(
+    context: &'a mut Context<'_>,
+    derived: Vec<OfMedia>,
+) -> LocalBoxFuture<'a, Result<Vec<MediaId>>> {
+    Box::pin(async move { read::<R>(context, &derived).await })
+}
+
+async fn read<R: MediaRow>(context: &mut Context<'_>, derived: &[OfMedia]) -> Result<Vec<MediaId>> {
+    let settings = context.settings;
+    let mut list = R::request().with("per_page", PAGE);
+    if !settings.config.include_archived {
+        list = list.with("archived", false);
+    }
+    let mut request = list.clone().with("cursor[enabled]", 1);
+    let mut medias = Vec::new();
+    let mut known = HashSet::new();
+    let mut last_cursor = None;
+    let mut number = 1;
+    loop {
+        let page: Page<R> = context.client.get(&request).await?.value;
+        context.output.extracted_now();
+        let is_last = page.is_last();
+        let cursor = page.rows.last().and_then(MediaRow::cursor).map(str::to_owned);
+        let before = known.len();
+        // Without a hashed id there are no figures of a media, and nobody would miss them.
+        let nameless = |row: &R| Error::Malformed {
+            path: request.to_string(),
+            expected: R::NAME,
+            reason: format!("the media {} has no hashed id", row.id()),
+            cut: false,
+        };
+        let rows = page.rows.into_iter().map(|row| match row.media() {
+            Some(media) => Ok((row, media)),
+            None => Err(nameless(&row)),
+        });
+        for (row, media) in rows.collect::<Result<Vec<_>>>()? {
+            if known.insert(media.id) && settings.wants_media(&media.hashed_id) {
+                row.emit(&mut context.output)?;
+                for of_media in derived {
+                    (of_media.emit)(&row.labels(&media), settings, &mut context.output)?;
+                }
+                medias.push(media);
+            }
+        }
+        context.write_state()?;
+        context.show(None);
+        if is_last {
+            break;
+        }
+        if known.len() == before || (cursor.is_some() && cursor == last_cursor) {
+            return Err(Error::EndlessPages { path: R::request().to_string() });
+        }
+        number += 1;
+        request = match &cursor {
+            Some(cursor) => list.clone().with("cursor[enabled]", 1).with("cursor[after]", cursor),
+            None => list.clone().with("page", number),
+        };
+        last_cursor = cursor;
+    }
+    let is_found = |id: &&String| medias.iter().any(|media| media.hashed_id == **id);
+    for media_id in settings.config.media_ids.iter().filter(|id| !is_found(id)) {
+        tracing::warn!(media_id, "`media_ids` names a media that the account does not have");
+    }
+    medias.sort_by_key(|media| media.id);
+    Ok(medias)
+}

@@ -1,0 +1,210 @@
+//! What each stream asks for and writes, and that the list of them holds together.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::{ALL, all, by_name};
+use crate::error::Error;
+use crate::read::Read;
+use crate::settings::Settings;
+use crate::state::State;
+use crate::stream::Stream;
+use crate::testing::{Reply, Run, Server, TODAY, config, day, ok, sync_some};
+
+/// An account with one media, of which every answer is known.
+fn answer(path: &str) -> Reply {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    ok(match path {
+        "/medias" => {
+            r#"[{"id":7,"hashed_id":"abc","name":"Launch","project":{"id":1,"name":"Ads"},"x":1}]"#
+        }
+        "/projects" => r#"[{"id":1,"hashedId":"p","mediaCount":"3","public":false}]"#,
+        "/channels" => r#"[{"id":5,"hashedId":"c1","name":"Academy"},{"id":6,"hashedId":"c2"}]"#,
+        "/channel_episodes" => {
+            r#"[{"channelHashedId":"c1","mediaHashedId":"abc"},
+                {"channelHashedId":"c1","mediaHashedId":"abc"},
+                {"channelHashedId":"c2","mediaHashedId":"def"},{}]"#
+        }
+        "/stats/medias/abc" => r#"{"load_count":4,"play_count":"2","play_rate":0.5,"actions":[]}"#,
+        "/stats/medias/abc/by_date" => r#"[{"date":"2026-11-24","play_count":2}]"#,
+        "/stats/medias/abc/engagement" => {
+            r#"{"engagement":0.5,"engagement_data":[3,"2",null],"rewatch_data":[1]}"#
+        }
+        "/analytics/medias/abc/timeseries" => {
+            r#"[{"timestamp":"2026-11-23 05:00:00.000Z","plays":2,"played_time":1.5}]"#
+        }
+        "/stats/account/by_date" => r#"[{"date":"2026-11-24","load_count":9}]"#,
+        "/stats/events" if query.contains("end_date=2026-11-26") => {
+            r#"[{"event_key":"e2","received_at":"2026-11-25T02:00:00Z","visitor_key":"v","country":"US"},
+                {"event_key":"e1","received_at":"2026-11-25T01:00:00Z","visitor_key":"v","country":"CA"}]"#
+        }
+        "/stats/events" => "[]",
+        "/stats/visitors" => {
+            r#"[{"visitor_key":"v","visitor_identity":{"name":"","email":"a@b.c"}}]"#
+        }
+        _ => return (404, String::new()),
+    })
+}
+
+async fn read(streams: &[&str], settings: &str) -> Run {
+    let comma = if settings.is_empty() { "" } else { "," };
+    let settings = format!(r#""start_date":"2026-11-25"{comma}{settings}"#);
+    let is_wanted = |stream: &Stream| streams.contains(&stream.name);
+    sync_some(&Server::new(answer), &ALL, &settings, State::default(), is_wanted).await
+}
+
+/// The columns of a record that are not null.
+fn known(record: &Value) -> Value {
+    let members = record.as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+    members.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+async fn only(stream: &str) -> Vec<Value> {
+    let run = read(&[stream], "").await;
+    assert!(run.outcome.is_ok(), "{:?}", run.outcome);
+    run.records(stream).iter().map(known).collect()
+}
+
+#[tokio::test]
+async fn lists_are_cleaned_row_by_row() {
+    assert_eq!(
+        only("dim_media").await,
+        [json!({"id":7,"name":"Launch","hashed_id":"abc",
+            "project":{"id":1,"name":"Ads","hashed_id":null}})]
+    );
+    assert_eq!(
+        only("dim_projects").await,
+        [json!({"id":1,"hashed_id":"p","media_count":3,"public":false})]
+    );
+    assert_eq!(only("dim_channels").await.len(), 2);
+    assert_eq!(
+        only("visitors").await,
+        [json!({"visitor_key":"v","visitor_identity":{"name":null,"email":1,"org":null}})]
+    );
+}
+
+#[tokio::test]
+async fn episodes_name_the_channel_of_a_media_once_and_rules_stand_beside_them() {
+    let expected = [
+        json!({"media_id":"abc","channel":"Academy","source":"wistia"}),
+        json!({"media_id":"def","channel":"c2","source":"wistia"}),
+    ];
+    assert_eq!(only("bridge_media_channel").await, expected);
+    let rules = r#""channel_rules":[{"channel":"Paid","project":"Ads"}]"#;
+    let run = read(&["bridge_media_channel"], rules).await;
+    let records = run.records("bridge_media_channel");
+    assert_eq!(records[0], json!({"media_id":"abc","channel":"Paid","source":"rule"}));
+    assert_eq!(records[1..], expected);
+    let one = read(&["bridge_media_channel"], r#""media_ids":["def"]"#).await;
+    assert_eq!(one.records("bridge_media_channel"), expected[1..]);
+}
+
+#[tokio::test]
+async fn an_episode_without_its_media_is_an_error_and_not_dropped() {
+    let server = Server::new(|path| match path {
+        path if path.starts_with("/channel_episodes") => ok(r#"[{"channelHashedId":"c1"}]"#),
+        path => answer(path),
+    });
+    let run = sync_some(&server, &ALL, "", State::default(), |stream| {
+        stream.name == "bridge_media_channel"
+    });
+    let outcome = run.await.outcome;
+    assert!(matches!(outcome, Err(Error::Malformed { cut: false, .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn figures_of_a_media_bear_its_hashed_id() {
+    assert_eq!(
+        only("fact_engagements").await,
+        [json!({"media_id":"abc","date":TODAY,"load_count":4,"play_count":2,"play_rate":0.5})]
+    );
+    assert_eq!(
+        only("fact_engagements_byday").await,
+        [json!({"media_id":"abc","date":"2026-11-24","play_count":2})]
+    );
+    assert_eq!(
+        only("fact_media_timeseries").await,
+        [json!({"media_id":"abc","date":"2026-11-23","played_time":1.5,"plays":2})]
+    );
+    assert_eq!(only("fact_account_byday").await, [json!({"date":"2026-11-24","load_count":9})]);
+}
+
+#[tokio::test]
+async fn a_graph_and_its_points_are_of_one_request() {
+    let run = read(&["fact_engagement_graph", "fact_engagement_graph_points"], "").await;
+    assert_eq!(run.asked.len(), 2);
+    assert_eq!(
+        run.records("fact_engagement_graph"),
+        [
+            json!({"media_id":"abc","engagement":0.5,"engagement_data":[3,2,null],"rewatch_data":[1]})
+        ]
+    );
+    let point = |position, engagement: Value, rewatch: Value| json!({"media_id":"abc","position":position,"engagement":engagement,"rewatch":rewatch});
+    assert_eq!(
+        run.records("fact_engagement_graph_points"),
+        [
+            point(0, json!(3), json!(1)),
+            point(1, json!(2), Value::Null),
+            point(2, Value::Null, Value::Null),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn days_are_asked_for_as_each_endpoint_takes_them() {
+    let run =
+        read(&["fact_engagements_byday", "fact_media_timeseries", "fact_account_byday"], "").await;
+    assert_eq!(
+        run.asked[1..],
+        [
+            "/stats/medias/abc/by_date?start_date=2026-11-25&end_date=2026-11-25",
+            "/analytics/medias/abc/timeseries?granularity=daily&start_date=2026-11-25&end_date=2026-11-26",
+            "/stats/account/by_date?start_date=2026-11-25&end_date=2026-11-25",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn events_feed_facts_and_visitors_in_one_pass() {
+    let run = read(&["fact_events", "dim_visitors"], "").await;
+    assert_eq!(run.asked.len(), 1);
+    let keys: Vec<_> = run.records("fact_events").iter().map(|e| e["event_key"].clone()).collect();
+    assert_eq!(keys, ["e1", "e2"]);
+    assert_eq!(
+        run.records("dim_visitors"),
+        [json!({"visitor_id":"v","ip_address":null,"country":"US"})]
+    );
+}
+
+#[test]
+fn names_are_unique_and_found() {
+    let names: HashSet<_> = all().map(|stream| stream.name).collect();
+    assert_eq!(names.len(), all().count());
+    assert!(all().all(|stream| by_name(stream.name) == Some(stream)));
+    assert!(by_name("orders").is_none());
+}
+
+#[test]
+fn keys_are_columns_and_a_replication_key_is_that_of_an_increment() {
+    for endpoint in ALL {
+        for stream in endpoint.streams {
+            let schema = (stream.schema)();
+            let columns = stream.keys.iter().chain(&stream.replication_key);
+            for column in columns {
+                assert!(schema["properties"].get(column).is_some(), "{} {column}", stream.name);
+            }
+            let is_incremental = endpoint.read.is_incremental();
+            assert!(stream.replication_key.is_none() || is_incremental, "{}", stream.name);
+            assert!(!is_incremental || endpoint.read.is_resumable(), "{}", stream.name);
+        }
+    }
+}
+
+#[test]
+fn medias_come_before_what_is_read_by_them() {
+    let settings = Settings::new(config(""), day(TODAY)).unwrap();
+    let medias = ALL.iter().position(|endpoint| matches!(endpoint.read, Read::Medias(_))).unwrap();
+    let first = ALL.iter().position(|endpoint| endpoint.read.needs_medias(&settings)).unwrap();
+    assert_eq!(medias, first);
+}
