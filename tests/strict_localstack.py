@@ -9,16 +9,21 @@ multipart uploads take none: there, several may win. What is missing is added he
 import functools
 import runpy
 import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from localstack.services.s3.provider import S3Provider
 from localstack.services.s3.storage.ephemeral import EphemeralS3ObjectStore
 
+P = ParamSpec("P")
+T = TypeVar("T")
 
-def one_at_a_time(function):
+
+def one_at_a_time(function: Callable[P, T]) -> Callable[P, T]:
     lock = threading.RLock()
 
     @functools.wraps(function)
-    def locked(*arguments, **named):
+    def locked(*arguments: P.args, **named: P.kwargs) -> T:
         with lock:
             return function(*arguments, **named)
 

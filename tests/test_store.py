@@ -4,7 +4,8 @@ import json
 import subprocess
 
 import pytest
-from harness import ROOT, LocalStack, environment, run
+
+from harness import ROOT, LocalStack, run
 from test_s3_faults import Proxy
 
 BUILT_WITHIN = 1800
@@ -28,8 +29,18 @@ def strict_s3():
 @pytest.fixture(scope="module")
 def suite():
     """The executable of the suite."""
-    command = ["cargo", "test", "--workspace", "--offline", "--locked", "--no-run", "--test", "conformance", "--message-format=json"]
-    built = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=BUILT_WITHIN)
+    command = [
+        "cargo",
+        "test",
+        "--workspace",
+        "--offline",
+        "--locked",
+        "--no-run",
+        "--test",
+        "conformance",
+        "--message-format=json",
+    ]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=BUILT_WITHIN)
     assert built.returncode == 0, built.stderr[-4000:]
     artifacts = [json.loads(line) for line in built.stdout.splitlines()]
     found = [a["executable"] for a in artifacts if a.get("executable") and a["target"]["name"] == "conformance"]
