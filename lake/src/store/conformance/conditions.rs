@@ -10,6 +10,9 @@ use crate::store::contract::{Condition, Object, Store};
 /// Writers at one instant.
 const WRITERS: usize = 8;
 
+/// Writers of large objects at one instant.
+const LARGE_WRITERS: usize = 3;
+
 /// How often they meet.
 const ROUNDS: usize = 6;
 
@@ -53,24 +56,22 @@ pub fn conditions(store: &dyn Store) -> Kept {
     trial.clear()
 }
 
-/// Of many writers at one instant exactly one creates an object, and exactly one replaces it. All
-/// others learn that they did not.
+/// Of many writers at one instant exactly one creates an object, and exactly one replaces it by
+/// something else. All others learn that they did not.
 pub fn one_winner(store: &dyn Store) -> Kept {
     let trial = Trial::begin(store, "of many writers at one instant one wins", "one-winner")?;
-    for round in 0..ROUNDS {
-        let key = trial.key(&format!("object-{round}"));
-        let created = compete(&trial, &key, &Condition::Absent, &race(WRITERS, 64))?;
-        compete(&trial, &key, &Condition::still(Some(&created)), &race(WRITERS, 64))?;
-    }
-    let key = trial.key("large");
-    let created = compete(&trial, &key, &Condition::Absent, &race(3, LARGE))?;
-    compete(&trial, &key, &Condition::still(Some(&created)), &race(3, LARGE))?;
+    let race = |name: &str, writers: usize, size: usize| -> Kept {
+        let key = trial.key(name);
+        let bodies =
+            |first: usize| (0..writers).map(|n| large(first + n, size)).collect::<Vec<_>>();
+        let created = compete(&trial, &key, &Condition::Absent, &bodies(0))?;
+        // All other than what is there: to write the same again may leave its version.
+        let still = Condition::still(Some(&created));
+        compete(&trial, &key, &still, &bodies(writers)).map(drop)
+    };
+    (0..ROUNDS).try_for_each(|round| race(&format!("small-{round}"), WRITERS, 64))?;
+    race("large", LARGE_WRITERS, LARGE)?;
     trial.clear()
-}
-
-/// What several writers write: each something else.
-fn race(writers: usize, size: usize) -> Vec<Vec<u8>> {
-    (0..writers).map(|writer| large(writer, size)).collect()
 }
 
 /// Has all write at one instant; what the one wrote that won.
@@ -106,7 +107,10 @@ fn compete(
             trial.is_there(object, body)?;
             Ok(object.clone())
         }
-        _ => Err(trial.broken(format!("{} of {} won", winners.len(), bodies.len()))),
+        _ => {
+            let (won, all) = (winners.len(), bodies.len());
+            Err(trial.broken(format!("{won} of {all} won under {condition:?}")))
+        }
     }
 }
 
