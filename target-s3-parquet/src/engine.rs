@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Catalog, Patience};
-use crate::commit::journal::Journal;
-use crate::commit::{Committed, Lake, TableWriter};
-use crate::config::Config;
 use crate::decode::{Decoded, Plan};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::input::{Item, Items, Next};
+use crate::settings::Config;
 use crate::state::Sink;
 use crate::summary::Summary;
+use lake::Lake;
+use lake::catalog::{Catalog, Patience};
+use lake::write::journal::{Journal, Receipt};
+use lake::write::{Committed, Table};
 
 /// How long to wait for input before looking at the clock.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -25,11 +26,11 @@ const TABLE_BYTES: usize = 64 * 1024;
 pub struct Engine {
     config: Arc<Config>,
     lake: Arc<Lake>,
-    tables: BTreeMap<String, TableWriter>,
+    tables: BTreeMap<String, Table>,
     state: Box<dyn Sink>,
     /// Which streams were seen to end, where the source says so.
     ended: Option<BTreeSet<String>>,
-    strangers: BTreeSet<String>,
+    unknown_streams: BTreeSet<String>,
     journal: Journal,
     catalog: Option<Catalog>,
     summary: Summary,
@@ -47,13 +48,13 @@ impl Engine {
     ) -> Self {
         Self {
             config,
-            journal: Journal::new(&lake.run),
+            journal: Journal::new(lake.run()),
             lake,
             tables: BTreeMap::new(),
             state,
             catalog,
             ended: None,
-            strangers: BTreeSet::new(),
+            unknown_streams: BTreeSet::new(),
             summary: Summary::default(),
             last_commit: Instant::now(),
             started: Instant::now(),
@@ -64,7 +65,7 @@ impl Engine {
     pub fn expecting(mut self, plans: &[Arc<Plan>]) -> Result<Self> {
         self.ended = Some(BTreeSet::new());
         // What died while it committed is settled before a table is looked at.
-        crate::commit::journal::recover(&self.lake, None)?;
+        lake::write::journal::recover(&self.lake, None)?;
         plans.iter().try_for_each(|plan| self.schema(plan))?;
         Ok(self)
     }
@@ -88,16 +89,26 @@ impl Engine {
                 Err(error)
             }
         };
-        self.follow(outcome, &stopped)
+        self.sync_catalog(outcome, &stopped)
     }
 
     /// The catalog follows what is committed. A run that has failed or was stopped does not wait
     /// for it.
-    fn follow(&mut self, outcome: Result<()>, stopped: &dyn Fn() -> Option<Error>) -> Result<()> {
+    fn sync_catalog(
+        &mut self,
+        outcome: Result<()>,
+        stopped: &dyn Fn() -> Option<Error>,
+    ) -> Result<()> {
         let Some(catalog) = &mut self.catalog else { return outcome };
-        let Err(error) = outcome else { return catalog.bring_up(Patience::Settings, stopped) };
+        let is_stopped = || stopped().is_some();
+        let Err(error) = outcome else {
+            return catalog.sync(Patience::Options, &is_stopped).map_err(|error| {
+                let signal = stopped().filter(|_| error.kind() == lake::Kind::Interrupted);
+                signal.unwrap_or_else(|| error.into())
+            });
+        };
         if !is_grave(&error)
-            && let Err(second) = catalog.bring_up(Patience::None, stopped)
+            && let Err(second) = catalog.sync(Patience::None, &is_stopped)
         {
             tracing::warn!(
                 reason = %program::report::render(&second, None).trim_end(),
@@ -109,7 +120,7 @@ impl Engine {
 
     /// What was done so far.
     pub fn summary(&mut self) -> &Summary {
-        self.summary.spills = self.tables.values().map(TableWriter::spills).sum();
+        self.summary.spills = self.tables.values().map(Table::spills).sum();
         self.summary.peak_memory = crate::summary::peak_memory();
         if let Some(catalog) = &self.catalog {
             self.summary.catalog = catalog.events().to_vec();
@@ -135,8 +146,8 @@ impl Engine {
             Item::State(state) => {
                 let covers = |stream: &String| state.stream.as_ref().is_none_or(|s| s == stream);
                 for (_, table) in self.tables.iter_mut().filter(|(stream, _)| covers(stream)) {
-                    if table.has_unsealed() {
-                        table.seal()?;
+                    if table.has_uncovered() {
+                        table.cover()?;
                     }
                 }
                 self.state.note(state);
@@ -169,26 +180,27 @@ impl Engine {
 
     fn schema(&mut self, plan: &Arc<Plan>) -> Result<()> {
         if let Some(table) = self.tables.get_mut(&plan.stream) {
-            return table.evolve(plan);
+            return Ok(table.evolve(&plan.spec)?);
         }
-        let mut table = TableWriter::open(Arc::clone(&self.lake), plan, plan.settings.clone())?;
+        let mut table = Table::open(&self.lake, &plan.spec)?;
         let name = table.definition().table.clone();
         if let Some((other, _)) =
             self.tables.iter().find(|(_, other)| other.definition().table == name)
         {
-            return Err(Error::Table {
+            return Err(lake::Error::Table {
                 table: name,
                 reason: format!(
                     "the streams `{other}` and `{}` both want it; give one another `table` in `streams`",
                     plan.stream
                 ),
-            });
+            }
+            .into());
         }
         if let Some(catalog) = &mut self.catalog {
-            catalog.see(&name);
+            catalog.track(&name);
         }
         self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
-        publish(&mut table, &mut self.catalog, &mut self.summary, TableWriter::begin_generation)?;
+        publish(&mut table, &mut self.catalog, &mut self.summary, Table::begin_generation)?;
         self.tables.insert(plan.stream.clone(), table);
         Ok(())
     }
@@ -196,7 +208,9 @@ impl Engine {
     fn rows(&mut self, decoded: Decoded) -> Result<()> {
         for rows in &decoded.rows {
             let stream = &rows.plan.stream;
-            let Some(table) = self.tables.get_mut(stream) else { continue };
+            let table = self.tables.get_mut(stream).ok_or_else(|| {
+                Error::internal(format!("the rows of stream `{stream}` have a table"))
+            })?;
             self.state.count(stream, rows.batch.num_rows() as u64, rows.rejected);
             let summary = self.summary.streams.entry(stream.clone()).or_default();
             // `PyAirbyte` hands on the columns that its cache has added.
@@ -207,24 +221,27 @@ impl Engine {
                     "the schema does not know this key; its values are ignored"
                 );
             }
-            table.push(rows)?;
+            if let Some(version) = rows.version {
+                table.note_version(version);
+            }
+            table.push_hashed(&rows.plan.spec, &rows.batch, &rows.hashes)?;
         }
-        for stream in decoded.strangers {
-            if self.strangers.insert(stream.clone()) {
+        for stream in decoded.unknown_streams {
+            if self.unknown_streams.insert(stream.clone()) {
                 tracing::warn!(stream, "the catalog does not have this stream; it is ignored");
             }
         }
         match decoded.error {
             Some(error) => Err(error),
-            None => self.relieve(),
+            None => self.free_memory(),
         }
     }
 
     /// Gives memory back until the rows fit their budget with room for more.
-    fn relieve(&mut self) -> Result<()> {
-        let mut total: usize = self.tables.values().map(TableWriter::memory).sum();
+    fn free_memory(&mut self) -> Result<()> {
+        let mut total: usize = self.tables.values().map(Table::memory).sum();
         let fixed = self.tables.len() * TABLE_BYTES;
-        let budget = self.lake.budget.saturating_sub(fixed).max(self.lake.budget / 4);
+        let budget = self.lake.budget().saturating_sub(fixed).max(self.lake.budget() / 4);
         if total <= budget {
             return Ok(());
         }
@@ -233,7 +250,7 @@ impl Engine {
                 break;
             };
             let before = largest.memory();
-            largest.relieve()?;
+            largest.free_memory()?;
             if largest.should_commit_early() {
                 publish(largest, &mut self.catalog, &mut self.summary, |table| {
                     table.commit(false)
@@ -271,12 +288,13 @@ impl Engine {
         for (_, table) in self.tables.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
             files.extend(table.prepare()?);
         }
-        let (state, state_out) = (self.state.pending(), self.state.file());
+        let state = self.state.pending();
+        let state_out = self.state.file().map(|file| -> &dyn Receipt { file });
         self.journal.publishing(&self.lake, files, state, state_out)?;
         if let Some(catalog) = &mut self.catalog {
             // One note for all of them.
             let tables = self.tables.values().filter(|table| table.is_ahead());
-            catalog.expect(tables.map(|table| table.definition().table.as_str()))?;
+            catalog.mark_dirty(tables.map(|table| table.definition().table.as_str()))?;
         }
         for (stream, table) in self.tables.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
             let committed = publish(table, &mut self.catalog, &mut self.summary, |table| {
@@ -295,13 +313,13 @@ impl Engine {
             }
         }
         self.summary.commits += u64::from(changed);
-        self.journal.giving(&self.lake)?;
-        self.state.give(held)?;
+        self.journal.acknowledging(&self.lake)?;
+        self.state.acknowledge(held)?;
         if !self.state.is_pending(&[]) {
             // Otherwise the turn of the streams that were held is at their next state.
             self.last_commit = Instant::now();
         }
-        self.journal.given(&self.lake)
+        Ok(self.journal.acknowledged(&self.lake)?)
     }
 
     /// The input ended as it should: everything is committed.
@@ -312,7 +330,7 @@ impl Engine {
         let incomplete: Vec<String> = self
             .tables
             .iter()
-            .filter(|(_, table)| table.must_be_complete() && table.has_unsealed())
+            .filter(|(_, table)| table.must_be_complete() && table.has_uncovered())
             .map(|(stream, _)| format!("`{stream}`"))
             .collect();
         if !incomplete.is_empty() {
@@ -320,7 +338,7 @@ impl Engine {
             self.salvage()?;
             return Err(Error::Incomplete { streams: incomplete.join(", "), verb });
         }
-        self.tables.values_mut().try_for_each(TableWriter::seal)?;
+        self.tables.values_mut().try_for_each(Table::cover)?;
         self.commit(true, &[])
     }
 
@@ -328,14 +346,14 @@ impl Engine {
     /// a STATE covers is committed.
     fn finish_streams(&mut self, ended: &BTreeSet<String>) -> Result<()> {
         for (stream, table) in &mut self.tables {
-            if ended.contains(stream) { table.seal()? } else { table.discard_unsealed() }
+            if ended.contains(stream) { table.cover()? } else { table.discard_uncovered() }
         }
         let held = self.held();
         self.commit(true, &held)?;
         let mut unfinished = Vec::new();
         for (stream, table) in &mut self.tables {
             if ended.contains(stream) {
-                publish(table, &mut self.catalog, &mut self.summary, TableWriter::end_generation)?;
+                publish(table, &mut self.catalog, &mut self.summary, Table::end_generation)?;
             } else {
                 unfinished.push(format!("`{stream}`"));
             }
@@ -351,7 +369,7 @@ impl Engine {
         if !self.state.is_pending(&[]) {
             return Ok(());
         }
-        self.tables.values_mut().for_each(TableWriter::discard_unsealed);
+        self.tables.values_mut().for_each(Table::discard_uncovered);
         let held = self.held();
         if self.state.is_pending(&held) { self.commit(false, &held) } else { Ok(()) }
     }
@@ -360,15 +378,15 @@ impl Engine {
 /// Lets a table write what readers will see. The catalog learns before that the table may be ahead of
 /// it, and afterwards of what.
 fn publish(
-    table: &mut TableWriter,
+    table: &mut Table,
     catalog: &mut Option<Catalog>,
     summary: &mut Summary,
-    write: impl FnOnce(&mut TableWriter) -> Result<Committed>,
+    write: impl FnOnce(&mut Table) -> lake::Result<Committed>,
 ) -> Result<Committed> {
     let name = table.definition().table.clone();
     let committed = match catalog.as_mut().filter(|_| table.is_ahead()) {
         Some(catalog) => {
-            catalog.expect([name.as_str()])?;
+            catalog.mark_dirty([name.as_str()])?;
             let committed = write(table)?;
             catalog.changed(&name, &committed);
             committed
@@ -383,5 +401,5 @@ fn publish(
 /// Whether an error leaves nothing to be done: the destination does not answer, or what is committed
 /// is not known.
 fn is_grave(error: &Error) -> bool {
-    matches!(error, Error::Store { .. } | Error::State { .. } | Error::Spill { .. })
+    error.kind() == Kind::Storage
 }

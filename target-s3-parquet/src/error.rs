@@ -105,77 +105,9 @@ pub enum Error {
         /// The rule.
         reason: String,
     },
-    /// A schema that the table cannot take.
-    #[error(
-        "stream `{stream}`: column `{column}` is {old} in table `{table}` and {new} in the schema"
-    )]
-    Incompatible {
-        /// The stream.
-        stream: String,
-        /// The table.
-        table: String,
-        /// The column.
-        column: String,
-        /// Type in the lake.
-        old: String,
-        /// Type of the schema.
-        new: String,
-    },
-    /// A table that was made with other rules.
-    #[error("table `{table}`: {reason}")]
-    Table {
-        /// The table.
-        table: String,
-        /// Why.
-        reason: String,
-    },
-    /// The destination refused something.
-    #[error("could not {action} {object}")]
-    Store {
-        /// What was tried.
-        action: &'static str,
-        /// The object or path.
-        object: String,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// An object changed while it was being replaced.
-    #[error("{object} was changed by another writer")]
-    Conflict {
-        /// The object.
-        object: String,
-    },
-    /// Another run holds the table.
-    #[error("table `{table}` is locked by {owner}")]
-    Locked {
-        /// The table.
-        table: String,
-        /// Who holds the lock, and since when.
-        owner: String,
-    },
-    /// Parquet or Arrow refused.
-    #[error("could not {action} {object}")]
-    Parquet {
-        /// What was tried.
-        action: &'static str,
-        /// The object.
-        object: String,
-        /// Why.
-        #[source]
-        source: parquet::errors::ParquetError,
-    },
-    /// Temporary files failed.
-    #[error("could not {action} the temporary file {path}")]
-    Spill {
-        /// What was tried.
-        action: &'static str,
-        /// Its path.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    /// The lake refuses something, or does not answer.
+    #[error(transparent)]
+    Lake(lake::Error),
     /// STATE could not be given back.
     #[error("could not write the state to {name}; the data before it is committed")]
     State {
@@ -192,31 +124,6 @@ pub enum Error {
         streams: String,
         /// `was` or `were`.
         verb: &'static str,
-    },
-    /// Something in the Glue Data Catalog is not as it must be, or Glue refused a request for it.
-    #[error("{object}: {reason}")]
-    Catalog {
-        /// Its ARN.
-        object: String,
-        /// Why.
-        reason: String,
-    },
-    /// Glue answers no request.
-    #[error("the Glue Data Catalog cannot be reached: {reason}")]
-    CatalogUnreachable {
-        /// Why.
-        reason: String,
-    },
-    /// The data is safe, but the catalog does not know all of it.
-    #[error(
-        "the data is committed and its state has been given back, but the catalog is behind: {tables}"
-    )]
-    CatalogBehind {
-        /// The tables.
-        tables: String,
-        /// Why.
-        #[source]
-        source: Box<Self>,
     },
     /// Streams of which the source has not said that they are complete.
     #[error(
@@ -242,28 +149,90 @@ pub enum Error {
         /// The exit code of that signal.
         exit: Exit,
     },
-    /// A thread of ours died.
-    #[error("internal error: {0}; please report it")]
-    Internal(String),
 }
 
 /// Result of the target.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+impl From<lake::Error> for Error {
+    fn from(error: lake::Error) -> Self {
+        match error {
+            // The options of the lake are settings here, and called alike.
+            lake::Error::Option { name, reason } => Self::Setting { key: name.into(), reason },
+            other => Self::Lake(other),
+        }
+    }
+}
+
+/// What an error means for whoever has to act on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The command line, or a file that it names.
+    Usage,
+    /// Settings, a catalog of streams, a schema or a value that do not fit each other.
+    Setting,
+    /// What came in is no protocol, or breaks off where it must not.
+    Input,
+    /// The source did not say that all streams are complete, or someone else was faster. The same
+    /// again may succeed.
+    Transient,
+    /// The destination or the state does not take what it is given: what is committed is not known.
+    Storage,
+    /// The catalog does not follow; the data is safe.
+    Catalog,
+    /// A signal.
+    Stopped(Exit),
+    /// A fault of this program.
+    Internal,
+}
+
 impl Error {
-    /// A computation on columns failed, which none should.
-    #[expect(clippy::needless_pass_by_value, reason = "it is handed to `map_err`")]
-    pub(crate) fn arrow(error: ArrowError) -> Self {
-        Self::Internal(error.to_string())
+    /// What it means for whoever has to act on it.
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Settings(SettingsError::Unreadable { .. }) => Kind::Usage,
+            Self::Settings(
+                SettingsError::Syntax { .. }
+                | SettingsError::NotAnObject { .. }
+                | SettingsError::Missing { .. }
+                | SettingsError::Invalid { .. },
+            )
+            | Self::Setting { .. }
+            | Self::Input { .. }
+            | Self::CatalogFile { .. }
+            | Self::Schema { .. }
+            | Self::Value { .. }
+            | Self::MissingKey { .. }
+            | Self::Invalid { .. } => Kind::Setting,
+            Self::Map(_)
+            | Self::Batch { .. }
+            | Self::Line { .. }
+            | Self::RecordBeforeSchema { .. } => Kind::Input,
+            Self::Unfinished { .. } | Self::Incomplete { .. } => Kind::Transient,
+            Self::State { .. } => Kind::Storage,
+            Self::Stopped { exit, .. } => Kind::Stopped(*exit),
+            Self::Lake(error) => match error.kind() {
+                lake::Kind::Setting => Kind::Setting,
+                lake::Kind::Contention | lake::Kind::Interrupted => Kind::Transient,
+                lake::Kind::Storage => Kind::Storage,
+                lake::Kind::Catalog => Kind::Catalog,
+                lake::Kind::Internal => Kind::Internal,
+            },
+        }
     }
 
     /// How a run that ends by this error exits.
     pub fn exit(&self) -> Exit {
-        match self {
-            Self::Stopped { exit, .. } => *exit,
-            Self::CatalogBehind { .. } => Exit::CatalogBehind,
-            Self::Settings(SettingsError::Unreadable { .. }) => Exit::Usage,
-            _ => Exit::Failure,
+        match self.kind() {
+            Kind::Usage => Exit::Usage,
+            Kind::Stopped(exit) => exit,
+            Kind::Catalog => match self {
+                Self::Lake(lake::Error::CatalogBehind { .. }) => Exit::CatalogBehind,
+                _ => Exit::Failure,
+            },
+            Kind::Setting | Kind::Input | Kind::Transient | Kind::Storage | Kind::Internal => {
+                Exit::Failure
+            }
         }
     }
 
@@ -284,30 +253,43 @@ impl Error {
             }
             Self::Value { .. } => "set `on_invalid` to `null` to write null and count such values",
             Self::Invalid { .. } => "set `validate_records` to false to check types only",
-            Self::Incompatible { .. } => {
+            Self::Lake(lake::Error::Incompatible { .. }) => {
                 "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)"
             }
-            Self::Locked { .. } => {
+            Self::Lake(lake::Error::Locked { .. }) => {
                 "wait for that run to end; a lock of a run that died is taken over after ten minutes"
             }
-            Self::Conflict { .. } => "run again: nothing of this run's state was given back for it",
-            Self::Spill { .. } => "set `temp_dir` to a folder with room and write permission",
+            Self::Lake(lake::Error::Conflict { .. }) => {
+                "run again: nothing of this run's state was given back for it"
+            }
+            Self::Lake(lake::Error::Spill { .. }) => {
+                "set `temp_dir` to a folder with room and write permission"
+            }
             Self::Incomplete { .. } => {
                 "run the tap again to the end; overwrite replaces a table only when a STATE follows its records"
             }
-            Self::CatalogBehind { .. } => {
+            Self::Lake(lake::Error::CatalogBehind { .. }) => {
                 "mend that and run again: the next run brings the catalog up, with or without new rows"
             }
             _ => return None,
         })
     }
 
-    /// Wraps a failure of the destination.
-    pub fn store(
-        action: &'static str,
-        object: impl Into<String>,
+    /// An invariant does not hold. `expected` says which, and what was found in its place.
+    pub(crate) fn internal(expected: impl Into<String>) -> Self {
+        Self::Lake(lake::Error::internal(expected))
+    }
+
+    /// Something failed that cannot fail unless an invariant is broken.
+    pub(crate) fn broken(
+        expected: &'static str,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self::Store { action, object: object.into(), source: source.into() }
+        Self::Lake(lake::Error::broken(expected, source))
+    }
+
+    /// A computation on columns failed, which none should.
+    pub(crate) fn arrow(source: ArrowError) -> Self {
+        Self::broken("columns of one stream can be computed with", source)
     }
 }

@@ -1,53 +1,43 @@
 //! `target-s3-parquet`: any Singer stream as typed Parquet on S3 or in a folder.
 //!
 //! ```text
-//! stdin ─► input (lines, route) ─► decode (workers) ─► engine ─► commit ─► store
+//! stdin ─► input (lines, route) ─► decode (workers) ─► engine ─► lake
 //!                                                        │
-//!                                                        ├─► state ─► stdout, --state-out
-//!                                                        └─► catalog ─► Glue
+//!                                                        └─► state ─► stdout, --state-out
 //! ```
 //!
 //! [`input`] turns bytes into an ordered sequence of items, [`decode`] is the pure hot path from
-//! JSON text to Arrow columns, [`engine`] decides when to commit, [`commit`] knows how rows become
-//! objects, [`store`] where objects live, [`state`] gives STATE back when it is safe, and [`catalog`]
-//! tells the Glue Data Catalog.
+//! JSON text to Arrow columns, [`engine`] decides when to commit, the crate [`lake`] knows how rows
+//! become objects and what Glue is told, and [`state`] acknowledges STATE when it is safe.
 
 pub mod airbyte;
-mod aws;
-pub mod catalog;
 pub mod cli;
-pub mod commit;
-pub mod config;
 pub mod decode;
 pub mod engine;
 pub mod error;
 pub mod input;
+mod json_schema;
 pub mod maintain;
-pub mod parquet_file;
-pub mod schema;
+pub mod settings;
 pub mod signal;
-pub mod stage;
 pub mod state;
-pub mod store;
 pub mod summary;
-pub mod table;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use lake::catalog::{Catalog, Hooks};
 use program::about::About;
 use program::report::Exit;
-use program::settings;
 
-use cli::{Cli, Command, Maintain, ReportFormat};
-use config::{Config, MIB};
+use cli::{Cli, Command};
 use decode::{Dialect, Registry};
 use engine::Engine;
 use error::{Error, Result};
 use input::{Items, Source};
-use stage::SpillFile;
+use settings::{Config, MIB};
 
 /// Prefix of the environment variables.
 pub const ENVIRONMENT_PREFIX: &str = "TARGET_S3_PARQUET";
@@ -80,7 +70,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Shell(command)) => {
             program::print(&command.text::<Cli>(&about())).map_err(unprintable)
         }
-        Some(Command::Maintain(arguments)) => maintain(&cli, arguments),
+        Some(Command::Maintain(arguments)) => {
+            load(&cli).and_then(|config| maintain::run(&config, arguments))
+        }
         None if cli.about => about().print(cli.format).map_err(unprintable),
         None => write(&cli),
     };
@@ -108,7 +100,7 @@ pub fn about() -> About {
             "structured-logging",
             "validate-records",
         ],
-        settings: settings::schema::<Config>(),
+        settings: program::settings::schema::<Config>(),
     }
 }
 
@@ -126,45 +118,23 @@ fn keep_freed_memory() {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(FREED_AT_ONCE)));
 }
 
-/// The lake that the settings name, and the threads to work with.
-fn open(config: &Config) -> Result<Arc<commit::Lake>> {
+/// The lake that the settings name.
+fn open(config: &Config) -> Result<Arc<lake::Lake>> {
     keep_freed_memory();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .thread_name(|number| format!("worker-{number}"))
-        .build()
-        .map_err(|error| Error::Internal(format!("no worker threads: {error}")))?;
-    let run = run_name();
-    Ok(Arc::new(commit::Lake {
-        store: store::open(config, &run)?,
-        run,
-        pool: Arc::new(pool),
-        spill: Arc::new(SpillFile::new(config.temp_dir())),
+    let options = lake::Options {
+        application: env!("CARGO_PKG_NAME").into(),
+        created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             clippy::cast_precision_loss,
             reason = "a share of a size in memory"
         )]
-        budget: ((config.memory_bytes() as f64 * STAGE_SHARE) as usize).max(8 * MIB),
-    }))
-}
-
-/// `maintain`: the report goes to stdout.
-fn maintain(cli: &Cli, arguments: &Maintain) -> Result<()> {
-    let config = load(cli)?;
-    let lake = open(&config)?;
-    let options = maintain::Options {
-        tables: arguments.table.clone(),
-        compact: arguments.compact,
-        shards: arguments.shards,
-        dry_run: arguments.dry_run,
+        memory: ((config.memory_bytes() as f64 * STAGE_SHARE) as usize).max(8 * MIB),
+        ..config.lake_options()
     };
-    let report = maintain::run(&lake, &config, &options)?;
-    let text = match arguments.format {
-        ReportFormat::Text => report.text(arguments.dry_run),
-        ReportFormat::Json => report.json(),
-    };
-    program::print(&text).map_err(|source| Error::Input { name: "standard output".into(), source })
+    let location = lake::Location::parse(&config.destination)?;
+    Ok(Arc::new(lake::Lake::open(&location, &options)?))
 }
 
 fn write(cli: &Cli) -> Result<()> {
@@ -180,7 +150,9 @@ fn write(cli: &Cli) -> Result<()> {
     };
     let run = Run::new(config)?;
     let state_file = match &cli.state_out {
-        Some(name) => Some(state::StateFile::open(name, &run.config, &run.lake.run)?),
+        Some(name) => {
+            Some(state::StateFile::open(name, &run.config.lake_options(), run.lake.run())?)
+        }
         None => None,
     };
     let state = state::StateSink::new(Box::new(std::io::stdout()), state_file);
@@ -192,7 +164,7 @@ fn write(cli: &Cli) -> Result<()> {
 /// What a run needs, made from its settings.
 struct Run {
     config: Arc<Config>,
-    lake: Arc<commit::Lake>,
+    lake: Arc<lake::Lake>,
     started_at: i64,
 }
 
@@ -203,7 +175,18 @@ impl Run {
     }
 
     fn engine(&self, state: Box<dyn state::Sink>) -> Result<Engine> {
-        let catalog = catalog::Catalog::open(&self.config, &self.lake)?;
+        let catalog = match self.config.catalog.options() {
+            None => None,
+            Some(options) => {
+                let config = Arc::clone(&self.config);
+                let hooks = Hooks {
+                    report: Box::new(|event| program::report::event(event)),
+                    encoding: Box::new(move |stream| config.stream(stream).encoding()),
+                };
+                let aws = self.config.lake_options();
+                Some(Catalog::open(&self.lake, options, &aws, hooks)?)
+            }
+        };
         Ok(Engine::new(Arc::clone(&self.config), Arc::clone(&self.lake), state, catalog))
     }
 
@@ -216,16 +199,11 @@ impl Run {
         watched: bool,
     ) -> Result<()> {
         let stop = signal::Stop::listen();
-        let pool = Arc::clone(&self.lake.pool);
+        let pool = Arc::clone(self.lake.pool());
         let items = Items::start(source, messages, self.config, pool, stop.flag(), self.started_at);
         let outcome = engine.run(&items, || stop.error());
         engine.summary().tell(watched);
         outcome?;
         items.join()
     }
-}
-
-/// A name for a run, unlike any other.
-fn run_name() -> String {
-    format!("{}-{:06x}", chrono::Utc::now().format("%Y%m%dT%H%M%S%6f"), std::process::id())
 }

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lake::Options;
+use lake::store::{Condition, Object, S3Store, Store};
+use lake::write::journal::Receipt;
 use serde_json::value::RawValue;
 
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::input::State;
-use crate::store::{self, Condition, Object, Store};
 
 /// Where the newest state is kept.
 #[derive(Debug)]
@@ -30,30 +31,18 @@ pub enum StateFile {
 
 impl StateFile {
     /// The place of that name: a path, or `s3://bucket/key`.
-    pub fn open(name: &str, config: &Config, run: &str) -> Result<Self> {
-        match store::open_url(name, config, run)? {
+    pub fn open(name: &str, options: &Options, run: &str) -> Result<Self> {
+        match lake::s3_address(name) {
             None => Ok(Self::Local(name.into())),
-            Some((_, key)) if key.is_empty() => {
+            Some((_, "")) => {
                 let reason = "it names no object; write s3://bucket/key";
                 Err(Error::Setting { key: "--state-out".into(), reason: reason.into() })
             }
             Some((bucket, key)) => {
-                let known = bucket.head(&key)?;
-                Ok(Self::S3 { bucket, key, known })
+                let bucket: Arc<dyn Store> = Arc::new(S3Store::open(bucket, "", options, run)?);
+                let known = bucket.head(key)?;
+                Ok(Self::S3 { bucket, key: key.to_owned(), known })
             }
-        }
-    }
-
-    /// What is kept there, if anything is. That it cannot be read is an error: what follows from
-    /// "there is nothing" would take rows away.
-    pub fn read(&self) -> Result<Option<Vec<u8>>> {
-        match self {
-            Self::Local(path) => match std::fs::read(path) {
-                Ok(text) => Ok(Some(text)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(source) => Err(Error::Input { name: path.display().to_string(), source }),
-            },
-            Self::S3 { bucket, key, .. } => Ok(bucket.get(key)?.map(|(_, text)| text)),
         }
     }
 
@@ -69,6 +58,19 @@ impl StateFile {
                 *known = Some(bucket.put(key, text.as_bytes(), condition)?);
                 Ok(())
             }
+        }
+    }
+}
+
+impl Receipt for StateFile {
+    fn newest(&self) -> lake::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Local(path) => match std::fs::read(path) {
+                Ok(text) => Ok(Some(text)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(lake::Error::store("read", path.display().to_string(), error)),
+            },
+            Self::S3 { bucket, key, .. } => Ok(bucket.get(key)?.map(|(_, text)| text)),
         }
     }
 }
@@ -95,7 +97,7 @@ pub trait Sink: std::fmt::Debug {
     fn file(&self) -> Option<&StateFile>;
 
     /// The rows of all streams but the `held` ones are durable: gives their states back.
-    fn give(&mut self, held: &[String]) -> Result<()>;
+    fn acknowledge(&mut self, held: &[String]) -> Result<()>;
 }
 
 /// Gives back the newest state of a Singer tap.
@@ -145,7 +147,7 @@ impl Sink for StateSink {
 
     /// Gives the state back byte for byte as it came. An empty state is kept back, because runners
     /// would store it and start afresh; so is one that was given last.
-    fn give(&mut self, held: &[String]) -> Result<()> {
+    fn acknowledge(&mut self, held: &[String]) -> Result<()> {
         if !held.is_empty() {
             return Ok(());
         }
@@ -224,11 +226,11 @@ pub(crate) mod tests {
             StateSink::new(Box::new(lines.clone()), Some(StateFile::Local(file.clone())));
         for text in ["{}", "{ }", "null", r#"{"b":1.10,"a":12345678901234567890}"#] {
             sink.note(raw(text));
-            sink.give(&[]).unwrap();
+            sink.acknowledge(&[]).unwrap();
         }
         sink.note(raw(r#"{"b":1.10,"a":12345678901234567890}"#));
-        sink.give(&[]).unwrap();
-        sink.give(&[]).unwrap();
+        sink.acknowledge(&[]).unwrap();
+        sink.acknowledge(&[]).unwrap();
         let printed = lines.text();
         assert_eq!(printed, "{\"b\":1.10,\"a\":12345678901234567890}\n");
         assert_eq!(std::fs::read_to_string(file).unwrap(), printed);
@@ -237,8 +239,8 @@ pub(crate) mod tests {
     #[test]
     fn a_state_that_cannot_be_read_is_not_taken_for_none() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(StateFile::Local(folder.path().into()).read().is_err());
-        assert!(StateFile::Local(folder.path().join("none")).read().unwrap().is_none());
+        assert!(StateFile::Local(folder.path().into()).newest().is_err());
+        assert!(StateFile::Local(folder.path().join("none")).newest().unwrap().is_none());
     }
 
     #[test]
@@ -248,7 +250,7 @@ pub(crate) mod tests {
             Some(StateFile::Local("/nowhere/state.json".into())),
         );
         sink.note(raw(r#"{"a":1}"#));
-        let error = sink.give(&[]).unwrap_err().to_string();
+        let error = sink.acknowledge(&[]).unwrap_err().to_string();
         assert!(error.contains("/nowhere/state.json"), "{error}");
     }
 }

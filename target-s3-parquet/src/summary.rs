@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use program::{log, report};
 use serde::Serialize;
 
-use crate::catalog::Event;
-use crate::commit::Committed;
 use crate::decode::Rows;
+use lake::catalog::Event;
+use lake::write::Committed;
 
 /// The summary of a run.
 #[derive(Debug, Default, Serialize)]

@@ -9,18 +9,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use lake::store::Condition;
 use program::report::{self, Exit};
 use protocol::airbyte::{
     ConfiguredCatalog, ConnectionStatus, DestinationSyncMode, FailureType, Message,
     PROTOCOL_VERSION, Specification, Trace, TraceError, print,
 };
 
-use crate::config::Config;
+use crate::Run;
 use crate::decode::Dialect;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::input::Source;
-use crate::store::Condition;
-use crate::{Run, store};
+use crate::settings::Config;
 
 /// What Airbyte asks of a destination.
 #[derive(Debug, Subcommand)]
@@ -97,24 +97,15 @@ fn tell(message: &Message<'_>) -> Result<()> {
 
 /// An error as a trace tells it.
 fn trace(error: &Error) -> TraceError<'static> {
-    let failure_type = match error {
-        Error::Settings(_)
-        | Error::Setting { .. }
-        | Error::Input { .. }
-        | Error::CatalogFile { .. }
-        | Error::Schema { .. }
-        | Error::Incompatible { .. }
-        | Error::Table { .. }
-        | Error::Value { .. }
-        | Error::MissingKey { .. }
-        | Error::Invalid { .. } => FailureType::ConfigError,
-        Error::Unfinished { .. }
-        | Error::Incomplete { .. }
-        | Error::Stopped { .. }
-        | Error::Conflict { .. }
-        | Error::Locked { .. }
-        | Error::Store { .. } => FailureType::TransientError,
-        _ => FailureType::SystemError,
+    let failure_type = match error.kind() {
+        Kind::Usage | Kind::Setting => FailureType::ConfigError,
+        Kind::Transient | Kind::Stopped(_) => FailureType::TransientError,
+        Kind::Storage => match error {
+            Error::Lake(lake::Error::Store { .. }) => FailureType::TransientError,
+            // Temporary files and standard output are this machine's.
+            _ => FailureType::SystemError,
+        },
+        Kind::Input | Kind::Catalog | Kind::Internal => FailureType::SystemError,
     };
     let details = report::render(error, None).trim_end().to_owned();
     TraceError::new(error, error.hint(), details, failure_type)
@@ -141,15 +132,18 @@ fn load(config: &[String]) -> Result<Config> {
 
 /// Writes, reads and deletes an object where the lake is.
 fn check(config: &Config) -> Result<()> {
-    let run = crate::run_name();
-    let store = store::open(config, &run)?;
+    let lake = crate::open(config)?;
+    let (store, run) = (lake.store(), lake.run());
     let key = format!("_lake/check/{run}");
     let written = store.put(&key, run.as_bytes(), Condition::Always)?;
     let read = store.get(&key);
     store.delete(&written.key)?;
     match read? {
         Some((_, text)) if text == run.as_bytes() => Ok(()),
-        _ => Err(Error::store("read", store.locate(&key), "it is not what was written")),
+        _ => {
+            let reason = "it is not what was written";
+            Err(lake::Error::store("read", store.locate(&key), reason).into())
+        }
     }
 }
 

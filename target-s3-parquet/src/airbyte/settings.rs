@@ -10,7 +10,7 @@ use protocol::mapping;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
-use crate::config::Config;
+use crate::settings::Config;
 
 /// Settings of Airbyte's S3 destination that mean the same here, so that a configuration can be moved.
 #[derive(Debug, JsonSchema)]
@@ -160,7 +160,7 @@ fn rename_format(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Compression, OnInvalid};
+    use crate::settings::{Compression, OnInvalid};
     use std::io::Write;
 
     fn read(text: &str) -> Result<Config, SettingsError> {

@@ -112,7 +112,7 @@ impl Sink for Acknowledger {
         None
     }
 
-    fn give(&mut self, held: &[String]) -> Result<()> {
+    fn acknowledge(&mut self, held: &[String]) -> Result<()> {
         let mut ready = self.ready(held).into_iter();
         let mut lines = Vec::new();
         self.waiting.retain(|state| {
@@ -219,13 +219,13 @@ mod tests {
                 .filter_map(|line| line.split("\"n\":").nth(1)?.get(..1)?.parse::<u64>().ok());
             digits.collect::<Vec<_>>()
         };
-        sink.give(&["a".into()]).unwrap();
+        sink.acknowledge(&["a".into()]).unwrap();
         assert_eq!(order(&lines), [2]);
         sink.note(state(&message(4), None));
         sink.note(state(&message(5), Some("b")));
-        sink.give(&["a".into()]).unwrap();
+        sink.acknowledge(&["a".into()]).unwrap();
         assert_eq!(order(&lines), [2]);
-        sink.give(&[]).unwrap();
+        sink.acknowledge(&[]).unwrap();
         assert_eq!(order(&lines), [2, 1, 3, 4, 5]);
         let text = lines.text();
         assert!(text.contains(r#""recordCount":1.0,"rejectedRecordCount":4.0"#), "{text}");

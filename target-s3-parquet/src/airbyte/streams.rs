@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lake::table::Refresh;
 use protocol::airbyte::{ConfiguredCatalog, ConfiguredStream, DestinationSyncMode};
 
-use crate::config::{Config, LoadMethod, Refresh};
 use crate::decode::{AirbyteStream, Plan, Registry, airbyte_key};
 use crate::error::{Error, Result};
 use crate::input::plan::{Described, make};
+use crate::settings::{Config, LoadMethod};
 
 /// The plans of all streams of a catalog.
 pub(super) fn plans(
@@ -62,7 +63,7 @@ fn plan(stream: &ConfiguredStream, config: &Config, id: u64) -> Result<Plan, Str
         ));
     }
     let overwrite = mode == DestinationSyncMode::Overwrite;
-    settings.refresh = Some(Refresh { generation, minimum, overwrite });
+    let refresh = Some(Refresh { generation, minimum, overwrite });
     let keys = if mode == DestinationSyncMode::AppendDedup {
         keys(stream)?
     } else {
@@ -82,7 +83,7 @@ fn plan(stream: &ConfiguredStream, config: &Config, id: u64) -> Result<Plan, Str
     {
         return Err(format!("its cursor `{cursor}` is not among its properties"));
     }
-    let airbyte = AirbyteStream { name, generation, sync: stream.sync_id };
+    let airbyte = AirbyteStream { name, generation, sync: stream.sync_id, refresh };
     let schema = &stream.stream.json_schema;
     make(&Described { name: &full, schema, keys: &keys }, None, settings, Some(airbyte), id)
 }
@@ -149,8 +150,8 @@ mod tests {
             stream("b", Some("n"), &json!({})),
         ]))
         .unwrap();
-        let tables: Vec<_> = plans.iter().map(|plan| plan.settings.table.as_deref()).collect();
-        assert_eq!(tables, [Some("n_a"), None, Some("own")]);
+        let tables: Vec<_> = plans.iter().map(|plan| plan.spec.table.as_str()).collect();
+        assert_eq!(tables, ["n_a", "a", "own"]);
         let registry = registry(&plans);
         let mut keys: Vec<&[u8]> = registry.keys().map(AsRef::as_ref).collect();
         keys.sort_unstable();

@@ -21,7 +21,8 @@ use super::record::{Chunk, LineFault, Metadata, Plan, Router};
 use super::scan::{Cursor, Members, Text};
 use super::{number, text};
 use crate::error::{Error, Result};
-use crate::schema::{Column, Kind};
+use lake::schema::{Column, Kind};
+use lake::table::Refresh;
 
 /// What Airbyte says about a stream beside its schema.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct AirbyteStream {
     pub generation: Option<i64>,
     /// The number of the sync.
     pub sync: Option<i64>,
+    /// What is to become of older generations.
+    pub refresh: Option<Refresh>,
 }
 
 /// Under which a stream is registered where another one has the same name.
@@ -104,7 +107,7 @@ enum Place {
     /// It is the newest row of this stream, if the namespace turns out to be the right one.
     Read(u64),
     /// There is no such stream.
-    Stranger(String),
+    UnknownStream(String),
 }
 
 impl<'a> Router<'a, '_, '_> {
@@ -179,8 +182,8 @@ impl<'a> Router<'a, '_, '_> {
         }
         match place {
             Place::Read(id) => self.airbyte_finish(id, &envelope, number),
-            Place::Stranger(name) => {
-                self.meet_stranger(name);
+            Place::UnknownStream(name) => {
+                self.note_unknown_stream(name);
                 Ok(())
             }
             Place::Unknown => Ok(()),
@@ -209,7 +212,7 @@ impl<'a> Router<'a, '_, '_> {
                     Some(id) => id,
                     None => {
                         let name = String::from_utf8_lossy(&name).into_owned();
-                        return Ok(Place::Stranger(name));
+                        return Ok(Place::UnknownStream(name));
                     }
                 }
             }
@@ -235,7 +238,7 @@ impl<'a> Router<'a, '_, '_> {
         let name = stream.plan.airbyte.as_ref().map(|airbyte| &airbyte.name);
         let expected = name.and_then(|name| name.namespace.as_deref()).unwrap_or_default();
         if expected.as_bytes() != namespace {
-            let stranger = format!(
+            let unknown = format!(
                 "{}.{}",
                 String::from_utf8_lossy(&namespace),
                 name.map(|name| name.name.as_str()).unwrap_or_default()
@@ -243,7 +246,7 @@ impl<'a> Router<'a, '_, '_> {
             stream.record.truncate(row);
             stream.rows = row;
             stream.context.changes.clear();
-            self.meet_stranger(stranger);
+            self.note_unknown_stream(unknown);
             return Ok(());
         }
         let line = i64::try_from(number).unwrap_or(i64::MAX);

@@ -18,9 +18,10 @@ use hashbrown::HashMap;
 
 use super::context::{Context, Effect};
 use super::scan::{Cursor, Elements, Members, Text};
-use super::{Fault, Misfit, number, text, time};
-use crate::config::OnInvalid;
-use crate::schema::{Column, Kind};
+use super::{Fault, Misfit, number, text};
+use crate::settings::OnInvalid;
+use lake::schema::time;
+use lake::schema::{Column, Kind};
 
 /// The null bitmap of a column, kept only once there is a null.
 #[derive(Debug, Default)]
@@ -107,7 +108,7 @@ impl StructBuffer {
                 .map(|(index, column)| (column.source.as_bytes().into(), index))
                 .collect(),
             quoted: columns.iter().map(|column| quoted(&column.source)).collect(),
-            arrow: crate::schema::fields(columns),
+            arrow: lake::schema::fields(columns),
         }
     }
 

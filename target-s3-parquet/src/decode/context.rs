@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::config::OnInvalid;
+use crate::settings::OnInvalid;
 
 /// What decoding one chunk of one stream counts, and the rules it follows.
 #[derive(Debug)]

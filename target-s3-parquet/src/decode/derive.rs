@@ -14,8 +14,10 @@ use arrow::datatypes::{
 };
 use protocol::mapping::{Filter, Literal, MapError, Mapped, Origin, Scalar, Test};
 
-use super::time;
-use crate::schema::{self, Column, Kind};
+use lake::schema::time;
+use lake::schema::{Column, Kind};
+
+use crate::json_schema;
 
 /// How the columns of a stream come out of what is read.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ impl Derivation {
                 ),
             })
         };
-        let mut columns = schema::columns(&mapped.schema);
+        let mut columns = json_schema::columns(&mapped.schema);
         let mut picks = Vec::with_capacity(columns.len());
         for column in &mut columns {
             let field = mapped.fields.iter().flatten().find(|field| field.name == column.source);

@@ -12,7 +12,6 @@ mod number;
 mod record;
 mod scan;
 mod text;
-pub mod time;
 
 pub(crate) use airbyte::metadata as airbyte_metadata;
 pub use airbyte::{AirbyteStream, key as airbyte_key};

@@ -16,11 +16,12 @@ use super::column::StructBuffer;
 use super::context::Context;
 use super::derive::Derivation;
 use super::scan::{Cursor, Members, Text, describe};
-use super::{Fault, number, text, time};
-use crate::config::{OnInvalid, StreamSettings};
+use super::{Fault, number, text};
 use crate::error::{Error, Result};
-use crate::schema::{Column, Kind, fields};
-use crate::table::key;
+use crate::settings::OnInvalid;
+use lake::schema::time;
+use lake::schema::{Column, Kind, fields};
+use lake::table::{Spec, key};
 
 /// How the records of one stream become columns. A new SCHEMA makes a new plan.
 #[derive(Debug)]
@@ -31,8 +32,8 @@ pub struct Plan {
     pub source: String,
     /// Unlike any other plan's of this run.
     pub id: u64,
-    /// The columns of the batches, metadata columns included.
-    pub columns: Vec<Column>,
+    /// The table that the rows are for. Its columns are those of the batches, metadata included.
+    pub spec: Arc<Spec>,
     /// What is read of a record: the columns without the metadata, unless the stream is mapped.
     pub reads: Vec<Column>,
     /// How the columns come out of what is read, where the stream is mapped.
@@ -47,8 +48,6 @@ pub struct Plan {
     pub metadata_from: Option<usize>,
     /// Checks every rule of the schema, when asked for.
     pub validator: Option<jsonschema::Validator>,
-    /// What applies to the stream.
-    pub settings: StreamSettings,
     /// What Airbyte says about the stream, where it is Airbyte that sends it.
     pub airbyte: Option<AirbyteStream>,
 }
@@ -114,7 +113,7 @@ pub struct Decoded {
     /// The error that ended it, if one did. Nothing after it was read.
     pub error: Option<Error>,
     /// Streams that nobody asked for, whose records were passed over.
-    pub strangers: Vec<String>,
+    pub unknown_streams: Vec<String>,
 }
 
 /// Room that is used again from chunk to chunk. One belongs to one worker.
@@ -157,9 +156,9 @@ struct Envelope<'a> {
 /// Decodes a chunk.
 pub fn decode(chunk: &Chunk, registry: &Registry, scratch: &mut Scratch) -> Decoded {
     let mut order = Vec::new();
-    let mut strangers = Vec::new();
-    let error = decode_lines(chunk, registry, scratch, &mut order, &mut strangers).err();
-    let mut decoded = Decoded { rows: Vec::with_capacity(order.len()), error, strangers };
+    let mut unknown_streams = Vec::new();
+    let error = decode_lines(chunk, registry, scratch, &mut order, &mut unknown_streams).err();
+    let mut decoded = Decoded { rows: Vec::with_capacity(order.len()), error, unknown_streams };
     for id in order {
         let Some(stream) = scratch.streams.get_mut(&id) else { continue };
         match stream.take(chunk) {
@@ -177,7 +176,7 @@ fn decode_lines(
     registry: &Registry,
     scratch: &mut Scratch,
     order: &mut Vec<u64>,
-    strangers: &mut Vec<String>,
+    unknown_streams: &mut Vec<String>,
 ) -> Result<()> {
     let mut rest: &[u8] = &chunk.bytes;
     let mut number = chunk.first_line;
@@ -187,7 +186,7 @@ fn decode_lines(
         let (line, after) = rest.split_at(end);
         rest = after.get(1..).unwrap_or_default();
         if !line.trim_ascii().is_empty() {
-            let mut router = Router { registry, scratch, order, strangers, chunk, current };
+            let mut router = Router { registry, scratch, order, unknown_streams, chunk, current };
             router.line(line, number)?;
             current = router.current;
         }
@@ -201,7 +200,7 @@ pub(super) struct Router<'a, 'r, 'b> {
     registry: &'r Registry,
     scratch: &'b mut Scratch,
     order: &'b mut Vec<u64>,
-    strangers: &'b mut Vec<String>,
+    unknown_streams: &'b mut Vec<String>,
     chunk: &'b Chunk,
     /// The stream of the line before: most lines have the same.
     current: Option<(&'a [u8], &'r [Arc<Plan>])>,
@@ -358,9 +357,9 @@ impl<'a, 'r> Router<'a, 'r, '_> {
     }
 
     /// Notes a stream that nobody asked for.
-    pub(super) fn meet_stranger(&mut self, name: String) {
-        if !self.strangers.contains(&name) {
-            self.strangers.push(name);
+    pub(super) fn note_unknown_stream(&mut self, name: String) {
+        if !self.unknown_streams.contains(&name) {
+            self.unknown_streams.push(name);
         }
     }
 
@@ -487,7 +486,7 @@ impl Plan {
         Error::MissingKey {
             line,
             stream: self.source.clone(),
-            column: self.columns.get(key).map_or_else(String::new, |c| c.source.clone()),
+            column: self.spec.columns.get(key).map_or_else(String::new, |c| c.source.clone()),
         }
     }
 }
@@ -508,14 +507,14 @@ impl Stream {
             version: None,
             rejected: 0,
             rows: 0,
-            schema: Arc::new(Schema::new(fields(&plan.columns))),
+            schema: Arc::new(Schema::new(fields(&plan.spec.columns))),
             plan,
         }
     }
 
     /// The rows so far; the buffers are empty afterwards.
     fn take(&mut self, chunk: &Chunk) -> Result<Rows> {
-        let internal = |error: arrow::error::ArrowError| Error::Internal(error.to_string());
+        let internal = |error: arrow::error::ArrowError| Error::arrow(error);
         // A record that broke off in the middle has left values behind its predecessors'.
         self.record.truncate(self.rows);
         let rows = std::mem::take(&mut self.rows);
@@ -527,7 +526,7 @@ impl Stream {
             self.check_keys(&arrays, mask.as_ref(), chunk)?;
         }
         if let Some(from) = self.plan.metadata_from {
-            for column in self.plan.columns.get(from..).unwrap_or_default() {
+            for column in self.plan.spec.columns.get(from..).unwrap_or_default() {
                 arrays.push(match &self.plan.airbyte {
                     None => self.metadata.array(&column.source, chunk, rows),
                     Some(airbyte) => airbyte.array(&self.metadata, column, chunk, rows)?,
@@ -547,7 +546,7 @@ impl Stream {
             self.record.take_invalid("", &mut invalid);
         }
         Ok(Rows {
-            hashes: key::hash_rows(&batch, &self.plan.keys),
+            hashes: key::hash_rows(&batch, &self.plan.keys)?,
             filtered: (rows - batch.num_rows()) as u64,
             plan: Arc::clone(&self.plan),
             batch,

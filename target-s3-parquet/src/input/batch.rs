@@ -6,12 +6,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use lake::store::{S3Store, Store as _};
 use serde::Deserialize;
 
 use super::lines::BLOCK;
-use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::store;
+use crate::settings::Config;
 
 /// A BATCH message: files with the records of a stream.
 #[derive(Debug, Clone, Deserialize)]
@@ -61,7 +61,7 @@ impl BatchMessage {
             }
         };
         let stream = serde_json::to_string(&self.stream)
-            .map_err(|error| Error::Internal(error.to_string()))?;
+            .map_err(|error| Error::broken("a name is JSON", error))?;
         Ok(BatchFile {
             lines: Box::new(BufReader::with_capacity(BLOCK / 8, reader)),
             url: url.to_owned(),
@@ -111,13 +111,14 @@ impl BatchFile {
 /// A local file or an S3 object as a file.
 fn fetch(url: &str, config: &Config) -> Result<File> {
     let missing = || Error::Batch { file: url.to_owned(), reason: "it does not exist".into() };
-    let Some((bucket, key)) = store::open_url(url, config, "batch")? else {
+    let Some((bucket, key)) = lake::s3_address(url) else {
         let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
         return File::open(path).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => missing(),
             _ => Error::Input { name: url.to_owned(), source },
         });
     };
-    let object = bucket.head(&key)?.ok_or_else(missing)?;
-    bucket.fetch(&object)
+    let bucket = S3Store::open(bucket, "", &config.lake_options(), "batch")?;
+    let object = bucket.head(key)?.ok_or_else(missing)?;
+    Ok(bucket.fetch(&object)?)
 }

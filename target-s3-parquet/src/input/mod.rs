@@ -18,9 +18,9 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde_json::value::RawValue;
 
-use crate::config::Config;
 use crate::decode::{self, Chunk, Decoded, Dialect, Plan, Registry, Scratch};
 use crate::error::{Error, Result};
+use crate::settings::Config;
 
 use allowance::{Allowance, Permit};
 pub use lines::{Blocks, Source};
@@ -114,9 +114,7 @@ impl Items {
             Ok(Ticket::Ready(item)) => Next::Item(item),
             Ok(Ticket::Decoding(decoded, _permit)) => match decoded.recv() {
                 Ok(decoded) => Next::Item(Ok(Item::Rows(decoded))),
-                Err(_) => Next::Item(Err(Error::Internal(
-                    "a decode worker ended without a result".into(),
-                ))),
+                Err(_) => Next::Item(Err(Error::internal("a decode worker ends with a result"))),
             },
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => Next::Timeout,
             Err(crossbeam_channel::RecvTimeoutError::Disconnected) => Next::End,
@@ -128,7 +126,7 @@ impl Items {
         let reader = self.reader.take();
         drop(self);
         match reader.map(JoinHandle::join) {
-            Some(Err(_)) => Err(Error::Internal("the reader panicked".into())),
+            Some(Err(_)) => Err(Error::internal("the reader of the input does not panic")),
             _ => Ok(()),
         }
     }

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use lake::schema::{Column, names};
+use lake::table::{Spec, key};
 use program::settings;
 use protocol::mapping::{Mapper, Names};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::config::{Config, StreamSettings};
 use crate::decode::{AirbyteStream, Derivation, Derived, Plan, airbyte_metadata, metadata};
 use crate::error::{Error, Result};
-use crate::schema::{self, Column};
-use crate::table::key;
+use crate::json_schema;
+use crate::settings::{Config, StreamSettings};
 
 /// A SCHEMA message.
 #[derive(Debug, Deserialize)]
@@ -95,7 +96,7 @@ impl Planner {
             let derived = if mapped.is_plain() {
                 None
             } else {
-                Some(Derivation::of(&schema::columns(&message.schema), mapped)?)
+                Some(Derivation::of(&json_schema::columns(&message.schema), mapped)?)
             };
             let plan = make(&stream, Some((source, derived)), settings, None, self.next_id);
             plans.push(Arc::new(plan.map_err(|reason| Error::Schema {
@@ -166,14 +167,14 @@ pub(crate) fn make(
     let has_metadata = settings.add_record_metadata;
     // Airbyte has streams without columns; with its own, they make a table.
     let may_be_empty = airbyte.is_some() && has_metadata;
-    if !may_be_empty && !schema::is_object_schema(stream.schema) {
+    if !may_be_empty && !json_schema::is_object_schema(stream.schema) {
         return Err("it has no `properties`".into());
     }
     let (source, derived) = mapped.unzip();
     let (reads, mut columns, derivation) = match derived.flatten() {
         Some(Derived { reads, columns, derivation }) => (reads, columns, Some(derivation)),
         None => {
-            let columns = schema::columns(stream.schema);
+            let columns = json_schema::columns(stream.schema);
             (columns.clone(), columns, None)
         }
     };
@@ -198,11 +199,23 @@ pub(crate) fn make(
     } else {
         None
     };
+    let key_names = keys.iter().filter_map(|key| Some(columns.get(*key)?.name.clone()));
+    let spec = Spec {
+        table: names::fold_table(settings.table.as_deref().unwrap_or(stream.name)),
+        stream: stream.name.to_owned(),
+        keys: key_names.collect(),
+        columns,
+        load: settings.load(!keys.is_empty()),
+        partition_by: settings.partition_by.as_ref().map(Into::into),
+        shards: settings.shards,
+        encoding: settings.encoding(),
+        refresh: airbyte.as_ref().and_then(|airbyte| airbyte.refresh),
+    };
     Ok(Plan {
+        spec: Arc::new(spec),
         stream: stream.name.to_owned(),
         source: source.map_or(stream.name, |source| source.name).to_owned(),
         id,
-        columns,
         reads,
         derivation,
         keys,
@@ -210,7 +223,6 @@ pub(crate) fn make(
         max_string_bytes: settings.max_string_bytes,
         metadata_from,
         validator,
-        settings,
         airbyte,
     })
 }

@@ -11,9 +11,9 @@ use super::batch::BatchMessage;
 use super::lines::{Block, Blocks};
 use super::plan::{Planner, SchemaMessage};
 use super::{Item, Output, State, airbyte};
-use crate::config::Config;
 use crate::decode::{Chunk, Dialect, MessageKind, Registry, kind_of_line};
 use crate::error::{Error, Result};
+use crate::settings::Config;
 
 #[derive(Deserialize)]
 struct StateMessage<'a> {

@@ -1,0 +1,521 @@
+//! Rows that wait for their commit.
+//!
+//! A stage keeps what arrived in memory and, beyond the budget, in temporary files. Rows know
+//! their group, that is the partition and shard whose object will hold them, and of several rows
+//! with one key only the newest counts.
+
+mod index;
+mod spill;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::SchemaRef;
+
+pub use index::KeyIndex;
+use spill::Spill;
+pub use spill::SpillFile;
+
+use crate::error::{Error, Result};
+use crate::table::{Partitioner, Projection, key};
+
+/// Batches smaller than this are put together, so that a thousand interleaved streams do not
+/// leave a thousand tiny batches each.
+const SMALL_ROWS: usize = 1024;
+
+/// As many small batches of about the same size in a row are put together. The result is larger
+/// by about this factor, so that a row is copied but a few times.
+const SMALL_RUN: usize = 8;
+
+/// What a batch must be.
+const BATCH: &str = "a batch has fewer rows than 2^32";
+
+/// A partition and a shard of it: what one object holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// Number of the partition.
+    pub partition: u32,
+    /// Number of the shard.
+    pub shard: u32,
+}
+
+/// Staged rows of one table.
+#[derive(Debug)]
+pub struct Stage {
+    schema: SchemaRef,
+    partitioner: Partitioner,
+    shards: u32,
+    groups: Vec<Group>,
+    numbers: HashMap<Group, u32>,
+    batches: Vec<Staged>,
+    /// Batches behind which whoever sends the rows can go on.
+    covered: usize,
+    bytes: usize,
+    next_row: u32,
+    /// Which row of each key is the newest; nothing for tables without keys.
+    index: Option<KeyIndex>,
+    spills: Vec<Spill>,
+    /// Temporary files that are gone again.
+    spilled: u64,
+    rows: u64,
+}
+
+/// A batch in memory.
+#[derive(Debug)]
+struct Staged {
+    batch: RecordBatch,
+    first_row: u32,
+    groups: Vec<u32>,
+    bytes: usize,
+}
+
+impl Stage {
+    /// An empty stage; with `keyed`, the newest row of each key wins.
+    pub fn new(schema: SchemaRef, partitioner: Partitioner, shards: u32, keyed: bool) -> Self {
+        Self {
+            schema,
+            partitioner,
+            shards,
+            groups: Vec::new(),
+            numbers: HashMap::new(),
+            batches: Vec::new(),
+            covered: 0,
+            bytes: 0,
+            next_row: 0,
+            index: keyed.then(KeyIndex::default),
+            spills: Vec::new(),
+            spilled: 0,
+            rows: 0,
+        }
+    }
+
+    /// Rows since the last commit, superseded ones included.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes in memory.
+    pub fn memory(&self) -> usize {
+        self.bytes + self.index_bytes()
+    }
+
+    /// Bytes of the rows, wherever they are.
+    pub fn staged_bytes(&self) -> usize {
+        self.bytes + self.spills.iter().map(Spill::bytes).sum::<usize>()
+    }
+
+    /// Bytes of the key index, which no spilling gives back.
+    fn index_bytes(&self) -> usize {
+        self.index.as_ref().map_or(0, KeyIndex::bytes)
+    }
+
+    /// Bytes that the key index will soon have.
+    pub fn index_bytes_soon(&self) -> usize {
+        self.index.as_ref().map_or(0, KeyIndex::bytes_soon)
+    }
+
+    /// How often rows went to temporary files.
+    pub fn spills(&self) -> u64 {
+        self.spilled + self.spills.len() as u64
+    }
+
+    /// Whether rows are in temporary files now.
+    pub fn is_spilled(&self) -> bool {
+        !self.spills.is_empty()
+    }
+
+    /// The columns that rows must have.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The folder of a group's partition, with a slash behind it; empty without partitions.
+    pub fn folder(&self, group: Group) -> Result<String> {
+        self.partitioner.folder(group.partition)
+    }
+
+    /// The groups that have rows, in the order of their first.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Whether there are rows that nothing covers yet.
+    pub fn has_uncovered(&self) -> bool {
+        self.covered < self.batches.len()
+    }
+
+    /// Adds rows of the table's columns; `hashes` are those of their keys.
+    pub fn push(&mut self, batch: RecordBatch, hashes: &[u128]) -> Result<()> {
+        let rows = u32::try_from(batch.num_rows()).map_err(|error| Error::broken(BATCH, error))?;
+        if rows == 0 {
+            return Ok(());
+        }
+        let is_hashed = hashes.len() == batch.num_rows();
+        if !is_hashed && (self.index.is_some() || !hashes.is_empty()) {
+            return Err(Error::internal(format!(
+                "each of {rows} rows has the hash of its key; there are {}",
+                hashes.len()
+            )));
+        }
+        // Beyond, rows of one commit would share a number, and the wrong ones would be dropped.
+        // Without keys all count, and their numbers do not matter.
+        let counted = if self.index.is_some() { rows } else { 0 };
+        let next_row = self.next_row.checked_add(counted).ok_or_else(|| {
+            Error::internal(format!("a keyed table has at most {} rows in a commit", u32::MAX))
+        })?;
+        let partitions = self.partitioner.assign(&batch)?;
+        let mut last = None;
+        let groups = partitions
+            .iter()
+            .enumerate()
+            .map(|(row, partition)| {
+                let shard = match hashes.get(row) {
+                    Some(hash) if self.shards > 1 => key::shard(*hash, self.shards),
+                    Some(_) | None => 0,
+                };
+                let group = Group { partition: *partition, shard };
+                match last {
+                    Some((known, number)) if known == group => Ok(number),
+                    Some(_) | None => {
+                        let number = number_of(&mut self.groups, &mut self.numbers, group)?;
+                        last = Some((group, number));
+                        Ok(number)
+                    }
+                }
+            })
+            .collect::<Result<_>>()?;
+        if let Some(index) = &mut self.index {
+            for (hash, row) in hashes.iter().zip(self.next_row..) {
+                index.insert(*hash, row);
+            }
+        }
+        let bytes = batch.get_array_memory_size();
+        self.batches.push(Staged { batch, first_row: self.next_row, groups, bytes });
+        self.bytes += bytes;
+        self.next_row = next_row;
+        self.rows += u64::from(rows);
+        self.compact()
+    }
+
+    /// Everything so far is covered.
+    pub fn cover(&mut self) -> Result<()> {
+        self.covered = self.batches.len();
+        self.compact()
+    }
+
+    /// Forgets rows that nothing covers. Only for stages without keys: an index would go on
+    /// pointing to what is gone.
+    pub fn discard_uncovered(&mut self) {
+        for staged in self.batches.drain(self.covered..) {
+            self.bytes -= staged.bytes;
+            self.rows -= staged.batch.num_rows() as u64;
+        }
+    }
+
+    /// Puts runs of small batches at the end together. What is covered stays apart from what is
+    /// not.
+    fn compact(&mut self) -> Result<()> {
+        let level = |staged: &Staged| staged.batch.num_rows().checked_ilog(SMALL_RUN);
+        let from = if self.has_uncovered() { self.covered } else { 0 };
+        loop {
+            let Some(last) = self.batches.last().filter(|last| last.batch.num_rows() < SMALL_ROWS)
+            else {
+                return Ok(());
+            };
+            let run = self.batches.iter().skip(from).rev();
+            let run = run.take_while(|staged| level(staged) == level(last)).count();
+            if run < SMALL_RUN {
+                return Ok(());
+            }
+            let small = self.batches.split_off(self.batches.len() - run);
+            let first_row = small.first().map(|staged| staged.first_row);
+            let first_row =
+                first_row.ok_or_else(|| Error::internal("a run of batches has a first"))?;
+            let batch = concat_batches(&self.schema, small.iter().map(|staged| &staged.batch))
+                .map_err(Error::arrow)?;
+            let bytes = batch.get_array_memory_size();
+            self.bytes += bytes;
+            self.bytes -= small.iter().map(|staged| staged.bytes).sum::<usize>();
+            let groups = small.into_iter().flat_map(|staged| staged.groups).collect();
+            self.batches.push(Staged { batch, first_row, groups, bytes });
+            self.covered = self.covered.min(self.batches.len());
+        }
+    }
+
+    /// The table has new columns: rows in memory get them now, spilled ones when they are read.
+    pub fn realign(&mut self, projection: &Projection) -> Result<()> {
+        for staged in &mut self.batches {
+            staged.batch = projection.apply(&staged.batch).map_err(Error::arrow)?;
+            self.bytes -= staged.bytes;
+            staged.bytes = staged.batch.get_array_memory_size();
+            self.bytes += staged.bytes;
+        }
+        self.schema = SchemaRef::clone(projection.schema());
+        Ok(())
+    }
+
+    /// Moves the rows in memory to a temporary file.
+    pub fn spill(&mut self, file: &Arc<SpillFile>) -> Result<()> {
+        if self.batches.is_empty() {
+            return Ok(());
+        }
+        let mut spill = Spill::create(file, &self.schema)?;
+        for (number, parts) in self.by_group()?.into_iter().enumerate() {
+            for (staged, rows) in parts {
+                let staged = self.batches.get(staged).ok_or_else(no_batch)?;
+                let batch = pick(&staged.batch, &rows)?;
+                let ids = rows.iter().map(|row| staged.first_row + row).collect();
+                spill.write(number, &batch, ids)?;
+            }
+        }
+        self.spills.push(spill);
+        self.batches.clear();
+        self.covered = 0;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// The rows in memory that still count, by group: positions of batches and rows in them.
+    fn by_group(&self) -> Result<Vec<Vec<(usize, Vec<u32>)>>> {
+        let mut groups: Vec<Vec<(usize, Vec<u32>)>> = vec![Vec::new(); self.groups.len()];
+        let newest = self.newest();
+        for (at, staged) in self.batches.iter().enumerate() {
+            for (row, number) in (0_u32..).zip(&staged.groups) {
+                if !newest.contains(staged.first_row + row) {
+                    continue;
+                }
+                let parts = groups
+                    .get_mut(*number as usize)
+                    .ok_or_else(|| Error::internal(format!("group {number} of a row is known")))?;
+                match parts.last_mut() {
+                    Some((batch, rows)) if *batch == at => rows.push(row),
+                    _ => parts.push((at, vec![row])),
+                }
+            }
+        }
+        Ok(groups)
+    }
+
+    fn newest(&self) -> Newest {
+        match &self.index {
+            Some(index) => Newest(Some(index.newest(self.next_row))),
+            None => Newest(None),
+        }
+    }
+
+    /// Prepares to read the rows by group.
+    pub fn reader(&self) -> Result<StageReader<'_>> {
+        Ok(StageReader { stage: self, groups: self.by_group()?, newest: self.newest() })
+    }
+
+    /// Whether a row in the lake with this key is replaced by a staged one.
+    pub fn replaces(&self, hash: u128) -> bool {
+        self.index.as_ref().is_some_and(|index| index.contains(hash))
+    }
+
+    /// Takes the batches in memory that are covered, or all of them, with the group of each
+    /// row. Only for stages without keys.
+    pub fn drain(&mut self, all: bool) -> Vec<(RecordBatch, Vec<u32>)> {
+        let count = if all { self.batches.len() } else { self.covered };
+        let drained: Vec<_> = self
+            .batches
+            .drain(..count)
+            .map(|staged| {
+                self.bytes -= staged.bytes;
+                self.rows -= staged.batch.num_rows() as u64;
+                (staged.batch, staged.groups)
+            })
+            .collect();
+        self.covered = 0;
+        drained
+    }
+
+    /// Forgets the rows after they were written, and keeps the groups.
+    pub fn forget_rows(&mut self) {
+        self.batches.clear();
+        self.covered = 0;
+        self.bytes = 0;
+        self.next_row = 0;
+        self.rows = 0;
+        self.spilled += self.spills.len() as u64;
+        self.spills.clear();
+    }
+
+    /// Forgets everything after it was committed.
+    pub fn clear(&mut self) {
+        self.forget_rows();
+        self.groups.clear();
+        self.numbers.clear();
+        if self.index.is_some() {
+            self.index = Some(KeyIndex::default());
+        }
+    }
+}
+
+/// Which rows are the newest of their key: all of them without keys.
+#[derive(Debug)]
+struct Newest(Option<Vec<u64>>);
+
+impl Newest {
+    /// Every row that was staged has a bit.
+    fn contains(&self, row: u32) -> bool {
+        self.0.as_ref().is_none_or(|bits| {
+            bits.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+        })
+    }
+}
+
+/// Reads staged rows by group, those that count.
+#[derive(Debug)]
+pub struct StageReader<'a> {
+    stage: &'a Stage,
+    groups: Vec<Vec<(usize, Vec<u32>)>>,
+    newest: Newest,
+}
+
+impl StageReader<'_> {
+    /// Gives the rows of one group batch by batch, as the table's columns.
+    pub fn each(
+        &self,
+        group: Group,
+        mut take: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let number = self.stage.numbers.get(&group).copied();
+        let number = number.ok_or_else(|| Error::internal(format!("{group:?} has staged rows")))?;
+        for spill in &self.stage.spills {
+            spill.each(number as usize, &self.stage.schema, |batch, ids| {
+                let rows: Vec<u32> = (0_u32..)
+                    .zip(ids)
+                    .filter(|(_, id)| self.newest.contains(**id))
+                    .map(|(row, _)| row)
+                    .collect();
+                take(&pick(batch, &rows)?)
+            })?;
+        }
+        for (at, rows) in self.groups.get(number as usize).into_iter().flatten() {
+            let staged = self.stage.batches.get(*at).ok_or_else(no_batch)?;
+            take(&pick(&staged.batch, rows)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The rows at ascending positions.
+fn pick(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch> {
+    if rows.len() == batch.num_rows() {
+        return Ok(batch.clone());
+    }
+    take_record_batch(batch, &UInt32Array::from(rows.to_vec())).map_err(Error::arrow)
+}
+
+fn number_of(
+    groups: &mut Vec<Group>,
+    numbers: &mut HashMap<Group, u32>,
+    group: Group,
+) -> Result<u32> {
+    if let Some(number) = numbers.get(&group) {
+        return Ok(*number);
+    }
+    let number = u32::try_from(groups.len())
+        .map_err(|error| Error::broken("a table has fewer groups than 2^32", error))?;
+    groups.push(group);
+    numbers.insert(group, number);
+    Ok(number)
+}
+
+fn no_batch() -> Error {
+    Error::internal("a batch that a group has rows in is staged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
+
+    fn rows(range: std::ops::Range<i64>, version: &str) -> RecordBatch {
+        let keys: ArrayRef = Arc::new(range.clone().collect::<Int64Array>());
+        let values: ArrayRef = Arc::new(StringArray::from_iter_values(range.map(|_| version)));
+        RecordBatch::try_from_iter([("k", keys), ("v", values)]).unwrap()
+    }
+
+    fn stage(shards: u32, keyed: bool) -> Stage {
+        Stage::new(rows(0..1, "").schema(), Partitioner::new(None), shards, keyed)
+    }
+
+    fn push(stage: &mut Stage, batch: RecordBatch) {
+        let hashes = key::hash_rows(&batch, &[0]).unwrap();
+        stage.push(batch, &hashes).unwrap();
+    }
+
+    fn content(stage: &Stage) -> Vec<(i64, String, u32)> {
+        let reader = stage.reader().unwrap();
+        let mut found = Vec::new();
+        for group in stage.groups() {
+            reader
+                .each(*group, |batch| {
+                    let keys = batch.column(0).as_primitive::<Int64Type>();
+                    let values = batch.column(1).as_string::<i32>();
+                    for row in 0..batch.num_rows() {
+                        found.push((keys.value(row), values.value(row).to_owned(), group.shard));
+                    }
+                    Ok(())
+                })
+                .unwrap();
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn the_newest_row_of_a_key_wins_wherever_the_rows_lie() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = Arc::new(SpillFile::new(folder.path().into()));
+        let mut stage = stage(3, true);
+        push(&mut stage, rows(0..10, "old"));
+        stage.spill(&file).unwrap();
+        push(&mut stage, rows(5..15, "mid"));
+        push(&mut stage, rows(7..8, "new"));
+        stage.spill(&file).unwrap();
+        push(&mut stage, rows(9..10, "last"));
+        let found = content(&stage);
+        assert_eq!(found.len(), 15);
+        for (key, value, shard) in found {
+            let expected = match key {
+                9 => "last",
+                7 => "new",
+                0..5 => "old",
+                _ => "mid",
+            };
+            assert_eq!(value, expected, "{key}");
+            assert_eq!(
+                shard,
+                key::shard(key::hash_rows(&rows(key..key + 1, ""), &[0]).unwrap()[0], 3)
+            );
+        }
+    }
+
+    #[test]
+    fn without_keys_every_row_counts_and_uncovered_ones_can_be_taken_back() {
+        let mut stage = stage(1, false);
+        stage.push(rows(0..3, "a"), &[]).unwrap();
+        stage.cover().unwrap();
+        stage.push(rows(0..3, "b"), &[]).unwrap();
+        assert_eq!(content(&stage).len(), 6);
+        stage.discard_uncovered();
+        assert_eq!(content(&stage).len(), 3);
+        assert_eq!(stage.rows(), 3);
+    }
+
+    #[test]
+    fn small_batches_are_put_together() {
+        let mut stage = stage(1, true);
+        for key in 0..1000 {
+            push(&mut stage, rows(key..key + 1, "x"));
+        }
+        assert!(stage.batches.len() < 2 * SMALL_RUN);
+        assert_eq!(content(&stage).len(), 1000);
+    }
+}

@@ -1,0 +1,309 @@
+//! What a table is: the definition that its writer asks for, what of the one in the lake is fixed,
+//! and how the two stay one while several runs are at work.
+
+use crate::Lake;
+use crate::error::{Error, Result};
+use crate::lake::definition_key;
+use crate::schema::evolve::{Incompatible, evolve};
+use crate::schema::{Column, Kind};
+use crate::store::{Condition, Object};
+use crate::table::definition::FORMAT;
+use crate::table::{Definition, Generation, LoadMethod, Spec, key, partition};
+
+use super::MERGE_ATTEMPTS;
+
+/// The definition of a table in one run.
+#[derive(Debug)]
+pub(super) struct Defined {
+    /// As it is after the next commit.
+    pub(super) definition: Definition,
+    /// The object in the lake, if it is there.
+    stored: Option<Object>,
+    /// Whether the object in the lake says something else.
+    changed: bool,
+}
+
+impl Defined {
+    /// The wanted definition beside one that is found, which must agree in what is fixed.
+    pub(super) fn reconciled(
+        wanted: Definition,
+        found: Option<(Object, Definition)>,
+    ) -> Result<Self> {
+        Ok(match found {
+            Some((object, found)) => {
+                let definition = reconcile(&found, &wanted)?;
+                let changed = definition != found;
+                Self { definition, stored: Some(object), changed }
+            }
+            None => Self { definition: wanted, stored: None, changed: true },
+        })
+    }
+
+    /// The wanted definition, whatever is found: all that is there goes, so nothing of it binds what
+    /// comes.
+    pub(super) fn anew(wanted: Definition, found: Option<(Object, Definition)>) -> Result<Self> {
+        match found {
+            Some((object, found)) if found.resharding.is_none() => {
+                Ok(Self { definition: wanted, stored: Some(object), changed: true })
+            }
+            found => Self::reconciled(wanted, found),
+        }
+    }
+
+    /// Takes a new schema of the rows. Whether the columns have changed.
+    pub(super) fn evolve(&mut self, spec: &Spec, has_old_files: bool) -> Result<bool> {
+        let keyed = match self.definition.load_method {
+            LoadMethod::Append => false,
+            LoadMethod::Upsert | LoadMethod::Overwrite => true,
+        };
+        if keyed && spec.keys != self.definition.keys {
+            return Err(other_keys(&self.definition, &spec.keys, &spec.stream));
+        }
+        let evolution = evolve(&self.definition.columns, &spec.columns)
+            .map_err(|fault| incompatible(&spec.stream, &self.definition.table, fault))?;
+        let has_changed = evolution.columns != self.definition.columns;
+        if has_changed {
+            self.changed = true;
+            self.definition.widening |= evolution.widened && self.stored.is_some() && has_old_files;
+            self.definition.columns = evolution.columns;
+        }
+        Ok(has_changed)
+    }
+
+    /// Whether the table is in the lake.
+    pub(super) fn is_stored(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    pub(super) fn set_version(&mut self, version: i64) {
+        self.changed |= self.definition.version != Some(version);
+        self.definition.version = Some(version);
+    }
+
+    pub(super) fn set_generation(&mut self, generation: Option<Generation>) {
+        self.changed |= self.definition.generation != generation;
+        self.definition.generation = generation;
+    }
+
+    /// What the lake says is not what the table is by now.
+    pub(super) fn touch(&mut self) {
+        self.changed = true;
+    }
+
+    /// No file of a narrower type is left.
+    pub(super) fn set_widened(&mut self) {
+        self.changed |= self.definition.widening;
+        self.definition.widening = false;
+    }
+
+    /// Takes over what another run has changed since the definition was read. `begun` says that rows
+    /// of this run are in the lake. Whether there was something.
+    pub(super) fn refresh(&mut self, lake: &Lake, begun: bool) -> Result<bool> {
+        let version = |object: &Object| object.version.clone();
+        let current = lake.store.head(&definition_key(&self.definition.table))?;
+        if current.as_ref().map(version) == self.stored.as_ref().map(version) {
+            return Ok(false);
+        }
+        match lake.definition(&self.definition.table)? {
+            Some((object, found)) => self.adopt(&found, object, begun)?,
+            None => {
+                self.stored = None;
+                self.changed = true;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes the definition if it is new. Another run that was faster is taken into account; whether
+    /// there was one.
+    pub(super) fn store(&mut self, lake: &Lake, begun: bool) -> Result<bool> {
+        let key = definition_key(&self.definition.table);
+        let mut adopted = false;
+        for _ in 0..MERGE_ATTEMPTS {
+            if !self.changed {
+                return Ok(adopted);
+            }
+            let condition = Condition::still(self.stored.as_ref());
+            match lake.store.put(&key, &self.definition.text()?, condition) {
+                Ok(object) => {
+                    self.stored = Some(object);
+                    self.changed = false;
+                }
+                Err(Error::Conflict { .. }) => match lake.definition(&self.definition.table)? {
+                    Some((object, found)) => {
+                        self.adopt(&found, object, begun)?;
+                        adopted = true;
+                    }
+                    None => self.stored = None,
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Conflict { object: lake.store.locate(&key) })
+    }
+
+    /// Takes over a definition that another run has written meanwhile.
+    fn adopt(&mut self, found: &Definition, object: Object, begun: bool) -> Result<()> {
+        let stream = self.definition.stream.clone();
+        let mut definition = reconcile(found, &self.definition)?;
+        if definition.shards != self.definition.shards {
+            return Err(self.resharded(definition.shards));
+        }
+        let incompatible = |fault| incompatible(&stream, &found.table, fault);
+        let evolution =
+            evolve(&definition.columns, &self.definition.columns).map_err(incompatible)?;
+        let theirs = evolve(&self.definition.columns, &definition.columns).map_err(incompatible)?;
+        definition.widening |=
+            evolution.widened || self.definition.widening || (begun && theirs.widened);
+        definition.columns = evolution.columns;
+        self.changed = definition != *found;
+        self.stored = Some(object);
+        self.definition = definition;
+        Ok(())
+    }
+
+    /// The rows of this run are cut for another number of shards than the table now has.
+    pub(super) fn resharded(&self, shards: u32) -> Error {
+        Error::Table {
+            table: self.definition.table.clone(),
+            reason: format!(
+                "its objects per partition went from {} to {shards} while this run was at work; run again",
+                self.definition.shards
+            ),
+        }
+    }
+}
+
+fn incompatible(stream: &str, table: &str, fault: Incompatible) -> Error {
+    Error::Incompatible {
+        stream: stream.to_owned(),
+        table: table.to_owned(),
+        column: fault.column,
+        old: fault.old,
+        new: fault.new,
+    }
+}
+
+fn other_keys(definition: &Definition, keys: &[String], stream: &str) -> Error {
+    Error::Table {
+        table: definition.table.clone(),
+        reason: format!(
+            "its keys are {:?}, those of stream `{stream}` are {keys:?}; load into a new table to change that",
+            definition.keys
+        ),
+    }
+}
+
+/// The definition that a spec asks for.
+pub(super) fn define(spec: &Spec) -> Result<Definition> {
+    let fault = |reason: String| Error::Table { table: spec.table.clone(), reason };
+    if spec.load == LoadMethod::Upsert && spec.keys.is_empty() {
+        return Err(fault(
+            "its rows shall replace those of the same key, but it has no keys".into(),
+        ));
+    }
+    for name in &spec.keys {
+        match spec.columns.iter().find(|column| column.name == *name) {
+            None => return Err(fault(format!("its key `{name}` is none of its columns"))),
+            Some(column) if !key::is_hashable(&column.kind) => {
+                let kind = &column.kind;
+                return Err(fault(format!("its key `{name}` is {kind}, which cannot be a key")));
+            }
+            Some(_) => {}
+        }
+    }
+    let definition = Definition {
+        format: FORMAT,
+        table: spec.table.clone(),
+        stream: spec.stream.clone(),
+        columns: spec.columns.clone(),
+        keys: spec.keys.clone(),
+        load_method: spec.load,
+        partition_by: spec.partition_by.clone(),
+        shards: spec.shards,
+        resharding: None,
+        version: None,
+        generation: None,
+        widening: false,
+    };
+    if let (Some(by), Some(key)) = (&definition.partition_by, definition.partition_key()) {
+        let column =
+            definition.columns.iter().find(|column| is_called(column, &by.column)).ok_or_else(
+                || {
+                    fault(format!(
+                        "`partition_by` names the column `{}`, which its schema has not",
+                        by.column
+                    ))
+                },
+            )?;
+        if by.granularity.is_some() && !partition::is_dated(&column.kind.data_type()) {
+            return Err(fault(format!(
+                "`partition_by` cuts `{}` by a part of its date, but it is {}",
+                by.column, column.kind
+            )));
+        }
+        if matches!(column.kind, Kind::Struct(_) | Kind::List(_)) {
+            return Err(fault(format!(
+                "`partition_by` names `{}`, but {} is no value for a partition",
+                by.column, column.kind
+            )));
+        }
+        if definition.columns.iter().any(|column| column.name == key) {
+            return Err(fault(format!(
+                "its partition key `{key}` is also one of its columns, which Redshift forbids; set `name` in `partition_by`"
+            )));
+        }
+    }
+    Ok(definition)
+}
+
+/// Whether the settings may call a column by this name: as the stream does, or as the table.
+pub(super) fn is_called(column: &Column, name: &str) -> bool {
+    column.source == name || column.name == name
+}
+
+/// Checks what is fixed when a table is made, and takes over what is not.
+fn reconcile(found: &Definition, wanted: &Definition) -> Result<Definition> {
+    let fault = |reason: String| Err(Error::Table { table: found.table.clone(), reason });
+    if let Some(shards) = found.resharding {
+        return fault(format!(
+            "it is being cut into {shards} objects per partition; wait for that `maintain`, or run `target-s3-parquet maintain --table {} --shards {shards}` if it has died",
+            found.table
+        ));
+    }
+    if found.partition_by != wanted.partition_by {
+        return fault(format!(
+            "it is partitioned by {}, the settings say {}; load into a new table to change that",
+            describe_partition(found),
+            describe_partition(wanted),
+        ));
+    }
+    let (old, new) = (found.load_method, wanted.load_method);
+    if new == LoadMethod::Upsert {
+        if found.keys != wanted.keys {
+            return Err(other_keys(found, &wanted.keys, &wanted.stream));
+        }
+        if old == LoadMethod::Append {
+            return fault(
+                "it was made by appending, so its keys may be doubled; load into a new table, or overwrite it once".into(),
+            );
+        }
+    }
+    if found.shards != wanted.shards {
+        tracing::warn!(
+            table = found.table,
+            shards = found.shards,
+            setting = wanted.shards,
+            "the shards of a table are fixed when it is made; the setting is ignored"
+        );
+    }
+    let generation = wanted.generation.or(found.generation);
+    Ok(Definition { keys: wanted.keys.clone(), load_method: new, generation, ..found.clone() })
+}
+
+fn describe_partition(definition: &Definition) -> String {
+    match (&definition.partition_by, definition.partition_key()) {
+        (Some(by), Some(key)) => format!("`{}` as `{key}`", by.column),
+        _ => "nothing".into(),
+    }
+}

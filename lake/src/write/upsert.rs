@@ -1,0 +1,229 @@
+//! Upsert: the object of each touched group is read, rid of the keys that are replaced, extended
+//! by the new rows and put back in one atomic write. Untouched objects are not even looked at, and
+//! an object whose rows all come again as they are stays as it is.
+
+use std::time::Duration;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::{filter_record_batch, not};
+use arrow::datatypes::{Fields, Schema};
+use arrow::error::ArrowError;
+use crossbeam_channel::{bounded, unbounded};
+
+use super::core::Core;
+use super::{Committed, MERGE_ATTEMPTS};
+use crate::error::{Error, Result};
+use crate::file::{Ended, PartReader, PartWriter, Written};
+use crate::stage::{Group, StageReader};
+use crate::store::{Condition, Object};
+use crate::table::{Content, key};
+
+/// Objects that are looked up, or made visible, at once: each waits for its disk or for S3, and none
+/// for the others.
+const AT_ONCE: usize = 4;
+
+/// A larger object is made visible before the next is begun, because what it holds in memory would
+/// add up.
+const SMALL_BYTES: usize = 4 * 1024 * 1024;
+
+/// Commits all staged groups.
+pub(super) fn commit(table: &Core, committed: &mut Committed) -> Result<()> {
+    let staged = table.stage.reader()?;
+    let groups = table.stage.groups();
+    let keys: Vec<String> =
+        groups.iter().map(|group| table.object_key(*group)).collect::<Result<_>>()?;
+    let existing = look_up(table, &keys)?;
+    let mut disturbed = Vec::new();
+    let mut resolve = |group: Group, outcome: Result<Written>| match outcome {
+        Ok(written) => {
+            committed.count(&written.object, &table.stage.folder(group)?);
+            Ok(())
+        }
+        Err(Error::Conflict { .. }) => {
+            disturbed.push(group);
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    std::thread::scope(|scope| {
+        let (work, ended) = bounded::<(Group, Ended)>(0);
+        let (done, outcomes) = unbounded();
+        for _ in 0..AT_ONCE {
+            let (ended, done) = (ended.clone(), done.clone());
+            scope.spawn(move || {
+                // Nobody waits for it after an error before it.
+                ended.iter().for_each(|(group, file)| _ = done.send((group, file.finish())));
+            });
+        }
+        drop((ended, done));
+        for ((group, key), existing) in groups.iter().zip(&keys).zip(&existing) {
+            match merge(table, &staged, *group, key, existing.as_ref()) {
+                Ok(Some(file)) if file.bytes() <= SMALL_BYTES => _ = work.send((*group, file)),
+                Ok(Some(file)) => resolve(*group, file.finish())?,
+                Ok(None) => {}
+                Err(error) => resolve(*group, Err(error))?,
+            }
+            outcomes.try_iter().try_for_each(|(group, outcome)| resolve(group, outcome))?;
+        }
+        drop(work);
+        outcomes.iter().try_for_each(|(group, outcome)| resolve(group, outcome))
+    })?;
+    let sizes = existing.iter().flatten().map(|object| object.size);
+    committed.bytes_read += sizes.sum::<u64>();
+    for group in disturbed {
+        let key = table.object_key(group)?;
+        let written = persist(|| {
+            let existing = table.lake.store.head(&key)?;
+            committed.bytes_read += existing.as_ref().map_or(0, |object| object.size);
+            merge(table, &staged, group, &key, existing.as_ref())?.map(Ended::finish).transpose()
+        })?;
+        if let Some(written) = written {
+            committed.count(&written.object, &table.stage.folder(group)?);
+        }
+    }
+    Ok(())
+}
+
+/// The objects of these keys that there are.
+fn look_up(table: &Core, keys: &[String]) -> Result<Vec<Option<Object>>> {
+    let store = &table.lake.store;
+    std::thread::scope(|scope| {
+        let shares = keys.chunks(keys.len().div_ceil(AT_ONCE).max(1));
+        let threads: Vec<_> = shares
+            .map(|keys| scope.spawn(|| keys.iter().map(|key| store.head(key)).collect()))
+            .collect();
+        let died = |_| Error::internal("a thread that looks objects up lives to its end");
+        let found = threads.into_iter().map(|thread| thread.join().map_err(died)?);
+        let found: Result<Vec<Vec<_>>> = found.collect();
+        Ok(found?.concat())
+    })
+}
+
+/// Tries again while another writer is faster.
+fn persist<T>(mut write: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut attempt = 1;
+    loop {
+        match write() {
+            Err(Error::Conflict { object }) if attempt < MERGE_ATTEMPTS => {
+                tracing::info!(object, attempt, "another writer was faster; merging again");
+                std::thread::sleep(Duration::from_millis(20 << attempt.min(6)));
+                attempt += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Merges the staged rows of a group with those of its object; nothing is written where they are
+/// there already.
+fn merge(
+    table: &Core,
+    staged: &StageReader<'_>,
+    group: Group,
+    key: &str,
+    existing: Option<&Object>,
+) -> Result<Option<Ended>> {
+    let mut part = table.part(key, Condition::still(existing))?;
+    if let Some(object) = existing {
+        let mut replaced = Content::new(table.stage.schema()).map_err(Error::arrow)?;
+        let old = Old::open(table, object)?;
+        let is_current = old.is_current;
+        // An object of older columns is written again in any case.
+        let note = |rows: &RecordBatch| if is_current { replaced.add(rows) } else { Ok(()) };
+        old.copy(&mut part, |hash| !table.stage.replaces(hash), note)?;
+        if replaced.rows() > 0 {
+            let mut new = Content::new(table.stage.schema()).map_err(Error::arrow)?;
+            staged.each(group, |batch| {
+                // More rows than are replaced are other rows, whatever they hold.
+                if new.rows() <= replaced.rows() {
+                    new.add(batch).map_err(Error::arrow)
+                } else {
+                    Ok(())
+                }
+            })?;
+            if new.is(&replaced) {
+                return Ok(None);
+            }
+        }
+    }
+    staged.each(group, |batch| part.write(batch))?;
+    part.end().map(Some)
+}
+
+/// An object as it was before the commit.
+struct Old<'a> {
+    table: &'a Core,
+    part: PartReader,
+    /// Whether the object has the table's columns, all of them and as they are now.
+    is_current: bool,
+}
+
+impl<'a> Old<'a> {
+    fn open(table: &'a Core, object: &Object) -> Result<Self> {
+        let name = table.lake.store.locate(&object.key);
+        let part = PartReader::open(table.lake.store.fetch(object)?, &name)?;
+        if let Some(shards) = part.shards.filter(|shards| *shards != table.definition().shards) {
+            return Err(table.resharded(shards));
+        }
+        let columns = part.schema();
+        let is_current = columns.fields().len() == table.stage.schema().fields().len()
+            && are_of_current_type(columns.fields(), table.stage.schema());
+        Ok(Self { table, part, is_current })
+    }
+
+    /// Copies the rows whose keys `keep`, as the table's columns are now; the others go to `rest`.
+    fn copy(
+        self,
+        new: &mut PartWriter,
+        keep: impl Fn(u128) -> bool,
+        mut rest: impl FnMut(&RecordBatch) -> std::result::Result<(), ArrowError>,
+    ) -> Result<()> {
+        let keys = self.table.definition().key_positions()?;
+        for batch in self.part.batches(self.table.stage.schema()) {
+            let batch = batch?;
+            let kept: BooleanArray =
+                key::hash_rows(&batch, &keys)?.into_iter().map(|hash| Some(keep(hash))).collect();
+            if kept.is_empty() || kept.true_count() == batch.num_rows() {
+                new.write(&batch)?;
+            } else {
+                new.write(&filter_record_batch(&batch, &kept).map_err(Error::arrow)?)?;
+                let gone = not(&kept).map_err(Error::arrow)?;
+                rest(&filter_record_batch(&batch, &gone).map_err(Error::arrow)?)
+                    .map_err(Error::arrow)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// After a column has widened: brings the objects that no commit has touched to the new type.
+pub(super) fn widen_rest(table: &Core, committed: &mut Committed) -> Result<()> {
+    let prefix = table.prefix();
+    for listed in table.lake.store.list(&prefix)? {
+        let name = table.lake.store.locate(&listed.key);
+        let columns = Old::open(table, &listed)?.part.schema();
+        if are_of_current_type(columns.fields(), table.stage.schema()) {
+            continue;
+        }
+        let written = persist(|| {
+            let Some(object) = table.lake.store.head(&listed.key)? else {
+                return Err(Error::Conflict { object: name.clone() });
+            };
+            committed.bytes_read += object.size;
+            let mut part = table.part(&listed.key, Condition::still(Some(&object)))?;
+            Old::open(table, &object)?.copy(&mut part, |_| true, |_| Ok(()))?;
+            part.finish()
+        })?;
+        let folder = listed.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
+        let folder = folder.map_or_else(String::new, |(folder, _)| format!("{folder}/"));
+        committed.count(&written.object, &folder);
+    }
+    Ok(())
+}
+
+/// Whether every column that a file has is of the table's type.
+pub(super) fn are_of_current_type(file: &Fields, table: &Schema) -> bool {
+    file.iter().all(|field| {
+        table.field_with_name(field.name()).is_ok_and(|own| own.data_type() == field.data_type())
+    })
+}

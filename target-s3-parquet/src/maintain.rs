@@ -1,0 +1,158 @@
+//! `maintain`: what is asked of a lake's maintenance, and its report.
+
+use lake::maintain::{Action, Options, Report, SMALL_BYTES, Survey, TableReport};
+use lake::table::LoadMethod;
+use program::report;
+
+use crate::cli::{Maintain, ReportFormat};
+use crate::error::{Error, Result};
+use crate::settings::Config;
+
+/// Objects beyond this are slow to replace, and Redshift Spectrum advises against files beyond 1 GB
+/// (<https://docs.aws.amazon.com/redshift/latest/dg/c-spectrum-external-performance.html>).
+const LARGE_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Looks at a lake and does what is asked. The report goes to stdout.
+pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
+    let lake = crate::open(config)?;
+    let options = Options {
+        tables: arguments.table.clone(),
+        compact: arguments.compact,
+        shards: arguments.shards,
+        dry_run: arguments.dry_run,
+    };
+    let encoding = |stream: &str| config.stream(stream).encoding();
+    let report = lake::maintain::run(&lake, &encoding, &options)?;
+    let text = match arguments.format {
+        ReportFormat::Text => text(&report, arguments.dry_run),
+        ReportFormat::Json => json(&report)?,
+    };
+    program::print(&text).map_err(|source| Error::Input { name: "standard output".into(), source })
+}
+
+/// The report for a person.
+fn text(report: &Report, dry_run: bool) -> String {
+    let header =
+        ["table", "loaded by", "partitions", "shards", "files", "bytes", "largest", "small"];
+    let rows = report.tables.iter().map(|TableReport { survey, .. }| {
+        [
+            survey.table.clone(),
+            format!("{:?}", survey.load_method).to_lowercase(),
+            survey.partitions.to_string(),
+            survey.shards.to_string(),
+            survey.files.to_string(),
+            survey.bytes.to_string(),
+            survey.largest.to_string(),
+            survey.small_files.to_string(),
+        ]
+    });
+    let mut lines = vec![report::render_table(header, rows)];
+    for TableReport { survey, actions } in &report.tables {
+        lines.extend(actions.iter().map(|action| describe(action, &survey.table, dry_run)));
+        if actions.is_empty() {
+            lines.extend(advice(survey));
+        }
+    }
+    let orphans = report.tables.iter().flat_map(|table| &table.survey.orphans);
+    lines.extend(orphans.chain(&report.unknown).map(|key| {
+        format!("{key}: not written by this program; queries of the table may read it")
+    }));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The report for a program.
+fn json(report: &Report) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(report)
+        .map_err(|error| Error::broken("a report is JSON", error))?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// What was done, or would be.
+fn describe(action: &Action, table: &str, dry_run: bool) -> String {
+    match action {
+        Action::Compact { partition, files, bytes } => {
+            let place = if partition.is_empty() { String::new() } else { format!(", {partition}") };
+            let verb = if dry_run { "would become" } else { "became" };
+            format!("{table}{place}: {files} files of {bytes} bytes together {verb} one")
+        }
+        Action::Reshard { from, to, partitions } => {
+            let verb = if dry_run { "would be" } else { "were" };
+            format!(
+                "{table}: {partitions} partitions {verb} cut into {to} objects each, not {from}"
+            )
+        }
+    }
+}
+
+/// What would make a table better.
+fn advice(survey: &Survey) -> Vec<String> {
+    let mut advice = Vec::new();
+    if survey.small_files > 0 {
+        advice.push(format!(
+            "{}: {} small files; `maintain --compact` puts them together",
+            survey.table, survey.small_files
+        ));
+    }
+    if survey.load_method != LoadMethod::Append && survey.largest > LARGE_BYTES {
+        let shards = u64::from(survey.shards) * survey.largest.div_ceil(SMALL_BYTES * 4);
+        advice.push(format!(
+            "{}: objects of {} bytes are written again as a whole; `maintain --table {} --shards {shards}` cuts them",
+            survey.table, survey.largest, survey.table
+        ));
+    }
+    advice
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survey(load_method: LoadMethod, small_files: usize, largest: u64) -> Survey {
+        Survey {
+            table: "t".into(),
+            load_method,
+            shards: 2,
+            partitions: 1,
+            files: 2,
+            bytes: 2 * largest,
+            smallest: largest,
+            largest,
+            small_files,
+            orphans: vec!["t/stray.csv".into()],
+        }
+    }
+
+    #[test]
+    fn small_files_of_an_appended_table_and_large_objects_of_an_upserted_one_are_named() {
+        let large = 600 * 1024 * 1024;
+        assert_eq!(
+            advice(&survey(LoadMethod::Append, 3, large)),
+            ["t: 3 small files; `maintain --compact` puts them together"]
+        );
+        let cut = advice(&survey(LoadMethod::Upsert, 0, large));
+        assert!(cut[0].contains("--table t --shards 10`"), "{cut:?}");
+        assert_eq!(advice(&survey(LoadMethod::Overwrite, 0, 1)), [""; 0]);
+    }
+
+    #[test]
+    fn a_report_has_a_line_for_each_action_and_for_what_belongs_to_no_table() {
+        let reshard = Action::Reshard { from: 1, to: 2, partitions: 4 };
+        let tables =
+            vec![TableReport { survey: survey(LoadMethod::Upsert, 0, 1), actions: vec![reshard] }];
+        let report = Report { tables, unknown: vec!["x/y".into()] };
+        let shown = text(&report, false);
+        for line in [
+            "t: 4 partitions were cut into 2 objects each, not 1",
+            "t/stray.csv: not written by this program; queries of the table may read it",
+            "x/y: not written by this program; queries of the table may read it",
+        ] {
+            assert!(shown.lines().any(|own| own == line), "{line}: {shown}");
+        }
+        assert!(text(&report, true).contains("would be cut"));
+        let json: serde_json::Value = serde_json::from_str(&json(&report).unwrap()).unwrap();
+        assert_eq!(json["tables"][0]["actions"][0]["action"], "reshard");
+        assert_eq!(json["tables"][0]["load_method"], "upsert");
+    }
+}

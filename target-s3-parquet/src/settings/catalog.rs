@@ -1,0 +1,216 @@
+//! The settings of the catalog.
+
+use lake::catalog;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// Settings of the catalog in which queries find the tables.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+pub struct CatalogConfig {
+    /// `glue` registers tables and partitions in the Glue Data Catalog, with exact types; `crawler`
+    /// starts a Glue crawler after every run that changed anything; `none` leaves the catalog alone.
+    #[serde(default, rename = "type")]
+    pub kind: CatalogKind,
+
+    /// Database of the tables in the catalog. It is made if it is not there.
+    pub database: Option<String>,
+
+    /// Put before the name of every table in the catalog.
+    pub table_prefix: Option<String>,
+
+    /// Account whose catalog it is, where that is not the account of the credentials.
+    pub catalog_id: Option<String>,
+
+    /// AWS region of the catalog. Default: the one of `s3`. Credentials are always those of `s3`.
+    pub region: Option<String>,
+
+    /// Another endpoint of Glue, such as that of a VPC.
+    pub endpoint_url: Option<String>,
+
+    /// The crawler of the type `crawler`.
+    #[serde(default)]
+    pub crawler: CrawlerConfig,
+}
+
+/// How the catalog learns of the tables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CatalogKind {
+    /// Not at all.
+    #[default]
+    None,
+    /// From a crawler.
+    Crawler,
+    /// From this program.
+    Glue,
+}
+
+/// Settings of the crawler.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct CrawlerConfig {
+    /// Its name.
+    pub name: Option<String>,
+
+    /// Make the crawler if it is not there, and give it a target for every table. Without it, the
+    /// crawler must exist and cover the tables.
+    #[serde(default)]
+    pub create: bool,
+
+    /// Role that the crawler runs as. Needed to make it.
+    pub role_arn: Option<String>,
+
+    /// Wait for the crawl to end, and fail when it fails. Without it, the next run looks how the
+    /// crawl has ended.
+    #[serde(default = "default_wait")]
+    pub wait: bool,
+
+    /// Seconds to wait for the crawler.
+    #[serde(default = "default_timeout_seconds")]
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: u64,
+}
+
+fn default_wait() -> bool {
+    true
+}
+
+fn default_timeout_seconds() -> u64 {
+    1800
+}
+
+impl Default for CrawlerConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            create: false,
+            role_arn: None,
+            wait: default_wait(),
+            timeout_seconds: default_timeout_seconds(),
+        }
+    }
+}
+
+/// Longest name in the catalog.
+const MAX_NAME: usize = 255;
+
+impl CatalogConfig {
+    /// Checks what the types cannot.
+    pub fn validate(&self, destination: &str) -> Result<(), Error> {
+        let fault = |key: &str, reason: &str| {
+            Err(Error::Setting { key: format!("catalog.{key}"), reason: reason.into() })
+        };
+        if self.kind == CatalogKind::None {
+            return Ok(());
+        }
+        if !destination.starts_with("s3://") {
+            return fault(
+                "type",
+                "Glue knows tables on S3 only; set `destination` to s3://bucket/prefix or `catalog.type` to `none`",
+            );
+        }
+        if destination.trim_start_matches("s3://").contains("//") {
+            return fault("type", "Glue reads no path with `//` in it, as `destination` has");
+        }
+        let is_plain = |name: &str| {
+            name.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
+            })
+        };
+        match self.database.as_deref() {
+            None | Some("") => return fault("database", "it is missing; name a Glue database"),
+            Some(name) if !is_plain(name) || name.len() > MAX_NAME => {
+                return fault(
+                    "database",
+                    "it may have lower case letters, digits, `_` and `-`, and 255 of them",
+                );
+            }
+            Some(_) => {}
+        }
+        if self.table_prefix.as_deref().is_some_and(|name| !is_plain(name) || name.len() > 127) {
+            return fault(
+                "table_prefix",
+                "it may have lower case letters, digits, `_` and `-`, and 127 of them",
+            );
+        }
+        if self.kind == CatalogKind::Crawler {
+            if self.crawler.name.as_deref().unwrap_or_default().is_empty() {
+                return fault("crawler.name", "it is missing; name the crawler to start");
+            }
+            if self.crawler.create && self.crawler.role_arn.is_none() {
+                return fault(
+                    "crawler.role_arn",
+                    "it is missing; a crawler needs a role to be made",
+                );
+            }
+            if self.crawler.timeout_seconds == 0 {
+                return fault("crawler.timeout_seconds", "it must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    /// What the lake is told of its catalog, if it has one.
+    pub fn options(&self) -> Option<catalog::Options> {
+        let kind = match self.kind {
+            CatalogKind::None => return None,
+            CatalogKind::Glue => catalog::Kind::Glue,
+            CatalogKind::Crawler => catalog::Kind::Crawler(catalog::CrawlerOptions {
+                name: self.crawler.name.clone().unwrap_or_default(),
+                create: self.crawler.create,
+                role_arn: self.crawler.role_arn.clone(),
+                wait: self.crawler.wait,
+                timeout_seconds: self.crawler.timeout_seconds,
+            }),
+        };
+        Some(catalog::Options {
+            kind,
+            database: self.database.clone().unwrap_or_default(),
+            table_prefix: self.table_prefix.clone(),
+            catalog_id: self.catalog_id.clone(),
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str, destination: &str) -> Option<String> {
+        let config: CatalogConfig = serde_json::from_str(text).unwrap();
+        config.validate(destination).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_with_their_key() {
+        for (text, destination, key) in [
+            (r#"{"type":"glue","database":"d"}"#, "lake", "catalog.type"),
+            (r#"{"type":"glue","database":"d"}"#, "s3://b/x//y", "catalog.type"),
+            (r#"{"type":"glue"}"#, "s3://b", "catalog.database"),
+            (r#"{"type":"glue","database":"Lake"}"#, "s3://b", "catalog.database"),
+            (
+                r#"{"type":"glue","database":"d","table_prefix":"X"}"#,
+                "s3://b",
+                "catalog.table_prefix",
+            ),
+            (r#"{"type":"crawler","database":"d"}"#, "s3://b", "catalog.crawler.name"),
+            (
+                r#"{"type":"crawler","database":"d","crawler":{"name":"c","create":true}}"#,
+                "s3://b",
+                "catalog.crawler.role_arn",
+            ),
+        ] {
+            let error = fault(text, destination).unwrap();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_a_catalog_nothing_is_asked_for() {
+        assert_eq!(fault("{}", "lake"), None);
+        assert_eq!(fault(r#"{"type":"glue","database":"d"}"#, "s3://b/x"), None);
+    }
+}

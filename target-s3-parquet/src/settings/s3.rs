@@ -1,0 +1,154 @@
+//! Settings of S3.
+
+use lake::S3Options;
+use program::Secret;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// Settings of S3 and of stores that speak its protocol.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct S3Config {
+    /// AWS region of the bucket.
+    #[schemars(extend("examples" = ["eu-central-1"]))]
+    pub region: Option<String>,
+    /// Another S3 endpoint, such as `http://localhost:9000`.
+    pub endpoint_url: Option<String>,
+    /// Address buckets in the path, not in the host name. Default: true with an `endpoint_url`.
+    pub force_path_style: Option<bool>,
+    /// Profile of the AWS configuration files.
+    pub profile: Option<String>,
+    /// Access key, where the usual chain of credentials is not wanted.
+    pub access_key_id: Option<Secret>,
+    /// Secret of the access key.
+    pub secret_access_key: Option<Secret>,
+    /// Session token of temporary credentials.
+    pub session_token: Option<Secret>,
+    /// Role to assume for all access.
+    pub role_arn: Option<String>,
+    /// External id that the role asks for.
+    pub external_id: Option<String>,
+    /// Server-side encryption of the objects. Default: the bucket's.
+    pub sse: Option<Encryption>,
+    /// KMS key, where `sse` is one of KMS. Default: the key of AWS for S3.
+    pub kms_key_id: Option<String>,
+    /// Storage class of the objects, such as `INTELLIGENT_TIERING`.
+    pub storage_class: Option<String>,
+    /// Account that must own the bucket.
+    pub expected_bucket_owner: Option<String>,
+    /// Seconds after which one try of a request is given up and repeated. A part of 8 MiB must fit.
+    #[serde(default = "default_request_timeout_seconds")]
+    #[schemars(range(min = 1))]
+    pub request_timeout_seconds: u64,
+    /// Checksums of uploads; `when_required` is for stores that reject them.
+    #[serde(default)]
+    pub checksum: Checksum,
+}
+
+impl Default for S3Config {
+    fn default() -> Self {
+        Self {
+            region: None,
+            endpoint_url: None,
+            force_path_style: None,
+            profile: None,
+            access_key_id: None,
+            secret_access_key: None,
+            session_token: None,
+            role_arn: None,
+            external_id: None,
+            sse: None,
+            kms_key_id: None,
+            storage_class: None,
+            expected_bucket_owner: None,
+            request_timeout_seconds: default_request_timeout_seconds(),
+            checksum: Checksum::default(),
+        }
+    }
+}
+
+fn default_request_timeout_seconds() -> u64 {
+    60
+}
+
+/// Server-side encryption of S3, in S3's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Encryption {
+    /// By keys of S3.
+    #[serde(rename = "AES256")]
+    S3,
+    /// By a key of KMS.
+    #[serde(rename = "aws:kms")]
+    Kms,
+    /// Twice by a key of KMS.
+    #[serde(rename = "aws:kms:dsse")]
+    KmsTwice,
+}
+
+/// When uploads carry a checksum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Checksum {
+    /// Always.
+    #[default]
+    WhenSupported,
+    /// Only where S3 refuses an upload without.
+    WhenRequired,
+}
+
+impl S3Config {
+    /// A setting that does nothing without another would be ignored in silence.
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        let has_keys = self.access_key_id.is_some();
+        let is_kms = matches!(self.sse, Some(Encryption::Kms | Encryption::KmsTwice));
+        for (key, is_set, needed, is_there) in [
+            ("access_key_id", has_keys, "secret_access_key", self.secret_access_key.is_some()),
+            ("secret_access_key", self.secret_access_key.is_some(), "access_key_id", has_keys),
+            ("session_token", self.session_token.is_some(), "access_key_id", has_keys),
+            ("external_id", self.external_id.is_some(), "role_arn", self.role_arn.is_some()),
+            ("kms_key_id", self.kms_key_id.is_some(), "sse: aws:kms", is_kms),
+        ] {
+            if is_set && !is_there {
+                return Err(Error::Setting {
+                    key: format!("s3.{key}"),
+                    reason: format!("it does nothing without `{needed}`"),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl S3Config {
+    /// What the lake is told of S3.
+    pub fn options(&self) -> S3Options {
+        let credentials = self.access_key_id.as_ref().zip(self.secret_access_key.as_ref());
+        let credentials = credentials.map(|(key, secret)| {
+            let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
+            lake::Credentials::new(key.expose(), secret.expose(), token, None, "settings")
+        });
+        S3Options {
+            region: self.region.clone(),
+            endpoint_url: self.endpoint_url.clone(),
+            force_path_style: self.force_path_style,
+            profile: self.profile.clone(),
+            credentials,
+            role_arn: self.role_arn.clone(),
+            external_id: self.external_id.clone(),
+            encryption: self.sse.map(|sse| match sse {
+                Encryption::S3 => lake::Encryption::S3,
+                Encryption::Kms => lake::Encryption::Kms,
+                Encryption::KmsTwice => lake::Encryption::KmsTwice,
+            }),
+            kms_key_id: self.kms_key_id.clone(),
+            storage_class: self.storage_class.clone(),
+            expected_bucket_owner: self.expected_bucket_owner.clone(),
+            request_timeout_seconds: self.request_timeout_seconds,
+            checksum: match self.checksum {
+                Checksum::WhenSupported => lake::Checksum::WhenSupported,
+                Checksum::WhenRequired => lake::Checksum::WhenRequired,
+            },
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Settings of one stream.
+
+use lake::file::Encoding;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::MIB;
+use crate::error::Error;
+
+/// Settings of the streams that match one entry of `streams`.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+pub struct StreamConfig {
+    /// Table name, where it shall differ from the stream's.
+    pub table: Option<String>,
+    /// Key columns, where they shall differ from the stream's.
+    pub key_properties: Option<Vec<String>>,
+    /// As the setting of the same name for all streams.
+    pub load_method: Option<LoadMethod>,
+    /// As the setting of the same name for all streams.
+    pub partition_by: Option<PartitionBy>,
+    /// As the setting of the same name for all streams.
+    pub compression: Option<Compression>,
+    /// As the setting of the same name for all streams.
+    pub compression_level: Option<u32>,
+    /// As the setting of the same name for all streams.
+    pub row_group_mb: Option<u32>,
+    /// As the setting of the same name for all streams.
+    pub shards: Option<u32>,
+    /// As the setting of the same name for all streams.
+    pub on_invalid: Option<OnInvalid>,
+    /// As the setting of the same name for all streams.
+    pub validate_records: Option<bool>,
+    /// As the setting of the same name for all streams.
+    pub add_record_metadata: Option<bool>,
+    /// As the setting of the same name for all streams.
+    pub max_string_bytes: Option<usize>,
+}
+
+/// How rows enter a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadMethod {
+    /// Replace rows of the same key, add the others.
+    Upsert,
+    /// Add rows.
+    #[serde(alias = "append-only")]
+    Append,
+    /// Replace the whole table when its stream was seen to end.
+    Overwrite,
+}
+
+/// Splits a table into folders.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct PartitionBy {
+    /// Column whose value decides.
+    pub column: String,
+    /// Part of a date or time that decides; without it, the value itself.
+    pub granularity: Option<Granularity>,
+    /// Name of the partition key. Default: `dt`, `month` or `year` by granularity, else
+    /// `p_<column>`.
+    pub name: Option<String>,
+}
+
+/// Part of a date or time that names a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Granularity {
+    /// `2026-11-23`
+    Day,
+    /// `2026-11`
+    Month,
+    /// `2026`
+    Year,
+}
+
+/// Codec of Parquet pages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Fast, and documented for every reader.
+    #[default]
+    Snappy,
+    /// Smaller; Athena, Spark and DuckDB read it, Redshift Spectrum does not document it.
+    Zstd,
+    /// Small and slow; read by everything.
+    Gzip,
+    /// No compression.
+    None,
+}
+
+/// What happens to a value that does not fit its column.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInvalid {
+    /// Stop with an error.
+    #[default]
+    Fail,
+    /// Write null and count.
+    Null,
+}
+
+/// What applies to one stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Configured table name.
+    pub table: Option<String>,
+    /// Configured key columns.
+    pub key_properties: Option<Vec<String>>,
+    /// Configured load method.
+    pub load_method: Option<LoadMethod>,
+    /// Partition column.
+    pub partition_by: Option<PartitionBy>,
+    /// Codec.
+    pub compression: Compression,
+    /// Level of the codec.
+    pub compression_level: Option<u32>,
+    /// Bytes of a row group.
+    pub row_group_bytes: usize,
+    /// Shards of a new table.
+    pub shards: u32,
+    /// Treatment of values that do not fit.
+    pub on_invalid: OnInvalid,
+    /// Full validation of records.
+    pub validate_records: bool,
+    /// `_sdc_*` columns.
+    pub add_record_metadata: bool,
+    /// Longest string in bytes.
+    pub max_string_bytes: Option<usize>,
+}
+
+impl StreamConfig {
+    pub(super) fn validate(&self, prefix: &str) -> Result<(), Error> {
+        let fault =
+            |key: &str, reason| Err(Error::Setting { key: format!("{prefix}{key}"), reason });
+        if let Some(shards) = self.shards.filter(|shards| !(1..=10_000).contains(shards)) {
+            return fault("shards", format!("{shards} is not between 1 and 10000"));
+        }
+        if self.row_group_mb == Some(0) {
+            return fault("row_group_mb", "it must be at least 1".into());
+        }
+        if self.max_string_bytes.is_some_and(|bytes| bytes < 4) {
+            return fault("max_string_bytes", "it must be at least 4".into());
+        }
+        let levels = match self.compression {
+            Some(Compression::Zstd) => 1..=22,
+            Some(Compression::Gzip) => 0..=9,
+            _ => return Ok(()),
+        };
+        match self.compression_level.filter(|level| !levels.contains(level)) {
+            None => Ok(()),
+            Some(level) => fault(
+                "compression_level",
+                format!("{level} is not between {} and {}", levels.start(), levels.end()),
+            ),
+        }
+    }
+}
+
+impl StreamSettings {
+    pub(super) fn lay_over(&mut self, stream: &StreamConfig) {
+        fn replace<T: Clone>(old: &mut T, new: Option<&T>) {
+            if let Some(new) = new {
+                *old = new.clone();
+            }
+        }
+        fn replace_some<T: Clone>(old: &mut Option<T>, new: Option<&T>) {
+            if new.is_some() {
+                *old = new.cloned();
+            }
+        }
+        replace_some(&mut self.table, stream.table.as_ref());
+        replace_some(&mut self.key_properties, stream.key_properties.as_ref());
+        replace_some(&mut self.load_method, stream.load_method.as_ref());
+        replace_some(&mut self.partition_by, stream.partition_by.as_ref());
+        replace(&mut self.compression, stream.compression.as_ref());
+        replace_some(&mut self.compression_level, stream.compression_level.as_ref());
+        replace(
+            &mut self.row_group_bytes,
+            stream.row_group_mb.map(|mb| mb.max(1) as usize * MIB).as_ref(),
+        );
+        replace(&mut self.shards, stream.shards.map(|shards| shards.max(1)).as_ref());
+        replace(&mut self.on_invalid, stream.on_invalid.as_ref());
+        replace(&mut self.validate_records, stream.validate_records.as_ref());
+        replace(&mut self.add_record_metadata, stream.add_record_metadata.as_ref());
+        replace_some(&mut self.max_string_bytes, stream.max_string_bytes.as_ref());
+    }
+}
+
+impl StreamSettings {
+    /// How the files of the stream's table are written.
+    pub fn encoding(&self) -> Encoding {
+        Encoding {
+            compression: match self.compression {
+                Compression::Snappy => lake::file::Compression::Snappy,
+                Compression::Zstd => lake::file::Compression::Zstd,
+                Compression::Gzip => lake::file::Compression::Gzip,
+                Compression::None => lake::file::Compression::None,
+            },
+            level: self.compression_level,
+            row_group_bytes: self.row_group_bytes,
+        }
+    }
+
+    /// How rows with or without keys enter the table. What has no keys cannot be upserted; the targets
+    /// of the Meltano SDK append then, and so do we.
+    pub fn load(&self, has_keys: bool) -> lake::table::LoadMethod {
+        match self.load_method {
+            Some(LoadMethod::Overwrite) => lake::table::LoadMethod::Overwrite,
+            Some(LoadMethod::Append) => lake::table::LoadMethod::Append,
+            Some(LoadMethod::Upsert) | None if has_keys => lake::table::LoadMethod::Upsert,
+            Some(LoadMethod::Upsert) | None => lake::table::LoadMethod::Append,
+        }
+    }
+}
+
+impl From<&PartitionBy> for lake::table::PartitionBy {
+    fn from(by: &PartitionBy) -> Self {
+        Self {
+            column: by.column.clone(),
+            granularity: by.granularity.map(|granularity| match granularity {
+                Granularity::Day => lake::table::Granularity::Day,
+                Granularity::Month => lake::table::Granularity::Month,
+                Granularity::Year => lake::table::Granularity::Year,
+            }),
+            name: by.name.clone(),
+        }
+    }
+}
