@@ -7,24 +7,27 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type,
-    TimestampMicrosecondType,
-};
-use protocol::mapping::{Filter, Literal, MapError, Mapped, Origin, Scalar, Test};
-
-use lake::schema::time;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use lake::schema::{Column, Kind};
+use protocol::mapping::{Filter, Literal, MapError, Mapped, Origin};
 
+use super::filtered::{Filtered, typed};
+use crate::error::{Error, Result};
 use crate::json_schema;
 
 /// How the columns of a stream come out of what is read.
 #[derive(Debug)]
-pub struct Derivation {
+pub(crate) struct Derivation {
     picks: Vec<Pick>,
-    filter: Option<Filter<Vec<usize>>>,
+    filter: Option<Filter<Place>>,
     unread: HashSet<String>,
+}
+
+/// Where a value is in what is read, and its type.
+#[derive(Debug)]
+struct Place {
+    path: Vec<usize>,
+    kind: Kind,
 }
 
 /// Where a column comes from.
@@ -44,12 +47,13 @@ struct Want<'a> {
 }
 
 /// The parts of a plan that mapping decides.
+#[derive(Debug)]
 pub(crate) struct Derived {
     /// What is read of a record.
     pub(crate) reads: Vec<Column>,
     /// The columns that come out of it.
     pub(crate) columns: Vec<Column>,
-    /// How.
+    /// The way from the one to the other.
     pub(crate) derivation: Derivation,
 }
 
@@ -107,7 +111,7 @@ impl Derivation {
                         path.join(".")
                     ),
                 })?;
-                Ok((at, test))
+                Ok((Place { path: at, kind: kind.clone() }, test))
             })?),
         };
         let unread = raw.iter().map(|column| column.source.clone());
@@ -121,32 +125,33 @@ impl Derivation {
     }
 
     /// Where in what is read a column comes from; nothing for a constant.
-    pub(super) fn origin(&self, column: usize) -> Option<&[usize]> {
-        match self.picks.get(column)? {
-            Pick::Read(path) => Some(path),
-            Pick::Constant(_) => None,
+    pub(super) fn origin(&self, column: usize) -> Result<Option<&[usize]>> {
+        match self.picks.get(column) {
+            Some(Pick::Read(path)) => Ok(Some(path)),
+            Some(Pick::Constant(_)) => Ok(None),
+            None => Err(Error::internal(format!(
+                "column {column} of a mapped stream comes from somewhere"
+            ))),
         }
     }
 
     /// The columns of `rows` rows.
-    pub(super) fn columns(&self, arrays: &[ArrayRef], rows: usize) -> Vec<ArrayRef> {
-        self.picks
-            .iter()
-            .map(|column| match column {
-                Pick::Read(path) => pick(arrays, path, rows),
-                Pick::Constant(literal) => constant(literal, rows),
-            })
-            .collect()
+    pub(super) fn columns(&self, arrays: &[ArrayRef], rows: usize) -> Result<Vec<ArrayRef>> {
+        let columns = self.picks.iter().map(|column| match column {
+            Pick::Read(path) => pick(arrays, path),
+            Pick::Constant(literal) => Ok(constant(literal, rows)),
+        });
+        columns.collect()
     }
 
     /// Which rows go on; all, where there is no filter.
-    pub(super) fn mask(&self, arrays: &[ArrayRef], rows: usize) -> Option<BooleanArray> {
-        let filter = self.filter.as_ref()?;
-        let bound = filter.bind(&mut |path, test| {
-            Ok::<_, std::convert::Infallible>((pick(arrays, path, rows), test.clone()))
-        });
-        let Ok(bound) = bound;
-        Some((0..rows).map(|row| Some(bound.test(&|array| scalar(array, row)))).collect())
+    pub(super) fn mask(&self, arrays: &[ArrayRef], rows: usize) -> Result<Option<BooleanArray>> {
+        let Some(filter) = &self.filter else { return Ok(None) };
+        let bound = filter.bind(&mut |place, test| {
+            Ok::<_, Error>((Filtered::of(&pick(arrays, &place.path)?, &place.kind)?, test.clone()))
+        })?;
+        let goes_on = (0..rows).map(|row| Some(bound.test(&|column| column.scalar(row))));
+        Ok(Some(goes_on.collect()))
     }
 }
 
@@ -154,9 +159,21 @@ impl Derivation {
 fn inner_names(columns: &[Column]) -> Vec<String> {
     let mut names = Vec::new();
     for column in columns {
-        if let Kind::Struct(fields) = &column.kind {
-            names.extend(fields.iter().map(|field| field.source.clone()));
-            names.extend(inner_names(fields));
+        match &column.kind {
+            Kind::Struct(fields) => {
+                names.extend(fields.iter().map(|field| field.source.clone()));
+                names.extend(inner_names(fields));
+            }
+            Kind::Boolean
+            | Kind::Int
+            | Kind::Bigint
+            | Kind::Double
+            | Kind::Decimal(..)
+            | Kind::String
+            | Kind::Json
+            | Kind::Date
+            | Kind::Timestamp
+            | Kind::List(_) => {}
         }
     }
     names
@@ -175,43 +192,71 @@ fn shape(raw: &[Column], wants: &[Want<'_>]) -> Vec<Column> {
                     _ => None,
                 })
                 .collect();
-            let whole = own.iter().find(|want| want.path.is_empty());
-            let kind = match (whole, &column.kind) {
-                _ if own.is_empty() => return None,
-                (Some(Want { text: true, .. }), _) => Kind::Json,
-                (Some(_), kind) => kind.clone(),
-                (None, Kind::Struct(fields)) => Kind::Struct(shape(fields, &own)),
-                (None, _) => Kind::Json,
+            if own.is_empty() {
+                return None;
+            }
+            let kind = match own.iter().find(|want| want.path.is_empty()) {
+                Some(Want { text: true, .. }) => Kind::Json,
+                Some(Want { text: false, .. }) => column.kind.clone(),
+                None => inside(&column.kind, &own),
             };
             Some(Column { kind, ..column.clone() })
         })
         .collect()
 }
 
+/// What is read of a column of which only parts are wanted. What has no fields is read as text.
+fn inside(kind: &Kind, wants: &[Want<'_>]) -> Kind {
+    match kind {
+        Kind::Struct(fields) => Kind::Struct(shape(fields, wants)),
+        Kind::Boolean
+        | Kind::Int
+        | Kind::Bigint
+        | Kind::Double
+        | Kind::Decimal(..)
+        | Kind::String
+        | Kind::Json
+        | Kind::Date
+        | Kind::Timestamp
+        | Kind::List(_) => Kind::Json,
+    }
+}
+
+/// Where a path leads, unless it leads into a value without fields.
 fn position<'a>(columns: &'a [Column], path: &[String]) -> Option<(Vec<usize>, &'a Kind)> {
     let (first, rest) = path.split_first()?;
     let at = columns.iter().position(|column| column.source == *first)?;
     let kind = &columns.get(at)?.kind;
-    match (rest, kind) {
-        ([], kind) => Some((vec![at], kind)),
-        (rest, Kind::Struct(fields)) => {
+    if rest.is_empty() {
+        return Some((vec![at], kind));
+    }
+    match kind {
+        Kind::Struct(fields) => {
             let (inner, kind) = position(fields, rest)?;
             Some(([vec![at], inner].concat(), kind))
         }
-        _ => None,
+        Kind::Boolean
+        | Kind::Int
+        | Kind::Bigint
+        | Kind::Double
+        | Kind::Decimal(..)
+        | Kind::String
+        | Kind::Json
+        | Kind::Date
+        | Kind::Timestamp
+        | Kind::List(_) => None,
     }
 }
 
-fn pick(arrays: &[ArrayRef], path: &[usize], rows: usize) -> ArrayRef {
-    let found = path.split_first().and_then(|(at, rest)| {
-        let array = arrays.get(*at)?;
-        match rest {
-            [] => Some(Arc::clone(array)),
-            // A null struct was filled with null fields.
-            rest => Some(pick(array.as_struct_opt()?.columns(), rest, rows)),
-        }
-    });
-    found.unwrap_or_else(|| arrow::array::new_null_array(&DataType::Null, rows))
+/// The array at a path. The fields of a struct that is null are null.
+fn pick(arrays: &[ArrayRef], path: &[usize]) -> Result<ArrayRef> {
+    let missing = || Error::internal(format!("{path:?} is a path in what is read"));
+    let (first, rest) = path.split_first().ok_or_else(missing)?;
+    let array = arrays.get(*first).ok_or_else(missing)?;
+    if rest.is_empty() {
+        return Ok(Arc::clone(array));
+    }
+    pick(array.as_struct_opt().ok_or_else(missing)?.columns(), rest)
 }
 
 fn constant(literal: &Literal, rows: usize) -> ArrayRef {
@@ -223,73 +268,4 @@ fn constant(literal: &Literal, rows: usize) -> ArrayRef {
         Literal::Number(number) => Arc::new(Float64Array::from(vec![*number; rows])),
         Literal::Boolean(flag) => Arc::new(BooleanArray::from(vec![*flag; rows])),
     }
-}
-
-/// A test in the terms of a column's type.
-fn typed(test: &Test, kind: &Kind) -> Result<Test, String> {
-    let is_text = matches!(kind, Kind::String | Kind::Json);
-    let (how, literal) = match test {
-        Test::Null | Test::Truthy => return Ok(test.clone()),
-        Test::StartsWith(_) | Test::EndsWith(_) | Test::Contains(_) if is_text => {
-            return Ok(test.clone());
-        }
-        Test::StartsWith(_) | Test::EndsWith(_) | Test::Contains(_) => {
-            return Err("only strings are asked for a part".into());
-        }
-        Test::Compares(how, literal) => (*how, literal),
-    };
-    let literal = match (kind, literal) {
-        (Kind::String | Kind::Json, Literal::Text(_))
-        | (Kind::Boolean, Literal::Boolean(_))
-        | (
-            Kind::Int | Kind::Bigint | Kind::Double | Kind::Decimal(..),
-            Literal::Integer(_) | Literal::Number(_),
-        ) => literal.clone(),
-        (Kind::Date, Literal::Text(text)) => {
-            let days = time::date(text.as_bytes());
-            Literal::Integer(days.ok_or_else(|| format!("`{text}` is no date"))?.into())
-        }
-        (Kind::Timestamp, Literal::Text(text)) => {
-            let instant = time::instant(text.as_bytes());
-            Literal::Integer(instant.ok_or_else(|| format!("`{text}` is no time"))?)
-        }
-        (_, literal) => {
-            return Err(format!(
-                "a constant of type {} does not compare with it",
-                literal.json_type()
-            ));
-        }
-    };
-    Ok(Test::Compares(how, literal))
-}
-
-/// The value of a row, as filters look at it.
-fn scalar(array: &ArrayRef, row: usize) -> Scalar<'_> {
-    if array.is_null(row) {
-        return Scalar::Null;
-    }
-    match array.data_type() {
-        DataType::Boolean => Scalar::Boolean(array.as_boolean().value(row)),
-        DataType::Int32 => Scalar::Integer(array.as_primitive::<Int32Type>().value(row).into()),
-        DataType::Date32 => Scalar::Integer(array.as_primitive::<Date32Type>().value(row).into()),
-        DataType::Int64 => Scalar::Integer(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Timestamp(..) => {
-            Scalar::Integer(array.as_primitive::<TimestampMicrosecondType>().value(row))
-        }
-        DataType::Float64 => Scalar::Number(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Decimal128(_, scale) => {
-            let digits = array.as_primitive::<Decimal128Type>().value(row);
-            Scalar::Number(decimal(digits, *scale))
-        }
-        DataType::Utf8 => Scalar::Text(array.as_string::<i32>().value(row)),
-        DataType::List(_) => {
-            Scalar::Nested { is_empty: array.as_list::<i32>().value_length(row) == 0 }
-        }
-        _ => Scalar::Nested { is_empty: false },
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "filters compare decimals as Python's floats")]
-fn decimal(digits: i128, scale: i8) -> f64 {
-    digits as f64 / 10_f64.powi(scale.into())
 }

@@ -8,36 +8,36 @@ use crate::error::Error;
 
 /// Settings of the catalog in which queries find the tables.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-pub struct CatalogConfig {
+pub(crate) struct CatalogConfig {
     /// `glue` registers tables and partitions in the Glue Data Catalog, with exact types; `crawler`
     /// starts a Glue crawler after every run that changed anything; `none` leaves the catalog alone.
     #[serde(default, rename = "type")]
-    pub kind: CatalogKind,
+    pub(crate) kind: CatalogKind,
 
     /// Database of the tables in the catalog. It is made if it is not there.
-    pub database: Option<String>,
+    pub(crate) database: Option<String>,
 
     /// Put before the name of every table in the catalog.
-    pub table_prefix: Option<String>,
+    pub(crate) table_prefix: Option<String>,
 
     /// Account whose catalog it is, where that is not the account of the credentials.
-    pub catalog_id: Option<String>,
+    pub(crate) catalog_id: Option<String>,
 
     /// AWS region of the catalog. Default: the one of `s3`. Credentials are always those of `s3`.
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
 
     /// Another endpoint of Glue, such as that of a VPC.
-    pub endpoint_url: Option<String>,
+    pub(crate) endpoint_url: Option<String>,
 
     /// The crawler of the type `crawler`.
     #[serde(default)]
-    pub crawler: CrawlerConfig,
+    pub(crate) crawler: CrawlerConfig,
 }
 
 /// How the catalog learns of the tables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum CatalogKind {
+pub(crate) enum CatalogKind {
     /// Not at all.
     #[default]
     None,
@@ -49,27 +49,27 @@ pub enum CatalogKind {
 
 /// Settings of the crawler.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct CrawlerConfig {
+pub(crate) struct CrawlerConfig {
     /// Its name.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 
     /// Make the crawler if it is not there, and give it a target for every table. Without it, the
     /// crawler must exist and cover the tables.
     #[serde(default)]
-    pub create: bool,
+    pub(crate) create: bool,
 
     /// Role that the crawler runs as. Needed to make it.
-    pub role_arn: Option<String>,
+    pub(crate) role_arn: Option<String>,
 
     /// Wait for the crawl to end, and fail when it fails. Without it, the next run looks how the
     /// crawl has ended.
     #[serde(default = "default_wait")]
-    pub wait: bool,
+    pub(crate) wait: bool,
 
     /// Seconds to wait for the crawler.
     #[serde(default = "default_timeout_seconds")]
     #[schemars(range(min = 1))]
-    pub timeout_seconds: u64,
+    pub(crate) timeout_seconds: u64,
 }
 
 fn default_wait() -> bool {
@@ -97,7 +97,7 @@ const MAX_NAME: usize = 255;
 
 impl CatalogConfig {
     /// Checks what the types cannot.
-    pub fn validate(&self, destination: &str) -> Result<(), Error> {
+    pub(crate) fn validate(&self, destination: &str) -> Result<(), Error> {
         let fault = |key: &str, reason: &str| {
             Err(Error::Setting { key: format!("catalog.{key}"), reason: reason.into() })
         };
@@ -151,8 +151,8 @@ impl CatalogConfig {
         Ok(())
     }
 
-    /// What the lake is told of its catalog, if it has one.
-    pub fn options(&self) -> Option<catalog::Options> {
+    /// What the lake gets of its catalog, if it has one.
+    pub(crate) fn options(&self) -> Option<catalog::Options> {
         let kind = match self.kind {
             CatalogKind::None => return None,
             CatalogKind::Glue => catalog::Kind::Glue,

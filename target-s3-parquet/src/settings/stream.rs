@@ -4,42 +4,42 @@ use lake::file::Encoding;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::MIB;
+use super::units::MIB;
 use crate::error::Error;
 
 /// Settings of the streams that match one entry of `streams`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-pub struct StreamConfig {
+pub(crate) struct StreamConfig {
     /// Table name, where it shall differ from the stream's.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// Key columns, where they shall differ from the stream's.
-    pub key_properties: Option<Vec<String>>,
+    pub(crate) key_properties: Option<Vec<String>>,
     /// As the setting of the same name for all streams.
-    pub load_method: Option<LoadMethod>,
+    pub(crate) load_method: Option<LoadMethod>,
     /// As the setting of the same name for all streams.
-    pub partition_by: Option<PartitionBy>,
+    pub(crate) partition_by: Option<PartitionBy>,
     /// As the setting of the same name for all streams.
-    pub compression: Option<Compression>,
+    pub(crate) compression: Option<Compression>,
     /// As the setting of the same name for all streams.
-    pub compression_level: Option<u32>,
+    pub(crate) compression_level: Option<u32>,
     /// As the setting of the same name for all streams.
-    pub row_group_mb: Option<u32>,
+    pub(crate) row_group_mb: Option<u32>,
     /// As the setting of the same name for all streams.
-    pub shards: Option<u32>,
+    pub(crate) shards: Option<u32>,
     /// As the setting of the same name for all streams.
-    pub on_invalid: Option<OnInvalid>,
+    pub(crate) on_invalid: Option<OnInvalid>,
     /// As the setting of the same name for all streams.
-    pub validate_records: Option<bool>,
+    pub(crate) validate_records: Option<bool>,
     /// As the setting of the same name for all streams.
-    pub add_record_metadata: Option<bool>,
+    pub(crate) add_record_metadata: Option<bool>,
     /// As the setting of the same name for all streams.
-    pub max_string_bytes: Option<usize>,
+    pub(crate) max_string_bytes: Option<usize>,
 }
 
 /// How rows enter a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LoadMethod {
+pub(crate) enum LoadMethod {
     /// Replace rows of the same key, add the others.
     Upsert,
     /// Add rows.
@@ -51,20 +51,20 @@ pub enum LoadMethod {
 
 /// Splits a table into folders.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct PartitionBy {
+pub(crate) struct PartitionBy {
     /// Column whose value decides.
-    pub column: String,
+    pub(crate) column: String,
     /// Part of a date or time that decides; without it, the value itself.
-    pub granularity: Option<Granularity>,
+    pub(crate) granularity: Option<Granularity>,
     /// Name of the partition key. Default: `dt`, `month` or `year` by granularity, else
     /// `p_<column>`.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// Part of a date or time that names a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Granularity {
+pub(crate) enum Granularity {
     /// `2026-11-23`
     Day,
     /// `2026-11`
@@ -76,7 +76,7 @@ pub enum Granularity {
 /// Codec of Parquet pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Compression {
+pub(crate) enum Compression {
     /// Fast, and documented for every reader.
     #[default]
     Snappy,
@@ -91,7 +91,7 @@ pub enum Compression {
 /// What happens to a value that does not fit its column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum OnInvalid {
+pub(crate) enum OnInvalid {
     /// Stop with an error.
     #[default]
     Fail,
@@ -101,34 +101,35 @@ pub enum OnInvalid {
 
 /// What applies to one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamSettings {
+pub(crate) struct StreamSettings {
     /// Configured table name.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// Configured key columns.
-    pub key_properties: Option<Vec<String>>,
+    pub(crate) key_properties: Option<Vec<String>>,
     /// Configured load method.
-    pub load_method: Option<LoadMethod>,
+    pub(crate) load_method: Option<LoadMethod>,
     /// Partition column.
-    pub partition_by: Option<PartitionBy>,
+    pub(crate) partition_by: Option<PartitionBy>,
     /// Codec.
-    pub compression: Compression,
+    pub(crate) compression: Compression,
     /// Level of the codec.
-    pub compression_level: Option<u32>,
+    pub(crate) compression_level: Option<u32>,
     /// Bytes of a row group.
-    pub row_group_bytes: usize,
+    pub(crate) row_group_bytes: usize,
     /// Shards of a new table.
-    pub shards: u32,
+    pub(crate) shards: u32,
     /// Treatment of values that do not fit.
-    pub on_invalid: OnInvalid,
+    pub(crate) on_invalid: OnInvalid,
     /// Full validation of records.
-    pub validate_records: bool,
+    pub(crate) validate_records: bool,
     /// `_sdc_*` columns.
-    pub add_record_metadata: bool,
+    pub(crate) add_record_metadata: bool,
     /// Longest string in bytes.
-    pub max_string_bytes: Option<usize>,
+    pub(crate) max_string_bytes: Option<usize>,
 }
 
 impl StreamConfig {
+    /// Checks what the types cannot. `prefix` stands before the keys in errors.
     pub(super) fn validate(&self, prefix: &str) -> Result<(), Error> {
         let fault =
             |key: &str, reason| Err(Error::Setting { key: format!("{prefix}{key}"), reason });
@@ -144,7 +145,8 @@ impl StreamConfig {
         let levels = match self.compression {
             Some(Compression::Zstd) => 1..=22,
             Some(Compression::Gzip) => 0..=9,
-            _ => return Ok(()),
+            // They have no levels.
+            Some(Compression::Snappy | Compression::None) | None => return Ok(()),
         };
         match self.compression_level.filter(|level| !levels.contains(level)) {
             None => Ok(()),
@@ -157,6 +159,7 @@ impl StreamConfig {
 }
 
 impl StreamSettings {
+    /// Takes over what an entry of `streams` says.
     pub(super) fn lay_over(&mut self, stream: &StreamConfig) {
         fn replace<T: Clone>(old: &mut T, new: Option<&T>) {
             if let Some(new) = new {
@@ -176,19 +179,17 @@ impl StreamSettings {
         replace_some(&mut self.compression_level, stream.compression_level.as_ref());
         replace(
             &mut self.row_group_bytes,
-            stream.row_group_mb.map(|mb| mb.max(1) as usize * MIB).as_ref(),
+            stream.row_group_mb.map(|mb| mb as usize * MIB).as_ref(),
         );
-        replace(&mut self.shards, stream.shards.map(|shards| shards.max(1)).as_ref());
+        replace(&mut self.shards, stream.shards.as_ref());
         replace(&mut self.on_invalid, stream.on_invalid.as_ref());
         replace(&mut self.validate_records, stream.validate_records.as_ref());
         replace(&mut self.add_record_metadata, stream.add_record_metadata.as_ref());
         replace_some(&mut self.max_string_bytes, stream.max_string_bytes.as_ref());
     }
-}
 
-impl StreamSettings {
     /// How the files of the stream's table are written.
-    pub fn encoding(&self) -> Encoding {
+    pub(crate) fn encoding(&self) -> Encoding {
         Encoding {
             compression: match self.compression {
                 Compression::Snappy => lake::file::Compression::Snappy,
@@ -203,7 +204,7 @@ impl StreamSettings {
 
     /// How rows with or without keys enter the table. What has no keys cannot be upserted; the targets
     /// of the Meltano SDK append then, and so do we.
-    pub fn load(&self, has_keys: bool) -> lake::table::LoadMethod {
+    pub(crate) fn load(&self, has_keys: bool) -> lake::table::LoadMethod {
         match self.load_method {
             Some(LoadMethod::Overwrite) => lake::table::LoadMethod::Overwrite,
             Some(LoadMethod::Append) => lake::table::LoadMethod::Append,

@@ -2,10 +2,48 @@
 
 use protocol::airbyte::StreamName;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::{Item, State};
-use crate::decode::MessageKind;
+use super::envelope::Airbyte;
+use super::streams::{NamedPlan, registry};
+use crate::decode::scan::type_of_message;
 use crate::error::Error;
+use crate::input::item::Item;
+use crate::input::outlet::{Halt, Outlet};
+use crate::input::protocol::{Messages, Protocol};
+use crate::state::State;
+
+/// Airbyte at the start of a run, whose streams are those of the configured catalog.
+pub(super) fn protocol(streams: &[NamedPlan]) -> Protocol {
+    Protocol { dialect: &Airbyte, messages: Box::new(AirbyteMessages), registry: registry(streams) }
+}
+
+/// Reads messages, each on its own.
+#[derive(Debug)]
+struct AirbyteMessages;
+
+impl Messages for AirbyteMessages {
+    /// What other programs print on the same pipe is no message, and is passed over.
+    fn is_record(&self, line: &[u8]) -> Result<bool, String> {
+        Ok(is_of_type(line, "RECORD"))
+    }
+
+    fn read(&mut self, line: &[u8], number: u64, outlet: &mut Outlet) -> Result<(), Halt> {
+        match message(line, number)? {
+            Some(item) => outlet.item(item),
+            None => Ok(()),
+        }
+    }
+
+    fn at_end(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+fn is_of_type(line: &[u8], name: &str) -> bool {
+    let found = type_of_message(line).ok().flatten();
+    found.is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes()))
+}
 
 /// A message, as far as it matters here.
 #[derive(Deserialize)]
@@ -40,11 +78,11 @@ struct Status {
 }
 
 /// What a line says that is no record: nothing where it is not for a destination.
-pub(super) fn message(kind: MessageKind, line: &[u8], number: u64) -> Result<Option<Item>, Error> {
+fn message(line: &[u8], number: u64) -> Result<Option<Item>, Error> {
     let message = match serde_json::from_slice::<Message>(line) {
         Ok(message) => message,
-        // A state that cannot be read is one that would never be given back.
-        Err(error) if kind == MessageKind::State => {
+        // A state that cannot be read is one that would never be acknowledged.
+        Err(error) if is_of_type(line, "STATE") => {
             let reason = error.to_string().replace(" at line 1 column", " at column");
             return Err(Error::Line { line: number, reason });
         }
@@ -58,27 +96,35 @@ pub(super) fn message(kind: MessageKind, line: &[u8], number: u64) -> Result<Opt
     };
     let kind = message.kind.unwrap_or_default();
     if kind.eq_ignore_ascii_case("STATE") {
-        let Some(state) = message.state else {
-            let reason = "it is a STATE without a `state`".into();
-            return Err(Error::Line { line: number, reason });
-        };
-        let stream = match state.kind.as_deref() {
-            Some("STREAM") | None => state.stream.and_then(|stream| stream.stream_descriptor),
-            _ => None,
-        };
-        let text = std::str::from_utf8(line).unwrap_or_default().to_owned();
-        let text = serde_json::value::RawValue::from_string(text)
-            .map_err(|error| Error::Line { line: number, reason: error.to_string() })?;
-        return Ok(Some(Item::State(State { text, stream: stream.map(|name| name.to_string()) })));
+        return state(message.state, line, number).map(Some);
     }
     let status = message.trace.filter(|_| kind.eq_ignore_ascii_case("TRACE"));
-    let Some(status) = status.and_then(|trace| trace.stream_status) else { return Ok(None) };
+    Ok(status.and_then(|trace| trace.stream_status).as_ref().and_then(ended))
+}
+
+/// A state, with the text of its whole message: that is how it is acknowledged.
+fn state(state: Option<StateBody>, line: &[u8], number: u64) -> Result<Item, Error> {
+    let fault = |reason: String| Error::Line { line: number, reason };
+    let state = state.ok_or_else(|| fault("it is a STATE without a `state`".into()))?;
+    let stream = match state.kind.as_deref() {
+        Some("STREAM") | None => state.stream.and_then(|stream| stream.stream_descriptor),
+        // Of all streams.
+        Some(_) => None,
+    };
+    let text = std::str::from_utf8(line)
+        .map_err(|error| Error::broken("a block of lines is valid UTF-8", error))?;
+    let text = RawValue::from_string(text.to_owned()).map_err(|error| fault(error.to_string()))?;
+    Ok(Item::State(State { text, stream: stream.map(|name| name.to_string()) }))
+}
+
+/// The end of a stream; nothing while it runs.
+fn ended(status: &Status) -> Option<Item> {
     let complete = match status.status.as_str() {
         "COMPLETE" => true,
         "INCOMPLETE" => false,
-        _ => return Ok(None),
+        _ => return None,
     };
-    Ok(Some(Item::Ended { stream: status.stream_descriptor.to_string(), complete }))
+    Some(Item::Ended { stream: status.stream_descriptor.to_string(), complete })
 }
 
 #[cfg(test)]
@@ -86,8 +132,7 @@ mod tests {
     use super::*;
 
     fn read(line: &str) -> Option<Item> {
-        let kind = crate::decode::kind_of_line(line.as_bytes()).unwrap_or(MessageKind::Other);
-        message(kind, line.as_bytes(), 1).unwrap()
+        message(line.as_bytes(), 1).unwrap()
     }
 
     #[test]
@@ -132,6 +177,6 @@ mod tests {
     #[test]
     fn a_state_that_cannot_be_read_is_an_error() {
         let line = br#"{"type":"STATE","state":{"type":"STREAM""#;
-        assert!(message(MessageKind::State, line, 7).is_err());
+        assert!(message(line, 7).is_err());
     }
 }

@@ -9,9 +9,9 @@ use flate2::read::MultiGzDecoder;
 use lake::store::{S3Store, Store as _};
 use serde::Deserialize;
 
-use super::lines::BLOCK;
 use crate::error::{Error, Result};
-use crate::settings::Config;
+use crate::input::lines::BLOCK;
+use crate::settings::config::Config;
 
 /// A BATCH message: files with the records of a stream.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,7 +30,7 @@ struct Encoding {
     compression: Option<String>,
 }
 
-/// A file of a batch, given in blocks of messages.
+/// A file of a batch, read in blocks of messages.
 pub(super) struct BatchFile {
     lines: Box<dyn BufRead>,
     url: String,

@@ -1,0 +1,146 @@
+//! Plans from SCHEMA messages.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use program::settings;
+use protocol::mapping::{Mapped, Mapper, Names};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::columns::conventions;
+use crate::decode::derive::Derivation;
+use crate::decode::plan::Plan;
+use crate::described::Described;
+use crate::error::{Error, Result};
+use crate::json_schema;
+use crate::settings::config::Config;
+
+/// A SCHEMA message.
+#[derive(Debug, Deserialize)]
+pub(super) struct SchemaMessage {
+    pub(super) stream: String,
+    #[serde(default)]
+    schema: Value,
+    #[serde(default)]
+    key_properties: Option<Vec<String>>,
+}
+
+impl SchemaMessage {
+    /// Reads the message.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
+}
+
+/// Makes plans, and makes none for a schema that a stream has had before.
+#[derive(Debug)]
+pub(super) struct Planner {
+    config: Arc<Config>,
+    mapper: Mapper,
+    /// What each stream has had so far, the schema in force last.
+    known: HashMap<String, Vec<Known>>,
+    names: Names,
+    next_id: u64,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    schema: Value,
+    keys: Option<Vec<String>>,
+    plans: Arc<[Arc<Plan>]>,
+}
+
+impl Planner {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self {
+            mapper: config.mapper(),
+            config,
+            known: HashMap::new(),
+            names: Names::default(),
+            next_id: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The plans of a SCHEMA message; nothing when it only repeats the one in force.
+    pub(super) fn plans(
+        &mut self,
+        message: SchemaMessage,
+        number: u64,
+    ) -> Result<Option<Arc<[Arc<Plan>]>>> {
+        let known = self.known.entry(message.stream.clone()).or_default();
+        let same = known.iter().position(|known| {
+            known.schema == message.schema && known.keys == message.key_properties
+        });
+        if let Some(at) = same {
+            if at + 1 == known.len() {
+                return Ok(None);
+            }
+            let again = known.remove(at);
+            let plans = Arc::clone(&again.plans);
+            known.push(again);
+            return Ok(Some(plans));
+        }
+        let keys = message.key_properties.as_deref().unwrap_or_default();
+        let mapped = self.mapper.map(&message.stream, &message.schema, keys)?;
+        let plans = mapped.iter().map(|mapped| self.plan(&message, mapped, number));
+        let plans: Arc<[Arc<Plan>]> = plans.collect::<Result<Vec<_>>>()?.into();
+        self.known.entry(message.stream).or_default().push(Known {
+            schema: message.schema,
+            keys: message.key_properties,
+            plans: Arc::clone(&plans),
+        });
+        Ok(Some(plans))
+    }
+
+    /// The plan of one of the streams that the stream of a message is mapped to.
+    fn plan(&mut self, message: &SchemaMessage, mapped: &Mapped, line: u64) -> Result<Arc<Plan>> {
+        self.names.claim(&mapped.stream, &message.stream)?;
+        self.warnings.extend(mapped.warnings.iter().cloned());
+        self.next_id += 1;
+        let derived = if mapped.is_plain() {
+            None
+        } else {
+            Some(Derivation::of(&json_schema::columns(&message.schema), mapped)?)
+        };
+        let described = Described {
+            name: &mapped.stream,
+            schema: &mapped.schema,
+            keys: &mapped.keys,
+            source: &message.stream,
+            source_schema: &message.schema,
+            derived,
+            refresh: None,
+            conventions: conventions(),
+        };
+        let plan = described.plan(&self.config.stream(&mapped.stream), self.next_id);
+        let stream = || message.stream.clone();
+        plan.map(Arc::new).map_err(|reason| Error::Schema { line, stream: stream(), reason })
+    }
+
+    /// What is to be said of the schemas since this was last asked.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Streams that the settings name and that did not come, where one that came is called much like
+    /// that.
+    pub(super) fn misnamed(&self) -> Vec<String> {
+        let of_tap: Vec<&str> = self.known.keys().map(String::as_str).collect();
+        let mapped: Vec<&str> = self.names.all().collect();
+        let in_maps = self.mapper.misnamed(&of_tap).into_iter();
+        // A name that is like no other may be that of a stream that was not selected.
+        let in_maps = in_maps.filter_map(|found| Some(("stream_maps", found.name, found.meant?)));
+        let in_streams = self.config.misnamed(&mapped).into_iter();
+        let in_streams = in_streams.map(|(name, meant)| ("streams", name, meant));
+        in_maps
+            .chain(in_streams)
+            .map(|(key, name, meant)| {
+                let meant = settings::question(Some(meant));
+                format!("`{key}` names the stream `{name}`, which did not come{meant}")
+            })
+            .collect()
+    }
+}
