@@ -115,3 +115,76 @@ fn key_positions(columns: &[Column], names: &[String]) -> Result<Vec<(usize, Str
     });
     keys.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{conventions, try_plan};
+    use lake::table::LoadMethod;
+    use serde_json::json;
+
+    fn schema() -> Value {
+        json!({"properties": {"Id": {"type": "integer"}, "line": {"type": "string"}}})
+    }
+
+    #[test]
+    fn the_table_is_that_of_the_settings_and_names_are_folded() {
+        let plan = try_plan("My Events", &schema(), &["Id"], json!({}), conventions()).unwrap();
+        assert_eq!(
+            (plan.spec.table.as_str(), plan.spec.stream.as_str()),
+            ("my_events", "My Events")
+        );
+        assert_eq!(plan.spec.keys, ["id"]);
+        assert_eq!(plan.keys, [0]);
+        assert_eq!(plan.spec.load, LoadMethod::Upsert);
+        let settings = json!({"streams": {"My*": {"table": "Other", "shards": 3}}});
+        let plan = try_plan("My Events", &schema(), &["Id"], settings, conventions()).unwrap();
+        assert_eq!((plan.spec.table.as_str(), plan.spec.shards), ("other", 3));
+    }
+
+    #[test]
+    fn keys_of_the_settings_win_and_without_keys_rows_are_added() {
+        let keys = |keys: &[&str]| json!({"streams": {"a": {"key_properties": keys}}});
+        let plan = try_plan("a", &schema(), &["Id"], keys(&["line"]), conventions()).unwrap();
+        assert_eq!(plan.spec.keys, ["line"]);
+        let plan = try_plan("a", &schema(), &["Id"], keys(&[]), conventions()).unwrap();
+        assert_eq!(plan.spec.load, LoadMethod::Append);
+        let error = try_plan("a", &schema(), &["Id"], keys(&["id"]), conventions()).unwrap_err();
+        assert_eq!(error, "its key property `id` is not among its properties");
+    }
+
+    #[test]
+    fn extra_columns_stand_behind_the_streams_own_which_win_where_both_have_a_name() {
+        let names = |schema: &Value| {
+            let settings = json!({"add_record_metadata": true});
+            let plan = try_plan("a", schema, &[], settings, conventions()).unwrap();
+            let names: Vec<_> =
+                plan.spec.columns.iter().map(|column| column.name.clone()).collect();
+            (names, plan.extra_from)
+        };
+        let own = json!({"properties": {"x": {}}});
+        assert_eq!(names(&own), (vec!["x".into(), "line".into()], Some(1)));
+        assert_eq!(names(&schema()), (vec!["id".into(), "line".into()], Some(2)));
+    }
+
+    #[test]
+    fn a_stream_without_properties_is_a_table_only_where_its_protocol_has_such() {
+        let may_be_empty = || Conventions { may_be_empty: true, ..conventions() };
+        let plan = |metadata: bool, conventions| {
+            let settings = json!({"add_record_metadata": metadata});
+            try_plan("a", &json!({}), &[], settings, conventions)
+        };
+        assert!(plan(true, may_be_empty()).is_ok());
+        assert_eq!(plan(false, may_be_empty()).unwrap_err(), "it has no `properties`");
+        assert_eq!(plan(true, conventions()).unwrap_err(), "it has no `properties`");
+    }
+
+    #[test]
+    fn a_schema_that_is_no_json_schema_is_refused_where_records_are_checked_by_it() {
+        let schema = json!({"properties": {"x": {"type": "integer", "minimum": "low"}}});
+        assert!(try_plan("a", &schema, &[], json!({}), conventions()).is_ok());
+        let settings = json!({"validate_records": true});
+        let error = try_plan("a", &schema, &[], settings, conventions()).unwrap_err();
+        assert!(error.starts_with("it is no valid JSON Schema: "), "{error}");
+    }
+}

@@ -343,3 +343,140 @@ fn lake_hint(error: &lake::Error) -> Option<&'static str> {
         | lake::Error::Internal { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    fn io() -> std::io::Error {
+        std::io::Error::other("the disk")
+    }
+
+    fn text() -> String {
+        "x".into()
+    }
+
+    /// Every variant, with its kind and the exit code of a run that ends by it.
+    fn table() -> Vec<(Error, Kind, Exit)> {
+        use Kind::{Input, Internal, Setting, Stopped, Storage, Transient, Usage};
+        let failed = |error, kind| (error, kind, Exit::Failure);
+        let settings = |error| Error::Settings(error);
+        vec![
+            (
+                settings(SettingsError::Unreadable { name: text(), source: io() }),
+                Usage,
+                Exit::Usage,
+            ),
+            failed(Error::Setting { key: text(), reason: text() }, Setting),
+            failed(Error::Map(MapError { key: text(), reason: text() }), Input),
+            failed(Error::Input { name: text(), source: io() }, Setting),
+            failed(Error::Batch { file: text(), reason: text() }, Input),
+            failed(Error::Line { line: 1, reason: text() }, Input),
+            failed(Error::RecordBeforeSchema { line: 1, stream: text() }, Input),
+            failed(Error::Schema { line: 1, stream: text(), reason: text() }, Setting),
+            failed(Error::MissingKey { line: 1, stream: text(), column: text() }, Setting),
+            failed(
+                Error::Value {
+                    line: 1,
+                    stream: text(),
+                    column: text(),
+                    value: text(),
+                    expected: text(),
+                },
+                Setting,
+            ),
+            failed(
+                Error::Invalid { line: 1, stream: text(), path: text(), reason: text() },
+                Setting,
+            ),
+            failed(Error::State { name: text(), source: io() }, Storage),
+            failed(Error::Incomplete { streams: text(), verb: "was" }, Transient),
+            failed(Error::Unfinished { streams: text() }, Transient),
+            failed(Error::CatalogFile { name: text(), reason: text() }, Setting),
+            (
+                Error::Stopped { signal: "SIGINT", exit: Exit::Interrupted },
+                Stopped(Exit::Interrupted),
+                Exit::Interrupted,
+            ),
+            (
+                Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated },
+                Stopped(Exit::Terminated),
+                Exit::Terminated,
+            ),
+            failed(lake::Error::Conflict { object: text() }.into(), Transient),
+            failed(lake::Error::Locked { table: text(), owner: text() }.into(), Transient),
+            failed(lake::Error::Interrupted { what: text() }.into(), Transient),
+            failed(lake::Error::Table { table: text(), reason: text() }.into(), Setting),
+            failed(lake::Error::Option { name: "x", reason: text() }.into(), Setting),
+            failed(lake::Error::store("read", "x", "no answer").into(), Storage),
+            failed(
+                lake::Error::Spill { action: "write", path: text(), source: io() }.into(),
+                Storage,
+            ),
+            failed(lake::Error::Catalog { object: text(), reason: text() }.into(), Kind::Catalog),
+            (
+                lake::Error::CatalogBehind {
+                    tables: text(),
+                    source: Box::new(lake::Error::internal("x")),
+                }
+                .into(),
+                Kind::Catalog,
+                Exit::CatalogBehind,
+            ),
+            failed(Error::internal("x"), Internal),
+            failed(Error::broken("x", "y"), Internal),
+        ]
+    }
+
+    #[test]
+    fn every_error_has_its_kind_and_its_exit_code() {
+        for (error, kind, exit) in table() {
+            assert_eq!((error.kind(), error.exit()), (kind, exit), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_option_of_the_lake_is_a_setting_of_that_name() {
+        let error = Error::from(lake::Error::Option { name: "destination", reason: text() });
+        assert_eq!(error.to_string(), "the setting `destination` is not valid: x");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_record_is_wrong_with_its_file_and_what_is_not_stays_itself() {
+        for (error, kind, _) in table() {
+            let own = error.to_string();
+            let in_batch = error.in_batch("f.jsonl");
+            match kind {
+                Kind::Input | Kind::Setting => {
+                    assert_eq!(in_batch.to_string(), format!("the batch file f.jsonl: {own}"));
+                }
+                Kind::Usage
+                | Kind::Transient
+                | Kind::Storage
+                | Kind::Catalog
+                | Kind::Stopped(_)
+                | Kind::Internal => assert_eq!(in_batch.to_string(), own),
+            }
+        }
+    }
+
+    #[test]
+    fn what_broke_an_invariant_is_its_source_and_not_in_its_text() {
+        let error = Error::broken("a thing holds", io());
+        assert_eq!(error.to_string(), "internal error: a thing holds; please report it");
+        assert_eq!(error.source().unwrap().to_string(), "the disk");
+        let error = Error::State { name: "f".into(), source: io() };
+        assert!(!error.to_string().contains("the disk"));
+        assert!(error.source().is_some());
+    }
+
+    #[test]
+    fn hints_say_what_to_do_and_only_where_the_text_does_not() {
+        let hint = |error: Error| error.hint();
+        assert!(hint(Error::Line { line: 1, reason: text() }).unwrap().contains("JSON"));
+        assert!(hint(lake::Error::Conflict { object: text() }.into()).unwrap().contains("again"));
+        assert!(hint(Error::Setting { key: text(), reason: text() }).is_none());
+        assert!(hint(Error::internal("x")).is_none());
+    }
+}

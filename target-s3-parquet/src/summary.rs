@@ -154,3 +154,56 @@ impl StreamSummary {
         self.bytes_read += committed.bytes_read;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{decoded, plan};
+    use serde_json::json;
+
+    fn rows(lines: &[&str]) -> Rows {
+        let settings = json!({"on_invalid": "null", "max_string_bytes": 4});
+        let plan = plan("a", &json!({"id": {"type": "integer"}, "t": {}}), &[], settings);
+        let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        decoded(&lines, &[plan]).rows.remove(0)
+    }
+
+    #[test]
+    fn unknown_keys_are_new_once_and_counted_always() {
+        let mut summary = StreamSummary::default();
+        let chunk = rows(&[r#"{"a":{"x":1}}"#, r#"{"a":{"x":2,"y":3}}"#]);
+        let mut new = summary.read(&chunk);
+        new.sort();
+        assert_eq!(new, ["x", "y"]);
+        assert!(summary.read(&chunk).is_empty());
+        assert_eq!((summary.unknown["x"], summary.unknown["y"]), (4, 2));
+    }
+
+    #[test]
+    fn a_stream_of_random_keys_does_not_fill_the_memory() {
+        let keys: Vec<String> = (0..NAMED_UNKNOWN + 5).map(|key| format!("\"k{key}\":1")).collect();
+        let line = format!("{{\"a\":{{{}}}}}", keys.join(","));
+        let mut summary = StreamSummary::default();
+        summary.read(&rows(&[&line]));
+        assert_eq!(summary.unknown.len(), NAMED_UNKNOWN);
+    }
+
+    #[test]
+    fn what_was_counted_stands_in_the_summary_under_the_names_that_it_has_always_had() {
+        let mut summary = StreamSummary::default();
+        summary.read(&rows(&[r#"{"a":{"id":"x","t":"too long"}}"#, r#"{"a":{"t":"\udc00"}}"#]));
+        summary.committed(&Committed {
+            rows: 2,
+            files: 1,
+            bytes: 10,
+            bytes_read: 3,
+            ..Committed::default()
+        });
+        let text = serde_json::to_value(&summary).unwrap();
+        let expected = json!({
+            "table": "", "records": 2, "rows": 2, "files": 1, "bytes": 10, "bytes_read": 3,
+            "invalid": {"id": 1}, "cut": 1, "replaced": 1,
+        });
+        assert_eq!(text, expected);
+    }
+}

@@ -241,4 +241,236 @@ mod tests {
         assert_eq!(micros_of("1795458926.5"), Some(1_795_458_926_500_000));
         assert_eq!(micros_of("soon"), None);
     }
+
+    use crate::airbyte::columns::{AirbyteColumns, conventions};
+    use crate::airbyte::streams::{NamedPlan, registry};
+    use crate::decode::decoder::decode;
+    use crate::decode::reader::Scratch;
+    use crate::decode::rows::Decoded;
+    use crate::testing::{RECEIVED_AT, chunk, rows_of, try_plan};
+    use proptest::prelude::*;
+    use protocol::airbyte::StreamName;
+    use serde_json::{Value, json};
+
+    fn stream(name: &str, namespace: Option<&str>, settings: &Value) -> NamedPlan {
+        let namespace = namespace.map(str::to_owned);
+        let name = StreamName { name: name.to_owned(), namespace: namespace.clone() };
+        let schema = json!({"properties": {"id": {"type": "integer"}, "t": {"type": "string"}}});
+        let columns = AirbyteColumns { generation: Some(4), sync: Some(5) };
+        let conventions = conventions(namespace, columns);
+        let plan = try_plan(&name.to_string(), &schema, &["id"], settings.clone(), conventions);
+        NamedPlan { name, plan: plan.unwrap() }
+    }
+
+    /// `a` is in two namespaces, `b` in one, `c` in none.
+    fn streams(settings: &Value) -> Vec<NamedPlan> {
+        vec![
+            stream("a", Some("n"), settings),
+            stream("a", None, settings),
+            stream("b", Some("n"), settings),
+            stream("c", None, settings),
+        ]
+    }
+
+    fn decoded_with(lines: &[String], settings: &Value) -> Decoded {
+        let registry = registry(&streams(settings));
+        decode(&chunk(&lines.join("\n"), 1), &Airbyte, &registry, &mut Scratch::default())
+    }
+
+    fn line(members: &[&str]) -> String {
+        format!(r#"{{"type":"RECORD","record":{{{}}}}}"#, members.join(","))
+    }
+
+    fn streams_of(decoded: &Decoded) -> Vec<(&str, usize)> {
+        let rows = decoded.rows.iter();
+        let rows = rows.map(|rows| (rows.plan.stream.as_str(), rows.batch.num_rows()));
+        rows.filter(|(_, rows)| *rows > 0).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_keys_of_an_envelope_come_in_any_order(
+            members in Just(vec![
+                r#""namespace":"n""#,
+                r#""stream":"a""#,
+                r#""data":{"id":"7"}"#,
+                r#""emitted_at":1795458926348"#,
+                r#""meta":{"changes":[{"field":"t","change":"NULLED","reason":"SOURCE"}]}"#,
+                r#""other":{"data":{"id":8},"stream":"c"}"#,
+            ]).prop_shuffle(),
+            last in prop::sample::select(vec!["a", "b"]),
+        ) {
+            let settings = json!({"add_record_metadata": true});
+            let before = line(&[r#""stream":"b","namespace":"n","data":{"id":1}"#]);
+            let text = line(&members).replace(r#""stream":"a""#, &format!(r#""stream":"{last}""#));
+            let found = decoded_with(&[before, text], &settings);
+            prop_assert!(found.error.is_none(), "{:?}", found.error);
+            prop_assert!(found.unknown_streams.is_empty(), "{:?}", found.unknown_streams);
+            let rows: Vec<Value> = found.rows.iter().flat_map(|rows| rows_of(&rows.batch)).collect();
+            let mut row = rows.last().unwrap().clone();
+            prop_assert_eq!(row["_airbyte_raw_id"].take().as_str().unwrap().len(), 36);
+            let change = json!({"field": "t", "change": "NULLED", "reason": "SOURCE"});
+            prop_assert_eq!(row, json!({
+                "id": 7,
+                "t": null,
+                "_airbyte_raw_id": null,
+                "_airbyte_extracted_at": 1_795_458_926_348_000_i64,
+                "_airbyte_generation_id": 4,
+                "_airbyte_meta": {"sync_id": 5, "changes": [change]},
+            }));
+        }
+
+        #[test]
+        fn any_chunking_of_the_same_input_makes_the_same_rows(
+            records in prop::collection::vec((0..5_usize, any::<i32>(), any::<bool>()), 1..30),
+            border in 0..30_usize,
+        ) {
+            let names = [
+                r#""stream":"a","namespace":"n""#,
+                r#""stream":"a""#,
+                r#""stream":"b","namespace":"n""#,
+                r#""stream":"c","namespace":"other""#,
+                r#""stream":"x""#,
+            ];
+            let lines: Vec<String> = records
+                .iter()
+                .map(|(at, id, late)| {
+                    let data = format!(r#""data":{{"id":{id}}}"#);
+                    if *late { line(&[&data, names[*at]]) } else { line(&[names[*at], &data]) }
+                })
+                .collect();
+            let registry = registry(&streams(&json!({})));
+            let mut scratch = Scratch::default();
+            let mut read = |parts: &[&[String]]| {
+                let (mut rows, mut unknown, mut first) = (Vec::new(), Vec::new(), 1);
+                for part in parts {
+                    let chunk = chunk(&part.join("\n"), first);
+                    first += part.len() as u64;
+                    let decoded = decode(&chunk, &Airbyte, &registry, &mut scratch);
+                    unknown.extend(decoded.unknown_streams);
+                    for of_stream in decoded.rows {
+                        let stream = of_stream.plan.stream.clone();
+                        rows.extend(rows_of(&of_stream.batch).into_iter().map(|row| (stream.clone(), row)));
+                    }
+                }
+                rows.sort_by(|left, right| left.0.cmp(&right.0));
+                unknown.sort();
+                unknown.dedup();
+                (rows, unknown)
+            };
+            let (left, right) = lines.split_at(border.min(lines.len()));
+            prop_assert_eq!(read(&[left, right]), read(&[&lines]));
+        }
+    }
+
+    #[test]
+    fn a_name_alone_is_enough_where_one_stream_has_it_but_never_a_wrong_namespace() {
+        let found = decoded_with(
+            &[
+                line(&[r#""stream":"b","data":{"id":1},"namespace":"n""#]),
+                line(&[r#""stream":"b","data":{"id":2}"#]),
+                line(&[r#""stream":"c","namespace":"","data":{"id":3}"#]),
+                line(&[r#""stream":"c","data":{"id":4},"namespace":"m""#]),
+                line(&[r#""stream":"c","data":{"id":5}"#]),
+            ],
+            &json!({}),
+        );
+        assert!(found.error.is_none());
+        assert_eq!(streams_of(&found), [("n.b", 1), ("c", 2)]);
+        assert_eq!(found.unknown_streams, [".b", "m.c"]);
+        let ids: Vec<_> =
+            rows_of(&found.rows[1].batch).iter().map(|row| row["id"].clone()).collect();
+        assert_eq!(ids, [3, 5]);
+    }
+
+    #[test]
+    fn a_record_without_its_key_is_rejected_where_values_that_do_not_fit_become_null() {
+        let lines = [
+            line(&[r#""stream":"c","data":{"t":"x"}"#]),
+            line(&[r#""stream":"c","data":{"id":1}"#]),
+            line(&[r#""stream":"c","data":{"id":"one"}"#]),
+        ];
+        let found =
+            decoded_with(&lines, &json!({"on_invalid": "null", "add_record_metadata": true}));
+        assert!(found.error.is_none(), "{:?}", found.error);
+        assert_eq!((found.rows[0].batch.num_rows(), found.rows[0].rejected), (1, 2));
+        let row = &rows_of(&found.rows[0].batch)[0];
+        assert_eq!((&row["id"], &row["_airbyte_meta"]["changes"]), (&json!(1), &json!([])));
+        let found = decoded_with(&lines, &json!({"on_invalid": "fail"}));
+        assert!(
+            found.error.unwrap().to_string().contains("has no value for its key property `id`")
+        );
+    }
+
+    #[test]
+    fn what_became_of_values_stands_in_the_row_in_the_words_of_the_protocol() {
+        let settings = json!({
+            "on_invalid": "null", "add_record_metadata": true, "max_string_bytes": 4,
+        });
+        let schema = json!({"properties": {
+            "id": {"type": "integer"}, "n": {"type": "integer"}, "b": {"type": "boolean"}, "t": {"type": "string"},
+        }});
+        let columns = AirbyteColumns { generation: None, sync: None };
+        let plan = try_plan("c", &schema, &["id"], settings, conventions(None, columns)).unwrap();
+        let name = StreamName { name: "c".into(), namespace: None };
+        let registry = registry(&[NamedPlan { name, plan }]);
+        let text = line(&[
+            r#""stream":"c","data":{"id":1,"n":99999999999999999999,"b":"maybe","t":"too long"}"#,
+        ]);
+        let found = decode(&chunk(&text, 1), &Airbyte, &registry, &mut Scratch::default());
+        let row = &rows_of(&found.rows[0].batch)[0];
+        let changes = row["_airbyte_meta"]["changes"].as_array().unwrap();
+        let words: Vec<_> = changes
+            .iter()
+            .map(|change| {
+                [&change["field"], &change["change"], &change["reason"]]
+                    .map(|v| v.as_str().unwrap())
+            })
+            .collect();
+        assert_eq!(
+            words,
+            [
+                ["n", "NULLED", "DESTINATION_FIELD_SIZE_LIMITATION"],
+                ["b", "NULLED", "DESTINATION_SERIALIZATION_ERROR"],
+                ["t", "TRUNCATED", "DESTINATION_FIELD_SIZE_LIMITATION"],
+            ]
+        );
+        // Without a time of its own, a row has that of its chunk.
+        assert_eq!(row["_airbyte_extracted_at"], RECEIVED_AT);
+    }
+
+    #[test]
+    fn notes_of_the_source_that_are_none_are_left_out_and_the_row_stays() {
+        for meta in [r#"{"changes":5}"#, r#"{"changes":null}"#, "{}"] {
+            let line = line(&[r#""stream":"c","data":{"id":1}"#, &format!(r#""meta":{meta}"#)]);
+            let found = decoded_with(&[line], &json!({"add_record_metadata": true}));
+            assert!(found.error.is_none());
+            let rows = rows_of(&found.rows[0].batch);
+            assert_eq!(rows[0]["_airbyte_meta"]["changes"], json!([]), "{meta}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_twice_is_named() {
+        for (text, reason) in [
+            (r#"{"type":"RECORD"}"#.to_owned(), "it has no `record`"),
+            (line(&[r#""data":{}"#]), "its record has no `stream`"),
+            (line(&[r#""stream":"c""#]), "its record has no `data`"),
+            (line(&[r#""stream":"c","data":[]"#]), "its record has no `data`"),
+            (line(&[r#""stream":"c","data":{"id":1},"data":{"id":1}"#]), "it has two `data` keys"),
+        ] {
+            let first = line(&[r#""stream":"c","data":{"id":0}"#]);
+            let found = decoded_with(&[first, text], &json!({}));
+            let error = found.error.as_ref().unwrap().to_string();
+            assert!(error.starts_with("line 2 ") && error.contains(reason), "{error}");
+            assert_eq!(streams_of(&found), [("c", 1)]);
+        }
+    }
+
+    #[test]
+    fn keys_that_programs_of_the_protocol_add_are_no_news() {
+        let columns = AirbyteColumns { generation: None, sync: None };
+        let extra = conventions(None, columns).extra;
+        assert!(extra.is_usual("_airbyte_ab_id") && !extra.is_usual("airbyte"));
+    }
 }

@@ -179,4 +179,35 @@ mod tests {
         let line = br#"{"type":"STATE","state":{"type":"STREAM""#;
         assert!(message(line, 7).is_err());
     }
+
+    #[test]
+    fn what_is_no_message_is_passed_over_and_states_come_behind_their_rows() {
+        let catalog = serde_json::json!({"streams": [{
+            "stream": {"name": "a", "json_schema": {"properties": {"id": {"type": "integer"}}}},
+            "destination_sync_mode": "append",
+        }]});
+        let catalog = protocol::airbyte::ConfiguredCatalog::parse(&catalog.to_string()).unwrap();
+        let config = crate::testing::config(serde_json::json!({}));
+        let streams = crate::airbyte::streams::plans("catalog", &catalog, &config).unwrap();
+        let state = r#"{"type":"STATE","state":{"type":"GLOBAL"}}"#;
+        let input = [
+            r#"{"type":"RECORD","record":{"stream":"a","data":{"id":1}}}"#,
+            "a line of another program",
+            r#"{"record":{"stream":"a","data":{"id":2}},"type":"record"}"#,
+            state,
+            r#"{"type":"TRACE","trace":{"stream_status":{"stream_descriptor":{"name":"a"},"status":"COMPLETE"}}}"#,
+        ];
+        let (items, error) = crate::testing::read(&input.join("\n"), protocol(&streams));
+        assert!(error.is_none());
+        assert_eq!(
+            crate::testing::described(&items),
+            [
+                "rows 1 a",
+                "warning line 2 is no message and ignored: a line of another program",
+                "rows 1 a",
+                &format!("state {state}"),
+                "ended a true",
+            ]
+        );
+    }
 }

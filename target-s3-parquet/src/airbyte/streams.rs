@@ -229,4 +229,40 @@ mod tests {
             assert!(error.contains(word), "{error}");
         }
     }
+
+    #[test]
+    fn the_sync_mode_decides_how_rows_enter_the_table() {
+        use lake::table::LoadMethod;
+        let keyed =
+            json!({"primary_key": [["id"]], "generation_id": 3, "minimum_generation_id": 3});
+        let with = |mode: &str| {
+            let mut more = keyed.clone();
+            more["destination_sync_mode"] = mode.into();
+            planned(&json!([stream("a", None, &more)])).unwrap().remove(0).plan
+        };
+        for (mode, load, keys, overwrite) in [
+            ("append", LoadMethod::Append, 0, false),
+            ("overwrite", LoadMethod::Append, 0, true),
+            ("append_dedup", LoadMethod::Upsert, 1, false),
+        ] {
+            let plan = with(mode);
+            assert_eq!((plan.spec.load, plan.keys.len()), (load, keys), "{mode}");
+            let refresh = plan.spec.refresh.unwrap();
+            assert_eq!(refresh, Refresh { generation: Some(3), minimum: Some(3), overwrite });
+            assert!(plan.conventions.is_lenient && plan.conventions.may_reject);
+        }
+    }
+
+    #[test]
+    fn settings_name_a_stream_with_its_namespace_or_without() {
+        let config: Config = serde_json::from_str(
+            r#"{"destination":"x","streams":{"n.a":{"table":"full"},"a":{"table":"short"}}}"#,
+        )
+        .unwrap();
+        let catalog = json!({"streams": [stream("a", Some("n"), &json!({})), stream("a", Some("m"), &json!({}))]});
+        let catalog = ConfiguredCatalog::parse(&catalog.to_string()).unwrap();
+        let plans = plans("catalog", &catalog, &config).unwrap();
+        let tables: Vec<_> = plans.iter().map(|stream| stream.plan.spec.table.as_str()).collect();
+        assert_eq!(tables, ["full", "short"]);
+    }
 }

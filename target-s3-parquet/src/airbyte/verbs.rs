@@ -159,3 +159,60 @@ impl Write {
         run.write(engine, Input::Stdin, messages::protocol(&streams), false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_the_users_or_a_matter_of_time_or_ours() {
+        use FailureType::{ConfigError, SystemError, TransientError};
+        let text = || "x".to_owned();
+        let disk = || std::io::Error::other("the disk");
+        for (error, expected) in [
+            (Error::Setting { key: text(), reason: text() }, ConfigError),
+            (Error::CatalogFile { name: text(), reason: text() }, ConfigError),
+            (
+                Error::Value {
+                    line: 1,
+                    stream: text(),
+                    column: text(),
+                    value: text(),
+                    expected: text(),
+                },
+                ConfigError,
+            ),
+            (lake::Error::Table { table: text(), reason: text() }.into(), ConfigError),
+            (Error::Unfinished { streams: text() }, TransientError),
+            (Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated }, TransientError),
+            (lake::Error::Conflict { object: text() }.into(), TransientError),
+            (lake::Error::store("read", "x", "no answer").into(), TransientError),
+            (
+                lake::Error::Spill { action: "write", path: text(), source: disk() }.into(),
+                SystemError,
+            ),
+            (Error::State { name: text(), source: disk() }, SystemError),
+            (Error::Line { line: 1, reason: text() }, SystemError),
+            (lake::Error::Catalog { object: text(), reason: text() }.into(), SystemError),
+            (Error::internal("x"), SystemError),
+        ] {
+            let found = format!("{:?}", trace(&error).failure_type);
+            assert_eq!(found, format!("{expected:?}"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_lake_that_can_be_written_to_passes_the_check_and_nothing_is_left_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = folder.path().join("lake");
+        let config = |destination: &std::path::Path| -> Config {
+            serde_json::from_value(serde_json::json!({"destination": destination})).unwrap()
+        };
+        check(&config(&destination)).unwrap();
+        let left = std::fs::read_dir(destination.join("_lake/check"));
+        assert_eq!(left.map_or(0, Iterator::count), 0);
+        let file = folder.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        assert!(check(&config(&file)).is_err());
+    }
+}

@@ -330,3 +330,174 @@ fn push_elements(
     ends.push(end_of(elements.len()));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rows_of;
+    use serde_json::{Value, json};
+
+    struct Reader {
+        columns: Vec<Column>,
+        buffer: StructBuffer,
+        context: Context,
+        rows: usize,
+    }
+
+    impl Reader {
+        fn new(kinds: &[(&str, Kind)], context: Context) -> Self {
+            let columns: Vec<_> =
+                kinds.iter().map(|(name, kind)| Column::same(name, kind.clone())).collect();
+            Self { buffer: StructBuffer::new(&columns), columns, context, rows: 0 }
+        }
+
+        fn push(&mut self, record: &str) -> Result<(), Fault> {
+            let mut cursor = Cursor::new(record.as_bytes());
+            self.buffer.push(self.rows, &mut cursor, &mut self.context)?;
+            self.rows += 1;
+            Ok(())
+        }
+
+        fn rows(&mut self) -> Vec<Value> {
+            let arrays = self.buffer.take().unwrap();
+            let schema = arrow::datatypes::Schema::new(lake::schema::fields(&self.columns));
+            self.rows = 0;
+            rows_of(&arrow::array::RecordBatch::try_new(schema.into(), arrays).unwrap())
+        }
+    }
+
+    fn strict(limit: Option<usize>) -> Context {
+        Context::new(OnInvalid::Fail, limit, false)
+    }
+
+    fn lenient() -> Context {
+        Context::new(OnInvalid::Null, None, true)
+    }
+
+    fn point() -> Kind {
+        Kind::Struct(vec![Column::same("x", Kind::Bigint), Column::same("t", Kind::String)])
+    }
+
+    #[test]
+    fn a_misfit_is_named_by_its_path_its_text_and_what_belongs_there() {
+        let kinds = [("a", Kind::List(Box::new(point()))), ("b", Kind::Decimal(5, 2))];
+        for (record, path, value, expected) in [
+            (r#"{"a":[{"x":1},{"x":"one"}]}"#, "a.[1].x", "\"one\"", "a 64-bit integer (bigint)"),
+            (r#"{"a":{"x":1}}"#, "a", "{\"x\":1}", "an array"),
+            (r#"{"a":[3]}"#, "a.[0]", "3", "an object"),
+            (r#"{"b":1000}"#, "b", "1000", "a decimal(5,2)"),
+        ] {
+            let mut reader = Reader::new(&kinds, strict(None));
+            let Fault::Value(misfit) = reader.push(record).unwrap_err() else { panic!("{record}") };
+            let found = (misfit.path.as_str(), misfit.value.as_str(), misfit.expected.as_str());
+            assert_eq!(found, (path, value, expected));
+        }
+    }
+
+    #[test]
+    fn a_record_that_broke_off_leaves_nothing_once_it_is_taken_back() {
+        let mut reader = Reader::new(&[("a", point()), ("b", Kind::String)], strict(None));
+        reader.push(r#"{"a":{"x":1,"t":"one"},"b":"first"}"#).unwrap();
+        assert!(reader.push(r#"{"b":"second","a":{"t":"two","x":tru"#).is_err());
+        reader.buffer.truncate(1);
+        reader.push(r#"{"a":null}"#).unwrap();
+        let rows =
+            [json!({"a": {"x": 1, "t": "one"}, "b": "first"}), json!({"a": null, "b": null})];
+        assert_eq!(reader.rows(), rows);
+    }
+
+    #[test]
+    fn buffers_are_empty_after_their_arrays_were_taken() {
+        let kinds = [("a", Kind::List(Box::new(Kind::String))), ("b", Kind::Boolean)];
+        let mut reader = Reader::new(&kinds, strict(None));
+        reader.push(r#"{"a":["x","y"],"b":true}"#).unwrap();
+        reader.rows();
+        reader.push(r#"{"a":["z"]}"#).unwrap();
+        assert_eq!(reader.rows(), [json!({"a": ["z"], "b": null})]);
+    }
+
+    #[test]
+    fn texts_are_truncated_and_counted_but_never_a_key() {
+        let mut reader = Reader::new(
+            &[("id", point()), ("s", Kind::String), ("j", Kind::Json)],
+            strict(Some(4)),
+        );
+        reader.buffer.keep_whole(&[0, 1]).unwrap();
+        reader.push(r#"{"id":{"t":"long key"},"s":"long text","j":{"a": 1}}"#).unwrap();
+        assert_eq!(reader.context.truncated, 2);
+        let row = json!({"id": {"x": null, "t": "long key"}, "s": "long", "j": "{\"a\""});
+        assert_eq!(reader.rows(), [row]);
+    }
+
+    #[test]
+    fn a_key_that_is_no_value_of_the_record_is_a_broken_invariant() {
+        let list = Kind::List(Box::new(Kind::String));
+        let mut reader =
+            Reader::new(&[("a", point()), ("l", list), ("n", Kind::Bigint)], strict(None));
+        reader.buffer.keep_whole(&[2]).unwrap();
+        for path in [&[][..], &[7], &[0], &[1]] {
+            assert!(reader.buffer.keep_whole(path).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_counted_by_name_however_they_are_written() {
+        let mut reader = Reader::new(&[("a", point())], strict(None));
+        reader.push(r#"{"b":[1],"a":{"y":2},"\u0062":3}"#).unwrap();
+        let count = |key: &str| reader.context.unknown_keys.get(key.as_bytes()).copied();
+        assert_eq!((count("b"), count("y"), count("a")), (Some(2), Some(1), None));
+        let fault = reader.push(r#"{"\x":1}"#).unwrap_err();
+        assert!(matches!(fault, Fault::Syntax(_)), "a key with a broken escape is lost");
+    }
+
+    #[test]
+    fn leniency_takes_values_for_what_they_look_like() {
+        let kinds = [
+            ("i", Kind::Bigint),
+            ("s", Kind::String),
+            ("o", point()),
+            ("l", Kind::List(Box::new(Kind::Double))),
+            ("b", Kind::Boolean),
+        ];
+        let record =
+            r#"{"i":" 7 ","s":{"k": [1]},"o":"{\"x\":\"3\"}","l":"[1,\"2.5\"]","b":"true"}"#;
+        let mut reader = Reader::new(&kinds, lenient());
+        reader.push(record).unwrap();
+        let row = json!({"i": 7, "s": "{\"k\":[1]}", "o": {"x": 3, "t": null}, "l": [1.0, 2.5], "b": true});
+        assert_eq!(reader.rows(), [row]);
+        assert!(Reader::new(&kinds, strict(None)).push(record).is_err());
+    }
+
+    #[test]
+    fn what_became_of_values_is_noted_with_their_paths() {
+        let kinds = [("o", point()), ("l", Kind::List(Box::new(Kind::Int))), ("s", Kind::String)];
+        let mut reader = Reader::new(&kinds, lenient());
+        reader.context.max_string_bytes = Some(2);
+        reader.push(r#"{"o":{"x":"one"},"l":[1,99999999999],"s":"abc"}"#).unwrap();
+        let changes = reader.context.changes.iter().map(|c| (c.field.as_str(), c.effect));
+        assert_eq!(
+            changes.collect::<Vec<_>>(),
+            [("o.x", Effect::Nulled), ("l[1]", Effect::TooLarge), ("s", Effect::Truncated),]
+        );
+        let mut invalid = Vec::new();
+        reader.buffer.take_invalid("", &mut invalid);
+        assert_eq!(invalid, [("o.x".to_owned(), 1), ("l[]".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn a_text_that_only_begins_like_an_object_is_none() {
+        let mut reader = Reader::new(&[("o", point())], lenient());
+        for text in [r#"{"o":"{\"x\":1"}"#, r#"{"o":"{} x"}"#, r#"{"o":"x"}"#] {
+            reader.push(text).unwrap();
+        }
+        assert_eq!(reader.rows(), vec![json!({"o": null}); 3]);
+    }
+
+    #[test]
+    fn json_text_with_a_bare_nan_does_not_fit_but_one_in_a_string_does() {
+        let mut reader = Reader::new(&[("j", Kind::Json)], strict(None));
+        reader.push(r#"{"j":{"a":"NaN","b":[1]}}"#).unwrap();
+        assert!(reader.push(r#"{"j":[1,NaN]}"#).is_err());
+        assert!(reader.push(r#"{"j":-Infinity}"#).is_err());
+    }
+}

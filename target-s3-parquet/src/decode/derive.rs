@@ -269,3 +269,166 @@ fn constant(literal: &Literal, rows: usize) -> ArrayRef {
         Literal::Boolean(flag) => Arc::new(BooleanArray::from(vec![*flag; rows])),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::described::Described;
+    use crate::testing::{config, conventions, decoded, rows_of};
+    use protocol::mapping::Mapper;
+    use serde_json::{Value, json};
+
+    fn schema() -> Value {
+        json!({"properties": {
+            "id": {"type": "integer"},
+            "name": {"type": "string"},
+            "score": {"type": "number"},
+            "price": {"type": "number", "multipleOf": 0.01},
+            "ok": {"type": "boolean"},
+            "day": {"type": "string", "format": "date"},
+            "at": {"type": "string", "format": "date-time"},
+            "small": {"type": "integer", "minimum": 0, "maximum": 9},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "home": {"type": "object", "properties": {
+                "city": {"type": "string"},
+                "geo": {"type": "object", "properties": {"lat": {"type": "number"}}},
+            }},
+        }})
+    }
+
+    fn mapper(settings: Value) -> Mapper {
+        config(settings).mapper()
+    }
+
+    fn derived(settings: Value) -> Result<(Mapped, Derived), String> {
+        let mapped =
+            mapper(settings).map("a", &schema(), &[]).map_err(|error| error.to_string())?;
+        let mapped = mapped.into_iter().next().unwrap();
+        let derived = Derivation::of(&json_schema::columns(&schema()), &mapped);
+        derived.map(|derived| (mapped, derived)).map_err(|error| error.to_string())
+    }
+
+    /// What the records of a mapped stream become, and how many a filter left out.
+    fn read(settings: Value, records: &[Value]) -> (Vec<Value>, u64) {
+        let (mapped, derived) = derived(settings).unwrap();
+        let described = Described {
+            name: "a",
+            schema: &mapped.schema,
+            keys: &mapped.keys,
+            source: "a",
+            source_schema: &schema(),
+            derived: Some(derived),
+            refresh: None,
+            conventions: conventions(),
+        };
+        let plan = described.plan(&config(json!({})).stream("a"), 1).unwrap();
+        let lines: Vec<String> =
+            records.iter().map(|record| json!({"a": record}).to_string()).collect();
+        let found = decoded(&lines, &[Arc::new(plan)]);
+        assert!(found.error.is_none(), "{:?}", found.error);
+        let rows = &found.rows[0];
+        assert_eq!(rows.unknown_keys, [], "what is left out on purpose is no news");
+        (rows_of(&rows.batch), rows.filtered)
+    }
+
+    fn filtered(filter: &str) -> Vec<i64> {
+        let record = |id: i64, name: Value, score: Value, day: Value, tags: Value| {
+            json!({
+                "id": id, "name": name, "score": score, "price": score, "ok": id == 1, "small": id,
+                "day": day, "at": format!("2026-01-0{id}T00:00:00Z"), "tags": tags,
+                "home": if id == 3 { json!(null) } else { json!({"city": name}) },
+            })
+        };
+        let records = [
+            record(1, json!("Ann"), json!(1.5), json!("2026-01-01"), json!([])),
+            record(2, json!("Bob"), json!(0), json!("2026-02-01"), json!(["x"])),
+            record(3, json!(null), json!(null), json!(null), json!(null)),
+        ];
+        let (rows, out) = read(json!({"stream_maps": {"a": {"__filter__": filter}}}), &records);
+        let ids: Vec<i64> = rows.iter().map(|row| row["id"].as_i64().unwrap()).collect();
+        assert_eq!(ids.len() as u64 + out, 3);
+        ids
+    }
+
+    #[test]
+    fn a_filter_looks_at_values_of_every_type_and_null_passes_no_comparison() {
+        for (filter, ids) in [
+            ("id > 1", vec![2, 3]),
+            ("small <= 2", vec![1, 2]),
+            ("name == 'Ann'", vec![1]),
+            ("score > 0.5", vec![1]),
+            ("price >= 1.5", vec![1]),
+            ("ok == True", vec![1]),
+            ("day < '2026-01-15'", vec![1]),
+            ("at >= '2026-01-02'", vec![2, 3]),
+            ("score", vec![1]),
+            ("tags", vec![2]),
+            ("home", vec![1, 2]),
+            ("name is None", vec![3]),
+            ("name.startswith('A') or id == 3", vec![1, 3]),
+        ] {
+            assert_eq!(filtered(filter), ids, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_comparison_that_no_value_of_the_type_can_pass_is_refused_with_both() {
+        for (filter, reason) in [
+            ("id == 'x'", "`id` is bigint; a constant of type string does not compare with it"),
+            ("name == 5", "`name` is string; a constant of type integer does not compare with it"),
+            ("tags == 'x'", "does not compare with it"),
+            ("day == 5", "`day` is date; a constant of type integer"),
+            ("day == 'soon'", "`soon` is no date"),
+            ("at == 'soon'", "`soon` is no time"),
+            ("id.startswith('1')", "only strings are asked for a part"),
+        ] {
+            let error = derived(json!({"stream_maps": {"a": {"__filter__": filter}}})).unwrap_err();
+            assert!(error.contains(reason), "{filter}: {error}");
+        }
+    }
+
+    #[test]
+    fn columns_are_renamed_picked_from_inside_and_made_constant() {
+        let maps = json!({"stream_maps": {"a": {
+            "__else__": "__NULL__", "number": "id", "source": "'tap'", "one": "1",
+        }}});
+        let (rows, _) = read(maps, &[json!({"id": 7, "name": "x"}), json!({"id": null})]);
+        assert_eq!(
+            rows,
+            [
+                json!({"number": 7, "source": "tap", "one": 1}),
+                json!({"number": null, "source": "tap", "one": 1}),
+            ]
+        );
+    }
+
+    #[test]
+    fn flat_columns_come_out_of_objects_to_the_depth_that_is_asked_for() {
+        let record = json!({"home": {"city": "Ulm", "geo": {"lat": 48.4}}, "tags": ["x", "y"]});
+        let flat = |depth: usize| {
+            let settings = json!({"flattening_enabled": true, "flattening_max_depth": depth});
+            let (rows, _) = read(settings, &[record.clone(), json!({"home": null})]);
+            rows
+        };
+        let deep = flat(3);
+        assert_eq!(
+            (&deep[0]["home__city"], &deep[0]["home__geo__lat"]),
+            (&json!("Ulm"), &json!(48.4))
+        );
+        assert_eq!(deep[0]["tags"], r#"["x","y"]"#);
+        assert_eq!(
+            (&deep[1]["home__city"], &deep[1]["home__geo__lat"]),
+            (&json!(null), &json!(null))
+        );
+        let shallow = flat(1);
+        assert_eq!(shallow[0]["home__geo"], r#"{"lat":48.4}"#);
+    }
+
+    #[test]
+    fn positions_that_are_not_there_break_an_invariant() {
+        let (_, Derived { derivation, .. }) = derived(json!({"flattening_enabled": true})).unwrap();
+        assert!(derivation.origin(0).unwrap().is_some());
+        assert!(derivation.origin(999).is_err());
+        assert!(derivation.columns(&[], 1).is_err());
+    }
+}

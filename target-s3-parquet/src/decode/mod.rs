@@ -30,3 +30,6 @@ pub(crate) mod scan;
 pub(crate) mod stream;
 pub(crate) mod text;
 mod validity;
+
+#[cfg(test)]
+mod oracle;

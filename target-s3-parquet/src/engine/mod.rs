@@ -1,6 +1,8 @@
 //! The run: items in, commits and states out.
 
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

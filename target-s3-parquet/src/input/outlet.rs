@@ -114,9 +114,10 @@ impl Outlet {
         self.pool.spawn(move || {
             let mut decoded =
                 SCRATCH.with_borrow_mut(|scratch| decode(&chunk, dialect, &registry, scratch));
-            if let (Some(file), Some(error)) = (file, decoded.error.take()) {
-                decoded.error = Some(error.in_batch(&file));
-            }
+            decoded.error = decoded.error.map(|error| match &file {
+                Some(file) => error.in_batch(file),
+                None => error,
+            });
             // Nobody waits for it after an error before it.
             _ = result.send(decoded);
         });

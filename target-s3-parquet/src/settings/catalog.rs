@@ -213,4 +213,30 @@ mod tests {
         assert_eq!(fault("{}", "lake"), None);
         assert_eq!(fault(r#"{"type":"glue","database":"d"}"#, "s3://b/x"), None);
     }
+
+    #[test]
+    fn the_lake_gets_the_settings_under_its_own_names() {
+        let options = |text: &str| {
+            let config: CatalogConfig = serde_json::from_str(text).unwrap();
+            config.options()
+        };
+        assert!(options(r#"{"database":"d"}"#).is_none());
+        let glue = options(
+            r#"{"type":"glue","database":"d","table_prefix":"p_","catalog_id":"1","region":"r","endpoint_url":"e"}"#,
+        )
+        .unwrap();
+        assert_eq!((glue.kind, glue.database.as_str()), (catalog::Kind::Glue, "d"));
+        let texts = [glue.table_prefix, glue.catalog_id, glue.region, glue.endpoint_url];
+        assert_eq!(texts.map(Option::unwrap), ["p_", "1", "r", "e"]);
+        let crawler =
+            options(r#"{"type":"crawler","database":"d","crawler":{"name":"c","wait":false}}"#);
+        let expected = catalog::CrawlerOptions {
+            name: "c".into(),
+            create: false,
+            role_arn: None,
+            wait: false,
+            timeout_seconds: 1800,
+        };
+        assert_eq!(crawler.unwrap().kind, catalog::Kind::Crawler(expected));
+    }
 }

@@ -290,4 +290,23 @@ mod tests {
             assert!(error.contains(&format!("`{key}`")), "{error}");
         }
     }
+
+    #[test]
+    fn a_name_much_like_one_that_came_is_found_and_a_glob_or_another_name_is_not() {
+        let config = config(
+            r#"{"destination":"x","streams":{"fact_evnts":{},"fact_*":{},"dim_media":{},"quite_else":{}}}"#,
+        );
+        let found = config.misnamed(&["fact_events", "dim_media"]);
+        assert_eq!(found, [("fact_evnts", "fact_events")]);
+        assert!(config.misnamed(&[]).is_empty());
+    }
+
+    #[test]
+    fn sizes_are_bytes_and_the_folder_for_temporary_files_is_the_systems_unless_it_is_set() {
+        let config = config(r#"{"destination":"x","memory_mb":64}"#);
+        assert_eq!(config.memory_bytes(), 64 << 20);
+        assert_eq!(config.lake_options().temp_dir, std::env::temp_dir());
+        let own: Config = serde_json::from_str(r#"{"destination":"x","temp_dir":"/own"}"#).unwrap();
+        assert_eq!(own.lake_options().temp_dir, PathBuf::from("/own"));
+    }
 }

@@ -150,3 +150,70 @@ impl S3Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> S3Config {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_setting_that_does_nothing_without_another_is_refused_with_both() {
+        for (text, key, needed) in [
+            (r#"{"access_key_id":"a"}"#, "s3.access_key_id", "secret_access_key"),
+            (r#"{"secret_access_key":"a"}"#, "s3.secret_access_key", "access_key_id"),
+            (r#"{"session_token":"a"}"#, "s3.session_token", "access_key_id"),
+            (r#"{"external_id":"a"}"#, "s3.external_id", "role_arn"),
+            (r#"{"kms_key_id":"a"}"#, "s3.kms_key_id", "sse: aws:kms"),
+        ] {
+            let error = config(text).validate().unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains(needed), "{error}");
+        }
+        for text in [
+            "{}",
+            r#"{"access_key_id":"a","secret_access_key":"b","session_token":"c"}"#,
+            r#"{"sse":"aws:kms:dsse","kms_key_id":"a"}"#,
+            r#"{"sse":"AES256"}"#,
+        ] {
+            config(text).validate().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_absent_is_as_in_the_default() {
+        let (absent, default) = (config("{}").options(), S3Config::default().options());
+        assert_eq!(format!("{absent:?}"), format!("{default:?}"));
+        assert_eq!(absent.request_timeout_seconds, 60);
+        assert!(absent.credentials.is_none());
+    }
+
+    #[test]
+    fn the_lake_gets_the_settings_under_its_own_names() {
+        let options = config(
+            r#"{"region":"r","endpoint_url":"e","force_path_style":false,"profile":"p",
+                "access_key_id":"a","secret_access_key":"b","role_arn":"o","external_id":"x",
+                "sse":"aws:kms","kms_key_id":"k","storage_class":"c","expected_bucket_owner":"w",
+                "request_timeout_seconds":7,"checksum":"when_required"}"#,
+        )
+        .options();
+        let texts = [
+            &options.region,
+            &options.endpoint_url,
+            &options.profile,
+            &options.role_arn,
+            &options.external_id,
+            &options.kms_key_id,
+            &options.storage_class,
+            &options.expected_bucket_owner,
+        ];
+        let texts: Vec<_> = texts.into_iter().map(|text| text.as_deref().unwrap()).collect();
+        assert_eq!(texts, ["r", "e", "p", "o", "x", "k", "c", "w"]);
+        assert_eq!((options.force_path_style, options.request_timeout_seconds), (Some(false), 7));
+        assert_eq!(options.encryption, Some(lake::Encryption::Kms));
+        assert_eq!(options.checksum, lake::Checksum::WhenRequired);
+        let credentials = options.credentials.unwrap();
+        assert_eq!((credentials.access_key_id(), credentials.secret_access_key()), ("a", "b"));
+    }
+}

@@ -227,3 +227,124 @@ impl From<&PartitionBy> for lake::table::PartitionBy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> StreamSettings {
+        StreamSettings {
+            table: Some("t".into()),
+            key_properties: None,
+            load_method: Some(LoadMethod::Upsert),
+            partition_by: None,
+            compression: Compression::Snappy,
+            compression_level: None,
+            row_group_bytes: 1,
+            shards: 1,
+            on_invalid: OnInvalid::Fail,
+            validate_records: false,
+            add_record_metadata: false,
+            max_string_bytes: None,
+        }
+    }
+
+    #[test]
+    fn an_entry_takes_the_place_of_what_it_says_and_of_nothing_else() {
+        let mut own = settings();
+        own.lay_over(&StreamConfig::default());
+        assert_eq!(own, settings());
+        let entry: StreamConfig = serde_json::from_str(
+            r#"{"key_properties":["a"],"load_method":"overwrite","compression":"zstd",
+                "compression_level":3,"row_group_mb":2,"shards":4,"on_invalid":"null",
+                "validate_records":true,"add_record_metadata":true,"max_string_bytes":9,
+                "partition_by":{"column":"d","granularity":"month"}}"#,
+        )
+        .unwrap();
+        own.lay_over(&entry);
+        assert_eq!(
+            own,
+            StreamSettings {
+                table: Some("t".into()),
+                key_properties: Some(vec!["a".into()]),
+                load_method: Some(LoadMethod::Overwrite),
+                partition_by: Some(PartitionBy {
+                    column: "d".into(),
+                    granularity: Some(Granularity::Month),
+                    name: None,
+                }),
+                compression: Compression::Zstd,
+                compression_level: Some(3),
+                row_group_bytes: 2 * MIB,
+                shards: 4,
+                on_invalid: OnInvalid::Null,
+                validate_records: true,
+                add_record_metadata: true,
+                max_string_bytes: Some(9),
+            }
+        );
+    }
+
+    #[test]
+    fn rows_without_keys_are_added_unless_they_replace_the_table() {
+        use lake::table::LoadMethod as Load;
+        for (method, with_keys, without) in [
+            (None, Load::Upsert, Load::Append),
+            (Some(LoadMethod::Upsert), Load::Upsert, Load::Append),
+            (Some(LoadMethod::Append), Load::Append, Load::Append),
+            (Some(LoadMethod::Overwrite), Load::Overwrite, Load::Overwrite),
+        ] {
+            let own = StreamSettings { load_method: method, ..settings() };
+            assert_eq!((own.load(true), own.load(false)), (with_keys, without), "{method:?}");
+        }
+    }
+
+    #[test]
+    fn levels_belong_to_their_codec() {
+        let entry = |compression, level| StreamConfig {
+            compression: Some(compression),
+            compression_level: Some(level),
+            ..StreamConfig::default()
+        };
+        for (compression, level, is_valid) in [
+            (Compression::Zstd, 1, true),
+            (Compression::Zstd, 22, true),
+            (Compression::Zstd, 0, false),
+            (Compression::Zstd, 23, false),
+            (Compression::Gzip, 0, true),
+            (Compression::Gzip, 10, false),
+            (Compression::Snappy, 99, true),
+            (Compression::None, 99, true),
+        ] {
+            let outcome = entry(compression, level).validate("");
+            assert_eq!(outcome.is_ok(), is_valid, "{compression:?} {level}");
+        }
+    }
+
+    #[test]
+    fn the_lake_gets_the_settings_under_its_own_names() {
+        use lake::table::Granularity as Part;
+        for (own, lakes) in [
+            (Granularity::Day, Part::Day),
+            (Granularity::Month, Part::Month),
+            (Granularity::Year, Part::Year),
+        ] {
+            let by =
+                PartitionBy { column: "d".into(), granularity: Some(own), name: Some("x".into()) };
+            let by = lake::table::PartitionBy::from(&by);
+            assert_eq!(
+                (by.column.as_str(), by.granularity, by.name.as_deref()),
+                ("d", Some(lakes), Some("x"))
+            );
+        }
+        for (own, lakes) in [
+            (Compression::Snappy, lake::file::Compression::Snappy),
+            (Compression::Zstd, lake::file::Compression::Zstd),
+            (Compression::Gzip, lake::file::Compression::Gzip),
+            (Compression::None, lake::file::Compression::None),
+        ] {
+            let encoding = StreamSettings { compression: own, ..settings() }.encoding();
+            assert_eq!(encoding.compression, lakes);
+        }
+    }
+}

@@ -110,3 +110,37 @@ impl ExtraColumns for SdcColumns {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::facts::RowFacts;
+
+    #[test]
+    fn names_and_types_are_those_of_the_sdk() {
+        let columns = SdcColumns.columns();
+        let described: Vec<String> =
+            columns.iter().map(|column| format!("{} {}", column.name, column.kind)).collect();
+        assert_eq!(
+            described,
+            [
+                "_sdc_extracted_at timestamp",
+                "_sdc_received_at timestamp",
+                "_sdc_batched_at timestamp",
+                "_sdc_deleted_at timestamp",
+                "_sdc_sequence bigint",
+                "_sdc_table_version bigint",
+                "_sdc_sync_started_at bigint",
+            ]
+        );
+        assert!(!SdcColumns.is_usual("_sdc_sequence"));
+    }
+
+    #[test]
+    fn a_column_that_is_none_of_the_sdks_is_a_broken_invariant() {
+        let facts = Facts { rows: vec![RowFacts::default()], ..Facts::default() };
+        let chunk = crate::testing::chunk("", 1);
+        let column = Column::same("_sdc_other", Kind::Bigint);
+        assert!(SdcColumns.array(&column, &facts, &chunk).is_err());
+    }
+}

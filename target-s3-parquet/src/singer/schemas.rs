@@ -144,3 +144,102 @@ impl Planner {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::config;
+    use serde_json::json;
+
+    fn message(stream: &str, properties: &Value, keys: &Value) -> SchemaMessage {
+        let message = json!({
+            "type": "SCHEMA",
+            "stream": stream,
+            "schema": {"properties": properties},
+            "key_properties": keys,
+        });
+        SchemaMessage::parse(message.to_string().as_bytes()).unwrap()
+    }
+
+    fn id() -> Value {
+        json!({"id": {"type": "integer"}})
+    }
+
+    fn error(planner: &mut Planner, message: SchemaMessage) -> String {
+        planner.plans(message, 3).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_schema_makes_a_plan_once_and_again_when_it_comes_back() {
+        let mut planner = Planner::new(config(json!({})));
+        let mut plan = |properties: &Value, keys: &Value| {
+            planner.plans(message("a", properties, keys), 1).unwrap().map(|plans| plans[0].id)
+        };
+        let wider = json!({"id": {"type": "integer"}, "t": {}});
+        let first = plan(&id(), &json!(["id"]));
+        assert!(first.is_some());
+        assert_eq!(plan(&id(), &json!(["id"])), None, "the same again");
+        let second = plan(&wider, &json!(["id"]));
+        assert!(second.is_some() && second != first);
+        assert_eq!(plan(&id(), &json!(["id"])), first, "back to what was");
+        let other_keys = plan(&id(), &json!([]));
+        assert!(other_keys.is_some() && other_keys != first && other_keys != second);
+    }
+
+    #[test]
+    fn the_schemas_of_two_streams_are_not_mistaken_for_each_other() {
+        let mut planner = Planner::new(config(json!({})));
+        let mut plan = |stream: &str| {
+            planner.plans(message(stream, &id(), &json!(["id"])), 1).unwrap().unwrap()[0].clone()
+        };
+        let (left, right) = (plan("a"), plan("b"));
+        assert_ne!(left.id, right.id);
+        assert_eq!((left.stream.as_str(), right.stream.as_str()), ("a", "b"));
+    }
+
+    #[test]
+    fn a_stream_may_be_dropped_renamed_or_copied() {
+        let maps = json!({"stream_maps": {
+            "gone": "__NULL__",
+            "a": {"__alias__": "people", "number": "id", "id": "__NULL__", "__key_properties__": ["number"]},
+        }});
+        let mut planner = Planner::new(config(maps));
+        assert_eq!(
+            planner.plans(message("gone", &id(), &json!(["id"])), 1).unwrap().unwrap().len(),
+            0
+        );
+        let plans = planner.plans(message("a", &id(), &json!(["id"])), 1).unwrap().unwrap();
+        let plan = &plans[0];
+        assert_eq!((plan.stream.as_str(), plan.source.as_str()), ("people", "a"));
+        let names: Vec<_> = plan.spec.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["number"]);
+        assert!(plan.derivation.is_some());
+    }
+
+    #[test]
+    fn a_schema_that_makes_no_table_is_refused_with_its_line() {
+        let mut planner = Planner::new(config(json!({})));
+        for (properties, keys, reason) in [
+            (json!({}), json!([]), "it has no `properties`"),
+            (id(), json!(["x"]), "its key property `x` is not among its properties"),
+            (
+                json!({"l": {"type": "array"}}),
+                json!(["l"]),
+                "its key property `l` is array<string>, which cannot be a key",
+            ),
+        ] {
+            let error = error(&mut planner, message("a", &properties, &keys));
+            let start = "line 3: the schema of stream `a` cannot become a table: ";
+            assert_eq!(error, format!("{start}{reason}"));
+        }
+    }
+
+    #[test]
+    fn two_streams_cannot_become_one() {
+        let maps = json!({"stream_maps": {"b": {"__alias__": "a"}}});
+        let mut planner = Planner::new(config(maps));
+        planner.plans(message("a", &id(), &json!(["id"])), 1).unwrap();
+        let error = error(&mut planner, message("b", &id(), &json!(["id"])));
+        assert!(error.contains("`a`") && error.contains("`b`"), "{error}");
+    }
+}
