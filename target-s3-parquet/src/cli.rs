@@ -7,7 +7,7 @@ use program::LogFormat;
 use program::about::AboutFormat;
 use program::shell::ShellCommand;
 
-use crate::airbyte;
+use crate::airbyte::verbs::Verb;
 
 /// Reads Singer messages and writes typed Parquet to S3 or a folder.
 #[derive(Debug, Parser)]
@@ -18,40 +18,40 @@ use crate::airbyte;
     max_term_width = 100,
     disable_help_subcommand = true
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do in place of writing messages.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 
     /// Settings: a JSON file, or `ENV` for the environment variables `TARGET_S3_PARQUET_<SETTING>`. May be
     /// given several times; later files win, `ENV` wins over all. Default: ENV.
     #[arg(short, long, global = true, value_name = "FILE|ENV")]
-    pub config: Vec<String>,
+    pub(crate) config: Vec<String>,
 
     /// Read messages from a file in place of standard input.
     #[arg(long, value_name = "FILE")]
-    pub input: Option<PathBuf>,
+    pub(crate) input: Option<PathBuf>,
 
     /// Keep the newest state that was given back in this file or S3 object, replaced atomically.
     #[arg(long, value_name = "FILE|S3-URL")]
-    pub state_out: Option<String>,
+    pub(crate) state_out: Option<String>,
 
     /// Describe the target and its settings.
     #[arg(long)]
-    pub about: bool,
+    pub(crate) about: bool,
 
     /// How to describe it.
     #[arg(long, value_enum, ignore_case = true, requires = "about", default_value = "text")]
-    pub format: AboutFormat,
+    pub(crate) format: AboutFormat,
 
     /// How to write the log.
     #[arg(long, global = true, value_enum, ignore_case = true, default_value = "auto")]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
 }
 
 /// What the program does beside writing messages.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Report small files, orphans and sizes of a lake; put files together or cut tables anew.
     Maintain(Maintain),
     /// For the shell.
@@ -59,37 +59,37 @@ pub enum Command {
     Shell(ShellCommand),
     /// The verbs of Airbyte.
     #[command(flatten)]
-    Airbyte(airbyte::Verb),
+    Airbyte(Verb),
 }
 
 /// Arguments of `maintain`.
 #[derive(Debug, Args)]
-pub struct Maintain {
+pub(crate) struct Maintain {
     /// Only these tables; may be given several times. Default: all.
     #[arg(long, value_name = "NAME|GLOB")]
-    pub table: Vec<String>,
+    pub(crate) table: Vec<String>,
 
     /// Put small files of appended tables together.
     #[arg(long)]
-    pub compact: bool,
+    pub(crate) compact: bool,
 
     /// Cut upserted tables into this many objects per partition. No sync may load into them
     /// meanwhile.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub shards: Option<u32>,
+    pub(crate) shards: Option<u32>,
 
     /// Say what would be done, and do nothing.
     #[arg(long)]
-    pub dry_run: bool,
+    pub(crate) dry_run: bool,
 
     /// How to report.
     #[arg(long = "report", value_enum, ignore_case = true, default_value = "text")]
-    pub format: ReportFormat,
+    pub(crate) format: ReportFormat,
 }
 
 /// A form of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
+pub(crate) enum ReportFormat {
     /// For reading.
     Text,
     /// For programs.

@@ -1,53 +1,54 @@
-//! Everything that can go wrong, told so that a person knows what to do.
+//! Everything that can go wrong, in words by which a person knows what to do.
 
 use arrow::error::ArrowError;
 use program::report::Exit;
 use program::settings::SettingsError;
 use protocol::mapping::MapError;
 
-/// An error of the target.
+/// An error of the target. Its text says what was tried and with which thing; what caused it is its
+/// source where that says more than the text.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The settings cannot be read.
+pub(crate) enum Error {
+    /// The settings must be JSON objects or variables of the environment, and of their types.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// A map does not fit its stream.
+    /// A map must fit the schema of its stream.
     #[error(transparent)]
     Map(#[from] MapError),
-    /// A setting has a value that does not work.
+    /// A setting must have a value that works together with the others.
     #[error("the setting `{key}` is not valid: {reason}")]
     Setting {
         /// Dotted path of the setting.
         key: String,
-        /// Why.
+        /// What is wrong with it, and what belongs there.
         reason: String,
     },
-    /// The input could not be read.
+    /// Standard input, the files that the command line names and standard output must be usable.
     #[error("could not read {name}")]
     Input {
-        /// The file, or standard input.
+        /// The file, or which standard stream.
         name: String,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },
-    /// A file of a BATCH message cannot be read.
+    /// The files of a BATCH message must be there and hold records of its stream.
     #[error("the batch file {file}: {reason}")]
     Batch {
         /// Its URL.
         file: String,
-        /// Why.
+        /// What is wrong with it, and in which line.
         reason: String,
     },
-    /// A line is no message.
+    /// Every line must be a message: UTF-8, JSON, and with the keys of its type.
     #[error("line {line} is not a message: {reason}")]
     Line {
         /// Line number, from 1.
         line: u64,
-        /// Why.
+        /// What is missing or found in its place.
         reason: String,
     },
-    /// A record before its schema.
+    /// A stream must have its schema before its first record.
     #[error(
         "line {line} holds a record of stream `{stream}` before the SCHEMA message of that stream"
     )]
@@ -57,17 +58,17 @@ pub enum Error {
         /// The stream.
         stream: String,
     },
-    /// A schema that makes no table.
+    /// A schema must describe objects with properties, its keys among them.
     #[error("line {line}: the schema of stream `{stream}` cannot become a table: {reason}")]
     Schema {
         /// Line number, from 1.
         line: u64,
         /// The stream.
         stream: String,
-        /// Why.
+        /// What it lacks.
         reason: String,
     },
-    /// A record without its key.
+    /// A record must have a value for each of its keys.
     #[error(
         "line {line}: a record of stream `{stream}` has no value for its key property `{column}` (key_properties)"
     )]
@@ -79,7 +80,7 @@ pub enum Error {
         /// The key column.
         column: String,
     },
-    /// A value that does not fit its column.
+    /// A value must fit its column, unless `on_invalid` makes it null.
     #[error("line {line}: stream `{stream}`, column `{column}`: {value} is not {expected}")]
     Value {
         /// Line number, from 1.
@@ -93,7 +94,7 @@ pub enum Error {
         /// What belongs there.
         expected: String,
     },
-    /// A record that breaks a rule of its schema.
+    /// With `validate_records`, a record must keep every rule of its schema.
     #[error("line {line}: a record of stream `{stream}` breaks its schema at `{path}`: {reason}")]
     Invalid {
         /// Line number, from 1.
@@ -105,19 +106,19 @@ pub enum Error {
         /// The rule.
         reason: String,
     },
-    /// The lake refuses something, or does not answer.
+    /// The lake refuses something, does not answer, or an invariant is broken.
     #[error(transparent)]
     Lake(lake::Error),
-    /// STATE could not be given back.
+    /// A state whose rows are durable must reach whoever waits for it.
     #[error("could not write the state to {name}; the data before it is committed")]
     State {
         /// Where it goes.
         name: String,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },
-    /// Streams whose replacement is held back.
+    /// A table is replaced only when a state follows the records of its stream.
     #[error("the input ended before {streams} {verb} complete; the old rows stay")]
     Incomplete {
         /// The streams.
@@ -125,7 +126,7 @@ pub enum Error {
         /// `was` or `were`.
         verb: &'static str,
     },
-    /// Streams of which the source has not said that they are complete.
+    /// Where the source says of its streams that they are complete, it must say it of all.
     #[error(
         "the input ended, but the source did not say that these streams are complete: {streams}; rows that a STATE covers are stored, and nothing was replaced"
     )]
@@ -133,15 +134,15 @@ pub enum Error {
         /// The streams.
         streams: String,
     },
-    /// The file of the configured streams cannot be used.
+    /// The configured streams must have names, sync modes and keys that this program can write.
     #[error("{name} is no valid catalog: {reason}")]
     CatalogFile {
         /// The file.
         name: String,
-        /// Why.
+        /// What is wrong, and with which stream.
         reason: String,
     },
-    /// A signal ended the run.
+    /// A run ends at the end of its input, not by a signal.
     #[error("stopped by {signal}; what a STATE covered is committed")]
     Stopped {
         /// The signal's name.
@@ -152,7 +153,7 @@ pub enum Error {
 }
 
 /// Result of the target.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl From<lake::Error> for Error {
     fn from(error: lake::Error) -> Self {
@@ -176,7 +177,7 @@ pub(crate) enum Kind {
     /// The source did not say that all streams are complete, or someone else was faster. The same
     /// again may succeed.
     Transient,
-    /// The destination or the state does not take what it is given: what is committed is not known.
+    /// The destination or the state does not take what it must: what is committed is not known.
     Storage,
     /// The catalog does not follow; the data is safe.
     Catalog,
@@ -222,7 +223,7 @@ impl Error {
     }
 
     /// How a run that ends by this error exits.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self.kind() {
             Kind::Usage => Exit::Usage,
             Kind::Stopped(exit) => exit,
@@ -236,43 +237,52 @@ impl Error {
         }
     }
 
-    /// What to do about it.
-    pub fn hint(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Settings(SettingsError::Missing { .. }) => {
-                "write it into the --config file, or set TARGET_S3_PARQUET_<SETTING> and pass --config ENV"
-            }
-            Self::Line { .. } => {
-                "the input must be one JSON message a line; is another program printing to the same pipe?"
-            }
+    /// What to do about it, where the text does not say it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Settings(error) => settings_hint(error),
+            Self::Line { .. } => Some(
+                "the input must be one JSON message a line; is another program printing to the same pipe?",
+            ),
             Self::RecordBeforeSchema { .. } => {
-                "a tap must send the SCHEMA of a stream before its first RECORD"
+                Some("a tap must send the SCHEMA of a stream before its first RECORD")
             }
-            Self::MissingKey { .. } => {
-                "every record needs its key; set `key_properties` of the stream in `streams`, or [] to append without keys"
+            Self::MissingKey { .. } => Some(
+                "every record needs its key; set `key_properties` of the stream in `streams`, or [] to append without keys",
+            ),
+            Self::Value { .. } => {
+                Some("set `on_invalid` to `null` to write null and count such values")
             }
-            Self::Value { .. } => "set `on_invalid` to `null` to write null and count such values",
-            Self::Invalid { .. } => "set `validate_records` to false to check types only",
-            Self::Lake(lake::Error::Incompatible { .. }) => {
-                "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)"
+            Self::Invalid { .. } => Some("set `validate_records` to false to check types only"),
+            Self::Lake(error) => lake_hint(error),
+            Self::Incomplete { .. } => Some(
+                "run the tap again to the end; overwrite replaces a table only when a STATE follows its records",
+            ),
+            Self::Map(_)
+            | Self::Setting { .. }
+            | Self::Input { .. }
+            | Self::Batch { .. }
+            | Self::Schema { .. }
+            | Self::State { .. }
+            | Self::Unfinished { .. }
+            | Self::CatalogFile { .. }
+            | Self::Stopped { .. } => None,
+        }
+    }
+
+    /// The error as that of a file of records: what is wrong with a record is wrong with its file.
+    pub(crate) fn in_batch(self, file: &str) -> Self {
+        match self.kind() {
+            Kind::Input | Kind::Setting => {
+                Self::Batch { file: file.to_owned(), reason: self.to_string() }
             }
-            Self::Lake(lake::Error::Locked { .. }) => {
-                "wait for that run to end; a lock of a run that died is taken over after ten minutes"
-            }
-            Self::Lake(lake::Error::Conflict { .. }) => {
-                "run again: nothing of this run's state was given back for it"
-            }
-            Self::Lake(lake::Error::Spill { .. }) => {
-                "set `temp_dir` to a folder with room and write permission"
-            }
-            Self::Incomplete { .. } => {
-                "run the tap again to the end; overwrite replaces a table only when a STATE follows its records"
-            }
-            Self::Lake(lake::Error::CatalogBehind { .. }) => {
-                "mend that and run again: the next run brings the catalog up, with or without new rows"
-            }
-            _ => return None,
-        })
+            Kind::Usage
+            | Kind::Transient
+            | Kind::Storage
+            | Kind::Catalog
+            | Kind::Stopped(_)
+            | Kind::Internal => self,
+        }
     }
 
     /// An invariant does not hold. `expected` says which, and what was found in its place.
@@ -291,5 +301,185 @@ impl Error {
     /// A computation on columns failed, which none should.
     pub(crate) fn arrow(source: ArrowError) -> Self {
         Self::broken("columns of one stream can be computed with", source)
+    }
+}
+
+fn settings_hint(error: &SettingsError) -> Option<&'static str> {
+    match error {
+        SettingsError::Missing { .. } => Some(
+            "write it into the --config file, or set TARGET_S3_PARQUET_<SETTING> and pass --config ENV",
+        ),
+        SettingsError::Unreadable { .. }
+        | SettingsError::Syntax { .. }
+        | SettingsError::NotAnObject { .. }
+        | SettingsError::Invalid { .. } => None,
+    }
+}
+
+fn lake_hint(error: &lake::Error) -> Option<&'static str> {
+    match error {
+        lake::Error::Incompatible { .. } => Some(
+            "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)",
+        ),
+        lake::Error::Locked { .. } => Some(
+            "wait for that run to end; a lock of a run that died is taken over after ten minutes",
+        ),
+        lake::Error::Conflict { .. } => {
+            Some("run again: nothing of this run's state was given back for it")
+        }
+        lake::Error::Spill { .. } => {
+            Some("set `temp_dir` to a folder with room and write permission")
+        }
+        lake::Error::CatalogBehind { .. } => Some(
+            "mend that and run again: the next run brings the catalog up, with or without new rows",
+        ),
+        lake::Error::Option { .. }
+        | lake::Error::Table { .. }
+        | lake::Error::Store { .. }
+        | lake::Error::Parquet { .. }
+        | lake::Error::Catalog { .. }
+        | lake::Error::CatalogUnreachable { .. }
+        | lake::Error::Interrupted { .. }
+        | lake::Error::Internal { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    fn io() -> std::io::Error {
+        std::io::Error::other("the disk")
+    }
+
+    fn text() -> String {
+        "x".into()
+    }
+
+    /// Every variant, with its kind and the exit code of a run that ends by it.
+    fn table() -> Vec<(Error, Kind, Exit)> {
+        use Kind::{Input, Internal, Setting, Stopped, Storage, Transient, Usage};
+        let failed = |error, kind| (error, kind, Exit::Failure);
+        let settings = |error| Error::Settings(error);
+        vec![
+            (
+                settings(SettingsError::Unreadable { name: text(), source: io() }),
+                Usage,
+                Exit::Usage,
+            ),
+            failed(Error::Setting { key: text(), reason: text() }, Setting),
+            failed(Error::Map(MapError { key: text(), reason: text() }), Input),
+            failed(Error::Input { name: text(), source: io() }, Setting),
+            failed(Error::Batch { file: text(), reason: text() }, Input),
+            failed(Error::Line { line: 1, reason: text() }, Input),
+            failed(Error::RecordBeforeSchema { line: 1, stream: text() }, Input),
+            failed(Error::Schema { line: 1, stream: text(), reason: text() }, Setting),
+            failed(Error::MissingKey { line: 1, stream: text(), column: text() }, Setting),
+            failed(
+                Error::Value {
+                    line: 1,
+                    stream: text(),
+                    column: text(),
+                    value: text(),
+                    expected: text(),
+                },
+                Setting,
+            ),
+            failed(
+                Error::Invalid { line: 1, stream: text(), path: text(), reason: text() },
+                Setting,
+            ),
+            failed(Error::State { name: text(), source: io() }, Storage),
+            failed(Error::Incomplete { streams: text(), verb: "was" }, Transient),
+            failed(Error::Unfinished { streams: text() }, Transient),
+            failed(Error::CatalogFile { name: text(), reason: text() }, Setting),
+            (
+                Error::Stopped { signal: "SIGINT", exit: Exit::Interrupted },
+                Stopped(Exit::Interrupted),
+                Exit::Interrupted,
+            ),
+            (
+                Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated },
+                Stopped(Exit::Terminated),
+                Exit::Terminated,
+            ),
+            failed(lake::Error::Conflict { object: text() }.into(), Transient),
+            failed(lake::Error::Locked { table: text(), owner: text() }.into(), Transient),
+            failed(lake::Error::Interrupted { what: text() }.into(), Transient),
+            failed(lake::Error::Table { table: text(), reason: text() }.into(), Setting),
+            failed(lake::Error::Option { name: "x", reason: text() }.into(), Setting),
+            failed(lake::Error::store("read", "x", "no answer").into(), Storage),
+            failed(
+                lake::Error::Spill { action: "write", path: text(), source: io() }.into(),
+                Storage,
+            ),
+            failed(
+                lake::Error::Catalog { object: text(), reason: text(), source: None }.into(),
+                Kind::Catalog,
+            ),
+            (
+                lake::Error::CatalogBehind {
+                    tables: text(),
+                    source: Box::new(lake::Error::internal("x")),
+                }
+                .into(),
+                Kind::Catalog,
+                Exit::CatalogBehind,
+            ),
+            failed(Error::internal("x"), Internal),
+            failed(Error::broken("x", "y"), Internal),
+        ]
+    }
+
+    #[test]
+    fn every_error_has_its_kind_and_its_exit_code() {
+        for (error, kind, exit) in table() {
+            assert_eq!((error.kind(), error.exit()), (kind, exit), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_option_of_the_lake_is_a_setting_of_that_name() {
+        let error = Error::from(lake::Error::Option { name: "destination", reason: text() });
+        assert_eq!(error.to_string(), "the setting `destination` is not valid: x");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_record_is_wrong_with_its_file_and_what_is_not_stays_itself() {
+        for (error, kind, _) in table() {
+            let own = error.to_string();
+            let in_batch = error.in_batch("f.jsonl");
+            match kind {
+                Kind::Input | Kind::Setting => {
+                    assert_eq!(in_batch.to_string(), format!("the batch file f.jsonl: {own}"));
+                }
+                Kind::Usage
+                | Kind::Transient
+                | Kind::Storage
+                | Kind::Catalog
+                | Kind::Stopped(_)
+                | Kind::Internal => assert_eq!(in_batch.to_string(), own),
+            }
+        }
+    }
+
+    #[test]
+    fn what_broke_an_invariant_is_its_source_and_not_in_its_text() {
+        let error = Error::broken("a thing holds", io());
+        assert_eq!(error.to_string(), "internal error: a thing holds; please report it");
+        assert_eq!(error.source().unwrap().to_string(), "the disk");
+        let error = Error::State { name: "f".into(), source: io() };
+        assert!(!error.to_string().contains("the disk"));
+        assert!(error.source().is_some());
+    }
+
+    #[test]
+    fn hints_say_what_to_do_and_only_where_the_text_does_not() {
+        let hint = |error: Error| error.hint();
+        assert!(hint(Error::Line { line: 1, reason: text() }).unwrap().contains("JSON"));
+        assert!(hint(lake::Error::Conflict { object: text() }.into()).unwrap().contains("again"));
+        assert!(hint(Error::Setting { key: text(), reason: text() }).is_none());
+        assert!(hint(Error::internal("x")).is_none());
     }
 }

@@ -43,7 +43,7 @@ struct Resolver<'a> {
 
 impl<'a> Resolver<'a> {
     fn properties(&self, schema: &'a Value) -> Option<&'a Map<String, Value>> {
-        let schema = self.follow(schema.as_object()?)?;
+        let schema = self.dereference(schema.as_object()?)?;
         schema.get("properties")?.as_object()
     }
 
@@ -74,11 +74,11 @@ impl<'a> Resolver<'a> {
     fn description(&self, schema: &'a Value) -> Option<String> {
         let schema = schema.as_object()?;
         let own = schema.get("description").and_then(Value::as_str);
-        own.or_else(|| self.follow(schema)?.get("description")?.as_str()).map(str::to_owned)
+        own.or_else(|| self.dereference(schema)?.get("description")?.as_str()).map(str::to_owned)
     }
 
     /// The schema behind local references, or nothing for a reference that leads nowhere or round.
-    fn follow(&self, schema: &'a Map<String, Value>) -> Option<&'a Map<String, Value>> {
+    fn dereference(&self, schema: &'a Map<String, Value>) -> Option<&'a Map<String, Value>> {
         let mut schema = schema;
         for _ in 0..MAX_DEPTH {
             let Some(Value::String(reference)) = schema.get("$ref") else { return Some(schema) };
@@ -97,7 +97,7 @@ impl<'a> Resolver<'a> {
                 return Some(Kind::Json);
             }
             self.open.borrow_mut().push(reference);
-            let kind = match self.follow(object) {
+            let kind = match self.dereference(object) {
                 Some(schema) => self.resolved(schema, depth),
                 None => Some(Kind::Json),
             };
@@ -197,7 +197,9 @@ fn types_of(schema: &Map<String, Value>) -> Option<Vec<&str>> {
 
 /// The narrowest type that holds the values of both.
 pub(crate) fn join(left: Kind, right: Kind) -> Kind {
-    use Kind::{Bigint, Date, Decimal, Double, Int, Json, List, String, Struct, Timestamp};
+    use Kind::{
+        Bigint, Boolean, Date, Decimal, Double, Int, Json, List, String, Struct, Timestamp,
+    };
     match (left, right) {
         (left, right) if left == right => left,
         (Int, Bigint) | (Bigint, Int) => Bigint,
@@ -209,7 +211,13 @@ pub(crate) fn join(left: Kind, right: Kind) -> Kind {
         (String | Date | Timestamp, String | Date | Timestamp) => String,
         (Struct(left), Struct(right)) => Struct(join_columns(left, right)),
         (List(left), List(right)) => List(Box::new(join(*left, *right))),
-        _ => Json,
+        // No type but text holds both.
+        (
+            Boolean | Int | Bigint | Double | Decimal(..) | String | Json | Date | Timestamp
+            | Struct(_) | List(_),
+            Boolean | Int | Bigint | Double | Decimal(..) | String | Json | Date | Timestamp
+            | Struct(_) | List(_),
+        ) => Json,
     }
 }
 

@@ -6,7 +6,8 @@ use program::report;
 
 use crate::cli::{Maintain, ReportFormat};
 use crate::error::{Error, Result};
-use crate::settings::Config;
+use crate::run::open;
+use crate::settings::config::Config;
 
 /// Objects beyond this are slow to replace, and Redshift Spectrum advises against files beyond 1 GB
 /// (<https://docs.aws.amazon.com/redshift/latest/dg/c-spectrum-external-performance.html>).
@@ -14,7 +15,7 @@ const LARGE_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Looks at a lake and does what is asked. The report goes to stdout.
 pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
-    let lake = crate::open(config)?;
+    let lake = open(config)?;
     let options = Options {
         tables: arguments.table.clone(),
         compact: arguments.compact,

@@ -10,17 +10,17 @@ use crate::error::Error;
 
 /// Whether a signal asked for the end.
 #[derive(Debug, Clone, Default)]
-pub struct Stop {
+pub(crate) struct Stop {
     stopped: Arc<AtomicBool>,
     signal: Arc<AtomicUsize>,
 }
 
 impl Stop {
     /// Listens from now on.
-    pub fn listen() -> Self {
+    pub(crate) fn listen() -> Self {
         let stop = Self::default();
         for signal in [SIGTERM, SIGINT] {
-            let number = usize::try_from(signal).unwrap_or_default();
+            let number = number(signal);
             let registered = signal_hook::flag::register_conditional_shutdown(
                 signal,
                 128 + signal,
@@ -38,21 +38,45 @@ impl Stop {
     }
 
     /// The flag that a signal sets.
-    pub fn flag(&self) -> Arc<AtomicBool> {
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stopped)
     }
 
     /// The error by which a run ends that a signal has stopped.
-    pub fn error(&self) -> Option<Error> {
+    pub(crate) fn error(&self) -> Option<Error> {
         if !self.stopped.load(Ordering::Relaxed) {
             return None;
         }
-        let terminated =
-            usize::try_from(SIGTERM).is_ok_and(|term| self.signal.load(Ordering::Relaxed) == term);
-        Some(if terminated {
+        Some(if self.signal.load(Ordering::Relaxed) == number(SIGTERM) {
             Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated }
         } else {
             Error::Stopped { signal: "SIGINT", exit: Exit::Interrupted }
         })
+    }
+}
+
+/// The number of a signal, as it is kept.
+fn number(signal: i32) -> usize {
+    signal.unsigned_abs() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_no_signal_has_stopped_ends_without_error() {
+        assert!(Stop::default().error().is_none());
+    }
+
+    #[test]
+    fn each_signal_has_its_exit_code() {
+        for (signal, expected) in [(SIGTERM, Exit::Terminated), (SIGINT, Exit::Interrupted)] {
+            let stop = Stop::default();
+            stop.signal.store(number(signal), Ordering::Relaxed);
+            stop.flag().store(true, Ordering::Relaxed);
+            let error = stop.error().unwrap();
+            assert_eq!(error.exit(), expected);
+        }
     }
 }

@@ -422,3 +422,9 @@ pub struct Growth {
     /// Days, from today back, whose figures change.
     pub restated_days: u64,
 }
+
+/// A rate that is neither of the plain quotients, as in the API.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+pub fn rate(loads: u64, plays: u64) -> f64 {
+    if loads == 0 { 0.0 } else { plays as f64 / (loads as f64 + 1.0) }
+}

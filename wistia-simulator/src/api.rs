@@ -3,8 +3,8 @@
 use chrono::{Days, NaiveDate};
 use serde_json::{Value, json};
 
-use crate::account::{Account, KEPT_DAYS, PROJECTS};
-use crate::{truth, wire};
+use crate::account::{Account, KEPT_DAYS, PROJECTS, rate};
+use crate::wire;
 
 /// The parameters of a request.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +48,7 @@ pub fn answer(account: &Account, zone: i64, path: &str, query: &Query) -> Result
             let sum = account.lifetime(index);
             let mut row = json!({
                 "load_count": sum.loads, "play_count": sum.plays,
-                "play_rate": wire::plain(truth::rate(sum.loads, sum.plays)),
+                "play_rate": wire::plain(rate(sum.loads, sum.plays)),
                 "hours_watched": wire::plain(sum.hours), "engagement": 0.25, "visitors": sum.loads / 2,
             });
             if index % 3 == 0 {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 
-use crate::account::{Account, DayFigures, PROJECTS, TOWNS};
+use crate::account::{Account, DayFigures, PROJECTS, TOWNS, rate};
 use crate::wire;
 
 /// The days that a lake was filled with.
@@ -121,12 +121,6 @@ fn visitor(account: &Account, index: usize) -> Value {
         "load_count": 1 + index % 17, "play_count": index % 17, "identifying_event_key": null,
         "visitor_identity": {"name": visitor.name, "email": i32::from(visitor.email.is_some()), "org": {"name": null, "title": null}},
         "user_agent_details": agent})
-}
-
-/// A rate that is neither of the plain quotients, as in the API.
-#[expect(clippy::cast_precision_loss, reason = "small numbers")]
-pub fn rate(loads: u64, plays: u64) -> f64 {
-    if loads == 0 { 0.0 } else { plays as f64 / (loads as f64 + 1.0) }
 }
 
 fn dim_media(account: &Account) -> Vec<Value> {

@@ -4,7 +4,7 @@
 use chrono::{Duration, NaiveDate, NaiveTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
-use crate::account::{Account, DayFigures, Event, PROJECTS, TOWNS, Visitor, hash};
+use crate::account::{Account, DayFigures, Event, PROJECTS, TOWNS, Visitor, hash, rate};
 
 /// One of so many forms.
 fn form(key: &str, field: &str, forms: u64) -> u64 {
@@ -234,7 +234,7 @@ pub fn measured(day: NaiveDate, zone: i64, figures: DayFigures) -> Value {
         return json!({"timestamp": timestamp});
     }
     json!({"timestamp": timestamp, "unique_loads": loads / 2, "unique_plays": plays / 2, "plays": plays,
-        "play_rate": crate::truth::rate(loads, plays), "played_time": hours * 1800.0,
+        "play_rate": rate(loads, plays), "played_time": hours * 1800.0,
         "unique_visitors": loads / 2, "engagement_rate": 0.25, "cta_impressions": 0, "cta_conversions": 0,
         "cta_conversion_rate": null, "form_conversions": 0})
 }

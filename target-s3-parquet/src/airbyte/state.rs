@@ -1,17 +1,18 @@
-//! Giving states back to Airbyte: every one, once, in order, with what was stored before it.
+//! Acknowledging states to Airbyte: every one, once, in order, with what was stored before it.
 
 use std::collections::HashMap;
 use std::io::Write;
 
-use crate::decode::{Cursor, Members};
-use crate::error::{Error, Result};
-use crate::input::State;
-use crate::state::{Sink, StateFile};
+use lake::write::journal::Receipt;
 
-/// Bytes of waiting states from which on they should be given back soon.
+use crate::decode::scan::{Cursor, Members};
+use crate::error::{Error, Result};
+use crate::state::{Sink, State};
+
+/// Bytes of waiting states from which on they should be acknowledged soon.
 const MANY: usize = 1024 * 1024;
 
-/// Gives states back.
+/// Acknowledges states on stdout.
 pub(super) struct Acknowledger {
     stdout: Box<dyn Write + Send>,
     waiting: Vec<Waiting>,
@@ -60,7 +61,7 @@ impl Acknowledger {
         }
     }
 
-    /// Which of the waiting states can be given back: those of streams that are not held, and one of
+    /// Which of the waiting states can be acknowledged: those of streams that are not held, and one of
     /// all streams when none is held and none waits before it.
     fn ready(&self, held: &[String]) -> Vec<bool> {
         let mut blocked = false;
@@ -96,7 +97,7 @@ impl Sink for Acknowledger {
         self.waiting.push(Waiting { text, stream: state.stream, counts });
     }
 
-    fn is_pending(&self, held: &[String]) -> bool {
+    fn is_ready(&self, held: &[String]) -> bool {
         self.ready(held).contains(&true)
     }
 
@@ -104,25 +105,25 @@ impl Sink for Acknowledger {
         self.bytes > MANY
     }
 
-    fn pending(&self) -> Option<&str> {
+    fn next(&self) -> Option<&str> {
         self.waiting.first().map(|state| state.text.as_str())
     }
 
-    fn file(&self) -> Option<&StateFile> {
+    fn receipt(&self) -> Option<&dyn Receipt> {
         None
     }
 
     fn acknowledge(&mut self, held: &[String]) -> Result<()> {
-        let mut ready = self.ready(held).into_iter();
+        let ready = self.ready(held);
         let mut lines = Vec::new();
-        self.waiting.retain(|state| {
-            let is_ready = ready.next().unwrap_or(false);
+        for (state, is_ready) in std::mem::take(&mut self.waiting).into_iter().zip(ready) {
             if is_ready {
                 lines.extend_from_slice(with_counts(&state.text, state.counts).as_bytes());
                 lines.push(b'\n');
+            } else {
+                self.waiting.push(state);
             }
-            !is_ready
-        });
+        }
         self.bytes = self.waiting.iter().map(|state| state.text.len()).sum();
         self.stdout
             .write_all(&lines)
@@ -171,7 +172,7 @@ fn member(text: &str, from: usize, name: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::tests::Lines;
+    use crate::testing::Lines;
     use serde_json::value::RawValue;
 
     fn state(text: &str, stream: Option<&str>) -> State {
@@ -211,7 +212,7 @@ mod tests {
         sink.note(state(&message(2), Some("b")));
         sink.count("a", 1, 4);
         sink.note(state(&message(3), Some("a")));
-        assert!(sink.is_pending(&["a".into()]) && !sink.is_pending(&["a".into(), "b".into()]));
+        assert!(sink.is_ready(&["a".into()]) && !sink.is_ready(&["a".into(), "b".into()]));
         let order = |lines: &Lines| {
             let text = lines.text();
             let digits = text
@@ -229,6 +230,6 @@ mod tests {
         assert_eq!(order(&lines), [2, 1, 3, 4, 5]);
         let text = lines.text();
         assert!(text.contains(r#""recordCount":1.0,"rejectedRecordCount":4.0"#), "{text}");
-        assert!(!sink.is_pending(&[]));
+        assert!(!sink.is_ready(&[]));
     }
 }

@@ -4,31 +4,42 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lake::table::Refresh;
-use protocol::airbyte::{ConfiguredCatalog, ConfiguredStream, DestinationSyncMode};
+use protocol::airbyte::{ConfiguredCatalog, ConfiguredStream, DestinationSyncMode, StreamName};
 
-use crate::decode::{AirbyteStream, Plan, Registry, airbyte_key};
+use super::columns::{AirbyteColumns, conventions};
+use super::envelope::key;
+use crate::decode::plan::{Plan, Registry};
+use crate::described::Described;
 use crate::error::{Error, Result};
-use crate::input::plan::{Described, make};
-use crate::settings::{Config, LoadMethod};
+use crate::settings::config::Config;
+use crate::settings::stream::{LoadMethod, StreamSettings};
 
-/// The plans of all streams of a catalog.
+/// A stream of a sync.
+#[derive(Debug)]
+pub(super) struct NamedPlan {
+    pub(super) name: StreamName,
+    pub(super) plan: Arc<Plan>,
+}
+
+/// The plans of all streams of a catalog. `name` is that of its file.
 pub(super) fn plans(
     name: &str,
     catalog: &ConfiguredCatalog,
     config: &Config,
-) -> Result<Vec<Arc<Plan>>> {
+) -> Result<Vec<NamedPlan>> {
     let fault = |reason: String| Error::CatalogFile { name: name.to_owned(), reason };
     if catalog.streams.is_empty() {
         return Err(fault("it has no streams".into()));
     }
-    let mut plans: Vec<Arc<Plan>> = Vec::new();
+    let mut plans: Vec<NamedPlan> = Vec::new();
     for (stream, id) in catalog.streams.iter().zip(1..) {
+        let name = stream.name();
         let plan = plan(stream, config, id)
-            .map_err(|reason| fault(format!("stream `{}`: {reason}", stream.name())))?;
-        if plans.iter().any(|other| other.stream == plan.stream) {
+            .map_err(|reason| fault(format!("stream `{name}`: {reason}")))?;
+        if plans.iter().any(|other| other.plan.stream == plan.stream) {
             return Err(fault(format!("it has the stream `{}` twice", plan.stream)));
         }
-        plans.push(Arc::new(plan));
+        plans.push(NamedPlan { name, plan: Arc::new(plan) });
     }
     Ok(plans)
 }
@@ -36,10 +47,46 @@ pub(super) fn plans(
 fn plan(stream: &ConfiguredStream, config: &Config, id: u64) -> Result<Plan, String> {
     let name = stream.name();
     let full = name.to_string();
+    let mode = stream.destination_sync_mode.ok_or("it has no `destination_sync_mode`")?;
+    let mut settings = settings(stream, config, mode)?;
+    let refresh = refresh(stream, mode)?;
+    let keys = match mode {
+        DestinationSyncMode::AppendDedup => keys(stream, &settings)?,
+        DestinationSyncMode::Append
+        | DestinationSyncMode::Overwrite
+        | DestinationSyncMode::Update
+        | DestinationSyncMode::SoftDelete => {
+            // Without an order among rows of one key, all of them count.
+            settings.key_properties = None;
+            Vec::new()
+        }
+    };
+    let schema = &stream.stream.json_schema;
+    let columns = AirbyteColumns { generation: stream.generation_id, sync: stream.sync_id };
+    let described = Described {
+        name: &full,
+        schema,
+        keys: &keys,
+        source: &full,
+        source_schema: schema,
+        derived: None,
+        refresh: Some(refresh),
+        conventions: conventions(name.namespace, columns),
+    };
+    described.plan(&settings, id)
+}
+
+/// The settings of a stream, of which its sync mode and its names decide some.
+fn settings(
+    stream: &ConfiguredStream,
+    config: &Config,
+    mode: DestinationSyncMode,
+) -> Result<StreamSettings, String> {
+    let name = stream.name();
+    let full = name.to_string();
     // Settings may name a stream with its namespace or without.
     let own = if config.streams.contains_key(&full) { &full } else { &name.name };
     let mut settings = config.stream(own);
-    let mode = stream.destination_sync_mode.ok_or("it has no `destination_sync_mode`")?;
     settings.load_method = Some(match mode {
         DestinationSyncMode::Append | DestinationSyncMode::Overwrite => LoadMethod::Append,
         DestinationSyncMode::AppendDedup => LoadMethod::Upsert,
@@ -53,6 +100,11 @@ fn plan(stream: &ConfiguredStream, config: &Config, id: u64) -> Result<Plan, Str
         .table
         .or_else(|| stream.destination_object_name.clone())
         .or_else(|| name.namespace.as_ref().map(|namespace| format!("{namespace}_{}", name.name)));
+    Ok(settings)
+}
+
+/// What is to become of older generations.
+fn refresh(stream: &ConfiguredStream, mode: DestinationSyncMode) -> Result<Refresh, String> {
     let (generation, minimum) = (stream.generation_id, stream.minimum_generation_id);
     if let (Some(generation), Some(minimum)) = (generation, minimum)
         && minimum != 0
@@ -62,56 +114,40 @@ fn plan(stream: &ConfiguredStream, config: &Config, id: u64) -> Result<Plan, Str
             "generation {generation} with the minimum {minimum}: a refresh keeps all older generations or none"
         ));
     }
-    let overwrite = mode == DestinationSyncMode::Overwrite;
-    let refresh = Some(Refresh { generation, minimum, overwrite });
-    let keys = if mode == DestinationSyncMode::AppendDedup {
-        keys(stream)?
-    } else {
-        // Without an order among rows of one key, all of them count.
-        settings.key_properties = None;
-        Vec::new()
-    };
-    if mode == DestinationSyncMode::AppendDedup
-        && keys.is_empty()
-        && settings.key_properties.as_ref().is_none_or(Vec::is_empty)
-    {
-        return Err("append_dedup needs a primary key, and it has none".into());
-    }
-    if let [cursor] = stream.cursor_field.as_slice()
-        && mode == DestinationSyncMode::AppendDedup
-        && stream.stream.json_schema.pointer("/properties").is_some_and(|p| p.get(cursor).is_none())
-    {
-        return Err(format!("its cursor `{cursor}` is not among its properties"));
-    }
-    let airbyte = AirbyteStream { name, generation, sync: stream.sync_id, refresh };
-    let schema = &stream.stream.json_schema;
-    make(&Described { name: &full, schema, keys: &keys }, None, settings, Some(airbyte), id)
+    Ok(Refresh { generation, minimum, overwrite: mode == DestinationSyncMode::Overwrite })
 }
 
-fn keys(stream: &ConfiguredStream) -> Result<Vec<String>, String> {
+/// The keys of a stream whose rows replace each other by them.
+fn keys(stream: &ConfiguredStream, settings: &StreamSettings) -> Result<Vec<String>, String> {
     let keys = stream.keys().iter().map(|path| match path.as_slice() {
         [name] => Ok(name.clone()),
         path => Err(format!("its primary key `{}` is not a column", path.join("."))),
     });
-    keys.collect()
+    let keys = keys.collect::<Result<Vec<_>, _>>()?;
+    if keys.is_empty() && settings.key_properties.as_ref().is_none_or(Vec::is_empty) {
+        return Err("append_dedup needs a primary key, and it has none".into());
+    }
+    if let [cursor] = stream.cursor_field.as_slice()
+        && stream.stream.json_schema.pointer("/properties").is_some_and(|p| p.get(cursor).is_none())
+    {
+        return Err(format!("its cursor `{cursor}` is not among its properties"));
+    }
+    Ok(keys)
 }
 
 /// The plans by the name under which records are found: with the namespace only where the name alone
 /// does not tell.
-pub(super) fn registry(plans: &[Arc<Plan>]) -> Registry {
+pub(super) fn registry(streams: &[NamedPlan]) -> Registry {
     let mut times: HashMap<&str, usize> = HashMap::new();
-    let named = || plans.iter().filter_map(|plan| Some((plan, &plan.airbyte.as_ref()?.name)));
-    for (_, name) in named() {
+    for NamedPlan { name, .. } in streams {
         *times.entry(&name.name).or_default() += 1;
     }
     let mut registry = Registry::default();
-    for (plan, name) in named() {
-        let is_unique = times.get(name.name.as_str()) == Some(&1);
+    for NamedPlan { name, plan } in streams {
         let namespace = name.namespace.as_deref().unwrap_or_default();
-        let key = if is_unique {
-            name.name.as_bytes().into()
-        } else {
-            airbyte_key(namespace.as_bytes(), name.name.as_bytes())
+        let key = match times.get(name.name.as_str()) {
+            Some(1) => name.name.as_bytes().into(),
+            Some(_) | None => key(namespace.as_bytes(), name.name.as_bytes()),
         };
         registry.insert(key, [Arc::clone(plan)].into());
     }
@@ -123,7 +159,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn planned(streams: &Value) -> Result<Vec<Arc<Plan>>> {
+    fn planned(streams: &Value) -> Result<Vec<NamedPlan>> {
         let config: Config =
             serde_json::from_str(r#"{"destination":"x","streams":{"n.b":{"table":"own"}}}"#)
                 .unwrap();
@@ -150,7 +186,7 @@ mod tests {
             stream("b", Some("n"), &json!({})),
         ]))
         .unwrap();
-        let tables: Vec<_> = plans.iter().map(|plan| plan.spec.table.as_str()).collect();
+        let tables: Vec<_> = plans.iter().map(|stream| stream.plan.spec.table.as_str()).collect();
         assert_eq!(tables, ["n_a", "a", "own"]);
         let registry = registry(&plans);
         let mut keys: Vec<&[u8]> = registry.keys().map(AsRef::as_ref).collect();
@@ -192,5 +228,41 @@ mod tests {
             let error = planned(&streams).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn the_sync_mode_decides_how_rows_enter_the_table() {
+        use lake::table::LoadMethod;
+        let keyed =
+            json!({"primary_key": [["id"]], "generation_id": 3, "minimum_generation_id": 3});
+        let with = |mode: &str| {
+            let mut more = keyed.clone();
+            more["destination_sync_mode"] = mode.into();
+            planned(&json!([stream("a", None, &more)])).unwrap().remove(0).plan
+        };
+        for (mode, load, keys, overwrite) in [
+            ("append", LoadMethod::Append, 0, false),
+            ("overwrite", LoadMethod::Append, 0, true),
+            ("append_dedup", LoadMethod::Upsert, 1, false),
+        ] {
+            let plan = with(mode);
+            assert_eq!((plan.spec.load, plan.keys.len()), (load, keys), "{mode}");
+            let refresh = plan.spec.refresh.unwrap();
+            assert_eq!(refresh, Refresh { generation: Some(3), minimum: Some(3), overwrite });
+            assert!(plan.conventions.is_lenient && plan.conventions.may_reject);
+        }
+    }
+
+    #[test]
+    fn settings_name_a_stream_with_its_namespace_or_without() {
+        let config: Config = serde_json::from_str(
+            r#"{"destination":"x","streams":{"n.a":{"table":"full"},"a":{"table":"short"}}}"#,
+        )
+        .unwrap();
+        let catalog = json!({"streams": [stream("a", Some("n"), &json!({})), stream("a", Some("m"), &json!({}))]});
+        let catalog = ConfiguredCatalog::parse(&catalog.to_string()).unwrap();
+        let plans = plans("catalog", &catalog, &config).unwrap();
+        let tables: Vec<_> = plans.iter().map(|stream| stream.plan.spec.table.as_str()).collect();
+        assert_eq!(tables, ["full", "short"]);
     }
 }

@@ -2,23 +2,23 @@
 
 use hashbrown::HashMap;
 
-use crate::settings::OnInvalid;
+use crate::settings::stream::OnInvalid;
 
 /// What decoding one chunk of one stream counts, and the rules it follows.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) on_invalid: OnInvalid,
     pub(crate) max_string_bytes: Option<usize>,
-    /// Strings cut to `max_string_bytes`.
-    pub(crate) cut: u64,
+    /// Strings truncated to `max_string_bytes`.
+    pub(crate) truncated: u64,
     /// Lone surrogates replaced by U+FFFD.
     pub(crate) replaced: u64,
     /// Whether a column has counted a value that did not fit.
     pub(crate) has_invalid: bool,
     /// Values of keys that the schema does not know, by name.
-    pub(crate) extra: HashMap<Box<[u8]>, u64>,
+    pub(crate) unknown_keys: HashMap<Box<[u8]>, u64>,
     /// Whether a value that only looks like another type is taken for it: a number in a string, a
-    /// number for a string, an object as JSON text. Airbyte's programs send such values.
+    /// number for a string, an object as JSON text; and whether it is noted what became of values.
     pub(super) lenient: bool,
     /// What became of values in the record at hand.
     pub(crate) changes: Vec<Change>,
@@ -41,7 +41,7 @@ pub(crate) enum Effect {
     Nulled,
     /// It is beyond what the column can hold, and null now.
     TooLarge,
-    /// It was cut.
+    /// It is a string, and was truncated.
     Truncated,
 }
 
@@ -54,10 +54,10 @@ impl Context {
         Self {
             on_invalid,
             max_string_bytes,
-            cut: 0,
+            truncated: 0,
             replaced: 0,
             has_invalid: false,
-            extra: HashMap::new(),
+            unknown_keys: HashMap::new(),
             lenient,
             changes: Vec::new(),
             scratch: Vec::new(),
@@ -80,10 +80,10 @@ impl Context {
         }
     }
 
-    pub(super) fn count_extra(&mut self, key: &[u8]) {
-        match self.extra.get_mut(key) {
+    pub(super) fn count_unknown_key(&mut self, key: &[u8]) {
+        match self.unknown_keys.get_mut(key) {
             Some(count) => *count += 1,
-            None => _ = self.extra.insert(key.into(), 1),
+            None => _ = self.unknown_keys.insert(key.into(), 1),
         }
     }
 }

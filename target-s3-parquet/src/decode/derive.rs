@@ -7,24 +7,27 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use arrow::datatypes::{
-    DataType, Date32Type, Decimal128Type, Float64Type, Int32Type, Int64Type,
-    TimestampMicrosecondType,
-};
-use protocol::mapping::{Filter, Literal, MapError, Mapped, Origin, Scalar, Test};
-
-use lake::schema::time;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
 use lake::schema::{Column, Kind};
+use protocol::mapping::{Filter, Literal, MapError, Mapped, Origin};
 
+use super::filtered::{Filtered, typed};
+use crate::error::{Error, Result};
 use crate::json_schema;
 
 /// How the columns of a stream come out of what is read.
 #[derive(Debug)]
-pub struct Derivation {
+pub(crate) struct Derivation {
     picks: Vec<Pick>,
-    filter: Option<Filter<Vec<usize>>>,
+    filter: Option<Filter<Place>>,
     unread: HashSet<String>,
+}
+
+/// Where a value is in what is read, and its type.
+#[derive(Debug)]
+struct Place {
+    path: Vec<usize>,
+    kind: Kind,
 }
 
 /// Where a column comes from.
@@ -44,12 +47,13 @@ struct Want<'a> {
 }
 
 /// The parts of a plan that mapping decides.
+#[derive(Debug)]
 pub(crate) struct Derived {
     /// What is read of a record.
     pub(crate) reads: Vec<Column>,
     /// The columns that come out of it.
     pub(crate) columns: Vec<Column>,
-    /// How.
+    /// The way from the one to the other.
     pub(crate) derivation: Derivation,
 }
 
@@ -107,7 +111,7 @@ impl Derivation {
                         path.join(".")
                     ),
                 })?;
-                Ok((at, test))
+                Ok((Place { path: at, kind: kind.clone() }, test))
             })?),
         };
         let unread = raw.iter().map(|column| column.source.clone());
@@ -121,32 +125,33 @@ impl Derivation {
     }
 
     /// Where in what is read a column comes from; nothing for a constant.
-    pub(super) fn origin(&self, column: usize) -> Option<&[usize]> {
-        match self.picks.get(column)? {
-            Pick::Read(path) => Some(path),
-            Pick::Constant(_) => None,
+    pub(super) fn origin(&self, column: usize) -> Result<Option<&[usize]>> {
+        match self.picks.get(column) {
+            Some(Pick::Read(path)) => Ok(Some(path)),
+            Some(Pick::Constant(_)) => Ok(None),
+            None => Err(Error::internal(format!(
+                "column {column} of a mapped stream comes from somewhere"
+            ))),
         }
     }
 
     /// The columns of `rows` rows.
-    pub(super) fn columns(&self, arrays: &[ArrayRef], rows: usize) -> Vec<ArrayRef> {
-        self.picks
-            .iter()
-            .map(|column| match column {
-                Pick::Read(path) => pick(arrays, path, rows),
-                Pick::Constant(literal) => constant(literal, rows),
-            })
-            .collect()
+    pub(super) fn columns(&self, arrays: &[ArrayRef], rows: usize) -> Result<Vec<ArrayRef>> {
+        let columns = self.picks.iter().map(|column| match column {
+            Pick::Read(path) => pick(arrays, path),
+            Pick::Constant(literal) => Ok(constant(literal, rows)),
+        });
+        columns.collect()
     }
 
     /// Which rows go on; all, where there is no filter.
-    pub(super) fn mask(&self, arrays: &[ArrayRef], rows: usize) -> Option<BooleanArray> {
-        let filter = self.filter.as_ref()?;
-        let bound = filter.bind(&mut |path, test| {
-            Ok::<_, std::convert::Infallible>((pick(arrays, path, rows), test.clone()))
-        });
-        let Ok(bound) = bound;
-        Some((0..rows).map(|row| Some(bound.test(&|array| scalar(array, row)))).collect())
+    pub(super) fn mask(&self, arrays: &[ArrayRef], rows: usize) -> Result<Option<BooleanArray>> {
+        let Some(filter) = &self.filter else { return Ok(None) };
+        let bound = filter.bind(&mut |place, test| {
+            Ok::<_, Error>((Filtered::of(&pick(arrays, &place.path)?, &place.kind)?, test.clone()))
+        })?;
+        let goes_on = (0..rows).map(|row| Some(bound.test(&|column| column.scalar(row))));
+        Ok(Some(goes_on.collect()))
     }
 }
 
@@ -154,9 +159,21 @@ impl Derivation {
 fn inner_names(columns: &[Column]) -> Vec<String> {
     let mut names = Vec::new();
     for column in columns {
-        if let Kind::Struct(fields) = &column.kind {
-            names.extend(fields.iter().map(|field| field.source.clone()));
-            names.extend(inner_names(fields));
+        match &column.kind {
+            Kind::Struct(fields) => {
+                names.extend(fields.iter().map(|field| field.source.clone()));
+                names.extend(inner_names(fields));
+            }
+            Kind::Boolean
+            | Kind::Int
+            | Kind::Bigint
+            | Kind::Double
+            | Kind::Decimal(..)
+            | Kind::String
+            | Kind::Json
+            | Kind::Date
+            | Kind::Timestamp
+            | Kind::List(_) => {}
         }
     }
     names
@@ -175,43 +192,71 @@ fn shape(raw: &[Column], wants: &[Want<'_>]) -> Vec<Column> {
                     _ => None,
                 })
                 .collect();
-            let whole = own.iter().find(|want| want.path.is_empty());
-            let kind = match (whole, &column.kind) {
-                _ if own.is_empty() => return None,
-                (Some(Want { text: true, .. }), _) => Kind::Json,
-                (Some(_), kind) => kind.clone(),
-                (None, Kind::Struct(fields)) => Kind::Struct(shape(fields, &own)),
-                (None, _) => Kind::Json,
+            if own.is_empty() {
+                return None;
+            }
+            let kind = match own.iter().find(|want| want.path.is_empty()) {
+                Some(Want { text: true, .. }) => Kind::Json,
+                Some(Want { text: false, .. }) => column.kind.clone(),
+                None => inside(&column.kind, &own),
             };
             Some(Column { kind, ..column.clone() })
         })
         .collect()
 }
 
+/// What is read of a column of which only parts are wanted. What has no fields is read as text.
+fn inside(kind: &Kind, wants: &[Want<'_>]) -> Kind {
+    match kind {
+        Kind::Struct(fields) => Kind::Struct(shape(fields, wants)),
+        Kind::Boolean
+        | Kind::Int
+        | Kind::Bigint
+        | Kind::Double
+        | Kind::Decimal(..)
+        | Kind::String
+        | Kind::Json
+        | Kind::Date
+        | Kind::Timestamp
+        | Kind::List(_) => Kind::Json,
+    }
+}
+
+/// Where a path leads, unless it leads into a value without fields.
 fn position<'a>(columns: &'a [Column], path: &[String]) -> Option<(Vec<usize>, &'a Kind)> {
     let (first, rest) = path.split_first()?;
     let at = columns.iter().position(|column| column.source == *first)?;
     let kind = &columns.get(at)?.kind;
-    match (rest, kind) {
-        ([], kind) => Some((vec![at], kind)),
-        (rest, Kind::Struct(fields)) => {
+    if rest.is_empty() {
+        return Some((vec![at], kind));
+    }
+    match kind {
+        Kind::Struct(fields) => {
             let (inner, kind) = position(fields, rest)?;
             Some(([vec![at], inner].concat(), kind))
         }
-        _ => None,
+        Kind::Boolean
+        | Kind::Int
+        | Kind::Bigint
+        | Kind::Double
+        | Kind::Decimal(..)
+        | Kind::String
+        | Kind::Json
+        | Kind::Date
+        | Kind::Timestamp
+        | Kind::List(_) => None,
     }
 }
 
-fn pick(arrays: &[ArrayRef], path: &[usize], rows: usize) -> ArrayRef {
-    let found = path.split_first().and_then(|(at, rest)| {
-        let array = arrays.get(*at)?;
-        match rest {
-            [] => Some(Arc::clone(array)),
-            // A null struct was filled with null fields.
-            rest => Some(pick(array.as_struct_opt()?.columns(), rest, rows)),
-        }
-    });
-    found.unwrap_or_else(|| arrow::array::new_null_array(&DataType::Null, rows))
+/// The array at a path. The fields of a struct that is null are null.
+fn pick(arrays: &[ArrayRef], path: &[usize]) -> Result<ArrayRef> {
+    let missing = || Error::internal(format!("{path:?} is a path in what is read"));
+    let (first, rest) = path.split_first().ok_or_else(missing)?;
+    let array = arrays.get(*first).ok_or_else(missing)?;
+    if rest.is_empty() {
+        return Ok(Arc::clone(array));
+    }
+    pick(array.as_struct_opt().ok_or_else(missing)?.columns(), rest)
 }
 
 fn constant(literal: &Literal, rows: usize) -> ArrayRef {
@@ -225,71 +270,165 @@ fn constant(literal: &Literal, rows: usize) -> ArrayRef {
     }
 }
 
-/// A test in the terms of a column's type.
-fn typed(test: &Test, kind: &Kind) -> Result<Test, String> {
-    let is_text = matches!(kind, Kind::String | Kind::Json);
-    let (how, literal) = match test {
-        Test::Null | Test::Truthy => return Ok(test.clone()),
-        Test::StartsWith(_) | Test::EndsWith(_) | Test::Contains(_) if is_text => {
-            return Ok(test.clone());
-        }
-        Test::StartsWith(_) | Test::EndsWith(_) | Test::Contains(_) => {
-            return Err("only strings are asked for a part".into());
-        }
-        Test::Compares(how, literal) => (*how, literal),
-    };
-    let literal = match (kind, literal) {
-        (Kind::String | Kind::Json, Literal::Text(_))
-        | (Kind::Boolean, Literal::Boolean(_))
-        | (
-            Kind::Int | Kind::Bigint | Kind::Double | Kind::Decimal(..),
-            Literal::Integer(_) | Literal::Number(_),
-        ) => literal.clone(),
-        (Kind::Date, Literal::Text(text)) => {
-            let days = time::date(text.as_bytes());
-            Literal::Integer(days.ok_or_else(|| format!("`{text}` is no date"))?.into())
-        }
-        (Kind::Timestamp, Literal::Text(text)) => {
-            let instant = time::instant(text.as_bytes());
-            Literal::Integer(instant.ok_or_else(|| format!("`{text}` is no time"))?)
-        }
-        (_, literal) => {
-            return Err(format!(
-                "a constant of type {} does not compare with it",
-                literal.json_type()
-            ));
-        }
-    };
-    Ok(Test::Compares(how, literal))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::described::Described;
+    use crate::testing::{config, conventions, decoded, rows_of};
+    use protocol::mapping::Mapper;
+    use serde_json::{Value, json};
 
-/// The value of a row, as filters look at it.
-fn scalar(array: &ArrayRef, row: usize) -> Scalar<'_> {
-    if array.is_null(row) {
-        return Scalar::Null;
+    fn schema() -> Value {
+        json!({"properties": {
+            "id": {"type": "integer"},
+            "name": {"type": "string"},
+            "score": {"type": "number"},
+            "price": {"type": "number", "multipleOf": 0.01},
+            "ok": {"type": "boolean"},
+            "day": {"type": "string", "format": "date"},
+            "at": {"type": "string", "format": "date-time"},
+            "small": {"type": "integer", "minimum": 0, "maximum": 9},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "home": {"type": "object", "properties": {
+                "city": {"type": "string"},
+                "geo": {"type": "object", "properties": {"lat": {"type": "number"}}},
+            }},
+        }})
     }
-    match array.data_type() {
-        DataType::Boolean => Scalar::Boolean(array.as_boolean().value(row)),
-        DataType::Int32 => Scalar::Integer(array.as_primitive::<Int32Type>().value(row).into()),
-        DataType::Date32 => Scalar::Integer(array.as_primitive::<Date32Type>().value(row).into()),
-        DataType::Int64 => Scalar::Integer(array.as_primitive::<Int64Type>().value(row)),
-        DataType::Timestamp(..) => {
-            Scalar::Integer(array.as_primitive::<TimestampMicrosecondType>().value(row))
-        }
-        DataType::Float64 => Scalar::Number(array.as_primitive::<Float64Type>().value(row)),
-        DataType::Decimal128(_, scale) => {
-            let digits = array.as_primitive::<Decimal128Type>().value(row);
-            Scalar::Number(decimal(digits, *scale))
-        }
-        DataType::Utf8 => Scalar::Text(array.as_string::<i32>().value(row)),
-        DataType::List(_) => {
-            Scalar::Nested { is_empty: array.as_list::<i32>().value_length(row) == 0 }
-        }
-        _ => Scalar::Nested { is_empty: false },
-    }
-}
 
-#[expect(clippy::cast_precision_loss, reason = "filters compare decimals as Python's floats")]
-fn decimal(digits: i128, scale: i8) -> f64 {
-    digits as f64 / 10_f64.powi(scale.into())
+    fn mapper(settings: Value) -> Mapper {
+        config(settings).mapper()
+    }
+
+    fn derived(settings: Value) -> Result<(Mapped, Derived), String> {
+        let mapped =
+            mapper(settings).map("a", &schema(), &[]).map_err(|error| error.to_string())?;
+        let mapped = mapped.into_iter().next().unwrap();
+        let derived = Derivation::of(&json_schema::columns(&schema()), &mapped);
+        derived.map(|derived| (mapped, derived)).map_err(|error| error.to_string())
+    }
+
+    /// What the records of a mapped stream become, and how many a filter left out.
+    fn read(settings: Value, records: &[Value]) -> (Vec<Value>, u64) {
+        let (mapped, derived) = derived(settings).unwrap();
+        let described = Described {
+            name: "a",
+            schema: &mapped.schema,
+            keys: &mapped.keys,
+            source: "a",
+            source_schema: &schema(),
+            derived: Some(derived),
+            refresh: None,
+            conventions: conventions(),
+        };
+        let plan = described.plan(&config(json!({})).stream("a"), 1).unwrap();
+        let lines: Vec<String> =
+            records.iter().map(|record| json!({"a": record}).to_string()).collect();
+        let found = decoded(&lines, &[Arc::new(plan)]);
+        assert!(found.error.is_none(), "{:?}", found.error);
+        let rows = &found.rows[0];
+        assert_eq!(rows.unknown_keys, [], "what is left out on purpose is no news");
+        (rows_of(&rows.batch), rows.filtered)
+    }
+
+    fn filtered(filter: &str) -> Vec<i64> {
+        let record = |id: i64, name: Value, score: Value, day: Value, tags: Value| {
+            json!({
+                "id": id, "name": name, "score": score, "price": score, "ok": id == 1, "small": id,
+                "day": day, "at": format!("2026-01-0{id}T00:00:00Z"), "tags": tags,
+                "home": if id == 3 { json!(null) } else { json!({"city": name}) },
+            })
+        };
+        let records = [
+            record(1, json!("Ann"), json!(1.5), json!("2026-01-01"), json!([])),
+            record(2, json!("Bob"), json!(0), json!("2026-02-01"), json!(["x"])),
+            record(3, json!(null), json!(null), json!(null), json!(null)),
+        ];
+        let (rows, out) = read(json!({"stream_maps": {"a": {"__filter__": filter}}}), &records);
+        let ids: Vec<i64> = rows.iter().map(|row| row["id"].as_i64().unwrap()).collect();
+        assert_eq!(ids.len() as u64 + out, 3);
+        ids
+    }
+
+    #[test]
+    fn a_filter_looks_at_values_of_every_type_and_null_passes_no_comparison() {
+        for (filter, ids) in [
+            ("id > 1", vec![2, 3]),
+            ("small <= 2", vec![1, 2]),
+            ("name == 'Ann'", vec![1]),
+            ("score > 0.5", vec![1]),
+            ("price >= 1.5", vec![1]),
+            ("ok == True", vec![1]),
+            ("day < '2026-01-15'", vec![1]),
+            ("at >= '2026-01-02'", vec![2, 3]),
+            ("score", vec![1]),
+            ("tags", vec![2]),
+            ("home", vec![1, 2]),
+            ("name is None", vec![3]),
+            ("name.startswith('A') or id == 3", vec![1, 3]),
+        ] {
+            assert_eq!(filtered(filter), ids, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_comparison_that_no_value_of_the_type_can_pass_is_refused_with_both() {
+        for (filter, reason) in [
+            ("id == 'x'", "`id` is bigint; a constant of type string does not compare with it"),
+            ("name == 5", "`name` is string; a constant of type integer does not compare with it"),
+            ("tags == 'x'", "does not compare with it"),
+            ("day == 5", "`day` is date; a constant of type integer"),
+            ("day == 'soon'", "`soon` is no date"),
+            ("at == 'soon'", "`soon` is no time"),
+            ("id.startswith('1')", "only strings are asked for a part"),
+        ] {
+            let error = derived(json!({"stream_maps": {"a": {"__filter__": filter}}})).unwrap_err();
+            assert!(error.contains(reason), "{filter}: {error}");
+        }
+    }
+
+    #[test]
+    fn columns_are_renamed_picked_from_inside_and_made_constant() {
+        let maps = json!({"stream_maps": {"a": {
+            "__else__": "__NULL__", "number": "id", "source": "'tap'", "one": "1",
+        }}});
+        let (rows, _) = read(maps, &[json!({"id": 7, "name": "x"}), json!({"id": null})]);
+        assert_eq!(
+            rows,
+            [
+                json!({"number": 7, "source": "tap", "one": 1}),
+                json!({"number": null, "source": "tap", "one": 1}),
+            ]
+        );
+    }
+
+    #[test]
+    fn flat_columns_come_out_of_objects_to_the_depth_that_is_asked_for() {
+        let record = json!({"home": {"city": "Ulm", "geo": {"lat": 48.4}}, "tags": ["x", "y"]});
+        let flat = |depth: usize| {
+            let settings = json!({"flattening_enabled": true, "flattening_max_depth": depth});
+            let (rows, _) = read(settings, &[record.clone(), json!({"home": null})]);
+            rows
+        };
+        let deep = flat(3);
+        assert_eq!(
+            (&deep[0]["home__city"], &deep[0]["home__geo__lat"]),
+            (&json!("Ulm"), &json!(48.4))
+        );
+        assert_eq!(deep[0]["tags"], r#"["x","y"]"#);
+        assert_eq!(
+            (&deep[1]["home__city"], &deep[1]["home__geo__lat"]),
+            (&json!(null), &json!(null))
+        );
+        let shallow = flat(1);
+        assert_eq!(shallow[0]["home__geo"], r#"{"lat":48.4}"#);
+    }
+
+    #[test]
+    fn positions_that_are_not_there_break_an_invariant() {
+        let (_, Derived { derivation, .. }) = derived(json!({"flattening_enabled": true})).unwrap();
+        assert!(derivation.origin(0).unwrap().is_some());
+        assert!(derivation.origin(999).is_err());
+        assert!(derivation.columns(&[], 1).is_err());
+    }
 }

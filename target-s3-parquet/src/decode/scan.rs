@@ -3,7 +3,7 @@
 //! It finds where values begin and end and leaves their meaning to the columns. Text has been
 //! checked to be UTF-8 before it comes here.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 /// Deeper nesting is refused, so that no input exhausts the stack.
 const MAX_DEPTH: usize = 1024;
@@ -72,7 +72,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline]
-    pub(crate) fn expect(&mut self, byte: u8, expected: &'static str) -> Result<(), Syntax> {
+    pub(crate) fn require(&mut self, byte: u8, expected: &'static str) -> Result<(), Syntax> {
         if self.take(byte) { Ok(()) } else { Err(self.fault(expected)) }
     }
 
@@ -88,7 +88,7 @@ impl<'a> Cursor<'a> {
     /// A string, from quote to quote.
     #[inline]
     pub(crate) fn text(&mut self) -> Result<Text<'a>, Syntax> {
-        self.expect(b'"', "a string")?;
+        self.require(b'"', "a string")?;
         let start = self.at;
         let mut escaped = false;
         loop {
@@ -113,7 +113,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn key(&mut self) -> Result<Text<'a>, Syntax> {
         let key = self.text()?;
-        self.expect(b':', "a colon after a key")?;
+        self.require(b':', "a colon after a key")?;
         Ok(key)
     }
 
@@ -193,7 +193,7 @@ pub(crate) struct Members {
 impl Members {
     #[inline]
     pub(crate) fn open(cursor: &mut Cursor<'_>) -> Result<Self, Syntax> {
-        cursor.expect(b'{', "an object")?;
+        cursor.require(b'{', "an object")?;
         Ok(Self { first: true })
     }
 
@@ -208,14 +208,12 @@ impl Members {
         } else if cursor.take(b'}') {
             return Ok(None);
         } else {
-            cursor.expect(b',', "a comma or the end of an object")?;
+            cursor.require(b',', "a comma or the end of an object")?;
         }
         cursor.key().map(Some)
     }
-}
 
-impl Members {
-    /// Takes the next key if it is this one, which is given with its quotes and its colon, and stands
+    /// Takes the next key if it is this one, which comes with its quotes and its colon, and stands
     /// as programs write it. Otherwise nothing is taken.
     #[inline]
     pub(crate) fn next_is(&mut self, cursor: &mut Cursor<'_>, quoted: &[u8]) -> bool {
@@ -257,7 +255,7 @@ pub(crate) struct Elements {
 impl Elements {
     #[inline]
     pub(crate) fn open(cursor: &mut Cursor<'_>) -> Result<Self, Syntax> {
-        cursor.expect(b'[', "an array")?;
+        cursor.require(b'[', "an array")?;
         Ok(Self { first: true })
     }
 
@@ -270,87 +268,24 @@ impl Elements {
         if self.first {
             self.first = false;
         } else {
-            cursor.expect(b',', "a comma or the end of an array")?;
+            cursor.require(b',', "a comma or the end of an array")?;
         }
         Ok(true)
     }
 }
 
-/// What a line carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageKind {
-    /// A record.
-    Record,
-    /// The schema of a stream.
-    Schema,
-    /// A state to give back.
-    State,
-    /// A new version of a stream's table.
-    ActivateVersion,
-    /// Files of records.
-    Batch,
-    /// Anything else.
-    Other,
-}
-
-/// Reads what kind of message a line is without reading its payload where the type comes first.
-pub fn kind_of_line(line: &[u8]) -> Result<MessageKind, String> {
-    const COMMON: [&[u8]; 2] = [b"{\"type\":\"RECORD\"", b"{\"type\": \"RECORD\""];
-    if COMMON.iter().any(|start| line.starts_with(start)) {
-        return Ok(MessageKind::Record);
-    }
-    slow_kind(line)
-        .map_err(|syntax| describe(line, syntax))?
-        .ok_or_else(|| format!("it has no `type`: {}", super::text::shorten(line)))
-}
-
-fn slow_kind(line: &[u8]) -> Result<Option<MessageKind>, Syntax> {
+/// The `type` of the message in a line, without reading what stands behind it; nothing where it has
+/// none.
+pub(crate) fn type_of_message(line: &[u8]) -> Result<Option<&[u8]>, Syntax> {
     let mut cursor = Cursor::new(line);
     let mut members = Members::open(&mut cursor)?;
     while let Some(key) = members.next(&mut cursor)? {
         if key.raw == b"type" && cursor.peek() == b'"' {
-            let name = cursor.text()?.raw;
-            return Ok(Some(message_kind(name)));
+            return cursor.text().map(|text| Some(text.raw));
         }
         cursor.skip()?;
     }
     Ok(None)
-}
-
-fn message_kind(name: &[u8]) -> MessageKind {
-    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
-    if is("RECORD") {
-        MessageKind::Record
-    } else if is("SCHEMA") {
-        MessageKind::Schema
-    } else if is("STATE") {
-        MessageKind::State
-    } else if is("ACTIVATE_VERSION") {
-        MessageKind::ActivateVersion
-    } else if is("BATCH") {
-        MessageKind::Batch
-    } else {
-        MessageKind::Other
-    }
-}
-
-/// Words a syntax error with the text around it.
-pub(crate) fn describe(line: &[u8], syntax: Syntax) -> String {
-    let from = line.get(syntax.at.min(line.len())..).unwrap_or_default();
-    if memchr(b'\n', from) == Some(0) || from.is_empty() {
-        format!(
-            "expected {} at column {}, found the end of the line",
-            syntax.expected,
-            syntax.at + 1
-        )
-    } else {
-        format!(
-            "expected {} at column {}, found {}",
-            syntax.expected,
-            syntax.at + 1,
-            super::text::shorten(from)
-        )
-    }
 }
 
 #[cfg(test)]
@@ -410,20 +345,16 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_is_found_wherever_the_type_stands_and_however_it_is_written() {
+    fn the_type_of_a_message_is_found_wherever_it_stands() {
         for (line, kind) in [
-            (r#"{"type": "RECORD", "stream": "x"}"#, MessageKind::Record),
-            (r#"{"stream":"x","record":{"type":"STATE"},"type":"record"}"#, MessageKind::Record),
-            (r#"{"type":"Schema"}"#, MessageKind::Schema),
-            (r#"{"value":{},"type":"STATE"}"#, MessageKind::State),
-            (r#"{"type":"ACTIVATE_VERSION"}"#, MessageKind::ActivateVersion),
-            (r#"{"type":"BATCH"}"#, MessageKind::Batch),
-            (r#"{"type":"LOG"}"#, MessageKind::Other),
+            (r#"{"type": "RECORD", "stream": "x""#, Some(&b"RECORD"[..])),
+            (r#"{"stream":"x","record":{"type":"STATE"},"type":"record"}"#, Some(b"record")),
+            (r#"{"type":1,"value":{}}"#, None),
+            ("{}", None),
         ] {
-            assert_eq!(kind_of_line(line.as_bytes()), Ok(kind), "{line}");
+            assert_eq!(type_of_message(line.as_bytes()).unwrap(), kind, "{line}");
         }
-        assert!(kind_of_line(b"[1]").is_err());
-        assert!(kind_of_line(b"hello").unwrap_err().contains("hello"));
-        assert!(kind_of_line(b"{}").unwrap_err().contains("no `type`"));
+        assert!(type_of_message(b"[1]").is_err());
+        assert!(type_of_message(b"hello").is_err());
     }
 }

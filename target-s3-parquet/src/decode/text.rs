@@ -1,4 +1,4 @@
-//! Strings from JSON text: escapes, cutting, and compact JSON.
+//! Strings from JSON text: escapes, truncation, and compact JSON.
 
 use super::scan::Text;
 
@@ -72,8 +72,8 @@ fn hex4(rest: &[u8]) -> Result<(u32, &[u8]), &'static str> {
     Ok((value, after))
 }
 
-/// Cuts what was appended after `start` to at most `limit` bytes, at a character's border.
-pub(crate) fn cut(bytes: &mut Vec<u8>, start: usize, limit: usize) -> bool {
+/// Truncates what was appended after `start` to at most `limit` bytes, at a character's border.
+pub(crate) fn truncate(bytes: &mut Vec<u8>, start: usize, limit: usize) -> bool {
     if bytes.len() - start <= limit {
         return false;
     }
@@ -164,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_cut_between_characters() {
+    fn strings_are_truncated_between_characters() {
         let mut bytes = "xxaé€".as_bytes().to_vec();
-        assert!(cut(&mut bytes, 2, 4));
+        assert!(truncate(&mut bytes, 2, 4));
         assert_eq!(String::from_utf8(bytes).unwrap(), "xxaé");
     }
 

@@ -2,6 +2,10 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+/// Chunks that may be read ahead of the one being staged. Each holds one block of input and its
+/// decoded rows, so this bounds the memory of the pipeline.
+pub(super) const IN_FLIGHT: usize = 6;
+
 /// A number of bytes that is shared by all that is on its way.
 #[derive(Debug, Clone)]
 pub(super) struct Allowance {
@@ -9,7 +13,7 @@ pub(super) struct Allowance {
     taken: Arc<(Mutex<usize>, Condvar)>,
 }
 
-/// Bytes of the allowance; dropping it gives them back.
+/// Bytes of the allowance; dropping it returns them.
 #[derive(Debug)]
 pub(super) struct Permit {
     bytes: usize,
@@ -23,10 +27,10 @@ impl Allowance {
 
     /// Waits until the bytes fit, or until nothing else is on its way.
     pub(super) fn take(&self, bytes: usize) -> Permit {
-        let (taken, given_back) = &*self.taken;
+        let (taken, returned) = &*self.taken;
         let mut sum = taken.lock().unwrap_or_else(PoisonError::into_inner);
         while *sum > 0 && *sum + bytes > self.limit {
-            sum = given_back.wait(sum).unwrap_or_else(PoisonError::into_inner);
+            sum = returned.wait(sum).unwrap_or_else(PoisonError::into_inner);
         }
         *sum += bytes;
         Permit { bytes, taken: Arc::clone(&self.taken) }
@@ -35,9 +39,9 @@ impl Allowance {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let (taken, given_back) = &*self.taken;
+        let (taken, returned) = &*self.taken;
         *taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
-        given_back.notify_one();
+        returned.notify_one();
     }
 }
 

@@ -12,11 +12,12 @@ use memchr::{memchr_iter, memrchr};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::allowance::IN_FLIGHT;
 use crate::error::{Error, Result};
 
 /// Size of a block: large enough that a chunk's fixed costs do not count, small enough that a few
 /// in flight fit beside the staged rows.
-pub(super) const BLOCK: usize = 2 * 1024 * 1024;
+pub(crate) const BLOCK: usize = 2 * 1024 * 1024;
 
 /// The largest block, where records of very many streams are mixed.
 pub(super) const LARGEST_BLOCK: usize = 2 * BLOCK;
@@ -25,9 +26,9 @@ pub(super) const LARGEST_BLOCK: usize = 2 * BLOCK;
 const BLOCK_PER_STREAM: usize = 16 * 1024;
 
 /// Blocks whose room is used again: as many as are in flight at once.
-const KEPT: usize = super::IN_FLIGHT + 2;
+const KEPT: usize = IN_FLIGHT + 2;
 
-/// A pipe that has been quiet for so long gives what it has.
+/// A pipe that has been quiet for so long is read as far as it goes.
 const QUIET_MILLIS: i64 = 20;
 
 /// How often a quiet input looks at the stop signal.
@@ -35,14 +36,14 @@ const STOP_MILLIS: i64 = 100;
 
 /// Where messages come from.
 #[derive(Debug)]
-pub enum Source {
+pub(crate) enum Input {
     /// Standard input.
     Stdin,
     /// A file.
     File(File, String),
 }
 
-impl Source {
+impl Input {
     fn descriptor(&self) -> BorrowedFd<'_> {
         match self {
             Self::Stdin => rustix::stdio::stdin(),
@@ -66,33 +67,33 @@ pub(super) struct Block {
     pub(super) first_line: u64,
 }
 
-/// Reads a source block by block.
+/// Reads an input block by block.
 #[derive(Debug)]
-pub struct Blocks {
-    source: Source,
+pub(super) struct Blocks {
+    input: Input,
     /// Longest line in bytes.
     longest: usize,
     size: usize,
     stop: Arc<AtomicBool>,
     buffer: Vec<u8>,
-    /// Blocks that were given. Memory that was used before is faster to read into than new pages.
-    given: VecDeque<Bytes>,
+    /// Blocks that were handed out. Memory that was used before is faster to read into than new pages.
+    handed_out: VecDeque<Bytes>,
     line: u64,
     ended: bool,
-    /// An error found behind lines that are still to be given.
+    /// An error found behind lines that are still to be handed out.
     fault: Option<Error>,
 }
 
 impl Blocks {
-    /// Reads from `source`; a line may have `longest` bytes; `stop` ends the input.
-    pub fn new(source: Source, longest: usize, stop: Arc<AtomicBool>) -> Self {
+    /// Reads from `input`; a line may have `longest` bytes; `stop` ends the input.
+    pub(super) fn new(input: Input, longest: usize, stop: Arc<AtomicBool>) -> Self {
         Self {
-            source,
+            input,
             longest,
             size: BLOCK,
             stop,
             buffer: Vec::new(),
-            given: VecDeque::new(),
+            handed_out: VecDeque::new(),
             line: 1,
             ended: false,
             fault: None,
@@ -100,7 +101,7 @@ impl Blocks {
     }
 
     /// Fits the size of the next blocks to the number of streams.
-    pub(super) fn expect_streams(&mut self, streams: usize) {
+    pub(super) fn fit_to(&mut self, streams: usize) {
         self.size = (streams * BLOCK_PER_STREAM).clamp(BLOCK, LARGEST_BLOCK);
     }
 
@@ -113,7 +114,7 @@ impl Blocks {
         }
         self.fill()?;
         if self.stop.load(Ordering::Relaxed) {
-            // What has not been routed yet will come again behind the state that is given back.
+            // What has not been routed yet will come again behind the state that is acknowledged.
             return Ok(None);
         }
         let end = match memrchr(b'\n', &self.buffer) {
@@ -142,23 +143,23 @@ impl Blocks {
         self.line += count_lines(&bytes);
         let is_usual = bytes.capacity() <= LARGEST_BLOCK;
         let bytes = Bytes::from(bytes);
-        if is_usual && self.given.len() < KEPT {
-            self.given.push_back(bytes.clone());
+        if is_usual && self.handed_out.len() < KEPT {
+            self.handed_out.push_back(bytes.clone());
         }
         Ok(Some(Block { bytes, first_line }))
     }
 
     /// The room of a block that nobody reads any more, or none.
     fn room(&mut self) -> Vec<u8> {
-        let free = self.given.iter().position(Bytes::is_unique);
-        let room = free.and_then(|at| self.given.remove(at)?.try_into_mut().ok());
+        let free = self.handed_out.iter().position(Bytes::is_unique);
+        let room = free.and_then(|at| self.handed_out.remove(at)?.try_into_mut().ok());
         room.map_or_else(Vec::new, |mut room| {
             room.clear();
             room.into()
         })
     }
 
-    /// Reads until a block is full, the source is quiet with a whole line at hand, or it ends.
+    /// Reads until a block is full, the input is quiet with a whole line at hand, or it ends.
     fn fill(&mut self) -> Result<()> {
         self.buffer.reserve(self.size.saturating_sub(self.buffer.len()));
         let mut searched = 0;
@@ -185,7 +186,7 @@ impl Blocks {
             if self.buffer.len() == self.buffer.capacity() {
                 self.buffer.reserve(self.buffer.len().max(self.size));
             }
-            match rustix::io::read(self.source.descriptor(), spare_capacity(&mut self.buffer)) {
+            match rustix::io::read(self.input.descriptor(), spare_capacity(&mut self.buffer)) {
                 Ok(0) => self.ended = true,
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(self.failed(error)),
@@ -196,7 +197,7 @@ impl Blocks {
 
     /// Whether there is something to read within the time.
     fn wait(&self, millis: i64) -> Result<bool> {
-        let descriptor = self.source.descriptor();
+        let descriptor = self.input.descriptor();
         let mut fds = [PollFd::new(&descriptor, PollFlags::IN)];
         let timeout = Timespec { tv_sec: 0, tv_nsec: millis * 1_000_000 };
         match poll(&mut fds, Some(&timeout)) {
@@ -207,7 +208,7 @@ impl Blocks {
     }
 
     fn failed(&self, error: rustix::io::Errno) -> Error {
-        Error::Input { name: self.source.name(), source: io::Error::from(error) }
+        Error::Input { name: self.input.name(), source: io::Error::from(error) }
     }
 }
 
@@ -224,7 +225,7 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         file.rewind().unwrap();
-        Blocks::new(Source::File(file, "input".into()), longest, Arc::default())
+        Blocks::new(Input::File(file, "input".into()), longest, Arc::default())
     }
 
     #[test]
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_before_broken_utf8_are_given_first() {
+    fn lines_before_broken_utf8_come_first() {
         let mut blocks = blocks(b"fine\nfine\nbad \xff\n", 1 << 20);
         let block = blocks.next().unwrap().unwrap();
         assert_eq!(&block.bytes[..], b"fine\nfine\n");

@@ -8,36 +8,36 @@ use crate::error::Error;
 
 /// Settings of the catalog in which queries find the tables.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-pub struct CatalogConfig {
+pub(crate) struct CatalogConfig {
     /// `glue` registers tables and partitions in the Glue Data Catalog, with exact types; `crawler`
     /// starts a Glue crawler after every run that changed anything; `none` leaves the catalog alone.
     #[serde(default, rename = "type")]
-    pub kind: CatalogKind,
+    pub(crate) kind: CatalogKind,
 
     /// Database of the tables in the catalog. It is made if it is not there.
-    pub database: Option<String>,
+    pub(crate) database: Option<String>,
 
     /// Put before the name of every table in the catalog.
-    pub table_prefix: Option<String>,
+    pub(crate) table_prefix: Option<String>,
 
     /// Account whose catalog it is, where that is not the account of the credentials.
-    pub catalog_id: Option<String>,
+    pub(crate) catalog_id: Option<String>,
 
     /// AWS region of the catalog. Default: the one of `s3`. Credentials are always those of `s3`.
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
 
     /// Another endpoint of Glue, such as that of a VPC.
-    pub endpoint_url: Option<String>,
+    pub(crate) endpoint_url: Option<String>,
 
     /// The crawler of the type `crawler`.
     #[serde(default)]
-    pub crawler: CrawlerConfig,
+    pub(crate) crawler: CrawlerConfig,
 }
 
 /// How the catalog learns of the tables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum CatalogKind {
+pub(crate) enum CatalogKind {
     /// Not at all.
     #[default]
     None,
@@ -49,27 +49,27 @@ pub enum CatalogKind {
 
 /// Settings of the crawler.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct CrawlerConfig {
+pub(crate) struct CrawlerConfig {
     /// Its name.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 
     /// Make the crawler if it is not there, and give it a target for every table. Without it, the
     /// crawler must exist and cover the tables.
     #[serde(default)]
-    pub create: bool,
+    pub(crate) create: bool,
 
     /// Role that the crawler runs as. Needed to make it.
-    pub role_arn: Option<String>,
+    pub(crate) role_arn: Option<String>,
 
     /// Wait for the crawl to end, and fail when it fails. Without it, the next run looks how the
     /// crawl has ended.
     #[serde(default = "default_wait")]
-    pub wait: bool,
+    pub(crate) wait: bool,
 
     /// Seconds to wait for the crawler.
     #[serde(default = "default_timeout_seconds")]
     #[schemars(range(min = 1))]
-    pub timeout_seconds: u64,
+    pub(crate) timeout_seconds: u64,
 }
 
 fn default_wait() -> bool {
@@ -102,7 +102,7 @@ const MAX_PREFIX: usize = 127;
 
 impl CatalogConfig {
     /// Checks what the types cannot.
-    pub fn validate(&self, destination: &str) -> Result<(), Error> {
+    pub(crate) fn validate(&self, destination: &str) -> Result<(), Error> {
         let fault = |key: &str, reason: &str| {
             Err(Error::Setting { key: format!("catalog.{key}"), reason: reason.into() })
         };
@@ -160,8 +160,8 @@ impl CatalogConfig {
         Ok(())
     }
 
-    /// The lake's options of its catalog, if it has one.
-    pub fn options(&self) -> Option<catalog::Options> {
+    /// What the lake gets of its catalog, if it has one.
+    pub(crate) fn options(&self) -> Option<catalog::Options> {
         let method = match self.kind {
             CatalogKind::None => return None,
             CatalogKind::Glue => catalog::Method::Registration,
@@ -221,5 +221,31 @@ mod tests {
     fn without_a_catalog_nothing_is_asked_for() {
         assert_eq!(fault("{}", "lake"), None);
         assert_eq!(fault(r#"{"type":"glue","database":"d"}"#, "s3://b/x"), None);
+    }
+
+    #[test]
+    fn the_lake_gets_the_settings_under_its_own_names() {
+        let options = |text: &str| {
+            let config: CatalogConfig = serde_json::from_str(text).unwrap();
+            config.options()
+        };
+        assert!(options(r#"{"database":"d"}"#).is_none());
+        let glue = options(
+            r#"{"type":"glue","database":"d","table_prefix":"p_","catalog_id":"1","region":"r","endpoint_url":"e"}"#,
+        )
+        .unwrap();
+        assert_eq!((glue.method, glue.database.as_str()), (catalog::Method::Registration, "d"));
+        let texts = [glue.table_prefix, glue.catalog_id, glue.region, glue.endpoint_url];
+        assert_eq!(texts.map(Option::unwrap), ["p_", "1", "r", "e"]);
+        let crawler =
+            options(r#"{"type":"crawler","database":"d","crawler":{"name":"c","wait":false}}"#);
+        let expected = catalog::CrawlerOptions {
+            name: "c".into(),
+            create: false,
+            role_arn: None,
+            wait: false,
+            timeout_seconds: 1800,
+        };
+        assert_eq!(crawler.unwrap().method, catalog::Method::Crawler(expected));
     }
 }

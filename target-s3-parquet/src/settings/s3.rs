@@ -9,41 +9,41 @@ use crate::error::Error;
 
 /// Settings of S3 and of stores that speak its protocol.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-pub struct S3Config {
+pub(crate) struct S3Config {
     /// AWS region of the bucket.
     #[schemars(extend("examples" = ["eu-central-1"]))]
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
     /// Another S3 endpoint, such as `http://localhost:9000`.
-    pub endpoint_url: Option<String>,
+    pub(crate) endpoint_url: Option<String>,
     /// Address buckets in the path, not in the host name. Default: true with an `endpoint_url`.
-    pub force_path_style: Option<bool>,
+    pub(crate) force_path_style: Option<bool>,
     /// Profile of the AWS configuration files.
-    pub profile: Option<String>,
+    pub(crate) profile: Option<String>,
     /// Access key, where the usual chain of credentials is not wanted.
-    pub access_key_id: Option<Secret>,
+    pub(crate) access_key_id: Option<Secret>,
     /// Secret of the access key.
-    pub secret_access_key: Option<Secret>,
+    pub(crate) secret_access_key: Option<Secret>,
     /// Session token of temporary credentials.
-    pub session_token: Option<Secret>,
+    pub(crate) session_token: Option<Secret>,
     /// Role to assume for all access.
-    pub role_arn: Option<String>,
+    pub(crate) role_arn: Option<String>,
     /// External id that the role asks for.
-    pub external_id: Option<String>,
+    pub(crate) external_id: Option<String>,
     /// Server-side encryption of the objects. Default: the bucket's.
-    pub sse: Option<Encryption>,
+    pub(crate) sse: Option<Encryption>,
     /// KMS key, where `sse` is one of KMS. Default: the key of AWS for S3.
-    pub kms_key_id: Option<String>,
+    pub(crate) kms_key_id: Option<String>,
     /// Storage class of the objects, such as `INTELLIGENT_TIERING`.
-    pub storage_class: Option<String>,
+    pub(crate) storage_class: Option<String>,
     /// Account that must own the bucket.
-    pub expected_bucket_owner: Option<String>,
+    pub(crate) expected_bucket_owner: Option<String>,
     /// Seconds after which one try of a request is given up and repeated. A part of 8 MiB must fit.
     #[serde(default = "default_request_timeout_seconds")]
     #[schemars(range(min = 1))]
-    pub request_timeout_seconds: u64,
+    pub(crate) request_timeout_seconds: u64,
     /// Checksums of uploads; `when_required` is for stores that reject them.
     #[serde(default)]
-    pub checksum: Checksum,
+    pub(crate) checksum: Checksum,
 }
 
 impl Default for S3Config {
@@ -74,7 +74,7 @@ fn default_request_timeout_seconds() -> u64 {
 
 /// Server-side encryption of S3, in S3's own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum Encryption {
+pub(crate) enum Encryption {
     /// By keys of S3.
     #[serde(rename = "AES256")]
     S3,
@@ -89,7 +89,7 @@ pub enum Encryption {
 /// When uploads carry a checksum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Checksum {
+pub(crate) enum Checksum {
     /// Always.
     #[default]
     WhenSupported,
@@ -118,11 +118,9 @@ impl S3Config {
         }
         Ok(())
     }
-}
 
-impl S3Config {
-    /// What the lake is told of S3.
-    pub fn options(&self) -> S3Options {
+    /// What the lake gets of S3.
+    pub(crate) fn options(&self) -> S3Options {
         let credentials = self.access_key_id.as_ref().zip(self.secret_access_key.as_ref());
         let credentials = credentials.map(|(key, secret)| {
             let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
@@ -150,5 +148,72 @@ impl S3Config {
                 Checksum::WhenRequired => lake::Checksum::WhenRequired,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> S3Config {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_setting_that_does_nothing_without_another_is_refused_with_both() {
+        for (text, key, needed) in [
+            (r#"{"access_key_id":"a"}"#, "s3.access_key_id", "secret_access_key"),
+            (r#"{"secret_access_key":"a"}"#, "s3.secret_access_key", "access_key_id"),
+            (r#"{"session_token":"a"}"#, "s3.session_token", "access_key_id"),
+            (r#"{"external_id":"a"}"#, "s3.external_id", "role_arn"),
+            (r#"{"kms_key_id":"a"}"#, "s3.kms_key_id", "sse: aws:kms"),
+        ] {
+            let error = config(text).validate().unwrap_err().to_string();
+            assert!(error.contains(key) && error.contains(needed), "{error}");
+        }
+        for text in [
+            "{}",
+            r#"{"access_key_id":"a","secret_access_key":"b","session_token":"c"}"#,
+            r#"{"sse":"aws:kms:dsse","kms_key_id":"a"}"#,
+            r#"{"sse":"AES256"}"#,
+        ] {
+            config(text).validate().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_absent_is_as_in_the_default() {
+        let (absent, default) = (config("{}").options(), S3Config::default().options());
+        assert_eq!(format!("{absent:?}"), format!("{default:?}"));
+        assert_eq!(absent.request_timeout_seconds, 60);
+        assert!(absent.credentials.is_none());
+    }
+
+    #[test]
+    fn the_lake_gets_the_settings_under_its_own_names() {
+        let options = config(
+            r#"{"region":"r","endpoint_url":"e","force_path_style":false,"profile":"p",
+                "access_key_id":"a","secret_access_key":"b","role_arn":"o","external_id":"x",
+                "sse":"aws:kms","kms_key_id":"k","storage_class":"c","expected_bucket_owner":"w",
+                "request_timeout_seconds":7,"checksum":"when_required"}"#,
+        )
+        .options();
+        let texts = [
+            &options.region,
+            &options.endpoint_url,
+            &options.profile,
+            &options.role_arn,
+            &options.external_id,
+            &options.kms_key_id,
+            &options.storage_class,
+            &options.expected_bucket_owner,
+        ];
+        let texts: Vec<_> = texts.into_iter().map(|text| text.as_deref().unwrap()).collect();
+        assert_eq!(texts, ["r", "e", "p", "o", "x", "k", "c", "w"]);
+        assert_eq!((options.force_path_style, options.request_timeout_seconds), (Some(false), 7));
+        assert_eq!(options.encryption, Some(lake::Encryption::Kms));
+        assert_eq!(options.checksum, lake::Checksum::WhenRequired);
+        let credentials = options.credentials.unwrap();
+        assert_eq!((credentials.access_key_id(), credentials.secret_access_key()), ("a", "b"));
     }
 }

@@ -4,42 +4,42 @@ use lake::file::Encoding;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::MIB;
+use super::units::MIB;
 use crate::error::Error;
 
 /// Settings of the streams that match one entry of `streams`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-pub struct StreamConfig {
+pub(crate) struct StreamConfig {
     /// Table name, where it shall differ from the stream's.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// Key columns, where they shall differ from the stream's.
-    pub key_properties: Option<Vec<String>>,
+    pub(crate) key_properties: Option<Vec<String>>,
     /// As the setting of the same name for all streams.
-    pub load_method: Option<LoadMethod>,
+    pub(crate) load_method: Option<LoadMethod>,
     /// As the setting of the same name for all streams.
-    pub partition_by: Option<PartitionBy>,
+    pub(crate) partition_by: Option<PartitionBy>,
     /// As the setting of the same name for all streams.
-    pub compression: Option<Compression>,
+    pub(crate) compression: Option<Compression>,
     /// As the setting of the same name for all streams.
-    pub compression_level: Option<u32>,
+    pub(crate) compression_level: Option<u32>,
     /// As the setting of the same name for all streams.
-    pub row_group_mb: Option<u32>,
+    pub(crate) row_group_mb: Option<u32>,
     /// As the setting of the same name for all streams.
-    pub shards: Option<u32>,
+    pub(crate) shards: Option<u32>,
     /// As the setting of the same name for all streams.
-    pub on_invalid: Option<OnInvalid>,
+    pub(crate) on_invalid: Option<OnInvalid>,
     /// As the setting of the same name for all streams.
-    pub validate_records: Option<bool>,
+    pub(crate) validate_records: Option<bool>,
     /// As the setting of the same name for all streams.
-    pub add_record_metadata: Option<bool>,
+    pub(crate) add_record_metadata: Option<bool>,
     /// As the setting of the same name for all streams.
-    pub max_string_bytes: Option<usize>,
+    pub(crate) max_string_bytes: Option<usize>,
 }
 
 /// How rows enter a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LoadMethod {
+pub(crate) enum LoadMethod {
     /// Replace rows of the same key, add the others.
     Upsert,
     /// Add rows.
@@ -51,20 +51,20 @@ pub enum LoadMethod {
 
 /// Splits a table into folders.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-pub struct PartitionBy {
+pub(crate) struct PartitionBy {
     /// Column whose value decides.
-    pub column: String,
+    pub(crate) column: String,
     /// Part of a date or time that decides; without it, the value itself.
-    pub granularity: Option<Granularity>,
+    pub(crate) granularity: Option<Granularity>,
     /// Name of the partition key. Default: `dt`, `month` or `year` by granularity, else
     /// `p_<column>`.
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 /// Part of a date or time that names a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Granularity {
+pub(crate) enum Granularity {
     /// `2026-11-23`
     Day,
     /// `2026-11`
@@ -76,7 +76,7 @@ pub enum Granularity {
 /// Codec of Parquet pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Compression {
+pub(crate) enum Compression {
     /// Fast, and documented for every reader.
     #[default]
     Snappy,
@@ -91,7 +91,7 @@ pub enum Compression {
 /// What happens to a value that does not fit its column.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum OnInvalid {
+pub(crate) enum OnInvalid {
     /// Stop with an error.
     #[default]
     Fail,
@@ -101,34 +101,35 @@ pub enum OnInvalid {
 
 /// What applies to one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamSettings {
+pub(crate) struct StreamSettings {
     /// Configured table name.
-    pub table: Option<String>,
+    pub(crate) table: Option<String>,
     /// Configured key columns.
-    pub key_properties: Option<Vec<String>>,
+    pub(crate) key_properties: Option<Vec<String>>,
     /// Configured load method.
-    pub load_method: Option<LoadMethod>,
+    pub(crate) load_method: Option<LoadMethod>,
     /// Partition column.
-    pub partition_by: Option<PartitionBy>,
+    pub(crate) partition_by: Option<PartitionBy>,
     /// Codec.
-    pub compression: Compression,
+    pub(crate) compression: Compression,
     /// Level of the codec.
-    pub compression_level: Option<u32>,
+    pub(crate) compression_level: Option<u32>,
     /// Bytes of a row group.
-    pub row_group_bytes: usize,
+    pub(crate) row_group_bytes: usize,
     /// Shards of a new table.
-    pub shards: u32,
+    pub(crate) shards: u32,
     /// Treatment of values that do not fit.
-    pub on_invalid: OnInvalid,
+    pub(crate) on_invalid: OnInvalid,
     /// Full validation of records.
-    pub validate_records: bool,
+    pub(crate) validate_records: bool,
     /// `_sdc_*` columns.
-    pub add_record_metadata: bool,
+    pub(crate) add_record_metadata: bool,
     /// Longest string in bytes.
-    pub max_string_bytes: Option<usize>,
+    pub(crate) max_string_bytes: Option<usize>,
 }
 
 impl StreamConfig {
+    /// Checks what the types cannot. `prefix` stands before the keys in errors.
     pub(super) fn validate(&self, prefix: &str) -> Result<(), Error> {
         let fault =
             |key: &str, reason| Err(Error::Setting { key: format!("{prefix}{key}"), reason });
@@ -144,7 +145,8 @@ impl StreamConfig {
         let levels = match self.compression {
             Some(Compression::Zstd) => 1..=22,
             Some(Compression::Gzip) => 0..=9,
-            _ => return Ok(()),
+            // They have no levels.
+            Some(Compression::Snappy | Compression::None) | None => return Ok(()),
         };
         match self.compression_level.filter(|level| !levels.contains(level)) {
             None => Ok(()),
@@ -157,6 +159,7 @@ impl StreamConfig {
 }
 
 impl StreamSettings {
+    /// Takes over what an entry of `streams` says.
     pub(super) fn lay_over(&mut self, stream: &StreamConfig) {
         fn replace<T: Clone>(old: &mut T, new: Option<&T>) {
             if let Some(new) = new {
@@ -176,19 +179,17 @@ impl StreamSettings {
         replace_some(&mut self.compression_level, stream.compression_level.as_ref());
         replace(
             &mut self.row_group_bytes,
-            stream.row_group_mb.map(|mb| mb.max(1) as usize * MIB).as_ref(),
+            stream.row_group_mb.map(|mb| mb as usize * MIB).as_ref(),
         );
-        replace(&mut self.shards, stream.shards.map(|shards| shards.max(1)).as_ref());
+        replace(&mut self.shards, stream.shards.as_ref());
         replace(&mut self.on_invalid, stream.on_invalid.as_ref());
         replace(&mut self.validate_records, stream.validate_records.as_ref());
         replace(&mut self.add_record_metadata, stream.add_record_metadata.as_ref());
         replace_some(&mut self.max_string_bytes, stream.max_string_bytes.as_ref());
     }
-}
 
-impl StreamSettings {
     /// How the files of the stream's table are written.
-    pub fn encoding(&self) -> Encoding {
+    pub(crate) fn encoding(&self) -> Encoding {
         Encoding {
             compression: match self.compression {
                 Compression::Snappy => lake::file::Compression::Snappy,
@@ -203,7 +204,7 @@ impl StreamSettings {
 
     /// How rows with or without keys enter the table. What has no keys cannot be upserted; the targets
     /// of the Meltano SDK append then, and so do we.
-    pub fn load(&self, has_keys: bool) -> lake::table::LoadMethod {
+    pub(crate) fn load(&self, has_keys: bool) -> lake::table::LoadMethod {
         match self.load_method {
             Some(LoadMethod::Overwrite) => lake::table::LoadMethod::Overwrite,
             Some(LoadMethod::Append) => lake::table::LoadMethod::Append,
@@ -223,6 +224,127 @@ impl From<&PartitionBy> for lake::table::PartitionBy {
                 Granularity::Year => lake::table::Granularity::Year,
             }),
             name: by.name.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> StreamSettings {
+        StreamSettings {
+            table: Some("t".into()),
+            key_properties: None,
+            load_method: Some(LoadMethod::Upsert),
+            partition_by: None,
+            compression: Compression::Snappy,
+            compression_level: None,
+            row_group_bytes: 1,
+            shards: 1,
+            on_invalid: OnInvalid::Fail,
+            validate_records: false,
+            add_record_metadata: false,
+            max_string_bytes: None,
+        }
+    }
+
+    #[test]
+    fn an_entry_takes_the_place_of_what_it_says_and_of_nothing_else() {
+        let mut own = settings();
+        own.lay_over(&StreamConfig::default());
+        assert_eq!(own, settings());
+        let entry: StreamConfig = serde_json::from_str(
+            r#"{"key_properties":["a"],"load_method":"overwrite","compression":"zstd",
+                "compression_level":3,"row_group_mb":2,"shards":4,"on_invalid":"null",
+                "validate_records":true,"add_record_metadata":true,"max_string_bytes":9,
+                "partition_by":{"column":"d","granularity":"month"}}"#,
+        )
+        .unwrap();
+        own.lay_over(&entry);
+        assert_eq!(
+            own,
+            StreamSettings {
+                table: Some("t".into()),
+                key_properties: Some(vec!["a".into()]),
+                load_method: Some(LoadMethod::Overwrite),
+                partition_by: Some(PartitionBy {
+                    column: "d".into(),
+                    granularity: Some(Granularity::Month),
+                    name: None,
+                }),
+                compression: Compression::Zstd,
+                compression_level: Some(3),
+                row_group_bytes: 2 * MIB,
+                shards: 4,
+                on_invalid: OnInvalid::Null,
+                validate_records: true,
+                add_record_metadata: true,
+                max_string_bytes: Some(9),
+            }
+        );
+    }
+
+    #[test]
+    fn rows_without_keys_are_added_unless_they_replace_the_table() {
+        use lake::table::LoadMethod as Load;
+        for (method, with_keys, without) in [
+            (None, Load::Upsert, Load::Append),
+            (Some(LoadMethod::Upsert), Load::Upsert, Load::Append),
+            (Some(LoadMethod::Append), Load::Append, Load::Append),
+            (Some(LoadMethod::Overwrite), Load::Overwrite, Load::Overwrite),
+        ] {
+            let own = StreamSettings { load_method: method, ..settings() };
+            assert_eq!((own.load(true), own.load(false)), (with_keys, without), "{method:?}");
+        }
+    }
+
+    #[test]
+    fn levels_belong_to_their_codec() {
+        let entry = |compression, level| StreamConfig {
+            compression: Some(compression),
+            compression_level: Some(level),
+            ..StreamConfig::default()
+        };
+        for (compression, level, is_valid) in [
+            (Compression::Zstd, 1, true),
+            (Compression::Zstd, 22, true),
+            (Compression::Zstd, 0, false),
+            (Compression::Zstd, 23, false),
+            (Compression::Gzip, 0, true),
+            (Compression::Gzip, 10, false),
+            (Compression::Snappy, 99, true),
+            (Compression::None, 99, true),
+        ] {
+            let outcome = entry(compression, level).validate("");
+            assert_eq!(outcome.is_ok(), is_valid, "{compression:?} {level}");
+        }
+    }
+
+    #[test]
+    fn the_lake_gets_the_settings_under_its_own_names() {
+        use lake::table::Granularity as Part;
+        for (own, lakes) in [
+            (Granularity::Day, Part::Day),
+            (Granularity::Month, Part::Month),
+            (Granularity::Year, Part::Year),
+        ] {
+            let by =
+                PartitionBy { column: "d".into(), granularity: Some(own), name: Some("x".into()) };
+            let by = lake::table::PartitionBy::from(&by);
+            assert_eq!(
+                (by.column.as_str(), by.granularity, by.name.as_deref()),
+                ("d", Some(lakes), Some("x"))
+            );
+        }
+        for (own, lakes) in [
+            (Compression::Snappy, lake::file::Compression::Snappy),
+            (Compression::Zstd, lake::file::Compression::Zstd),
+            (Compression::Gzip, lake::file::Compression::Gzip),
+            (Compression::None, lake::file::Compression::None),
+        ] {
+            let encoding = StreamSettings { compression: own, ..settings() }.encoding();
+            assert_eq!(encoding.compression, lakes);
         }
     }
 }

@@ -10,7 +10,7 @@ use protocol::mapping;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
-use crate::settings::Config;
+use crate::settings::config::Config;
 
 /// Settings of Airbyte's S3 destination that mean the same here, so that a configuration can be moved.
 #[derive(Debug, JsonSchema)]
@@ -52,7 +52,7 @@ struct Files {
     block_size_mb: Option<u32>,
 }
 
-/// What applies where a setting is not given, other than for Singer.
+/// What applies where a setting is absent, other than for Singer.
 fn defaults() -> Map<String, Value> {
     Map::from_iter([
         // Airbyte expects its columns, and a sync that no single value can stop.
@@ -91,7 +91,7 @@ pub(super) fn load(names: &[String]) -> Result<Config, SettingsError> {
     Ok(settings::load(&[document], None)?.warned())
 }
 
-/// Gives settings of the S3 destination our names. Ours win where both are given.
+/// Renames settings of the S3 destination to ours. Ours win where both are there.
 fn rename(settings: &mut Map<String, Value>) -> Result<(), String> {
     let mut take = |name: &str| settings.remove(name).filter(|value| !value.is_null());
     let (bucket, path) = (take("s3_bucket_name"), take("s3_bucket_path"));
@@ -160,7 +160,7 @@ fn rename_format(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Compression, OnInvalid};
+    use crate::settings::stream::{Compression, OnInvalid};
     use std::io::Write;
 
     fn read(text: &str) -> Result<Config, SettingsError> {

@@ -10,9 +10,9 @@ use lake::Aws;
 use lake::store::{S3Store, Store as _};
 use serde::Deserialize;
 
-use super::lines::BLOCK;
 use crate::error::{Error, Result};
-use crate::settings::Config;
+use crate::input::lines::BLOCK;
+use crate::settings::config::Config;
 
 /// A BATCH message: files with the records of a stream.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,7 +31,7 @@ struct Encoding {
     compression: Option<String>,
 }
 
-/// A file of a batch, given in blocks of messages.
+/// A file of a batch, read in blocks of messages.
 pub(super) struct BatchFile {
     lines: Box<dyn BufRead>,
     url: String,

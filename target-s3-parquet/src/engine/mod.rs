@@ -1,0 +1,291 @@
+//! The run: items in, commits and states out.
+
+mod tables;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lake::Lake;
+use lake::catalog::{Catalog, Wait};
+use lake::write::journal::{self, Journal};
+
+use crate::decode::plan::Plan;
+use crate::decode::rows::Decoded;
+use crate::error::{Error, Kind, Result};
+use crate::input::item::Item;
+use crate::input::items::Next;
+use crate::settings::config::Config;
+use crate::state::{Sink, State};
+use crate::summary::{Summary, peak_memory};
+
+use tables::Tables;
+
+/// How long to wait for input before looking at the clock.
+const CLOCK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Holds the tables of a run and decides when to commit.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    lake: Arc<Lake>,
+    tables: Tables,
+    state: Box<dyn Sink>,
+    end: End,
+    unknown_streams: BTreeSet<String>,
+    journal: Journal,
+    commit_interval: Duration,
+    last_commit: Instant,
+    started: Instant,
+}
+
+/// When streams are complete.
+#[derive(Debug)]
+enum End {
+    /// At the end of the input.
+    OfInput,
+    /// Once the source has said so: of these it has.
+    Said(BTreeSet<String>),
+}
+
+impl Engine {
+    /// An engine that has read nothing yet. All streams are complete at the end of the input.
+    pub(crate) fn new(
+        config: &Config,
+        lake: Arc<Lake>,
+        state: Box<dyn Sink>,
+        catalog: Option<Catalog>,
+    ) -> Self {
+        Self {
+            journal: Journal::new(lake.run()),
+            tables: Tables::new(Arc::clone(&lake), catalog),
+            lake,
+            state,
+            end: End::OfInput,
+            unknown_streams: BTreeSet::new(),
+            commit_interval: Duration::from_secs(config.commit_interval_seconds),
+            last_commit: Instant::now(),
+            started: Instant::now(),
+        }
+    }
+
+    /// The engine for these streams, which are only complete once the source has said so.
+    pub(crate) fn for_streams<'a>(
+        mut self,
+        plans: impl IntoIterator<Item = &'a Arc<Plan>>,
+    ) -> Result<Self> {
+        self.end = End::Said(BTreeSet::new());
+        // What died while it committed is resolved before a table is looked at.
+        journal::recover(&self.lake, None)?;
+        plans.into_iter().try_for_each(|plan| self.tables.open(plan))?;
+        Ok(self)
+    }
+
+    /// Reads to the end, commits and acknowledges the last state. `next` is the next item, within
+    /// the time. `stopped` says at the end of the input whether it is a real end or a signal's.
+    pub(crate) fn run(
+        &mut self,
+        next: impl Fn(Duration) -> Next,
+        stopped: impl Fn() -> Option<Error>,
+    ) -> Result<()> {
+        let outcome = match (self.read(next), stopped()) {
+            (Ok(()), None) => self.finish(),
+            (Ok(()), Some(signal)) => self.salvage().and(Err(signal)),
+            (Err(error), _) => {
+                if !is_grave(&error)
+                    && let Err(second) = self.salvage()
+                {
+                    tracing::error!(
+                        reason = %program::report::render(&second, None).trim_end(),
+                        "what a STATE covered could not be committed"
+                    );
+                }
+                Err(error)
+            }
+        };
+        self.sync_catalog(outcome, &stopped)
+    }
+
+    /// The catalog follows what is committed. A run that has failed or was stopped does not wait
+    /// for it.
+    fn sync_catalog(
+        &mut self,
+        outcome: Result<()>,
+        stopped: &dyn Fn() -> Option<Error>,
+    ) -> Result<()> {
+        let is_stopped = || stopped().is_some();
+        let Err(error) = outcome else {
+            return self.tables.sync_catalog(Wait::Configured, &is_stopped).map_err(|error| {
+                let signal = stopped().filter(|_| error.kind() == lake::Kind::Interrupted);
+                signal.unwrap_or_else(|| error.into())
+            });
+        };
+        if !is_grave(&error)
+            && let Err(second) = self.tables.sync_catalog(Wait::Never, &is_stopped)
+        {
+            tracing::warn!(
+                reason = %program::report::render(&second, None).trim_end(),
+                "the next run brings the catalog up"
+            );
+        }
+        Err(error)
+    }
+
+    /// What was done so far.
+    pub(crate) fn summary(&mut self) -> &Summary {
+        self.tables.summary.spills = self.tables.spills();
+        self.tables.summary.peak_memory = peak_memory();
+        self.tables.summary.catalog = self.tables.catalog_events();
+        self.tables.summary.seconds = self.started.elapsed().as_secs_f64();
+        &self.tables.summary
+    }
+
+    fn read(&mut self, next: impl Fn(Duration) -> Next) -> Result<()> {
+        loop {
+            match next(CLOCK_INTERVAL) {
+                Next::Item(item) => self.item(item?)?,
+                Next::Timeout => self.commit_when_due()?,
+                Next::End => return Ok(()),
+            }
+        }
+    }
+
+    fn item(&mut self, item: Item) -> Result<()> {
+        match item {
+            Item::Rows(decoded) => self.rows(decoded),
+            Item::Schema(plan) => self.tables.open(&plan),
+            Item::State(state) => self.state(state),
+            Item::Ended { stream, complete } => self.ended(stream, complete),
+            Item::ActivateVersion { stream, version } => self.tables.activate(&stream, version),
+            Item::Warning(text) => {
+                tracing::warn!("{text}");
+                Ok(())
+            }
+        }
+    }
+
+    fn rows(&mut self, decoded: Decoded) -> Result<()> {
+        for rows in &decoded.rows {
+            self.tables.push(rows)?;
+            self.state.count(&rows.plan.stream, rows.batch.num_rows() as u64, rows.rejected);
+        }
+        for stream in decoded.unknown_streams {
+            if self.unknown_streams.insert(stream.clone()) {
+                tracing::warn!(stream, "the catalog does not have this stream; it is ignored");
+            }
+        }
+        match decoded.error {
+            Some(error) => Err(error),
+            None => self.tables.free_memory(),
+        }
+    }
+
+    fn state(&mut self, state: State) -> Result<()> {
+        self.tables.cover(state.stream.as_ref())?;
+        self.state.note(state);
+        self.commit_when_due()
+    }
+
+    /// The source has said how a stream ended. The last word counts.
+    fn ended(&mut self, stream: String, complete: bool) -> Result<()> {
+        match &mut self.end {
+            End::OfInput => {
+                Err(Error::internal(format!("no word of the end of `{stream}` is waited for")))
+            }
+            End::Said(ended) if complete => {
+                ended.insert(stream);
+                Ok(())
+            }
+            End::Said(ended) => {
+                ended.remove(&stream);
+                tracing::warn!(stream, "the source says that the stream is not complete");
+                Ok(())
+            }
+        }
+    }
+
+    /// Commits when the interval has passed and a state waits for it.
+    fn commit_when_due(&mut self) -> Result<()> {
+        if self.last_commit.elapsed() < self.commit_interval && !self.state.is_full() {
+            return Ok(());
+        }
+        self.commit_if_ready()
+    }
+
+    /// Commits what a state waits for, if one can be acknowledged then.
+    fn commit_if_ready(&mut self) -> Result<()> {
+        let held = self.tables.held();
+        if self.state.is_ready(&held) { self.commit(false, &held) } else { Ok(()) }
+    }
+
+    /// Commits the tables of all streams but the `held` ones, then acknowledges their states.
+    fn commit(&mut self, complete: bool, held: &[String]) -> Result<()> {
+        let files = self.tables.prepare(held)?;
+        self.journal.publishing(&self.lake, files, self.state.next(), self.state.receipt())?;
+        self.tables.commit(complete, held)?;
+        self.journal.acknowledging(&self.lake)?;
+        self.state.acknowledge(held)?;
+        if !self.state.is_ready(&[]) {
+            // Otherwise the turn of the streams that were held is at their next state.
+            self.last_commit = Instant::now();
+        }
+        Ok(self.journal.acknowledged(&self.lake)?)
+    }
+
+    /// The input ended as it should: everything is committed.
+    fn finish(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.end, End::OfInput) {
+            End::Said(ended) => self.finish_streams(&ended),
+            End::OfInput => self.finish_input(),
+        }
+    }
+
+    /// The end of the input is the end of all streams, but for those that replace their tables: they
+    /// have only ended where a state follows their records.
+    fn finish_input(&mut self) -> Result<()> {
+        let incomplete = self.tables.incomplete();
+        if !incomplete.is_empty() {
+            let verb = if incomplete.len() == 1 { "was" } else { "were" };
+            let streams = quoted(&incomplete);
+            self.salvage()?;
+            return Err(Error::Incomplete { streams, verb });
+        }
+        self.tables.cover_all()?;
+        self.commit(true, &[])
+    }
+
+    /// The input ended, and with it the streams of which the source has said so. Of the others what
+    /// a STATE covers is committed.
+    fn finish_streams(&mut self, ended: &BTreeSet<String>) -> Result<()> {
+        self.tables.cover_ended(ended)?;
+        let held = self.tables.held();
+        self.commit(true, &held)?;
+        let unfinished = self.tables.end_generations(ended)?;
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Unfinished { streams: quoted(&unfinished) })
+    }
+
+    /// The input ended before its time: what a state covers is committed, and it is acknowledged.
+    fn salvage(&mut self) -> Result<()> {
+        if !self.state.is_ready(&[]) {
+            return Ok(());
+        }
+        self.tables.discard_uncovered();
+        self.commit_if_ready()
+    }
+}
+
+/// Names of streams in a sentence.
+fn quoted(streams: &[&str]) -> String {
+    let quoted: Vec<String> = streams.iter().map(|stream| format!("`{stream}`")).collect();
+    quoted.join(", ")
+}
+
+/// Whether an error leaves nothing to be done: the destination does not answer, or what is committed
+/// is not known.
+fn is_grave(error: &Error) -> bool {
+    error.kind() == Kind::Storage
+}

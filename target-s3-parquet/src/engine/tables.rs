@@ -1,0 +1,260 @@
+//! The tables of a run, and who must learn of what is written to them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lake::Lake;
+use lake::catalog::{Catalog, Event, Wait};
+use lake::write::{Committed, Table};
+
+use crate::decode::plan::Plan;
+use crate::decode::rows::Rows;
+use crate::error::{Error, Result};
+use crate::summary::Summary;
+
+/// What a table takes beside its rows: plans, definitions and the room of the decoders, in bytes.
+const TABLE_BYTES: usize = 64 * 1024;
+
+/// The tables of a run by their streams. The catalog learns before that a table may be ahead of it,
+/// and afterwards of what was written; the summary counts all that was.
+#[derive(Debug)]
+pub(super) struct Tables {
+    lake: Arc<Lake>,
+    by_stream: BTreeMap<String, Table>,
+    catalog: Option<Catalog>,
+    pub(super) summary: Summary,
+}
+
+impl Tables {
+    pub(super) fn new(lake: Arc<Lake>, catalog: Option<Catalog>) -> Self {
+        Self { lake, by_stream: BTreeMap::new(), catalog, summary: Summary::default() }
+    }
+
+    /// Opens the table of a stream, or takes the new schema of one that is open.
+    pub(super) fn open(&mut self, plan: &Plan) -> Result<()> {
+        if let Some(table) = self.by_stream.get_mut(&plan.stream) {
+            return Ok(table.evolve(&plan.spec)?);
+        }
+        let mut table = Table::open(&self.lake, &plan.spec)?;
+        let name = table.definition().table.clone();
+        let other = self.by_stream.iter().find(|(_, other)| other.definition().table == name);
+        if let Some((other, _)) = other {
+            return Err(lake::Error::Table {
+                table: name,
+                reason: format!(
+                    "the streams `{other}` and `{}` both want it; give one another `table` in `streams`",
+                    plan.stream
+                ),
+            }
+            .into());
+        }
+        if let Some(catalog) = &mut self.catalog {
+            catalog.track(&name);
+        }
+        self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
+        publish(&mut table, &mut self.catalog, &mut self.summary, Table::begin_generation)?;
+        self.by_stream.insert(plan.stream.clone(), table);
+        Ok(())
+    }
+
+    /// Stages rows. Their stream has had its schema.
+    pub(super) fn push(&mut self, rows: &Rows) -> Result<()> {
+        let stream = &rows.plan.stream;
+        let table = self.by_stream.get_mut(stream).ok_or_else(|| {
+            Error::internal(format!("the rows of stream `{stream}` have a table"))
+        })?;
+        let summary = self.summary.streams.entry(stream.clone()).or_default();
+        let new = summary.read(rows);
+        let extra = &rows.plan.conventions.extra;
+        for key in new.into_iter().filter(|key| !extra.is_usual(key)) {
+            tracing::warn!(
+                stream,
+                key,
+                "the schema does not know this key; its values are ignored"
+            );
+        }
+        if let Some(version) = rows.version {
+            table.note_version(version);
+        }
+        Ok(table.push_hashed(&rows.plan.spec, &rows.batch, &rows.hashes)?)
+    }
+
+    /// Rows of other versions than this are obsolete.
+    pub(super) fn activate(&mut self, stream: &str, version: i64) -> Result<()> {
+        match self.by_stream.get_mut(stream) {
+            Some(table) => table.activate(version)?,
+            None => tracing::warn!(stream, "ACTIVATE_VERSION before the SCHEMA is ignored"),
+        }
+        Ok(())
+    }
+
+    /// A state covers all rows of one stream, or of all.
+    pub(super) fn cover(&mut self, stream: Option<&String>) -> Result<()> {
+        let covers = |own: &String| stream.is_none_or(|stream| stream == own);
+        for (_, table) in self.by_stream.iter_mut().filter(|(stream, _)| covers(stream)) {
+            if table.has_uncovered() {
+                table.cover()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The input ended as it should: that covers all rows.
+    pub(super) fn cover_all(&mut self) -> Result<()> {
+        Ok(self.by_stream.values_mut().try_for_each(Table::cover)?)
+    }
+
+    /// The input ended, and with it these streams: that covers their rows. Of the others the rows go
+    /// that no state covers.
+    pub(super) fn cover_ended(&mut self, ended: &BTreeSet<String>) -> Result<()> {
+        for (stream, table) in &mut self.by_stream {
+            if ended.contains(stream) { table.cover()? } else { table.discard_uncovered() }
+        }
+        Ok(())
+    }
+
+    /// Drops rows that no state covers, where that is possible.
+    pub(super) fn discard_uncovered(&mut self) {
+        self.by_stream.values_mut().for_each(Table::discard_uncovered);
+    }
+
+    /// The streams whose tables cannot be committed now.
+    pub(super) fn held(&self) -> Vec<String> {
+        let held = self.by_stream.iter().filter(|(_, table)| table.must_wait());
+        held.map(|(stream, _)| stream.clone()).collect()
+    }
+
+    /// The streams that were to replace their tables and were not seen to their end.
+    pub(super) fn incomplete(&self) -> Vec<&str> {
+        let waits = |table: &Table| table.must_be_complete() && table.has_uncovered();
+        let incomplete = self.by_stream.iter().filter(|(_, table)| waits(table));
+        incomplete.map(|(stream, _)| stream.as_str()).collect()
+    }
+
+    /// Keys of the files that the next commit of all streams but the `held` ones adds. They are not
+    /// visible yet.
+    pub(super) fn prepare(&mut self, held: &[String]) -> Result<Vec<String>> {
+        let mut files = Vec::new();
+        for (_, table) in self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
+            files.extend(table.prepare()?);
+        }
+        Ok(files)
+    }
+
+    /// Commits the tables of all streams but the `held` ones. Whether anything was written.
+    pub(super) fn commit(&mut self, complete: bool, held: &[String]) -> Result<bool> {
+        if let Some(catalog) = &mut self.catalog {
+            // One note for all of them.
+            let tables = self.by_stream.values().filter(|table| table.is_ahead());
+            catalog.mark_dirty(tables.map(|table| table.definition().table.as_str()))?;
+        }
+        let mut changed = false;
+        for (stream, table) in
+            self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream))
+        {
+            let committed = publish(table, &mut self.catalog, &mut self.summary, |table| {
+                table.commit(complete)
+            })?;
+            changed |= committed.files > 0;
+            if committed.files > 0 {
+                tracing::info!(
+                    stream,
+                    table = table.definition().table,
+                    rows = committed.rows,
+                    files = committed.files,
+                    bytes = committed.bytes,
+                    "committed"
+                );
+            }
+        }
+        self.summary.commits += u64::from(changed);
+        Ok(changed)
+    }
+
+    /// Ends the generation of the streams that have ended. The others.
+    pub(super) fn end_generations(&mut self, ended: &BTreeSet<String>) -> Result<Vec<&str>> {
+        let mut unfinished = Vec::new();
+        for (stream, table) in &mut self.by_stream {
+            if ended.contains(stream) {
+                publish(table, &mut self.catalog, &mut self.summary, Table::end_generation)?;
+            } else {
+                unfinished.push(stream.as_str());
+            }
+        }
+        Ok(unfinished)
+    }
+
+    /// Frees memory until the rows fit their budget with room for more.
+    pub(super) fn free_memory(&mut self) -> Result<()> {
+        let mut total: usize = self.by_stream.values().map(Table::memory).sum();
+        let fixed = self.by_stream.len() * TABLE_BYTES;
+        let budget = self.lake.budget().saturating_sub(fixed).max(self.lake.budget() / 4);
+        if total <= budget {
+            return Ok(());
+        }
+        while total > budget / 2 {
+            let Some(largest) = self.by_stream.values_mut().max_by_key(|table| table.memory())
+            else {
+                return Ok(());
+            };
+            let before = largest.memory();
+            largest.free_memory()?;
+            if largest.should_commit_early() {
+                publish(largest, &mut self.catalog, &mut self.summary, |table| {
+                    table.commit(false)
+                })?;
+            }
+            let freed = before.saturating_sub(largest.memory());
+            if freed == 0 {
+                return Ok(());
+            }
+            total -= freed;
+        }
+        Ok(())
+    }
+
+    /// Brings the catalog up to what is committed.
+    pub(super) fn sync_catalog(
+        &mut self,
+        wait: Wait,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> lake::Result<()> {
+        match &mut self.catalog {
+            Some(catalog) => catalog.sync(wait, is_stopped),
+            None => Ok(()),
+        }
+    }
+
+    /// The registrations and crawls so far.
+    pub(super) fn catalog_events(&self) -> Vec<Event> {
+        self.catalog.as_ref().map_or_else(Vec::new, |catalog| catalog.events().to_vec())
+    }
+
+    /// How often rows went to temporary files.
+    pub(super) fn spills(&self) -> u64 {
+        self.by_stream.values().map(Table::spills).sum()
+    }
+}
+
+/// Lets a table write what readers will see. The catalog learns before that the table may be ahead of
+/// it, and afterwards of what.
+fn publish(
+    table: &mut Table,
+    catalog: &mut Option<Catalog>,
+    summary: &mut Summary,
+    write: impl FnOnce(&mut Table) -> lake::Result<Committed>,
+) -> Result<Committed> {
+    let name = table.definition().table.clone();
+    let committed = match catalog.as_mut().filter(|_| table.is_ahead()) {
+        Some(catalog) => {
+            catalog.mark_dirty([name.as_str()])?;
+            let committed = write(table)?;
+            catalog.changed(&name, &committed);
+            committed
+        }
+        None => write(table)?,
+    };
+    let stream = table.definition().stream.clone();
+    summary.streams.entry(stream).or_default().committed(&committed);
+    Ok(committed)
+}

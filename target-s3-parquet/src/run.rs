@@ -1,0 +1,115 @@
+//! What every run of the program needs: its settings, the lake, and the way of messages through it.
+
+use std::sync::Arc;
+
+use lake::Lake;
+use lake::catalog::{Catalog, Hooks};
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::input::items::{Items, Limits};
+use crate::input::lines::Input;
+use crate::input::protocol::Protocol;
+use crate::settings::config::Config;
+use crate::settings::units::MIB;
+use crate::signal::Stop;
+use crate::state::Sink;
+
+/// Prefix of the environment variables.
+pub(crate) const ENVIRONMENT_PREFIX: &str = "TARGET_S3_PARQUET";
+
+/// The part of the memory budget that staged rows and open files may take; the rest is for the
+/// blocks in flight and the buffers of readers and uploads.
+const STAGE_SHARE: f64 = 0.25;
+
+/// The least that staged rows and open files may take, in bytes.
+const LEAST_STAGE: usize = 8 * MIB;
+
+/// The size of the block in [`keep_freed_memory`].
+const FREED_AT_ONCE: usize = 4 * MIB;
+
+/// The settings that the command line names: files, and `ENV` for the environment.
+pub(crate) fn load(names: &[String]) -> Result<Arc<Config>> {
+    let config: Config = program::load(names, ENVIRONMENT_PREFIX)?;
+    config.validate()?;
+    Ok(Arc::new(config))
+}
+
+/// Has the C library of Linux keep some freed memory at hand, which it would else return to the
+/// system and fetch again page by page, for every block and every row group: it keeps twice the size
+/// of the largest block that was freed (mallopt(3), `M_MMAP_THRESHOLD`).
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(FREED_AT_ONCE)));
+}
+
+/// The lake that the settings name.
+pub(crate) fn open(config: &Config) -> Result<Arc<Lake>> {
+    keep_freed_memory();
+    let options = lake::Options {
+        application: env!("CARGO_PKG_NAME").into(),
+        created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of a size in memory"
+        )]
+        memory: ((config.memory_bytes() as f64 * STAGE_SHARE) as usize).max(LEAST_STAGE),
+        ..config.lake_options()
+    };
+    let location = lake::Location::parse(&config.destination)?;
+    Ok(Arc::new(Lake::open(&location, &options)?))
+}
+
+/// What a run needs, made from its settings.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) config: Arc<Config>,
+    pub(crate) lake: Arc<Lake>,
+    /// In microseconds since 1970.
+    started_at: i64,
+}
+
+impl Run {
+    pub(crate) fn new(config: Arc<Config>) -> Result<Self> {
+        let lake = open(&config)?;
+        Ok(Self { config, lake, started_at: chrono::Utc::now().timestamp_micros() })
+    }
+
+    /// An engine that acknowledges states to a sink.
+    pub(crate) fn engine(&self, state: Box<dyn Sink>) -> Result<Engine> {
+        let catalog = match self.config.catalog.options() {
+            None => None,
+            Some(options) => {
+                let config = Arc::clone(&self.config);
+                let hooks = Hooks {
+                    report: Box::new(program::report::event),
+                    encoding: Box::new(move |stream| config.stream(stream).encoding()),
+                };
+                Some(Catalog::open(&self.lake, options, hooks)?)
+            }
+        };
+        Ok(Engine::new(&self.config, Arc::clone(&self.lake), state, catalog))
+    }
+
+    /// Reads all messages and writes their rows. `watched` says that a person reads the log.
+    pub(crate) fn write(
+        self,
+        mut engine: Engine,
+        input: Input,
+        protocol: Protocol,
+        watched: bool,
+    ) -> Result<()> {
+        let stop = Stop::listen();
+        let limits = Limits {
+            longest_line: self.config.memory_bytes() / 2,
+            stop: stop.flag(),
+            started_at: self.started_at,
+        };
+        let items = Items::start(input, protocol, Arc::clone(self.lake.pool()), limits);
+        let outcome = engine.run(|patience| items.next(patience), || stop.error());
+        engine.summary().report(watched);
+        outcome?;
+        items.join()
+    }
+}

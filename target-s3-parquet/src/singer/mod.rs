@@ -1,0 +1,14 @@
+//! Singer: `{"type": "RECORD", "stream": …, "record": …}`.
+//!
+//! [`envelope`] reads records, [`messages`] all else: [`schemas`] become plans, a [`batch`] brings
+//! records in files. [`columns`] are those of the Meltano SDK, [`state`] acknowledges STATE.
+
+mod batch;
+mod columns;
+pub(crate) mod envelope;
+pub(crate) mod kind;
+pub(crate) mod messages;
+mod schemas;
+mod state;
+mod state_file;
+pub(crate) mod write;

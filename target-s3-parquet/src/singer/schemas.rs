@@ -1,0 +1,245 @@
+//! Plans from SCHEMA messages.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use program::settings;
+use protocol::mapping::{Mapped, Mapper, Names};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::columns::conventions;
+use crate::decode::derive::Derivation;
+use crate::decode::plan::Plan;
+use crate::described::Described;
+use crate::error::{Error, Result};
+use crate::json_schema;
+use crate::settings::config::Config;
+
+/// A SCHEMA message.
+#[derive(Debug, Deserialize)]
+pub(super) struct SchemaMessage {
+    pub(super) stream: String,
+    #[serde(default)]
+    schema: Value,
+    #[serde(default)]
+    key_properties: Option<Vec<String>>,
+}
+
+impl SchemaMessage {
+    /// Reads the message.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
+}
+
+/// Makes plans, and makes none for a schema that a stream has had before.
+#[derive(Debug)]
+pub(super) struct Planner {
+    config: Arc<Config>,
+    mapper: Mapper,
+    /// What each stream has had so far, the schema in force last.
+    known: HashMap<String, Vec<Known>>,
+    names: Names,
+    next_id: u64,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    schema: Value,
+    keys: Option<Vec<String>>,
+    plans: Arc<[Arc<Plan>]>,
+}
+
+impl Planner {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self {
+            mapper: config.mapper(),
+            config,
+            known: HashMap::new(),
+            names: Names::default(),
+            next_id: 0,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The plans of a SCHEMA message; nothing when it only repeats the one in force.
+    pub(super) fn plans(
+        &mut self,
+        message: SchemaMessage,
+        number: u64,
+    ) -> Result<Option<Arc<[Arc<Plan>]>>> {
+        let known = self.known.entry(message.stream.clone()).or_default();
+        let same = known.iter().position(|known| {
+            known.schema == message.schema && known.keys == message.key_properties
+        });
+        if let Some(at) = same {
+            if at + 1 == known.len() {
+                return Ok(None);
+            }
+            let again = known.remove(at);
+            let plans = Arc::clone(&again.plans);
+            known.push(again);
+            return Ok(Some(plans));
+        }
+        let keys = message.key_properties.as_deref().unwrap_or_default();
+        let mapped = self.mapper.map(&message.stream, &message.schema, keys)?;
+        let plans = mapped.iter().map(|mapped| self.plan(&message, mapped, number));
+        let plans: Arc<[Arc<Plan>]> = plans.collect::<Result<Vec<_>>>()?.into();
+        self.known.entry(message.stream).or_default().push(Known {
+            schema: message.schema,
+            keys: message.key_properties,
+            plans: Arc::clone(&plans),
+        });
+        Ok(Some(plans))
+    }
+
+    /// The plan of one of the streams that the stream of a message is mapped to.
+    fn plan(&mut self, message: &SchemaMessage, mapped: &Mapped, line: u64) -> Result<Arc<Plan>> {
+        self.names.claim(&mapped.stream, &message.stream)?;
+        self.warnings.extend(mapped.warnings.iter().cloned());
+        self.next_id += 1;
+        let derived = if mapped.is_plain() {
+            None
+        } else {
+            Some(Derivation::of(&json_schema::columns(&message.schema), mapped)?)
+        };
+        let described = Described {
+            name: &mapped.stream,
+            schema: &mapped.schema,
+            keys: &mapped.keys,
+            source: &message.stream,
+            source_schema: &message.schema,
+            derived,
+            refresh: None,
+            conventions: conventions(),
+        };
+        let plan = described.plan(&self.config.stream(&mapped.stream), self.next_id);
+        let stream = || message.stream.clone();
+        plan.map(Arc::new).map_err(|reason| Error::Schema { line, stream: stream(), reason })
+    }
+
+    /// What is to be said of the schemas since this was last asked.
+    pub(super) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// Streams that the settings name and that did not come, where one that came is called much like
+    /// that.
+    pub(super) fn misnamed(&self) -> Vec<String> {
+        let of_tap: Vec<&str> = self.known.keys().map(String::as_str).collect();
+        let mapped: Vec<&str> = self.names.all().collect();
+        let in_maps = self.mapper.misnamed(&of_tap).into_iter();
+        // A name that is like no other may be that of a stream that was not selected.
+        let in_maps = in_maps.filter_map(|found| Some(("stream_maps", found.name, found.meant?)));
+        let in_streams = self.config.misnamed(&mapped).into_iter();
+        let in_streams = in_streams.map(|(name, meant)| ("streams", name, meant));
+        in_maps
+            .chain(in_streams)
+            .map(|(key, name, meant)| {
+                let meant = settings::question(Some(meant));
+                format!("`{key}` names the stream `{name}`, which did not come{meant}")
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::config;
+    use serde_json::json;
+
+    fn message(stream: &str, properties: &Value, keys: &Value) -> SchemaMessage {
+        let message = json!({
+            "type": "SCHEMA",
+            "stream": stream,
+            "schema": {"properties": properties},
+            "key_properties": keys,
+        });
+        SchemaMessage::parse(message.to_string().as_bytes()).unwrap()
+    }
+
+    fn id() -> Value {
+        json!({"id": {"type": "integer"}})
+    }
+
+    fn error(planner: &mut Planner, message: SchemaMessage) -> String {
+        planner.plans(message, 3).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_schema_makes_a_plan_once_and_again_when_it_comes_back() {
+        let mut planner = Planner::new(config(json!({})));
+        let mut plan = |properties: &Value, keys: &Value| {
+            planner.plans(message("a", properties, keys), 1).unwrap().map(|plans| plans[0].id)
+        };
+        let wider = json!({"id": {"type": "integer"}, "t": {}});
+        let first = plan(&id(), &json!(["id"]));
+        assert!(first.is_some());
+        assert_eq!(plan(&id(), &json!(["id"])), None, "the same again");
+        let second = plan(&wider, &json!(["id"]));
+        assert!(second.is_some() && second != first);
+        assert_eq!(plan(&id(), &json!(["id"])), first, "back to what was");
+        let other_keys = plan(&id(), &json!([]));
+        assert!(other_keys.is_some() && other_keys != first && other_keys != second);
+    }
+
+    #[test]
+    fn the_schemas_of_two_streams_are_not_mistaken_for_each_other() {
+        let mut planner = Planner::new(config(json!({})));
+        let mut plan = |stream: &str| {
+            planner.plans(message(stream, &id(), &json!(["id"])), 1).unwrap().unwrap()[0].clone()
+        };
+        let (left, right) = (plan("a"), plan("b"));
+        assert_ne!(left.id, right.id);
+        assert_eq!((left.stream.as_str(), right.stream.as_str()), ("a", "b"));
+    }
+
+    #[test]
+    fn a_stream_may_be_dropped_renamed_or_copied() {
+        let maps = json!({"stream_maps": {
+            "gone": "__NULL__",
+            "a": {"__alias__": "people", "number": "id", "id": "__NULL__", "__key_properties__": ["number"]},
+        }});
+        let mut planner = Planner::new(config(maps));
+        assert_eq!(
+            planner.plans(message("gone", &id(), &json!(["id"])), 1).unwrap().unwrap().len(),
+            0
+        );
+        let plans = planner.plans(message("a", &id(), &json!(["id"])), 1).unwrap().unwrap();
+        let plan = &plans[0];
+        assert_eq!((plan.stream.as_str(), plan.source.as_str()), ("people", "a"));
+        let names: Vec<_> = plan.spec.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(names, ["number"]);
+        assert!(plan.derivation.is_some());
+    }
+
+    #[test]
+    fn a_schema_that_makes_no_table_is_refused_with_its_line() {
+        let mut planner = Planner::new(config(json!({})));
+        for (properties, keys, reason) in [
+            (json!({}), json!([]), "it has no `properties`"),
+            (id(), json!(["x"]), "its key property `x` is not among its properties"),
+            (
+                json!({"l": {"type": "array"}}),
+                json!(["l"]),
+                "its key property `l` is array<string>, which cannot be a key",
+            ),
+        ] {
+            let error = error(&mut planner, message("a", &properties, &keys));
+            let start = "line 3: the schema of stream `a` cannot become a table: ";
+            assert_eq!(error, format!("{start}{reason}"));
+        }
+    }
+
+    #[test]
+    fn two_streams_cannot_become_one() {
+        let maps = json!({"stream_maps": {"b": {"__alias__": "a"}}});
+        let mut planner = Planner::new(config(maps));
+        planner.plans(message("a", &id(), &json!(["id"])), 1).unwrap();
+        let error = error(&mut planner, message("b", &id(), &json!(["id"])));
+        assert!(error.contains("`a`") && error.contains("`b`"), "{error}");
+    }
+}
