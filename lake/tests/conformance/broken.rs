@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Seek as _, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use lake::store::conformance::{self, Answer, Promise};
 use lake::store::{Condition, Guard, MemoryStore, Object, Store, Upload};
@@ -264,7 +265,7 @@ impl BrokenUpload {
             Fault::TearsWrites => {
                 let condition = self.condition.clone();
                 let half = self.inner.put(&self.key, &bytes[..bytes.len() / 2], condition)?;
-                std::thread::yield_now();
+                std::thread::sleep(Duration::from_millis(2));
                 return self.inner.put(&self.key, &bytes, Condition::still(Some(&half)));
             }
             _ => {}

@@ -1,12 +1,17 @@
 //! Where conditions are not enough, locks are exclusive.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::trial::{Kept, Trial};
 use crate::store::contract::{Condition, Store};
 
 /// How many want the lock at once.
 const WRITERS: usize = 6;
+
+/// How long each holds it, which is time for the others to come in if they can.
+const HELD: Duration = Duration::from_millis(5);
 
 /// How often each wants it.
 const TURNS: usize = 5;
@@ -43,10 +48,16 @@ fn take_turns(stores: &[&dyn Store]) -> Kept {
     let trial = Trial::begin(*first, "a lock is held by one at a time", "locks")?;
     let has_locks = trial.works("lock", first.lock("conformance_a"))?.is_some();
     let is_held = AtomicBool::new(false);
+    let start = Barrier::new(WRITERS);
     std::thread::scope(|scope| {
         let turns = stores.iter().cycle().take(WRITERS);
         let writers: Vec<_> = turns
-            .map(|store| scope.spawn(|| take_turn(&trial, *store, has_locks, &is_held)))
+            .map(|store| {
+                scope.spawn(|| {
+                    start.wait();
+                    take_turn(&trial, *store, has_locks, &is_held)
+                })
+            })
             .collect();
         writers.into_iter().try_for_each(|writer| trial.joined(writer.join())?)
     })
@@ -60,7 +71,7 @@ fn take_turn(trial: &Trial<'_>, store: &dyn Store, has_locks: bool, is_held: &At
             let was_held = is_held.swap(true, Ordering::SeqCst);
             // The lock of another table is free all the while.
             drop(trial.works("lock", store.lock("conformance_b"))?);
-            std::thread::yield_now();
+            std::thread::sleep(HELD);
             trial.holds(!was_held, "two hold it at once")?;
             is_held.store(false, Ordering::SeqCst);
         }

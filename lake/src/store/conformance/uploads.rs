@@ -1,6 +1,6 @@
 //! An object appears whole, when its upload is finished, or not at all.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::trial::{Kept, Trial};
 use crate::error::{Error, Result};
@@ -23,8 +23,9 @@ pub(super) fn large(writer: usize, size: usize) -> Vec<u8> {
 
 const BLOCK: usize = 4096;
 
-/// Replacements under the eyes of a reader.
+/// Replacements under the eyes of a reader, and how often it looks, at least.
 const REPLACEMENTS: usize = 40;
+const LOOKS: usize = 40;
 
 fn write(store: &dyn Store, upload: &mut Box<dyn Upload>, bytes: &[u8]) -> Result<()> {
     upload.write_all(bytes).map_err(|error| Error::store("write", store.locate(""), error))
@@ -74,33 +75,51 @@ pub fn readers(store: &dyn Store) -> Kept {
     let trial = Trial::begin(store, "a reader sees whole objects", "readers")?;
     let key = trial.key("object");
     // All bytes of an object are its number, and its size follows from it.
-    let body = |number: usize| vec![u8::try_from(number).unwrap_or(0); 1 + number % 7 * 30_000];
+    let body = |number: usize| {
+        let number = number % 251;
+        vec![u8::try_from(number).unwrap_or(u8::MAX); 1 + number % 7 * 30_000]
+    };
     trial.works("put", store.put(&key, &body(0), Condition::Absent))?;
-    let ended = AtomicBool::new(false);
+    let (ended, looks) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| -> Kept {
             while !ended.load(Ordering::Acquire) {
-                let got = trial.works("get", store.get(&key))?;
-                let (object, bytes) = got.ok_or_else(|| trial.broken("the object is not there"))?;
-                is_whole(&trial, &object, &bytes, body)?;
-                match store.fetch(&object) {
-                    Err(Error::Conflict { .. }) => {}
-                    outcome => {
-                        drop(trial.works("fetch", outcome)?);
-                    }
-                }
-                trial.there(&key)?;
-                trial.same("what is listed", &trial.listed(&key)?, &vec![key.clone()])?;
+                look(&trial, &key, body)?;
+                looks.fetch_add(1, Ordering::Release);
             }
             Ok(())
         });
-        let replace = |number| store.put(&key, &body(number), Condition::Always);
-        let written =
-            (1..=REPLACEMENTS).try_for_each(|number| trial.works("put", replace(number)).map(drop));
+        let replace = |number| {
+            let put = store.put(&key, &body(number), Condition::Always);
+            trial.works("put", put).map(drop)
+        };
+        let mut written = Ok(());
+        let mut number = 0;
+        // A reader that has found something looks no more.
+        while written.is_ok()
+            && (number < REPLACEMENTS || looks.load(Ordering::Acquire) < LOOKS)
+            && !reader.is_finished()
+        {
+            number += 1;
+            written = replace(number);
+        }
         ended.store(true, Ordering::Release);
         written.and(trial.joined(reader.join())?)
     })?;
     trial.clear()
+}
+
+/// What a reader finds must be whole, whatever is written meanwhile.
+fn look(trial: &Trial<'_>, key: &str, body: impl Fn(usize) -> Vec<u8>) -> Kept {
+    let got = trial.works("get", trial.store.get(key))?;
+    let (object, bytes) = got.ok_or_else(|| trial.broken("the object is not there"))?;
+    is_whole(trial, &object, &bytes, body)?;
+    match trial.store.fetch(&object) {
+        Err(Error::Conflict { .. }) => {}
+        outcome => drop(trial.works("fetch", outcome)?),
+    }
+    trial.there(key)?;
+    trial.same("what is listed", &trial.listed(key)?, &vec![key.to_owned()])
 }
 
 /// The bytes must be those of one object, and the object must be theirs.
