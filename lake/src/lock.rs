@@ -1,7 +1,7 @@
 //! Files that are locked while a process uses them.
 //!
 //! The lock is the system's (`flock(2)`), so that it is free the moment its holder ends, however it
-//! ends, and never while its holder lives. A file is removed before its lock is given up; whoever
+//! ends, and never while its holder lives. A file is removed before its lock is released; whoever
 //! has opened it meanwhile notices that its name is gone, and opens it again.
 
 use std::fs::{self, File, TryLockError};

@@ -57,7 +57,7 @@ impl Presence {
     }
 
     /// A run of a lake that is no folder: its file is among the temporary ones of this host. Where
-    /// these cannot be written, nobody can tell whether the run lives.
+    /// these cannot be written, nobody knows whether the run lives.
     pub(crate) fn on_host(run: &str) -> Self {
         let folder = std::env::temp_dir();
         let begun = place_of(&folder).and_then(|place| {

@@ -2,10 +2,13 @@
 //!
 //! S3 takes part when `LAKE_TEST_S3_ENDPOINT` and `LAKE_TEST_S3_BUCKET` name one; credentials come
 //! from the environment as AWS reads it. `LAKE_TEST_S3_FAULTS` is the URL of a proxy before it that
-//! loses answers when it is told to, as `tests/fault_proxy.py` does.
+//! loses answers on demand, as `tests/fault_proxy.py` does.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::print_stdout, reason = "whoever runs this with an S3 must see that it took part")]
+#![allow(
+    clippy::print_stdout,
+    reason = "whoever runs this with an S3 must learn that it took part"
+)]
 
 mod broken;
 
