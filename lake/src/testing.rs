@@ -14,10 +14,11 @@ use crate::store::Object;
 use crate::table::definition::{Granularity, PartitionBy};
 use crate::table::spec::Spec;
 
-/// A folder with lakes in it, one a run.
-pub(crate) struct Place(tempfile::TempDir);
+/// A folder with a lake, which every run opens for itself.
+#[derive(Debug)]
+pub(crate) struct LakeFolder(tempfile::TempDir);
 
-impl Place {
+impl LakeFolder {
     pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }

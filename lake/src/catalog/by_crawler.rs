@@ -215,10 +215,10 @@ mod tests {
     use crate::catalog::fake::{FakeGlue, column};
     use crate::catalog::options::Method;
     use crate::catalog::session::tests::{load, session};
-    use crate::testing::Place;
+    use crate::testing::LakeFolder;
 
     struct Setup {
-        place: Place,
+        folder: LakeFolder,
         glue: FakeGlue,
         clock: Arc<FakeClock>,
         options: CrawlerOptions,
@@ -234,13 +234,13 @@ mod tests {
                 timeout_seconds: 60,
             };
             let clock = Arc::new(FakeClock::new());
-            Self { place: Place::new(), glue: FakeGlue::default(), clock, options }
+            Self { folder: LakeFolder::new(), glue: FakeGlue::default(), clock, options }
         }
 
         /// Another run.
         fn run(&self) -> Session {
             let method = Method::Crawler(self.options.clone());
-            session(&self.place.lake(), &self.glue, &self.clock, method)
+            session(&self.folder.lake(), &self.glue, &self.clock, method)
         }
 
         /// Another run that loads rows of these ids into the table `t`, which a crawl will make right.

@@ -83,10 +83,10 @@ mod tests {
     use crate::catalog::fake::FakeGlue;
     use crate::catalog::options::Method;
     use crate::catalog::session::tests::{load, session};
-    use crate::testing::Place;
+    use crate::testing::LakeFolder;
 
     struct Setup {
-        place: Place,
+        folder: LakeFolder,
         glue: FakeGlue,
         clock: Arc<FakeClock>,
     }
@@ -95,12 +95,12 @@ mod tests {
         fn new() -> Self {
             let glue = FakeGlue::default();
             glue.state().has_database = true;
-            Self { place: Place::new(), glue, clock: Arc::new(FakeClock::new()) }
+            Self { folder: LakeFolder::new(), glue, clock: Arc::new(FakeClock::new()) }
         }
 
         /// Another run.
         fn run(&self) -> Session {
-            session(&self.place.lake(), &self.glue, &self.clock, Method::Registration)
+            session(&self.folder.lake(), &self.glue, &self.clock, Method::Registration)
         }
     }
 
@@ -198,7 +198,7 @@ mod tests {
         sync(&mut run).unwrap();
         // It has added a partition that no one knows of, and has died.
         load(&mut setup.run(), "t", &[2]);
-        let lake = setup.place.lake();
+        let lake = setup.folder.lake();
         leave_note_of_dead_run(&lake, &["t", "never_made"]);
         let mut next = setup.run();
         sync(&mut next).unwrap();

@@ -186,7 +186,7 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::Place;
+    use crate::testing::LakeFolder;
 
     /// The notes that are in a lake.
     pub(in crate::catalog) fn stored(lake: &Lake) -> Vec<Value> {
@@ -215,8 +215,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_note_is_there_from_the_first_mark_to_a_clean_end() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let mut notes = DirtyNotes::new(&lake);
         assert!(stored(&lake).is_empty());
         notes.mark_dirty(&lake, ["t"]).unwrap();
@@ -228,8 +228,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_fields_of_a_stored_note_are_those_of_the_first_release() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let mut notes = DirtyNotes::new(&lake);
         notes.finish(&lake, ["t".to_owned()].into(), Some("1.5".into())).unwrap();
         let note = &stored(&lake)[0];
@@ -246,8 +246,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_note_is_written_again_for_another_table_or_after_an_hour() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let mut notes = DirtyNotes::new(&lake);
         let marked = |notes: &mut DirtyNotes, tables: &[&str]| {
             notes.mark_dirty(&lake, tables.iter().copied()).unwrap();
@@ -264,8 +264,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_note_of_a_dead_run_is_found_and_goes_when_its_tables_are_synced() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         leave_note_of_dead_run(&lake, &["t", "u"]);
         let mut notes = DirtyNotes::new(&lake);
         notes.read_others(&lake).unwrap();
@@ -277,8 +277,8 @@ pub(super) mod tests {
 
     #[test]
     fn the_note_of_a_living_run_is_found_and_stays() {
-        let place = Place::new();
-        let (living, lake) = (place.lake(), place.lake());
+        let folder = LakeFolder::new();
+        let (living, lake) = (folder.lake(), folder.lake());
         DirtyNotes::new(&living).mark_dirty(&living, ["t"]).unwrap();
         let mut notes = DirtyNotes::new(&lake);
         notes.read_others(&lake).unwrap();
@@ -290,8 +290,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_run_of_another_host_counts_as_dead_after_six_hours() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let mut notes = DirtyNotes::new(&lake);
         for (run, hours) in [("young", 5), ("old", 7)] {
             let at = Utc::now() - Duration::from_hours(hours);
@@ -306,8 +306,8 @@ pub(super) mod tests {
 
     #[test]
     fn what_other_runs_left_is_said_by_the_note_of_this_one() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         leave_note_of_dead_run(&lake, &["t"]);
         let mut notes = DirtyNotes::new(&lake);
         notes.read_others(&lake).unwrap();
@@ -319,8 +319,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_damaged_note_is_passed_over_and_kept() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let key = format!("{FOLDER}damaged.json");
         lake.store.put(&key, b"{\"run\":", Condition::Always).unwrap();
         leave_note_of_dead_run(&lake, &["t"]);
@@ -331,8 +331,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_note_of_the_future_is_new() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let at = Utc::now() + Duration::from_hours(48);
         leave(&lake, "ahead", "elsewhere.1-1.run", at, &["t"]);
         let mut notes = DirtyNotes::new(&lake);

@@ -152,7 +152,7 @@ pub(super) mod tests {
     use crate::file::encoding::Encoding;
     use crate::store::Condition;
     use crate::table::spec::Spec;
-    use crate::testing::{Place, by_month, rows};
+    use crate::testing::{LakeFolder, by_month, rows};
     use crate::write::Table;
 
     /// A run of a lake whose catalog is a fake.
@@ -188,8 +188,8 @@ pub(super) mod tests {
 
     #[test]
     fn folders_without_parquet_are_not_listed_and_no_partition_is_made_up() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         for key in [
             "t/month=2026-01/part-00000.parquet",
             "t/month=2026-01/x.parquet",
@@ -210,8 +210,8 @@ pub(super) mod tests {
 
     #[test]
     fn an_event_of_the_log_has_its_keys_and_words() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let (glue, clock) = (FakeGlue::default(), Arc::new(FakeClock::new()));
         let session = session(&lake, &glue, &clock, Method::Registration);
         let begun = session.clock.now();
@@ -250,8 +250,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_table_without_a_definition_has_no_entry() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let (glue, clock) = (FakeGlue::default(), Arc::new(FakeClock::new()));
         let mut session = session(&lake, &glue, &clock, Method::Registration);
         session.options.table_prefix = Some("raw_".into());

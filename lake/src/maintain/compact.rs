@@ -103,7 +103,7 @@ fn compact_bin(
 mod tests {
     use super::*;
     use crate::maintain::testing::{append, bury, dying};
-    use crate::testing::{Place, found, objects, once};
+    use crate::testing::{LakeFolder, found, objects, once};
     use crate::write::journal::recover;
 
     /// Compacts the table `t`.
@@ -115,11 +115,11 @@ mod tests {
     }
 
     /// A table of three partitions with two files each.
-    fn loaded() -> Place {
-        let place = Place::new();
-        append(&place.lake(), 0..6, "a");
-        append(&place.lake(), 6..12, "b");
-        place
+    fn loaded() -> LakeFolder {
+        let folder = LakeFolder::new();
+        append(&folder.lake(), 0..6, "a");
+        append(&folder.lake(), 6..12, "b");
+        folder
     }
 
     #[test]
@@ -143,9 +143,9 @@ mod tests {
 
     #[test]
     fn every_row_is_there_after_as_before_in_one_file_a_partition() {
-        let place = loaded();
-        let before = found(&place.lake());
-        let actions = compacted(&place.lake()).unwrap();
+        let folder = loaded();
+        let before = found(&folder.lake());
+        let actions = compacted(&folder.lake()).unwrap();
         let shown = |action: &Action| match action {
             Action::Compact { partition, files, .. } => (partition.clone(), *files),
             Action::Reshard { .. } => panic!("{action:?}"),
@@ -153,28 +153,28 @@ mod tests {
         let expected = ["month=2026-01", "month=2026-02", "month=2026-03"];
         let expected = expected.map(|partition| (partition.to_owned(), 2));
         assert_eq!(actions.iter().map(shown).collect::<Vec<_>>(), expected);
-        assert_eq!(objects(&place.lake()).len(), 3);
-        assert_eq!(found(&place.lake()), before);
-        assert!(place.lake().store.list("_lake/commits/").unwrap().is_empty());
-        assert_eq!(compacted(&place.lake()).unwrap(), []);
+        assert_eq!(objects(&folder.lake()).len(), 3);
+        assert_eq!(found(&folder.lake()), before);
+        assert!(folder.lake().store.list("_lake/commits/").unwrap().is_empty());
+        assert_eq!(compacted(&folder.lake()).unwrap(), []);
     }
 
     #[test]
     fn a_file_of_another_program_is_not_compacted() {
-        let place = loaded();
-        let lake = place.lake();
+        let folder = loaded();
+        let lake = folder.lake();
         let (_, text) = lake.store.get(&objects(&lake)[0].key).unwrap().unwrap();
         let theirs = "t/month=2026-01/theirs.parquet";
         lake.store.put(theirs, &text, Condition::Absent).unwrap();
-        compacted(&place.lake()).unwrap();
+        compacted(&folder.lake()).unwrap();
         assert!(lake.store.head(theirs).unwrap().is_some());
         assert_eq!(objects(&lake).len(), 4);
     }
 
     #[test]
     fn files_that_change_meanwhile_are_left_to_whoever_was_faster() {
-        let place = loaded();
-        let lake = place.lake();
+        let folder = loaded();
+        let lake = folder.lake();
         let (_, definition) = lake.definition("t").unwrap().unwrap();
         let listed = objects(&lake);
         let bin: Vec<&Object> = listed[..2].iter().collect();
@@ -194,21 +194,21 @@ mod tests {
         let expected = once([(0..6, "a"), (6..12, "b")]);
         let mut deaths = 0;
         for nth in 1.. {
-            let place = loaded();
-            let outcome = compacted(&dying(&place, nth));
+            let folder = loaded();
+            let outcome = compacted(&dying(&folder, nth));
             // No row is missing, whatever a reader sees twice.
-            assert!(found(&place.lake()).keys().eq(expected.keys()), "{nth}");
-            bury(&place);
-            recover(&place.lake(), None).unwrap();
-            assert_eq!(found(&place.lake()), expected, "{nth}");
-            assert!(place.lake().store.list("_lake/commits/").unwrap().is_empty());
+            assert!(found(&folder.lake()).keys().eq(expected.keys()), "{nth}");
+            bury(&folder);
+            recover(&folder.lake(), None).unwrap();
+            assert_eq!(found(&folder.lake()), expected, "{nth}");
+            assert!(folder.lake().store.list("_lake/commits/").unwrap().is_empty());
             if outcome.is_ok() {
                 break;
             }
             deaths += 1;
-            compacted(&place.lake()).unwrap();
-            assert_eq!(objects(&place.lake()).len(), 3, "{nth}");
-            assert_eq!(found(&place.lake()), expected, "{nth}");
+            compacted(&folder.lake()).unwrap();
+            assert_eq!(objects(&folder.lake()).len(), 3, "{nth}");
+            assert_eq!(found(&folder.lake()), expected, "{nth}");
         }
         // Note, new file, two old files and the end of the note, three times.
         assert_eq!(deaths, 15);

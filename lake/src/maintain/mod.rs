@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use crate::maintain::testing::{append, upsert};
     use crate::store::Condition;
-    use crate::testing::{Place, objects};
+    use crate::testing::{LakeFolder, objects};
 
     fn report(lake: &Lake, options: &Options) -> Result<Report> {
         run(lake, &|_| Encoding::default(), options)
@@ -113,34 +113,34 @@ mod tests {
 
     #[test]
     fn only_what_is_asked_of_a_table_of_its_kind_is_done() {
-        let place = Place::new();
-        append(&place.lake(), 0..3, "a");
-        append(&place.lake(), 3..6, "b");
+        let folder = LakeFolder::new();
+        append(&folder.lake(), 0..3, "a");
+        append(&folder.lake(), 3..6, "b");
         let nothing = Options::default();
         let reshard = Options { shards: Some(2), ..Options::default() };
         let compact = Options { compact: true, ..Options::default() };
-        assert_eq!(actions(&place.lake(), &nothing), []);
-        assert_eq!(actions(&place.lake(), &reshard), []);
-        assert_eq!(actions(&place.lake(), &compact).len(), 3);
-        let place = Place::new();
-        upsert(&place.lake(), 0..6, "a");
-        assert_eq!(actions(&place.lake(), &nothing), []);
-        assert_eq!(actions(&place.lake(), &compact), []);
-        assert_eq!(actions(&place.lake(), &reshard).len(), 1);
+        assert_eq!(actions(&folder.lake(), &nothing), []);
+        assert_eq!(actions(&folder.lake(), &reshard), []);
+        assert_eq!(actions(&folder.lake(), &compact).len(), 3);
+        let folder = LakeFolder::new();
+        upsert(&folder.lake(), 0..6, "a");
+        assert_eq!(actions(&folder.lake(), &nothing), []);
+        assert_eq!(actions(&folder.lake(), &compact), []);
+        assert_eq!(actions(&folder.lake(), &reshard).len(), 1);
     }
 
     #[test]
     fn a_dry_run_reports_what_is_done_and_changes_nothing() {
-        let place = Place::new();
-        append(&place.lake(), 0..3, "a");
-        append(&place.lake(), 3..6, "b");
+        let folder = LakeFolder::new();
+        append(&folder.lake(), 0..3, "a");
+        append(&folder.lake(), 3..6, "b");
         let options = Options { compact: true, dry_run: true, ..Options::default() };
-        let before = place.lake().store.list("").unwrap();
-        let planned = actions(&place.lake(), &options);
-        assert_eq!(place.lake().store.list("").unwrap(), before);
-        let done = actions(&place.lake(), &Options { dry_run: false, ..options });
+        let before = folder.lake().store.list("").unwrap();
+        let planned = actions(&folder.lake(), &options);
+        assert_eq!(folder.lake().store.list("").unwrap(), before);
+        let done = actions(&folder.lake(), &Options { dry_run: false, ..options });
         assert_eq!(done, planned);
-        assert_eq!(objects(&place.lake()).len(), 3);
+        assert_eq!(objects(&folder.lake()).len(), 3);
     }
 
     #[test]
@@ -160,8 +160,8 @@ mod tests {
 
     #[test]
     fn objects_of_no_table_are_reported_where_all_tables_are() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         upsert(&lake, 0..3, "a");
         for key in ["stray.txt", "other/x.parquet", "t/notes.json", "_lake/x.json"] {
             lake.store.put(key, b"x", Condition::Always).unwrap();
@@ -175,8 +175,8 @@ mod tests {
 
     #[test]
     fn a_table_whose_definition_goes_meanwhile_is_an_error() {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let error = maintain(&lake, "t", &|_| Encoding::default(), &Options::default());
         let error = error.unwrap_err().to_string();
         assert!(error.contains("`t`") && error.contains("definition has gone"), "{error}");

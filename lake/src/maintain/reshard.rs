@@ -235,70 +235,70 @@ impl<'a> Partition<'a> {
 mod tests {
     use super::*;
     use crate::maintain::testing::{dying, load, upsert};
-    use crate::testing::{Place, by_month, found, objects, once};
+    use crate::testing::{LakeFolder, by_month, found, objects, once};
 
     fn resharded(lake: &Lake, shards: u32) -> Result<Option<Action>> {
         reshard(lake, "t", &Encoding::default(), shards, false)
     }
 
-    fn definition(place: &Place) -> Definition {
-        place.lake().definition("t").unwrap().unwrap().1
+    fn definition(folder: &LakeFolder) -> Definition {
+        folder.lake().definition("t").unwrap().unwrap().1
     }
 
     /// A table of three partitions with one object each.
-    fn loaded() -> Place {
-        let place = Place::new();
-        upsert(&place.lake(), 0..60, "a");
-        place
+    fn loaded() -> LakeFolder {
+        let folder = LakeFolder::new();
+        upsert(&folder.lake(), 0..60, "a");
+        folder
     }
 
     #[test]
     fn every_row_is_there_after_as_before_and_found_by_what_is_loaded_next() {
-        let place = loaded();
+        let folder = loaded();
         for (from, to) in [(1, 3), (3, 2), (2, 1)] {
-            let action = resharded(&place.lake(), to).unwrap();
+            let action = resharded(&folder.lake(), to).unwrap();
             assert_eq!(action, Some(Action::Reshard { from, to, partitions: 3 }));
-            assert_eq!(objects(&place.lake()).len(), 3 * to as usize);
-            assert_eq!(found(&place.lake()), once([(0..60, "a")]));
-            assert_eq!((definition(&place).shards, definition(&place).resharding), (to, None));
+            assert_eq!(objects(&folder.lake()).len(), 3 * to as usize);
+            assert_eq!(found(&folder.lake()), once([(0..60, "a")]));
+            assert_eq!((definition(&folder).shards, definition(&folder).resharding), (to, None));
         }
-        resharded(&place.lake(), 4).unwrap();
-        upsert(&place.lake(), 30..90, "b");
-        assert_eq!(found(&place.lake()), once([(0..30, "a"), (30..90, "b")]));
+        resharded(&folder.lake(), 4).unwrap();
+        upsert(&folder.lake(), 30..90, "b");
+        assert_eq!(found(&folder.lake()), once([(0..30, "a"), (30..90, "b")]));
     }
 
     #[test]
     fn a_table_that_has_the_shards_already_is_not_touched() {
-        let place = loaded();
-        let before = place.lake().store.list("").unwrap();
-        assert_eq!(resharded(&place.lake(), 1).unwrap(), None);
-        assert_eq!(place.lake().store.list("").unwrap(), before);
+        let folder = loaded();
+        let before = folder.lake().store.list("").unwrap();
+        assert_eq!(resharded(&folder.lake(), 1).unwrap(), None);
+        assert_eq!(folder.lake().store.list("").unwrap(), before);
     }
 
     #[test]
     fn a_dry_run_changes_nothing() {
-        let place = loaded();
-        let before = place.lake().store.list("").unwrap();
-        let action = reshard(&place.lake(), "t", &Encoding::default(), 3, true).unwrap();
+        let folder = loaded();
+        let before = folder.lake().store.list("").unwrap();
+        let action = reshard(&folder.lake(), "t", &Encoding::default(), 3, true).unwrap();
         assert_eq!(action, Some(Action::Reshard { from: 1, to: 3, partitions: 3 }));
-        assert_eq!(place.lake().store.list("").unwrap(), before);
+        assert_eq!(folder.lake().store.list("").unwrap(), before);
     }
 
     #[test]
     fn rows_beyond_the_budget_are_resharded_as_well() {
-        let place = Place::new();
-        upsert(&place.lake(), 0..3000, "a");
-        resharded(&place.lake_with(4096), 3).unwrap();
-        assert_eq!(found(&place.lake()), once([(0..3000, "a")]));
+        let folder = LakeFolder::new();
+        upsert(&folder.lake(), 0..3000, "a");
+        resharded(&folder.lake_with(4096), 3).unwrap();
+        assert_eq!(found(&folder.lake()), once([(0..3000, "a")]));
     }
 
     #[test]
     fn a_file_of_another_program_stays_as_it_is() {
-        let place = loaded();
-        let lake = place.lake();
+        let folder = loaded();
+        let lake = folder.lake();
         let theirs = "t/month=2026-01/part-theirs.parquet";
         lake.store.put(theirs, b"theirs", Condition::Absent).unwrap();
-        resharded(&place.lake(), 2).unwrap();
+        resharded(&folder.lake(), 2).unwrap();
         let (_, text) = lake.store.get(theirs).unwrap().unwrap();
         assert_eq!(text, b"theirs");
         assert_eq!(objects(&lake).len(), 7);
@@ -306,31 +306,31 @@ mod tests {
 
     #[test]
     fn a_run_that_had_begun_before_is_not_overwritten() {
-        let place = loaded();
-        let lake = place.lake();
+        let folder = loaded();
+        let lake = folder.lake();
         let format = lake.format(&Encoding::default(), 2);
-        let definition = definition(&place);
+        let definition = definition(&folder);
         let partition = Partition::new(&lake, &definition, &format, "month=2026-01/").unwrap();
         let mut rows = partition.read().unwrap();
         partition.add_missing(&mut rows).unwrap();
-        upsert(&place.lake(), 60..90, "b");
+        upsert(&folder.lake(), 60..90, "b");
         let error = partition.remove_misplaced(&rows).unwrap_err();
         assert!(matches!(error, Error::Conflict { .. }), "{error}");
-        resharded(&place.lake(), 2).unwrap();
-        assert_eq!(found(&place.lake()), once([(0..60, "a"), (60..90, "b")]));
+        resharded(&folder.lake(), 2).unwrap();
+        assert_eq!(found(&folder.lake()), once([(0..60, "a"), (60..90, "b")]));
     }
 
     #[test]
     fn no_run_loads_into_a_table_that_is_being_resharded() {
-        let place = loaded();
+        let folder = loaded();
         // Dies after the definition is marked.
-        resharded(&dying(&place, 2), 3).unwrap_err();
-        assert_eq!((definition(&place).shards, definition(&place).resharding), (1, Some(3)));
-        let error = load(&place.lake(), by_month(), 0..1, "b").unwrap_err().to_string();
+        resharded(&dying(&folder, 2), 3).unwrap_err();
+        assert_eq!((definition(&folder).shards, definition(&folder).resharding), (1, Some(3)));
+        let error = load(&folder.lake(), by_month(), 0..1, "b").unwrap_err().to_string();
         assert!(error.contains("maintain --table t --shards 3"), "{error}");
-        resharded(&place.lake(), 3).unwrap();
-        upsert(&place.lake(), 0..60, "b");
-        assert_eq!(found(&place.lake()), once([(0..60, "b")]));
+        resharded(&folder.lake(), 3).unwrap();
+        upsert(&folder.lake(), 0..60, "b");
+        assert_eq!(found(&folder.lake()), once([(0..60, "b")]));
     }
 
     #[test]
@@ -339,20 +339,20 @@ mod tests {
         for (from, to, again) in [(1, 3, 3), (3, 1, 1), (2, 3, 1)] {
             let mut deaths = 0;
             for nth in 1.. {
-                let place = loaded();
-                resharded(&place.lake(), from).unwrap();
-                let outcome = resharded(&dying(&place, nth), to);
-                let left = found(&place.lake());
+                let folder = loaded();
+                resharded(&folder.lake(), from).unwrap();
+                let outcome = resharded(&dying(&folder, nth), to);
+                let left = found(&folder.lake());
                 assert!(left.keys().eq(expected.keys()), "no row is missing: {nth}");
                 assert!(left.values().flatten().all(|name| name == "a"), "{nth}");
                 if outcome.is_ok() {
                     break;
                 }
                 deaths += 1;
-                resharded(&place.lake(), again).unwrap();
-                assert_eq!(found(&place.lake()), expected, "{from} to {to}, {nth}");
-                assert_eq!(objects(&place.lake()).len(), 3 * again as usize);
-                assert_eq!(definition(&place).resharding, None);
+                resharded(&folder.lake(), again).unwrap();
+                assert_eq!(found(&folder.lake()), expected, "{from} to {to}, {nth}");
+                assert_eq!(objects(&folder.lake()).len(), 3 * again as usize);
+                assert_eq!(definition(&folder).resharding, None);
             }
             // Two definitions, and in each partition at least one object that gains or loses rows.
             assert!(deaths > 5, "{deaths}");

@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::store::{Condition, Guard, Object, Store, Upload};
 use crate::table::definition::LoadMethod;
 use crate::table::spec::Spec;
-use crate::testing::{Place, by_month, rows};
+use crate::testing::{LakeFolder, by_month, rows};
 use crate::write::Table;
 
 /// Loads rows into the table `t`, which is split by month, in one run.
@@ -35,15 +35,15 @@ pub(super) fn upsert(lake: &Arc<Lake>, ids: Range<i64>, name: &str) {
 
 /// A lake whose process dies at its n-th change of the store, from 1: neither that change is made nor
 /// any after it.
-pub(super) fn dying(place: &Place, nth: usize) -> Lake {
-    let lake = place.lake();
+pub(super) fn dying(folder: &LakeFolder, nth: usize) -> Lake {
+    let lake = folder.lake();
     let store = Dying { store: Arc::clone(&lake.store), left: Arc::new(AtomicUsize::new(nth)) };
     Lake::with_store(Arc::new(store), lake.run.clone(), &Options::default()).unwrap()
 }
 
 /// The entries of the journal are those of a process that died long ago.
-pub(super) fn bury(place: &Place) {
-    let lake = place.lake();
+pub(super) fn bury(folder: &LakeFolder) {
+    let lake = folder.lake();
     for object in lake.store.list("_lake/commits/").unwrap() {
         let (_, text) = lake.store.get(&object.key).unwrap().unwrap();
         let mut entry: serde_json::Value = serde_json::from_slice(&text).unwrap();

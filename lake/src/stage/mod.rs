@@ -64,6 +64,15 @@ pub(crate) struct Stage {
     rows: u64,
 }
 
+/// What a group has of a batch in memory.
+#[derive(Debug)]
+struct Share {
+    /// Position of the batch.
+    batch: usize,
+    /// Positions of the rows in it, ascending.
+    rows: Vec<u32>,
+}
+
 /// A batch in memory.
 #[derive(Debug)]
 struct Staged {
@@ -269,9 +278,9 @@ impl Stage {
             return Ok(());
         }
         let mut spill = Spill::create(file, &self.schema)?;
-        for (number, parts) in self.by_group()?.into_iter().enumerate() {
-            for (staged, rows) in parts {
-                let staged = self.batches.get(staged).ok_or_else(no_batch)?;
+        for (number, shares) in self.by_group()?.into_iter().enumerate() {
+            for Share { batch, rows } in shares {
+                let staged = self.batches.get(batch).ok_or_else(no_batch)?;
                 let batch = pick(&staged.batch, &rows)?;
                 let ids = rows.iter().map(|row| staged.first_row + row).collect();
                 spill.write(number, &batch, ids)?;
@@ -284,21 +293,22 @@ impl Stage {
         Ok(())
     }
 
-    /// The rows in memory that still count, by group: positions of batches and rows in them.
-    fn by_group(&self) -> Result<Vec<Vec<(usize, Vec<u32>)>>> {
-        let mut groups: Vec<Vec<(usize, Vec<u32>)>> = vec![Vec::new(); self.groups.len()];
+    /// The rows in memory that still count, by the number of their group.
+    fn by_group(&self) -> Result<Vec<Vec<Share>>> {
+        let mut groups: Vec<Vec<Share>> = Vec::new();
+        groups.resize_with(self.groups.len(), Vec::new);
         let newest = self.newest()?;
         for (at, staged) in self.batches.iter().enumerate() {
             for (row, number) in (0_u32..).zip(&staged.groups) {
                 if !newest.contains(staged.first_row + row) {
                     continue;
                 }
-                let parts = groups
+                let shares = groups
                     .get_mut(*number as usize)
                     .ok_or_else(|| Error::internal(format!("group {number} of a row is known")))?;
-                match parts.last_mut() {
-                    Some((batch, rows)) if *batch == at => rows.push(row),
-                    _ => parts.push((at, vec![row])),
+                match shares.last_mut() {
+                    Some(share) if share.batch == at => share.rows.push(row),
+                    Some(_) | None => shares.push(Share { batch: at, rows: vec![row] }),
                 }
             }
         }
@@ -376,7 +386,7 @@ impl Newest {
 #[derive(Debug)]
 pub(crate) struct StageReader<'a> {
     stage: &'a Stage,
-    groups: Vec<Vec<(usize, Vec<u32>)>>,
+    groups: Vec<Vec<Share>>,
     newest: Newest,
 }
 
@@ -399,8 +409,8 @@ impl StageReader<'_> {
                 take(&pick(batch, &rows)?)
             })?;
         }
-        for (at, rows) in self.groups.get(number as usize).into_iter().flatten() {
-            let staged = self.stage.batches.get(*at).ok_or_else(no_batch)?;
+        for Share { batch, rows } in self.groups.get(number as usize).into_iter().flatten() {
+            let staged = self.stage.batches.get(*batch).ok_or_else(no_batch)?;
             take(&pick(&staged.batch, rows)?)?;
         }
         Ok(())

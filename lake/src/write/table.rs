@@ -326,10 +326,8 @@ impl Table {
             // What is there is replaced, whatever it is by then.
             Load::Waiting(_) => Ok(()),
             Load::Upsert | Load::Append(_) | Load::Replace(_) => {
-                match self.core.defined.refresh(&self.core.lake, self.begun)? {
-                    true => self.realign(),
-                    false => Ok(()),
-                }
+                let has_changed = self.core.defined.refresh(&self.core.lake, self.begun)?;
+                if has_changed { self.realign() } else { Ok(()) }
             }
         }
     }
@@ -340,10 +338,8 @@ impl Table {
             // It is that of the new rows; the old ones are still there.
             Load::Waiting(_) => Ok(()),
             Load::Upsert | Load::Append(_) | Load::Replace(_) => {
-                match self.core.defined.store(&self.core.lake, self.begun)? {
-                    true => self.realign(),
-                    false => Ok(()),
-                }
+                let has_changed = self.core.defined.store(&self.core.lake, self.begun)?;
+                if has_changed { self.realign() } else { Ok(()) }
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::schema::{Column, Kind};
 use crate::table::definition::{Granularity, LoadMethod, PartitionBy};
 use crate::table::spec::{Refresh, Spec};
 use crate::testing::{
-    Place, by_month, columns, found, keyed, objects, once, rows, table as batches,
+    LakeFolder, by_month, columns, found, keyed, objects, once, rows, table as batches,
 };
 
 fn appended() -> Arc<Spec> {
@@ -38,9 +38,9 @@ fn fails(outcome: Result<Table>) -> String {
 
 #[test]
 fn the_newest_row_of_a_key_counts_within_a_run_and_over_runs() {
-    let place = Place::new();
+    let folder = LakeFolder::new();
     for spec in [keyed(), Arc::new(Spec { shards: 3, ..by_month() })] {
-        let lake = place.lake();
+        let lake = folder.lake();
         load(&lake, &spec, 0..10, "first");
         let mut table = Table::open(&lake, &spec).unwrap();
         table.push(&spec, &rows(5..15, "second")).unwrap();
@@ -48,7 +48,7 @@ fn the_newest_row_of_a_key_counts_within_a_run_and_over_runs() {
         let committed = table.commit(false).unwrap();
         assert_eq!(committed.rows, 11);
         let expected = [(0..5, "first"), (5..7, "second"), (7..8, "third"), (8..15, "second")];
-        assert_eq!(found(&place.lake()), once(expected));
+        assert_eq!(found(&folder.lake()), once(expected));
         for object in lake.store.list("").unwrap() {
             lake.store.delete(&object.key).unwrap();
         }
@@ -57,8 +57,8 @@ fn the_newest_row_of_a_key_counts_within_a_run_and_over_runs() {
 
 #[test]
 fn objects_that_no_row_touches_stay_as_they_are_and_rows_that_are_there_write_none() {
-    let place = Place::new();
-    let (lake, spec) = (place.lake(), Arc::new(by_month()));
+    let folder = LakeFolder::new();
+    let (lake, spec) = (folder.lake(), Arc::new(by_month()));
     load(&lake, &spec, 0..9, "first");
     let before = objects(&lake);
     assert_eq!(before.len(), 3);
@@ -69,16 +69,16 @@ fn objects_that_no_row_touches_stay_as_they_are_and_rows_that_are_there_write_no
     let after = objects(&lake);
     assert_ne!(before[0], after[0]);
     assert_eq!(before[1..], after[1..]);
-    load(&place.lake(), &spec, 4..9, "first");
+    load(&folder.lake(), &spec, 4..9, "first");
     assert_eq!(objects(&lake), after);
 }
 
 #[test]
 fn appended_rows_are_added_and_the_files_are_those_that_were_announced() {
-    let place = Place::new();
+    let folder = LakeFolder::new();
     let spec = appended();
-    load(&place.lake(), &spec, 0..5, "first");
-    let lake = place.lake();
+    load(&folder.lake(), &spec, 0..5, "first");
+    let lake = folder.lake();
     let mut table = Table::open(&lake, &spec).unwrap();
     table.push(&spec, &rows(3..8, "second")).unwrap();
     table.cover().unwrap();
@@ -97,8 +97,8 @@ fn appended_rows_are_added_and_the_files_are_those_that_were_announced() {
 
 #[test]
 fn appended_rows_that_nothing_covers_wait_and_can_be_dropped() {
-    let place = Place::new();
-    let (lake, spec) = (place.lake(), appended());
+    let folder = LakeFolder::new();
+    let (lake, spec) = (folder.lake(), appended());
     let mut table = Table::open(&lake, &spec).unwrap();
     table.push(&spec, &rows(0..3, "covered")).unwrap();
     table.cover().unwrap();
@@ -119,8 +119,8 @@ fn appended_rows_that_nothing_covers_wait_and_can_be_dropped() {
 
 #[test]
 fn an_overwritten_table_changes_as_a_whole_at_the_end_of_its_stream() {
-    let place = Place::new();
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    let lake = folder.lake();
     let spec = Arc::new(Spec { load: LoadMethod::Overwrite, ..by_month() });
     load(&lake, &spec, 0..9, "first");
     let mut table = Table::open(&lake, &spec).unwrap();
@@ -142,8 +142,8 @@ fn an_overwritten_table_changes_as_a_whole_at_the_end_of_its_stream() {
 #[test]
 fn rows_of_another_version_replace_the_table_once_it_is_activated() {
     for spec in [keyed(), appended()] {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         let mut table = Table::open(&lake, &spec).unwrap();
         table.note_version(1);
         table.push(&spec, &rows(0..5, "one")).unwrap();
@@ -167,8 +167,8 @@ fn rows_of_another_version_replace_the_table_once_it_is_activated() {
 
 #[test]
 fn rows_of_another_version_enter_as_before_where_none_is_activated() {
-    let place = Place::new();
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    let lake = folder.lake();
     for (version, name) in [(1, "one"), (2, "two")] {
         let spec = keyed();
         let mut table = Table::open(&lake, &spec).unwrap();
@@ -183,8 +183,8 @@ fn rows_of_another_version_enter_as_before_where_none_is_activated() {
 
 #[test]
 fn a_version_without_rows_empties_the_table_once_something_comes_behind_it() {
-    let place = Place::new();
-    let (lake, spec) = (place.lake(), keyed());
+    let folder = LakeFolder::new();
+    let (lake, spec) = (folder.lake(), keyed());
     let mut table = Table::open(&lake, &spec).unwrap();
     table.note_version(1);
     table.push(&spec, &rows(0..5, "one")).unwrap();
@@ -200,8 +200,8 @@ fn a_version_without_rows_empties_the_table_once_something_comes_behind_it() {
 
 #[test]
 fn a_version_that_comes_after_rows_of_the_run_keeps_the_old_ones() {
-    let place = Place::new();
-    let (lake, spec) = (place.lake(), keyed());
+    let folder = LakeFolder::new();
+    let (lake, spec) = (folder.lake(), keyed());
     load(&lake, &spec, 0..3, "old");
     let mut table = Table::open(&lake, &spec).unwrap();
     table.note_version(1);
@@ -215,8 +215,8 @@ fn a_version_that_comes_after_rows_of_the_run_keeps_the_old_ones() {
 
 #[test]
 fn new_columns_come_last_and_lost_ones_stay() {
-    let place = Place::new();
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    let lake = folder.lake();
     load(&lake, &keyed(), 0..3, "old");
     let mut more = columns();
     more.remove(1);
@@ -236,8 +236,8 @@ fn new_columns_come_last_and_lost_ones_stay() {
 
 #[test]
 fn a_column_that_widens_does_so_in_every_object() {
-    let place = Place::new();
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    let lake = folder.lake();
     let of = |kind| {
         let mut columns = columns();
         columns[0].kind = kind;
@@ -269,8 +269,8 @@ fn a_column_that_widens_does_so_in_every_object() {
 
 #[test]
 fn what_does_not_fit_the_table_is_refused_with_both_sides_named() {
-    let place = Place::new();
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    let lake = folder.lake();
     load(&lake, &Arc::new(by_month()), 0..3, "old");
     let mut texts = columns();
     texts[0].kind = Kind::String;
@@ -290,8 +290,8 @@ fn what_does_not_fit_the_table_is_refused_with_both_sides_named() {
         let error = fails(Table::open(&lake, &Arc::new(spec)));
         assert!(words.iter().all(|word| error.contains(word)), "{error}");
     }
-    let place = Place::new();
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    let lake = folder.lake();
     let append = Spec { keys: vec!["id".into()], ..Spec::append("t", columns()) };
     load(&lake, &Arc::new(append), 0..3, "x");
     assert!(fails(Table::open(&lake, &keyed())).contains("made by appending"));
@@ -299,8 +299,8 @@ fn what_does_not_fit_the_table_is_refused_with_both_sides_named() {
 
 #[test]
 fn a_partition_column_must_have_values_that_name_a_folder() {
-    let place = Place::new();
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    let lake = folder.lake();
     let by = |column: &str, granularity, name: Option<&str>| Spec {
         partition_by: Some(PartitionBy {
             column: column.into(),
@@ -325,8 +325,8 @@ fn a_partition_column_must_have_values_that_name_a_folder() {
 
 #[test]
 fn the_number_of_shards_is_fixed_when_a_table_is_made() {
-    let place = Place::new();
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    let lake = folder.lake();
     load(&lake, &Arc::new(Spec { shards: 4, ..(*keyed()).clone() }), 0..50, "old");
     let table = Table::open(&lake, &keyed()).unwrap();
     assert_eq!(table.definition().shards, 4);
@@ -335,8 +335,8 @@ fn the_number_of_shards_is_fixed_when_a_table_is_made() {
 
 #[test]
 fn two_runs_add_a_column_each_and_both_are_there() {
-    let place = Place::new();
-    let (first, second) = (place.lake(), place.lake());
+    let folder = LakeFolder::new();
+    let (first, second) = (folder.lake(), folder.lake());
     load(&first, &keyed(), 0..3, "old");
     let with = |name: &str| {
         let mut columns = columns();
@@ -360,8 +360,8 @@ fn two_runs_add_a_column_each_and_both_are_there() {
 #[test]
 fn rows_beyond_the_budget_lie_in_temporary_files_and_are_the_same() {
     for spec in [keyed(), appended(), overwritten(), Arc::new(Spec { shards: 3, ..by_month() })] {
-        let place = Place::new();
-        let lake = place.lake_with(1 << 16);
+        let folder = LakeFolder::new();
+        let lake = folder.lake_with(1 << 16);
         let mut table = Table::open(&lake, &spec).unwrap();
         for start in (0..4_000).step_by(500) {
             table.push(&spec, &rows(start..start + 500, "once")).unwrap();
@@ -376,7 +376,7 @@ fn rows_beyond_the_budget_lie_in_temporary_files_and_are_the_same() {
 #[test]
 fn rows_of_a_generation_are_visible_once_it_is_complete_and_alone_then() {
     for load_by in [LoadMethod::Append, LoadMethod::Upsert] {
-        let place = Place::new();
+        let folder = LakeFolder::new();
         let of = |generation: i64| {
             let refresh = Refresh {
                 generation: Some(generation),
@@ -387,7 +387,7 @@ fn rows_of_a_generation_are_visible_once_it_is_complete_and_alone_then() {
             Arc::new(Spec { load: load_by, refresh, ..(*keyed()).clone() })
         };
         let run = |generation: i64, ids: std::ops::Range<i64>, name: &str, ends: bool| {
-            let (lake, spec) = (place.lake(), of(generation));
+            let (lake, spec) = (folder.lake(), of(generation));
             let mut table = Table::open(&lake, &spec).unwrap();
             table.begin_generation().unwrap();
             table.push(&spec, &rows(ids, name)).unwrap();
@@ -398,25 +398,25 @@ fn rows_of_a_generation_are_visible_once_it_is_complete_and_alone_then() {
             }
         };
         run(1, 0..5, "first", true);
-        assert_eq!(found(&place.lake()), once([(0..5, "first")]));
+        assert_eq!(found(&folder.lake()), once([(0..5, "first")]));
         run(2, 3..5, "second", false);
-        assert_eq!(found(&place.lake()), once([(0..5, "first")]), "it has broken off");
+        assert_eq!(found(&folder.lake()), once([(0..5, "first")]), "it has broken off");
         run(2, 5..7, "second", true);
-        assert_eq!(found(&place.lake()), once([(3..7, "second")]), "{load_by:?}");
-        assert!(place.lake().store.list("_lake/generations/").unwrap().is_empty());
+        assert_eq!(found(&folder.lake()), once([(3..7, "second")]), "{load_by:?}");
+        assert!(folder.lake().store.list("_lake/generations/").unwrap().is_empty());
     }
 }
 
 #[test]
 fn rows_that_wait_enter_beside_the_others_where_a_generation_deletes_nothing() {
-    let place = Place::new();
+    let folder = LakeFolder::new();
     let of = |generation: i64, minimum: i64| {
         let refresh =
             Refresh { generation: Some(generation), minimum: Some(minimum), overwrite: false };
         Arc::new(Spec { refresh: Some(refresh), ..(*keyed()).clone() })
     };
     let run = |spec: Arc<Spec>, ids: std::ops::Range<i64>, name: &str, ends: bool| {
-        let lake = place.lake();
+        let lake = folder.lake();
         let mut table = Table::open(&lake, &spec).unwrap();
         table.begin_generation().unwrap();
         table.push(&spec, &rows(ids, name)).unwrap();
@@ -429,7 +429,7 @@ fn rows_that_wait_enter_beside_the_others_where_a_generation_deletes_nothing() {
     run(of(1, 0), 0..3, "first", true);
     run(of(2, 2), 3..5, "second", false);
     run(of(3, 0), 5..6, "third", true);
-    assert_eq!(found(&place.lake()), once([(0..3, "first"), (3..5, "second"), (5..6, "third")]));
+    assert_eq!(found(&folder.lake()), once([(0..3, "first"), (3..5, "second"), (5..6, "third")]));
 }
 
 /// A place that keeps an acknowledged state.
@@ -442,8 +442,8 @@ impl Receipt for Kept {
 }
 
 /// A run that dies after its files are visible, when it has come so far.
-fn die(place: &Place, acknowledging: bool) {
-    let (lake, spec) = (place.lake(), appended());
+fn die(folder: &LakeFolder, acknowledging: bool) {
+    let (lake, spec) = (folder.lake(), appended());
     let mut journal = Journal::new(lake.run());
     let mut table = Table::open(&lake, &spec).unwrap();
     table.push(&spec, &rows(0..3, "in doubt")).unwrap();
@@ -475,9 +475,9 @@ fn files_of_a_run_that_died_stay_only_where_their_state_was_acknowledged() {
         // Nobody can know; what is there stays.
         (true, None, stays),
     ] {
-        let place = Place::new();
-        die(&place, acknowledging);
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        die(&folder, acknowledging);
+        let lake = folder.lake();
         recover(&lake, receipt.as_ref().map(|kept| -> &dyn Receipt { kept })).unwrap();
         assert_eq!(found(&lake), expected, "{acknowledging}");
         assert!(lake.store.list("_lake/commits/").unwrap().is_empty());
@@ -492,9 +492,9 @@ fn a_receipt_that_cannot_be_read_takes_no_row_away() {
             Err(Error::store("read", "state.json", "permission denied"))
         }
     }
-    let place = Place::new();
-    die(&place, true);
-    let lake = place.lake();
+    let folder = LakeFolder::new();
+    die(&folder, true);
+    let lake = folder.lake();
     assert!(recover(&lake, Some(&Broken)).is_err());
     assert_eq!(found(&lake), once([(0..3, "in doubt")]));
 }
@@ -502,10 +502,10 @@ fn a_receipt_that_cannot_be_read_takes_no_row_away() {
 #[test]
 fn a_compaction_that_died_is_brought_to_its_end_or_taken_back() {
     for is_done in [true, false] {
-        let place = Place::new();
-        let lake = place.lake();
+        let folder = LakeFolder::new();
+        let lake = folder.lake();
         load(&lake, &appended(), 0..3, "a");
-        load(&place.lake(), &appended(), 3..6, "b");
+        load(&folder.lake(), &appended(), 3..6, "b");
         let old: Vec<String> = objects(&lake).into_iter().map(|object| object.key).collect();
         let mut journal = Journal::compaction("t");
         journal.replacing(&lake, "t/together-00000.parquet", old.clone()).unwrap();
@@ -518,7 +518,7 @@ fn a_compaction_that_died_is_brought_to_its_end_or_taken_back() {
         let (_, text) = lake.store.get(entry).unwrap().unwrap();
         let text = String::from_utf8(text).unwrap().replace("2026-", "2025-");
         lake.store.put(entry, text.as_bytes(), crate::store::Condition::Always).unwrap();
-        recover(&place.lake(), None).unwrap();
+        recover(&folder.lake(), None).unwrap();
         let expected = if is_done { once([(0..3, "a")]) } else { once([(0..3, "a"), (3..6, "b")]) };
         assert_eq!(found(&lake), expected, "{is_done}");
     }
