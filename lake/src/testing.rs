@@ -88,7 +88,9 @@ pub(crate) fn found(lake: &Lake) -> BTreeMap<i64, Vec<String>> {
             found.entry(ids.value(row)).or_default().push(name.to_owned());
         }
     }
-    found.values_mut().for_each(|names| names.sort());
+    for names in found.values_mut() {
+        names.sort();
+    }
     found
 }
 

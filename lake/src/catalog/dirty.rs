@@ -208,7 +208,7 @@ pub(super) mod tests {
     }
 
     fn others(lake: &Lake) -> Vec<String> {
-        let mut notes = DirtyNotes::new(&lake);
+        let mut notes = DirtyNotes::new(lake);
         notes.read_others(lake).unwrap();
         notes.others().flat_map(|note| note.tables.iter().cloned()).collect()
     }
