@@ -118,7 +118,7 @@ pub(crate) enum Error {
         #[source]
         source: std::io::Error,
     },
-    /// A table is replaced only when a state follows the records of its stream.
+    /// A table is replaced only when a state stands behind the records of its stream.
     #[error("the input ended before {streams} {verb} complete; the old rows stay")]
     Incomplete {
         /// The streams.
@@ -179,7 +179,7 @@ pub(crate) enum Kind {
     Transient,
     /// The destination or the state does not take what it must: what is committed is not known.
     Storage,
-    /// The catalog does not follow; the data is safe.
+    /// The catalog is behind; the data is safe.
     Catalog,
     /// A signal.
     Stopped(Exit),
@@ -227,13 +227,15 @@ impl Error {
         match self.kind() {
             Kind::Usage => Exit::Usage,
             Kind::Stopped(exit) => exit,
-            Kind::Catalog => match self {
-                Self::Lake(lake::Error::CatalogBehind { .. }) => Exit::CatalogBehind,
-                _ => Exit::Failure,
-            },
-            Kind::Setting | Kind::Input | Kind::Transient | Kind::Storage | Kind::Internal => {
-                Exit::Failure
+            Kind::Catalog if matches!(self, Self::Lake(lake::Error::CatalogBehind { .. })) => {
+                Exit::CatalogBehind
             }
+            Kind::Catalog
+            | Kind::Setting
+            | Kind::Input
+            | Kind::Transient
+            | Kind::Storage
+            | Kind::Internal => Exit::Failure,
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! [`input`] turns bytes into an ordered sequence of items, [`decode`] is the pure hot path from
 //! JSON text to Arrow columns, [`engine`] decides when to commit, the crate [`lake`] knows how rows
-//! become objects and what Glue is told, and [`state`] is acknowledged when it is safe. None of them
+//! become objects and what Glue learns, and [`state`] is acknowledged when it is safe. None of them
 //! knows a protocol: [`singer`] and [`airbyte`] say how their messages are read, which columns they
 //! add and how a state is acknowledged.
 

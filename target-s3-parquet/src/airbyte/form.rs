@@ -76,7 +76,7 @@ pub(super) fn specification() -> Value {
             properties.remove("load_method");
         }
     }
-    // Where the lake is may be said in two ways; what is missing is told when the settings are read.
+    // Where the lake is may be said in two ways; what is missing is said when the settings are read.
     if let Value::Object(root) = &mut schema {
         root.remove("required");
     }

@@ -136,7 +136,7 @@ fn keys(stream: &ConfiguredStream, settings: &StreamSettings) -> Result<Vec<Stri
 }
 
 /// The plans by the name under which records are found: with the namespace only where the name alone
-/// does not tell.
+/// does not say which is meant.
 pub(super) fn registry(streams: &[NamedPlan]) -> Registry {
     let mut times: HashMap<&str, usize> = HashMap::new();
     for NamedPlan { name, .. } in streams {

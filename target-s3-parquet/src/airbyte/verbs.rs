@@ -80,9 +80,16 @@ pub(crate) fn main(verb: &Verb, config: &[String]) -> ExitCode {
             report::print(&error, error.hint());
             // Nobody is left to hear of it when this fails.
             _ = send(&Trace::error(trace(&error)).into());
-            match error {
-                Error::Stopped { exit, .. } => exit.into(),
-                _ => Exit::Failure.into(),
+            match error.kind() {
+                Kind::Stopped(exit) => exit.into(),
+                // Airbyte knows one code of failure; the trace says which one it is.
+                Kind::Usage
+                | Kind::Setting
+                | Kind::Input
+                | Kind::Transient
+                | Kind::Storage
+                | Kind::Catalog
+                | Kind::Internal => Exit::Failure.into(),
             }
         }
     })
@@ -97,11 +104,11 @@ fn trace(error: &Error) -> TraceError<'static> {
     let failure_type = match error.kind() {
         Kind::Usage | Kind::Setting => FailureType::ConfigError,
         Kind::Transient | Kind::Stopped(_) => FailureType::TransientError,
-        Kind::Storage => match error {
-            Error::Lake(lake::Error::Store { .. }) => FailureType::TransientError,
-            // Temporary files and standard output are this machine's.
-            _ => FailureType::SystemError,
-        },
+        Kind::Storage if matches!(error, Error::Lake(lake::Error::Store { .. })) => {
+            FailureType::TransientError
+        }
+        // Temporary files and standard output are this machine's.
+        Kind::Storage => FailureType::SystemError,
         Kind::Input | Kind::Catalog | Kind::Internal => FailureType::SystemError,
     };
     let details = report::render(error, None).trim_end().to_owned();

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use crate::settings::stream::OnInvalid;
 
-/// What decoding one chunk of one stream counts, and the rules it follows.
+/// What decoding one chunk of one stream counts, and its rules.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) on_invalid: OnInvalid,

@@ -1,4 +1,4 @@
-//! What the protocol of a stream has settled for its rows.
+//! What is peculiar to the protocol of a stream.
 
 use std::fmt::Debug;
 
@@ -13,7 +13,7 @@ use crate::error::Result;
 /// beside the form of its envelopes.
 #[derive(Debug)]
 pub(crate) struct Conventions {
-    /// What the stream's name belongs to, where names alone do not tell streams apart.
+    /// What the stream's name belongs to, where streams of one name may belong to several.
     pub(crate) namespace: Option<String>,
     /// Whether a value that only looks like another type is taken for it.
     pub(crate) is_lenient: bool,

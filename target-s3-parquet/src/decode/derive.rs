@@ -205,7 +205,7 @@ fn shape(raw: &[Column], wants: &[Want<'_>]) -> Vec<Column> {
         .collect()
 }
 
-/// What is read of a column of which only parts are wanted. What has no fields is read as text.
+/// What is read of a column of which only parts are read. What has no fields is read as text.
 fn inside(kind: &Kind, wants: &[Want<'_>]) -> Kind {
     match kind {
         Kind::Struct(fields) => Kind::Struct(shape(fields, wants)),

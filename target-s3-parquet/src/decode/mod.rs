@@ -4,7 +4,7 @@
 //! chunk of lines ─► decoder ─► dialect (the envelope) ─► reader ─► stream ─► column ─► scalar
 //! ```
 //!
-//! [`scan`] walks the JSON text, [`column`] and [`scalar`] fill typed buffers, [`context`] has the
+//! [`scan`] walks the JSON text, [`mod@column`] and [`scalar`] fill typed buffers, [`context`] has the
 //! rules and what is counted, [`stream`] holds the buffers of one stream. A [`dialect`] reads the
 //! envelope of a record and knows, with the [`conventions`] of a plan, all that is peculiar to a
 //! protocol. Everything here is a pure function of bytes, plans and a scratch space: no IO, no clock,

@@ -1,6 +1,6 @@
 //! The decoder beside `serde_json`: random values for every type of a column, read by both.
 //!
-//! The oracle says what a value becomes by the meaning that `docs/types.md` gives its type. It shares
+//! The oracle says what a value becomes by the meaning of its type in `docs/types.md`. It shares
 //! no code with the decoder: JSON is read by `serde_json`, times by `chrono`, decimals digit by digit.
 
 use lake::schema::{Column, Kind};
@@ -167,12 +167,13 @@ fn values_of(kind: &Kind) -> BoxedStrategy<Value> {
         Kind::Int => any::<i32>().prop_map(Value::from).boxed(),
         Kind::Bigint => any::<i64>().prop_map(Value::from).boxed(),
         Kind::Double => numbers().boxed(),
-        Kind::Decimal(..) => (any::<i32>(), 0..1000_u32, any::<bool>())
-            .prop_map(|(whole, fraction, padded)| match padded {
-                true => json!(format!(" {whole}.{fraction:03} ")),
-                false => json!(whole),
-            })
-            .boxed(),
+        Kind::Decimal(..) => {
+            (any::<i32>(), 0..1000_u32, any::<bool>())
+                .prop_map(|(whole, fraction, padded)| {
+                    if padded { json!(format!(" {whole}.{fraction:03} ")) } else { json!(whole) }
+                })
+                .boxed()
+        }
         Kind::String | Kind::Json => texts().prop_map(Value::from).boxed(),
         Kind::Date => (1..=9999_i32, 1..=366_u32)
             .prop_filter_map("a day of that year", |(year, day)| {

@@ -107,7 +107,7 @@ impl Engine {
         self.sync_catalog(outcome, &stopped)
     }
 
-    /// The catalog follows what is committed. A run that has failed or was stopped does not wait
+    /// Brings the catalog to what is committed. A run that has failed or was stopped does not wait
     /// for it.
     fn sync_catalog(
         &mut self,
@@ -242,7 +242,7 @@ impl Engine {
     }
 
     /// The end of the input is the end of all streams, but for those that replace their tables: they
-    /// have only ended where a state follows their records.
+    /// have only ended where a state stands behind their records.
     fn finish_input(&mut self) -> Result<()> {
         let incomplete = self.tables.incomplete();
         if !incomplete.is_empty() {

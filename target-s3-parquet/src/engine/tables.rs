@@ -213,7 +213,7 @@ impl Tables {
         Ok(())
     }
 
-    /// Brings the catalog up to what is committed.
+    /// Brings the catalog to what is committed.
     pub(super) fn sync_catalog(
         &mut self,
         patience: Patience,

@@ -29,11 +29,16 @@ impl Allowance {
     pub(super) fn take(&self, bytes: usize) -> Permit {
         let (taken, returned) = &*self.taken;
         let mut sum = taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *sum > 0 && *sum + bytes > self.limit {
+        while !self.fits(*sum, bytes) {
             sum = returned.wait(sum).unwrap_or_else(PoisonError::into_inner);
         }
         *sum += bytes;
         Permit { bytes, taken: Arc::clone(&self.taken) }
+    }
+
+    /// What is larger than the limit goes alone.
+    fn fits(&self, sum: usize, bytes: usize) -> bool {
+        sum == 0 || sum + bytes <= self.limit
     }
 }
 
@@ -50,15 +55,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_waits_and_what_never_fits_goes_alone() {
+    fn what_fits_goes_and_what_never_fits_goes_alone() {
+        let allowance = Allowance::new(10);
+        for (sum, bytes, fits) in
+            [(0, 10, true), (0, 100, true), (4, 6, true), (4, 7, false), (1, 100, false)]
+        {
+            assert_eq!(allowance.fits(sum, bytes), fits, "{sum} and {bytes}");
+        }
+    }
+
+    #[test]
+    fn what_waits_goes_on_once_enough_is_returned() {
         let allowance = Allowance::new(10);
         let first = allowance.take(6);
         let second = allowance.take(4);
         let waiting = allowance.clone();
         let thread = std::thread::spawn(move || waiting.take(100));
         drop(first);
-        assert!(!thread.is_finished());
         drop(second);
+        // It would wait for ever if what is returned were not counted.
         assert_eq!(thread.join().unwrap().bytes, 100);
+        assert_eq!(*allowance.taken.0.lock().unwrap(), 0, "it was returned");
     }
 }

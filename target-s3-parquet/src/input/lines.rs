@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// in flight fit beside the staged rows.
 pub(crate) const BLOCK: usize = 2 * 1024 * 1024;
 
-/// The largest block, where records of very many streams are mixed.
+/// The largest block, where records of very many streams stand among each other.
 pub(super) const LARGEST_BLOCK: usize = 2 * BLOCK;
 
 /// Bytes of a block for each stream: enough of its records that a batch of them is worth its cost.

@@ -195,7 +195,7 @@ mod tests {
                 "_sdc_received_at": RECEIVED_AT,
                 "_sdc_batched_at": RECEIVED_AT,
                 "_sdc_deleted_at": null,
-                "_sdc_sequence": STARTED_AT + 1 + before as i64,
+                "_sdc_sequence": STARTED_AT + 1 + i64::try_from(before).unwrap(),
                 "_sdc_table_version": 12,
                 "_sdc_sync_started_at": STARTED_AT / 1000,
             }));

@@ -365,14 +365,15 @@ mod tests {
             (b"no gzip", "gzip", "line 1: "),
         ] {
             std::fs::write(&path, content).unwrap();
-            let (items, error) = read_lines(&[SCHEMA, &batch(&[name.clone()], encoding)]);
+            let (items, error) =
+                read_lines(&[SCHEMA, &batch(std::slice::from_ref(&name), encoding)]);
             let of_rows = items.last().unwrap();
             let error = error.unwrap_or_else(|| of_rows.clone());
             assert!(error.contains(&format!("the batch file {name}: ")), "{error}");
             assert!(error.contains(reason), "{error}");
         }
         std::fs::remove_file(&path).unwrap();
-        let (_, error) = read_lines(&[SCHEMA, &batch(&[name.clone()], "none")]);
+        let (_, error) = read_lines(&[SCHEMA, &batch(std::slice::from_ref(&name), "none")]);
         assert_eq!(error.unwrap(), format!("the batch file {name}: it does not exist"));
     }
 }

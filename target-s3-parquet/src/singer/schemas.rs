@@ -190,7 +190,9 @@ mod tests {
     fn the_schemas_of_two_streams_are_not_mistaken_for_each_other() {
         let mut planner = Planner::new(config(json!({})));
         let mut plan = |stream: &str| {
-            planner.plans(message(stream, &id(), &json!(["id"])), 1).unwrap().unwrap()[0].clone()
+            Arc::clone(
+                &planner.plans(message(stream, &id(), &json!(["id"])), 1).unwrap().unwrap()[0],
+            )
         };
         let (left, right) = (plan("a"), plan("b"));
         assert_ne!(left.id, right.id);

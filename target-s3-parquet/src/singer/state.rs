@@ -25,7 +25,7 @@ impl std::fmt::Debug for StateSink {
 }
 
 impl StateSink {
-    /// A sink to `stdout` and, if wanted, to a file that always holds the newest state.
+    /// A sink to `stdout` and, where there is one, to a file that always holds the newest state.
     pub(super) fn new(stdout: Box<dyn Write + Send>, file: Option<StateFile>) -> Self {
         Self { stdout, file, pending: None, acknowledged: None }
     }
