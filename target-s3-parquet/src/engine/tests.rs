@@ -373,6 +373,27 @@ fn a_stream_that_waits_for_its_end_holds_its_states_and_not_those_of_others() {
 }
 
 #[test]
+fn added_rows_that_no_state_covers_are_not_shown_by_the_commit_of_another_stream() {
+    let home = Home::new();
+    let (left, right) = (appended("a"), appended("b"));
+    let mut run = Run::new(&home, 0);
+    let outcome = run.run_until(
+        vec![
+            Ok(schema(&left)),
+            Ok(schema(&right)),
+            Ok(rows(&left, &[1])),
+            Ok(rows(&right, &[5])),
+            Ok(state_of("left", Some("a"))),
+            Err(Error::Line { line: 6, reason: "x".into() }),
+        ],
+        None,
+    );
+    assert!(outcome.is_err());
+    assert_eq!(run.acknowledged(), [r#""left""#]);
+    assert_eq!((home.ids("a"), home.ids("b")), (vec![1], vec![]));
+}
+
+#[test]
 fn rows_of_older_versions_go_when_a_version_is_activated() {
     let (home, plan) = (Home::new(), upserted("a"));
     let version = |version| Item::ActivateVersion { stream: "a".into(), version };
@@ -531,12 +552,16 @@ fn of_a_stream_that_did_not_end_only_what_a_state_covers_is_stored() {
         rows(&right, &[6]),
         ended("a", true),
     ];
-    let (outcome, states) = run_said(&home, &[left, right], items);
+    let (outcome, states) = run_said(&home, &[left, Arc::clone(&right)], items);
     let error = outcome.unwrap_err();
     assert_eq!(error.exit(), Exit::Failure);
     assert!(error.to_string().contains("`b`") && !error.to_string().contains("`a`"), "{error}");
     assert_eq!(states, [r#""right""#]);
     assert_eq!(home.ids("a"), [1]);
+    // The next run goes on behind the state.
+    let items = vec![rows(&right, &[7]), ended("b", true)];
+    run_said(&home, &[right], items).0.unwrap();
+    assert_eq!(home.ids("b"), [5, 7]);
 }
 
 #[test]
