@@ -16,4 +16,4 @@ pub mod shell;
 mod start;
 
 pub use secret::Secret;
-pub use start::{LogFormat, is_watched, load, print, start_log, tell};
+pub use start::{LogFormat, is_watched, load, print, report_error, start_log};

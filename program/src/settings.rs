@@ -47,7 +47,7 @@ pub enum SettingsError {
     Unreadable {
         /// The document.
         name: String,
-        /// Why.
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },

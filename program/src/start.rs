@@ -87,8 +87,8 @@ pub fn start_log(program: &'static str, prefix: &str, format: LogFormat, debug: 
     format
 }
 
-/// Tells the error that ends a run: to a person, or to a runner that reads events.
-pub fn tell(error: &dyn std::error::Error, hint: Option<&str>, format: LogFormat) {
+/// Reports the error that ends a run: to a person, or to a runner that reads events.
+pub fn report_error(error: &dyn std::error::Error, hint: Option<&str>, format: LogFormat) {
     if format == LogFormat::Singer {
         let text = report::render(error, hint);
         tracing::error!("{}", text.trim_start_matches("error: ").trim_end());

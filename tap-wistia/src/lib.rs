@@ -101,7 +101,7 @@ fn exit(outcome: Result<()>, log_format: LogFormat) -> ExitCode {
         // The target has ended and says why; there is nothing to add.
         Err(error) if error.is_broken_pipe() => Exit::Failure.into(),
         Err(error) => {
-            program::tell(&error, error.hint(), log_format);
+            program::report_error(&error, error.hint(), log_format);
             error.kind().exit().into()
         }
     }

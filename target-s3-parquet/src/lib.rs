@@ -78,7 +78,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(()) => Exit::Success.into(),
         Err(error) => {
-            program::tell(&error, error.hint(), log_format);
+            program::report_error(&error, error.hint(), log_format);
             error.exit().into()
         }
     }

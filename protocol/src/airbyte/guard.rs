@@ -9,11 +9,11 @@ use crate::lines::LineWriter;
 
 /// Runs a verb. A panic is a trace on stdout and the exit code of a failure.
 pub fn guard(verb: impl FnOnce() -> ExitCode) -> ExitCode {
-    panic::set_hook(Box::new(tell));
+    panic::set_hook(Box::new(trace));
     panic::catch_unwind(AssertUnwindSafe(verb)).unwrap_or(ExitCode::FAILURE)
 }
 
-fn tell(panic: &PanicHookInfo<'_>) {
+fn trace(panic: &PanicHookInfo<'_>) {
     let error = TraceError {
         message: "The connector has a fault; please report it.".into(),
         internal_message: panic.to_string(),

@@ -110,7 +110,7 @@ impl Tokens {
         is_next
     }
 
-    fn expect(&mut self, symbol: &str) -> Result<(), String> {
+    fn require(&mut self, symbol: &str) -> Result<(), String> {
         if self.symbol(symbol) { Ok(()) } else { Err(format!("`{symbol}` is missing")) }
     }
 
@@ -152,7 +152,7 @@ impl Tokens {
             self.at = start;
         } else if self.at > start || self.symbol("(") {
             let inner = self.any()?;
-            return self.expect(")").map(|()| inner);
+            return self.require(")").map(|()| inner);
         }
         let left = self.operand()?;
         if let Operand::Property(path) = &left
@@ -206,7 +206,7 @@ impl Tokens {
             return Err(format!("`{name}` asks for a text in quotes"));
         };
         self.at += 1;
-        self.expect(")")?;
+        self.require(")")?;
         let property = path.get(..path.len() - 1).unwrap_or_default().to_vec();
         if property.is_empty() {
             return Err(format!("there is no function `{name}`"));
@@ -233,7 +233,7 @@ impl Tokens {
         while !self.symbol(close) {
             parts.push(compared(left.clone(), Comparison::Equal, self.operand()?)?);
             if !self.symbol(",") {
-                self.expect(close)?;
+                self.require(close)?;
                 break;
             }
         }
@@ -276,7 +276,7 @@ impl Tokens {
                     return Err("a name in quotes is missing behind `[`".into());
                 };
                 self.at += 1;
-                self.expect("]")?;
+                self.require("]")?;
                 path.push(name);
             } else {
                 break;
