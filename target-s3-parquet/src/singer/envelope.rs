@@ -79,18 +79,28 @@ impl Dialect for Singer {
             // The record stood before its stream's name.
             records(reader, plans, &mut record.clone(), number)?;
         }
-        for plan in plans {
-            let stream = reader.stream(plan.id)?;
-            // Only a column holds the time.
-            let extracted_at = envelope.extracted_at.filter(|_| stream.plan().extra_from.is_some());
-            stream.keep(RowFacts {
-                line: number,
-                extracted_at: extracted_at.and_then(time::instant),
-                version: envelope.version,
-            })?;
-        }
-        Ok(())
+        keep(reader, plans, &envelope, number)
     }
+}
+
+/// The record is a row of each plan of its stream.
+fn keep(
+    reader: &mut RecordReader<'_, '_, '_>,
+    plans: &[Arc<Plan>],
+    envelope: &Envelope<'_>,
+    number: u64,
+) -> Result<(), LineFault> {
+    for plan in plans {
+        let stream = reader.stream(plan.id)?;
+        // Only a column holds the time.
+        let extracted_at = envelope.extracted_at.filter(|_| stream.plan().extra_from.is_some());
+        stream.keep(RowFacts {
+            line: number,
+            extracted_at: extracted_at.and_then(time::instant),
+            version: envelope.version,
+        })?;
+    }
+    Ok(())
 }
 
 /// The plans of the stream of that name, which must have had its SCHEMA.
