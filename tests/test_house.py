@@ -82,3 +82,10 @@ def test_no_file_holds_two_ideas():
     folders = ["lake", "program", "protocol", "tap-wistia", "target-s3-parquet", "wistia-simulator"]
     for file in (file for folder in folders for file in sources(f"{folder}/src") if is_product(file)):
         assert len(product(file).splitlines()) <= LONGEST, file
+
+
+def test_what_an_image_leaves_out_is_no_part_of_the_sources():
+    ignored = (ROOT / "deploy/fargate/Dockerfile.dockerignore").read_text().split()
+    assert ignored
+    tracked = subprocess.run(["git", "ls-files", *ignored], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert tracked == ""
