@@ -43,6 +43,7 @@ struct Shared {
 pub(crate) struct Session {
     pub(crate) runtime: Runtime,
     /// Region and credentials, with the retries and timeouts of S3.
+    #[cfg_attr(not(feature = "glue"), allow(dead_code, reason = "only the catalog asks for it"))]
     pub(crate) config: SdkConfig,
     pub(crate) s3: aws_sdk_s3::Client,
 }
