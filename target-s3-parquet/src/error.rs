@@ -324,7 +324,7 @@ fn lake_hint(error: &lake::Error) -> Option<&'static str> {
             "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)",
         ),
         lake::Error::Locked { .. } => Some(
-            "wait for that run to end; a lock of a run that died is taken over after ten minutes",
+            "wait for that run to end; the lock of a run that has died is free at once",
         ),
         lake::Error::Conflict { .. } => {
             Some("run again: nothing of this run's state was given back for it")
