@@ -323,9 +323,9 @@ fn lake_hint(error: &lake::Error) -> Option<&'static str> {
         lake::Error::Incompatible { .. } => Some(
             "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)",
         ),
-        lake::Error::Locked { .. } => Some(
-            "wait for that run to end; the lock of a run that has died is free at once",
-        ),
+        lake::Error::Locked { .. } => {
+            Some("wait for that run to end; the lock of a run that has died is free at once")
+        }
         lake::Error::Conflict { .. } => {
             Some("run again: nothing of this run's state was given back for it")
         }
