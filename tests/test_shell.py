@@ -1,5 +1,6 @@
 """At home in a shell: help, completions, man pages, suggestions, and what others read of the programs."""
 
+import contextlib
 import json
 import os
 import pty
@@ -60,6 +61,15 @@ def test_a_mistyped_setting_is_guessed(tmp_path):
     assert not ANSI.search(warned)
 
 
+def all_of(terminal):
+    """What a terminal shows, to its end: it may come in several pieces."""
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux says so where nobody writes to it any more.
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    return shown.decode()
+
+
 @both
 @pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_colours_are_for_terminals_that_want_them(name, variables, coloured, tmp_path):
@@ -67,7 +77,7 @@ def test_colours_are_for_terminals_that_want_them(name, variables, coloured, tmp
     environ = environment({"TERM": "xterm", **variables})
     subprocess.run([PROGRAMS[name], "--nonsense"], stderr=theirs, stdout=subprocess.DEVNULL, env=environ)
     os.close(theirs)
-    shown = os.read(ours, 4096).decode()
+    shown = all_of(ours)
     os.close(ours)
     assert "unexpected argument" in ANSI.sub("", shown)
     assert bool(ANSI.search(shown)) == coloured
