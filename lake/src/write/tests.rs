@@ -373,36 +373,43 @@ fn rows_beyond_the_budget_lie_in_temporary_files_and_are_the_same() {
     }
 }
 
+/// Loads rows of a generation in a run of their own, which may break off before its end.
+fn refresh(
+    folder: &LakeFolder,
+    load: LoadMethod,
+    refresh: Refresh,
+    ids: std::ops::Range<i64>,
+    name: &str,
+    ends: bool,
+) {
+    let lake = folder.lake();
+    let spec = Arc::new(Spec { load, refresh: Some(refresh), ..(*keyed()).clone() });
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.begin_generation().unwrap();
+    table.push(&spec, &rows(ids, name)).unwrap();
+    table.cover().unwrap();
+    table.commit(true).unwrap();
+    if ends {
+        table.end_generation().unwrap();
+    }
+}
+
 #[test]
 fn rows_of_a_generation_are_visible_once_it_is_complete_and_alone_then() {
-    for load_by in [LoadMethod::Append, LoadMethod::Upsert] {
+    for load in [LoadMethod::Append, LoadMethod::Upsert] {
         let folder = LakeFolder::new();
-        let of = |generation: i64| {
-            let refresh = Refresh {
-                generation: Some(generation),
-                minimum: Some(generation),
-                overwrite: load_by == LoadMethod::Append,
-            };
-            let refresh = Some(refresh);
-            Arc::new(Spec { load: load_by, refresh, ..(*keyed()).clone() })
-        };
         let run = |generation: i64, ids: std::ops::Range<i64>, name: &str, ends: bool| {
-            let (lake, spec) = (folder.lake(), of(generation));
-            let mut table = Table::open(&lake, &spec).unwrap();
-            table.begin_generation().unwrap();
-            table.push(&spec, &rows(ids, name)).unwrap();
-            table.cover().unwrap();
-            table.commit(true).unwrap();
-            if ends {
-                table.end_generation().unwrap();
-            }
+            let overwrite = load == LoadMethod::Append;
+            let (generation, minimum) = (Some(generation), Some(generation));
+            let of = Refresh { generation, minimum, overwrite };
+            refresh(&folder, load, of, ids, name, ends);
         };
         run(1, 0..5, "first", true);
         assert_eq!(found(&folder.lake()), once([(0..5, "first")]));
         run(2, 3..5, "second", false);
         assert_eq!(found(&folder.lake()), once([(0..5, "first")]), "it has broken off");
         run(2, 5..7, "second", true);
-        assert_eq!(found(&folder.lake()), once([(3..7, "second")]), "{load_by:?}");
+        assert_eq!(found(&folder.lake()), once([(3..7, "second")]), "{load:?}");
         assert!(folder.lake().store.list("_lake/generations/").unwrap().is_empty());
     }
 }
@@ -410,29 +417,18 @@ fn rows_of_a_generation_are_visible_once_it_is_complete_and_alone_then() {
 #[test]
 fn rows_that_wait_enter_beside_the_others_where_a_generation_deletes_nothing() {
     let folder = LakeFolder::new();
-    let of = |generation: i64, minimum: i64| {
-        let refresh =
-            Refresh { generation: Some(generation), minimum: Some(minimum), overwrite: false };
-        Arc::new(Spec { refresh: Some(refresh), ..(*keyed()).clone() })
+    let run = |of: (i64, i64), ids: std::ops::Range<i64>, name: &str, ends: bool| {
+        let (generation, minimum) = (Some(of.0), Some(of.1));
+        let of = Refresh { generation, minimum, overwrite: false };
+        refresh(&folder, LoadMethod::Upsert, of, ids, name, ends);
     };
-    let run = |spec: Arc<Spec>, ids: std::ops::Range<i64>, name: &str, ends: bool| {
-        let lake = folder.lake();
-        let mut table = Table::open(&lake, &spec).unwrap();
-        table.begin_generation().unwrap();
-        table.push(&spec, &rows(ids, name)).unwrap();
-        table.cover().unwrap();
-        table.commit(true).unwrap();
-        if ends {
-            table.end_generation().unwrap();
-        }
-    };
-    run(of(1, 0), 0..3, "first", true);
-    run(of(2, 2), 3..5, "second", false);
-    run(of(3, 0), 5..6, "third", true);
+    run((1, 0), 0..3, "first", true);
+    run((2, 2), 3..5, "second", false);
+    run((3, 0), 5..6, "third", true);
     assert_eq!(found(&folder.lake()), once([(0..3, "first"), (3..5, "second"), (5..6, "third")]));
 }
 
-/// A place that keeps an acknowledged state.
+/// Keeps an acknowledged state.
 struct Kept(Option<&'static str>);
 
 impl Receipt for Kept {
