@@ -3,7 +3,7 @@
 use lake::S3Options;
 use program::Secret;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -87,7 +87,7 @@ pub(crate) enum Encryption {
 }
 
 /// When uploads carry a checksum.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Checksum {
     /// Always.

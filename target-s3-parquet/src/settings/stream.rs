@@ -2,7 +2,7 @@
 
 use lake::file::Encoding;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::units::MIB;
 use crate::error::Error;
@@ -74,7 +74,7 @@ pub(crate) enum Granularity {
 }
 
 /// Codec of Parquet pages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Compression {
     /// Fast, and documented for every reader.
