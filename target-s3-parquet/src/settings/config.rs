@@ -309,4 +309,17 @@ mod tests {
         let own: Config = serde_json::from_str(r#"{"destination":"x","temp_dir":"/own"}"#).unwrap();
         assert_eq!(own.lake_options().temp_dir, PathBuf::from("/own"));
     }
+
+    #[test]
+    fn defaults_stand_in_the_schema() {
+        let schema = settings::schema::<Config>();
+        for (pointer, default) in [
+            // A default of an enum only stands there if the enum can be serialized.
+            ("/properties/compression/default", "snappy"),
+            ("/properties/s3/properties/checksum/default", "when_supported"),
+        ] {
+            let found = schema.pointer(pointer).and_then(serde_json::Value::as_str);
+            assert_eq!(found, Some(default), "{pointer}");
+        }
+    }
 }
