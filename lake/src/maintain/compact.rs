@@ -102,8 +102,8 @@ fn compact_bin(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maintain::testing::{append, bury, dying};
-    use crate::testing::{LakeFolder, found, objects, once};
+    use crate::maintain::testing::{append, dying};
+    use crate::testing::{LakeFolder, bury, found, objects, once};
     use crate::write::journal::recover;
 
     /// Compacts the table `t`.

@@ -41,18 +41,6 @@ pub(super) fn dying(folder: &LakeFolder, nth: usize) -> Lake {
     Lake::with_store(Arc::new(store), lake.run.clone(), &Options::default()).unwrap()
 }
 
-/// The entries of the journal are those of a process that died long ago.
-pub(super) fn bury(folder: &LakeFolder) {
-    let lake = folder.lake();
-    for object in lake.store.list("_lake/commits/").unwrap() {
-        let (_, text) = lake.store.get(&object.key).unwrap().unwrap();
-        let mut entry: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        entry["at"] = "2026-01-01T00:00:00Z".into();
-        let text = serde_json::to_vec(&entry).unwrap();
-        lake.store.put(&object.key, &text, Condition::Always).unwrap();
-    }
-}
-
 #[derive(Debug)]
 struct Dying {
     store: Arc<dyn Store>,

@@ -278,7 +278,7 @@ impl Stage {
             return Ok(());
         }
         let mut spill = Spill::create(file, &self.schema)?;
-        for (number, shares) in self.by_group()?.into_iter().enumerate() {
+        for (number, shares) in self.by_group(&self.newest()?)?.into_iter().enumerate() {
             for Share { batch, rows } in shares {
                 let staged = self.batches.get(batch).ok_or_else(no_batch)?;
                 let batch = pick(&staged.batch, &rows)?;
@@ -294,10 +294,9 @@ impl Stage {
     }
 
     /// The rows in memory that still count, by the number of their group.
-    fn by_group(&self) -> Result<Vec<Vec<Share>>> {
+    fn by_group(&self, newest: &Newest) -> Result<Vec<Vec<Share>>> {
         let mut groups: Vec<Vec<Share>> = Vec::new();
         groups.resize_with(self.groups.len(), Vec::new);
-        let newest = self.newest()?;
         for (at, staged) in self.batches.iter().enumerate() {
             for (row, number) in (0_u32..).zip(&staged.groups) {
                 if !newest.contains(staged.first_row + row) {
@@ -322,7 +321,8 @@ impl Stage {
 
     /// Prepares to read the rows by group.
     pub(crate) fn reader(&self) -> Result<StageReader<'_>> {
-        Ok(StageReader { stage: self, groups: self.by_group()?, newest: self.newest()? })
+        let newest = self.newest()?;
+        Ok(StageReader { stage: self, groups: self.by_group(&newest)?, newest })
     }
 
     /// Whether a row in the lake with this key is replaced by a staged one.

@@ -84,11 +84,6 @@ impl Defined {
         self.definition.generation = generation;
     }
 
-    /// What the lake says is not what the table is by now.
-    pub(super) fn touch(&mut self) {
-        self.changed = true;
-    }
-
     /// No file of a narrower type is left.
     pub(super) fn set_widened(&mut self) {
         self.changed |= self.definition.widening;

@@ -63,19 +63,19 @@ impl Table {
         let mut committed = Committed::default();
         let Some(refresh) = self.refresh else { return Ok(committed) };
         let id = refresh.generation;
-        let method = self.definition().load_method;
-        if matches!(self.load, Load::Waiting(_))
-            && let Load::Waiting(Waiting { root, .. }) =
-                std::mem::replace(&mut self.load, Load::from(method))
-        {
+        let root = match &self.load {
+            Load::Waiting(Waiting { root, .. }) => Some(root.clone()),
+            Load::Upsert | Load::Append(_) | Load::Replace(_) => None,
+        };
+        if let Some(root) = root {
+            self.load = Load::from(self.definition().load_method);
             let _guard = self.core.lake.store.lock(&self.definition().table)?;
             let folder = format!("{FOLDER}/{}/", self.definition().table);
             let waiting = self.core.lake.store.list(&folder)?;
             let own: Vec<Object> =
                 waiting.iter().filter(|object| object.key.starts_with(&root)).cloned().collect();
             promote(&mut self.core, &own, Promotion::Alone, &mut committed)?;
-            self.core.defined.set_generation(id.map(|id| Generation { id, ended: false }));
-            self.core.defined.touch();
+            self.set_generation(id.map(|id| Generation { id, ended: false }));
             self.store_definition()?;
             delete(&self.core, &waiting)?;
         }

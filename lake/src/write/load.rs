@@ -181,7 +181,7 @@ impl Load {
         })
     }
 
-    /// The rows that were held back are in the table: what comes now enters as before them.
+    /// Nothing is held back any more: rows enter as they did before a version came.
     #[must_use]
     pub(super) fn after_commit(self) -> Self {
         match self {

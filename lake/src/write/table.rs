@@ -288,6 +288,10 @@ impl Table {
 
     /// Makes what is staged visible as the load says.
     fn publish(&mut self, committed: &mut Committed) -> Result<()> {
+        if let Load::Replace(Replace::Undecided { .. }) = self.load {
+            // ACTIVATE_VERSION did not come: the rows enter as those before them.
+            self.change_load(Load::after_commit);
+        }
         match &mut self.load {
             Load::Upsert => upsert::commit(&self.core, committed)?,
             Load::Append(files) => {
@@ -302,19 +306,9 @@ impl Table {
             Load::Replace(Replace::Whole | Replace::Activated { .. }) => {
                 replace::commit(&mut self.core, committed)?;
             }
-            // ACTIVATE_VERSION did not come: the rows enter as those before them.
-            Load::Replace(Replace::Undecided { base, .. }) => match &mut **base {
-                Load::Upsert => upsert::commit(&self.core, committed)?,
-                Load::Append(files) => {
-                    files.prepare(&mut self.core, None)?;
-                    files.commit(&self.core, committed)?;
-                }
-                Load::Replace(Replace::Whole) => replace::commit(&mut self.core, committed)?,
-                Load::Replace(Replace::Undecided { .. } | Replace::Activated { .. })
-                | Load::Waiting(_) => {
-                    return Err(Error::internal("a load that holds rows back rests on none such"));
-                }
-            },
+            Load::Replace(Replace::Undecided { .. }) => {
+                return Err(Error::internal("a load that holds rows back rests on none such"));
+            }
         }
         self.change_load(Load::after_commit);
         Ok(())

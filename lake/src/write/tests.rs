@@ -13,7 +13,7 @@ use crate::schema::{Column, Kind};
 use crate::table::definition::{Granularity, LoadMethod, PartitionBy};
 use crate::table::spec::{Refresh, Spec};
 use crate::testing::{
-    LakeFolder, by_month, columns, found, keyed, objects, once, rows, table as batches,
+    LakeFolder, bury, by_month, columns, found, keyed, objects, once, rows, table as batches,
 };
 
 fn appended() -> Arc<Spec> {
@@ -450,14 +450,7 @@ fn die(folder: &LakeFolder, acknowledging: bool) {
     if acknowledging {
         journal.acknowledging(&lake).unwrap();
     }
-    // As from a process that is no more.
-    for object in lake.store.list("_lake/commits/").unwrap() {
-        let (_, text) = lake.store.get(&object.key).unwrap().unwrap();
-        let mut entry: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        entry["at"] = "2026-01-01T00:00:00Z".into();
-        let text = serde_json::to_vec(&entry).unwrap();
-        lake.store.put(&object.key, &text, crate::store::Condition::Always).unwrap();
-    }
+    bury(folder);
 }
 
 #[test]
@@ -510,10 +503,7 @@ fn a_compaction_that_died_is_brought_to_its_end_or_taken_back() {
             let key = "t/together-00000.parquet";
             lake.store.put(key, &text, crate::store::Condition::Absent).unwrap();
         }
-        let entry = &lake.store.list("_lake/commits/").unwrap()[0].key;
-        let (_, text) = lake.store.get(entry).unwrap().unwrap();
-        let text = String::from_utf8(text).unwrap().replace("2026-", "2025-");
-        lake.store.put(entry, text.as_bytes(), crate::store::Condition::Always).unwrap();
+        bury(&folder);
         recover(&folder.lake(), None).unwrap();
         let expected = if is_done { once([(0..3, "a")]) } else { once([(0..3, "a"), (3..6, "b")]) };
         assert_eq!(found(&lake), expected, "{is_done}");
