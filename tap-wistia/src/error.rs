@@ -125,6 +125,17 @@ pub(crate) enum Error {
         /// Path and query of the request.
         path: String,
     },
+    /// Figures of medias cannot be read. Those of the others have been.
+    #[error("the figures of {lost} of {of} medias cannot be read")]
+    Medias {
+        /// How many of them.
+        lost: usize,
+        /// How many were asked for.
+        of: usize,
+        /// The error of the first one.
+        #[source]
+        source: Box<Error>,
+    },
     /// Messages could not be written.
     #[error("could not write messages to standard output")]
     Output(#[source] std::io::Error),
@@ -181,6 +192,18 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Whether it is the trouble of the streams that were read, and of no other.
+    pub(crate) fn is_of_stream(self) -> bool {
+        match self {
+            Self::Access | Self::Transient | Self::Api => true,
+            Self::Usage
+            | Self::Configuration
+            | Self::Output
+            | Self::Stopped(_)
+            | Self::Internal => false,
+        }
+    }
+
     /// How a run that ends by such an error exits.
     pub(crate) fn exit(self) -> Exit {
         match self {
@@ -229,6 +252,7 @@ impl Error {
             | Self::Transport { is_transient: false, .. }
             | Self::Malformed { .. }
             | Self::EndlessPages { .. } => Kind::Api,
+            Self::Medias { source, .. } => source.kind(),
             Self::Output(_) => Kind::Output,
             Self::Stopped { exit, .. } => Kind::Stopped(*exit),
             Self::Internal { .. } => Kind::Internal,
@@ -253,6 +277,7 @@ impl Error {
             }
             Self::Document { .. } => "make a new catalog with `tap-wistia --discover`",
             Self::Transport { .. } => "check the network and `api_url`",
+            Self::Medias { source, .. } => return source.hint(),
             Self::Settings(_)
             | Self::Map(_)
             | Self::Setting { .. }
@@ -267,6 +292,12 @@ impl Error {
             | Self::Stopped { .. }
             | Self::Internal { .. } => return None,
         })
+    }
+
+    /// Whether it is about the one media that was asked for: it is not there, or the token does not see
+    /// it.
+    pub(crate) fn is_of_media(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::Forbidden { status: 403, .. })
     }
 
     /// Whether the reader of the messages has gone.

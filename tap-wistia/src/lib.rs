@@ -12,6 +12,7 @@
 //! in a circle; `tests/house.rs` checks it.
 
 mod airbyte;
+mod behind;
 mod clean;
 mod cli;
 mod client;
@@ -21,6 +22,7 @@ mod discover;
 mod drift;
 mod error;
 mod job;
+mod members;
 mod messages;
 mod output;
 mod pages;

@@ -15,6 +15,7 @@ struct Anything(IgnoredAny);
 
 impl Resource for Anything {
     const NAME: &'static str = "JSON";
+    const TABLE: &'static str = "";
     const UNUSED: &'static [&'static str] = &[];
 }
 

@@ -1,7 +1,7 @@
 //! The sync: a loop over endpoints that knows no stream by name.
 
 use crate::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::read::{Endpoint, OfMedia, Read};
 use crate::stream::{MediaId, Stream};
 
@@ -12,7 +12,7 @@ pub(crate) struct Sync<'a> {
     pub(crate) context: Context<'a>,
     /// What is read, each after those that it depends on.
     endpoints: &'a [&'static Endpoint],
-    /// Streams that the token may not read.
+    /// Streams that could not be read.
     pub(crate) failed: Vec<&'static str>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> Sync<'a> {
         };
         match outcome {
             Ok(()) => self.complete(endpoint.streams),
-            Err(error) if error.kind() == Kind::Access => self.fail(&dependents, &error),
+            Err(error) if error.kind().is_of_stream() => self.fail(&dependents, &error),
             Err(error) => Err(error),
         }
     }

@@ -65,7 +65,7 @@ impl Reading {
         lines: &mut Lines,
     ) -> Result<()> {
         let records = std::mem::take(&mut self.records);
-        self.last = bookmark;
+        self.last = bookmark.clone();
         self.has_state = true;
         let state = StreamState { bookmark, refresh };
         let state = StateMessage::of(self.stream.name, state, records);

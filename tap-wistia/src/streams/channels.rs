@@ -2,16 +2,17 @@
 //! `/channel_episodes` and the team's own rules.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::clean;
+use crate::clean::{self, Spelling};
 use crate::client::{Request, Resource};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::Output;
-use crate::pages::{LookAhead, Pages};
+use crate::pages::{Ends, Listed, LookAhead, Pages};
 use crate::privacy::Privacy;
 use crate::read::{Endpoint, List, ListRow, OfMedia, Read};
 use crate::stream::{Stream, schema};
@@ -95,11 +96,19 @@ struct Episode {
 
 impl Resource for Channel {
     const NAME: &'static str = "a channel";
+    const TABLE: &'static str = DIM_CHANNELS.name;
     const UNUSED: &'static [&'static str] = &[];
+    const SPELLINGS: &'static [Spelling] = &[
+        Spelling { object: "", documented: "hashedId", other: "hashed_id" },
+        Spelling { object: "", documented: "mediaCount", other: "media_count" },
+        Spelling { object: "", documented: "created", other: "created_at" },
+        Spelling { object: "", documented: "updated", other: "updated_at" },
+    ];
 }
 
 impl Resource for Episode {
     const NAME: &'static str = "an episode";
+    const TABLE: &'static str = BRIDGE_MEDIA_CHANNEL.name;
     const UNUSED: &'static [&'static str] = &[
         "hashedId",
         "title",
@@ -110,6 +119,22 @@ impl Resource for Episode {
         "updated",
         "publish_at",
     ];
+    const SPELLINGS: &'static [Spelling] = &[
+        Spelling { object: "", documented: "channelHashedId", other: "channel_hashed_id" },
+        Spelling { object: "", documented: "mediaHashedId", other: "media_hashed_id" },
+    ];
+}
+
+impl Listed for Channel {
+    fn identity(&self) -> impl Hash {
+        self.id
+    }
+}
+
+impl Listed for Episode {
+    fn identity(&self) -> impl Hash {
+        (&self.channel_hashed_id, &self.media_hashed_id)
+    }
 }
 
 impl ListRow for Channel {
@@ -130,13 +155,16 @@ fn episodes() -> Request {
 /// Reads the medias that Wistia's own channels show, by the names of the channels.
 async fn read_episodes(context: &mut Context<'_>) -> Result<()> {
     let mut names = HashMap::new();
-    let mut channels = Pages::<Channel>::new(context.client, Channel::request(), LookAhead::Little);
+    let ends = Ends::default();
+    let request = Channel::request();
+    let mut channels = Pages::<Channel>::new(context.client, request, LookAhead::Little, &ends);
     while let Some(page) = channels.next().await? {
         // A channel without a name goes by its id below.
         names.extend(page.into_iter().filter_map(|row| Some((row.hashed_id?, row.name?))));
     }
     let mut written = HashSet::new();
-    let mut episodes = Pages::<Episode>::new(context.client, episodes(), LookAhead::Little);
+    let ends = Ends::default();
+    let mut episodes = Pages::<Episode>::new(context.client, episodes(), LookAhead::Little, &ends);
     while let Some(page) = episodes.next().await? {
         context.output.extracted_now();
         for Episode { channel_hashed_id, media_hashed_id: media_id } in page {

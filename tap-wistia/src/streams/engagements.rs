@@ -66,12 +66,17 @@ struct Stats {
 
 impl Resource for clean::Row<Stats> {
     const NAME: &'static str = "the figures of a media";
+    const TABLE: &'static str = FACT_ENGAGEMENTS.name;
     const UNUSED: &'static [&'static str] = &["actions"];
 }
 
 impl MediaFigures for clean::Row<Stats> {
     fn request(media_id: &str) -> Request {
         Request::new(format!("/stats/medias/{media_id}"))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     fn emit(self, media_id: &str, today: NaiveDate, output: &mut Output) -> Result<()> {

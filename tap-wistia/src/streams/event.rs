@@ -1,16 +1,18 @@
 //! `fact_events` and `dim_visitors`: views and who watched, from `/stats/events`.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::media::Asset;
-use crate::clean;
+use crate::clean::{self, Spelling};
 use crate::client::{Request, Resource};
 use crate::error::Result;
 use crate::output::Output;
+use crate::pages::Listed;
 use crate::privacy::{self, Privacy};
 use crate::read::{Endpoint, EventRow, Events, Read};
 use crate::stream::{Stream, schema};
@@ -133,7 +135,23 @@ struct VisitorOfEvent {
 
 impl Resource for Event {
     const NAME: &'static str = "an event";
+    const TABLE: &'static str = FACT_EVENTS.name;
     const UNUSED: &'static [&'static str] = &["conversion_data"];
+    const SPELLINGS: &'static [Spelling] = &[
+        Spelling { object: "thumbnail", documented: "fileSize", other: "file_size" },
+        Spelling { object: "thumbnail", documented: "contentType", other: "content_type" },
+        Spelling {
+            object: "user_agent_details",
+            documented: "browser_version",
+            other: "browserVersion",
+        },
+    ];
+}
+
+impl Listed for Event {
+    fn identity(&self) -> impl Hash {
+        &self.event_key
+    }
 }
 
 impl EventRow for Event {

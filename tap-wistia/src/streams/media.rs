@@ -1,13 +1,16 @@
 //! `dim_media`: the medias of the account, from `/medias`.
 
+use std::hash::Hash;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::clean;
+use crate::clean::{self, Spelling};
 use crate::client::{Request, Resource};
 use crate::config::parse_day;
 use crate::error::Result;
 use crate::output::Output;
+use crate::pages::Listed;
 use crate::read::{Endpoint, MediaRow, Medias, Read};
 use crate::stream::{Labels, MediaId, Stream, schema};
 
@@ -134,7 +137,21 @@ pub(super) struct Asset {
 
 impl Resource for Media {
     const NAME: &'static str = "a media";
+    const TABLE: &'static str = DIM_MEDIA.name;
     const UNUSED: &'static [&'static str] = &["embedCode", "subfolder", "project.hashedId"];
+    const SPELLINGS: &'static [Spelling] = &[
+        Spelling { object: "", documented: "hashed_id", other: "hashedId" },
+        Spelling { object: "", documented: "project", other: "folder" },
+        Spelling { object: "project", documented: "hashedId", other: "hashed_id" },
+        Spelling { object: "assets", documented: "fileSize", other: "file_size" },
+        Spelling { object: "assets", documented: "contentType", other: "content_type" },
+    ];
+}
+
+impl Listed for Media {
+    fn identity(&self) -> impl Hash {
+        self.id
+    }
 }
 
 impl MediaRow for Media {

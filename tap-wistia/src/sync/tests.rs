@@ -2,6 +2,7 @@
 //! product, and nothing of the product is changed for it.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;
@@ -12,6 +13,7 @@ use crate::clean;
 use crate::client::{Page, Request, Resource};
 use crate::error::{Error, Result};
 use crate::output::Output;
+use crate::pages::Listed;
 use crate::privacy::Privacy;
 use crate::read::{
     Account, AccountDay, Days, Endpoint, EventRow, Events, List, ListRow, MediaFigures, MediaRow,
@@ -43,7 +45,14 @@ struct Webinar {
 
 impl Resource for Webinar {
     const NAME: &'static str = "a webinar";
+    const TABLE: &'static str = "webinars";
     const UNUSED: &'static [&'static str] = &[];
+}
+
+impl Listed for Webinar {
+    fn identity(&self) -> impl Hash {
+        &self.id
+    }
 }
 
 impl ListRow for Webinar {
@@ -83,7 +92,14 @@ struct Film {
 
 impl Resource for Film {
     const NAME: &'static str = "a film";
+    const TABLE: &'static str = "films";
     const UNUSED: &'static [&'static str] = &[];
+}
+
+impl Listed for Film {
+    fn identity(&self) -> impl Hash {
+        self.id
+    }
 }
 
 impl MediaRow for Film {
@@ -132,12 +148,17 @@ struct Likes {
 
 impl Resource for Likes {
     const NAME: &'static str = "likes";
+    const TABLE: &'static str = "likes";
     const UNUSED: &'static [&'static str] = &[];
 }
 
 impl MediaFigures for Likes {
     fn request(media_id: &str) -> Request {
         Request::new(format!("/likes/{media_id}"))
+    }
+
+    fn is_empty(&self) -> bool {
+        false
     }
 
     fn emit(self, media_id: &str, today: NaiveDate, output: &mut Output) -> Result<()> {
@@ -160,6 +181,7 @@ struct FilmDay {
 
 impl Resource for FilmDay {
     const NAME: &'static str = "a day";
+    const TABLE: &'static str = "film_days";
     const UNUSED: &'static [&'static str] = &[];
 }
 
@@ -169,6 +191,10 @@ impl MediaFigures for Page<FilmDay> {
 
     fn request(media_id: &str) -> Request {
         Request::new(format!("/days/{media_id}"))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {
@@ -242,7 +268,14 @@ struct Click {
 
 impl Resource for Click {
     const NAME: &'static str = "a click";
+    const TABLE: &'static str = "clicks";
     const UNUSED: &'static [&'static str] = &[];
+}
+
+impl Listed for Click {
+    fn identity(&self) -> impl Hash {
+        &self.id
+    }
 }
 
 impl EventRow for Click {
@@ -320,17 +353,18 @@ async fn a_stream_that_the_product_does_not_have_is_synced() {
     let page = |page: i64| format!("/webinars?per_page=100&page={page}");
     let server = Server::of(&[
         (&page(1), ok(rows(1..=100, |id| format!(r#"{{"id":"w{id}","seats":"{id}"}}"#)))),
-        (&page(2), ok(r#"[{"id":"last","seats":"many"},{}]"#)),
+        (&page(2), ok(r#"[{"id":"more","seats":7},{"id":"last","seats":"many"},{}]"#)),
+        (&page(3), ok("[]")),
     ]);
     let run = sync(&server, &[&WEBINAR_LIST], "").await;
     assert!(run.outcome.is_ok(), "{:?}", run.outcome);
-    assert_eq!(run.asked, [page(1), page(2)]);
+    assert_eq!(run.asked, [page(1), page(2), page(3)]);
     let records = run.records("webinars");
-    assert_eq!(records.len(), 101);
+    assert_eq!(records.len(), 102);
     assert_eq!(records[6], json!({"id": "w7", "seats": 7}));
-    assert_eq!(records[100], json!({"id": "last", "seats": null}));
+    assert_eq!(records[101], json!({"id": "last", "seats": null}));
     // One after the stream, and one at the end, though there is no bookmark.
-    assert_eq!(run.lines[101..], ["STATE {}", "STATE {}"]);
+    assert_eq!(run.lines[102..], ["STATE {}", "STATE {}"]);
 }
 
 #[tokio::test]
