@@ -3,8 +3,6 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use super::retry::Verdict;
-use super::transport::Response;
 use crate::clean::{self, Counts};
 use crate::drift::Drift;
 use crate::error::{Error, Result};
@@ -64,32 +62,6 @@ pub(super) fn read<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> (Resu
     (value.map_err(|error| malformed::<T>(path, body, &error)), counts)
 }
 
-/// The error of an answer without success.
-pub(super) fn refusal(path: String, response: &Response, verdict: Verdict) -> Error {
-    #[derive(Default, Deserialize)]
-    struct Reason {
-        code: Option<String>,
-        error: Option<String>,
-    }
-
-    let status = response.status;
-    // Refusals are JSON, text, a proxy's HTML, or empty.
-    let reason: Reason = serde_json::from_slice(&response.body).unwrap_or_default();
-    let text = reason.error.unwrap_or_else(|| start_of(&response.body));
-    match (status, verdict) {
-        (_, Verdict::Again { after, .. }) => {
-            Error::Unavailable { path, status, body: text, retry_after: after }
-        }
-        (401, _) if reason.code.as_deref() == Some("unauthorized_scope") => {
-            Error::Forbidden { path, status, reason: text }
-        }
-        (401, _) => Error::Unauthorized { path, reason: text },
-        (403, _) => Error::Forbidden { path, status, reason: text },
-        (404, _) => Error::NotFound { path },
-        (_, Verdict::Refused | Verdict::Done) => Error::Refused { path, status, body: text },
-    }
-}
-
 /// Words what is wrong with a body. The path to the place is found by reading it a second time.
 fn malformed<T: Resource>(path: &str, body: &[u8], error: &serde_json::Error) -> Error {
     let cut = !error.is_data();
@@ -114,9 +86,7 @@ fn start_of(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::retry::judge;
     use super::*;
-    use crate::error::Kind;
 
     #[derive(Debug, Deserialize)]
     struct Film {
@@ -133,28 +103,6 @@ mod tests {
 
     fn page(body: &str) -> (Result<Page<Film>>, Counts) {
         read("/films?page=1", body.as_bytes(), &Drift::default())
-    }
-
-    fn refused(status: u16, body: &'static str) -> Error {
-        let response = Response { status, retry_after: Some("5".into()), body: body.into() };
-        refusal("/x".into(), &response, judge(status, response.retry_after.as_deref()))
-    }
-
-    #[test]
-    fn refusals_are_sorted_by_status_and_code() {
-        let wrong =
-            refused(401, r#"{"code":"unauthorized_credentials","error":"Invalid credentials."}"#);
-        assert!(
-            matches!(&wrong, Error::Unauthorized { reason, .. } if reason == "Invalid credentials.")
-        );
-        let scope = refused(401, r#"{"code":"unauthorized_scope","error":"No."}"#);
-        assert_eq!(scope.kind(), Kind::Access);
-        assert_eq!(refused(403, "").kind(), Kind::Access);
-        assert!(matches!(refused(404, ""), Error::NotFound { .. }));
-        assert!(matches!(refused(502, "<html>"), Error::Unavailable { retry_after: Some(5), .. }));
-        let refused = refused(422, r#"{"error":"bad"}"#);
-        assert_eq!(refused.to_string(), "GET /x answered 422: bad");
-        assert_eq!(refused.kind(), Kind::Api);
     }
 
     #[test]
