@@ -54,6 +54,7 @@ impl<'a> Sync<'a> {
             return Ok(());
         }
         self.begin(endpoint.streams)?;
+        self.context.client.begin();
         let derived = self.derived();
         let context = &mut self.context;
         let outcome = match &endpoint.read {

@@ -116,9 +116,10 @@ impl Transport for Server {
                     path: request.to_string(),
                     is_transient: true,
                     source: body.into(),
+                    host: String::new(),
                 });
             }
-            Ok(Response { status, retry_after: None, body: body.into() })
+            Ok(Response::new(status, body))
         })
     }
 }

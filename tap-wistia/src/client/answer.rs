@@ -4,8 +4,6 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::Value;
 
-use super::retry::Verdict;
-use super::transport::Response;
 use crate::clean::{self, Spelling, Tally};
 use crate::drift::Drift;
 use crate::error::{Error, Result};
@@ -150,32 +148,6 @@ pub(crate) fn lost_column<T: Resource>(path: &str, name: &str, column: &clean::C
     Error::Malformed { path: path.to_owned(), expected: T::NAME, reason, cut: false }
 }
 
-/// The error of an answer without success.
-pub(super) fn refusal(path: String, response: &Response, verdict: Verdict) -> Error {
-    #[derive(Default, Deserialize)]
-    struct Reason {
-        code: Option<String>,
-        error: Option<String>,
-    }
-
-    let status = response.status;
-    // Refusals are JSON, text, a proxy's HTML, or empty.
-    let reason: Reason = serde_json::from_slice(&response.body).unwrap_or_default();
-    let text = reason.error.unwrap_or_else(|| start_of(&response.body));
-    match (status, verdict) {
-        (_, Verdict::Again { after, .. }) => {
-            Error::Unavailable { path, status, body: text, retry_after: after }
-        }
-        (401, _) if reason.code.as_deref() == Some("unauthorized_scope") => {
-            Error::Forbidden { path, status, reason: text }
-        }
-        (401, _) => Error::Unauthorized { path, reason: text },
-        (403, _) => Error::Forbidden { path, status, reason: text },
-        (404, _) => Error::NotFound { path },
-        (_, Verdict::Refused | Verdict::Done) => Error::Refused { path, status, body: text },
-    }
-}
-
 /// Words what is wrong with a body. Of one that is no JSON, the start is shown: it may be a proxy's.
 fn malformed<T: Resource>(path: &str, body: &[u8], cut: bool, error: &str) -> Error {
     let reason =
@@ -192,9 +164,7 @@ fn start_of(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::retry::judge;
     use super::*;
-    use crate::error::Kind;
 
     #[derive(Debug, Deserialize)]
     struct Film {
@@ -214,28 +184,6 @@ mod tests {
 
     fn page(body: &str) -> Result<(Page<Film>, Tally)> {
         read("/films?page=1", body.as_bytes(), &Drift::default())
-    }
-
-    fn refused(status: u16, body: &'static str) -> Error {
-        let response = Response { status, retry_after: Some("5".into()), body: body.into() };
-        refusal("/x".into(), &response, judge(status, response.retry_after.as_deref()))
-    }
-
-    #[test]
-    fn refusals_are_sorted_by_status_and_code() {
-        let wrong =
-            refused(401, r#"{"code":"unauthorized_credentials","error":"Invalid credentials."}"#);
-        assert!(
-            matches!(&wrong, Error::Unauthorized { reason, .. } if reason == "Invalid credentials.")
-        );
-        let scope = refused(401, r#"{"code":"unauthorized_scope","error":"No."}"#);
-        assert_eq!(scope.kind(), Kind::Access);
-        assert_eq!(refused(403, "").kind(), Kind::Access);
-        assert!(matches!(refused(404, ""), Error::NotFound { .. }));
-        assert!(matches!(refused(502, "<html>"), Error::Unavailable { retry_after: Some(5), .. }));
-        let refused = refused(422, r#"{"error":"bad"}"#);
-        assert_eq!(refused.to_string(), "GET /x answered 422: bad");
-        assert_eq!(refused.kind(), Kind::Api);
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl MediaFigures for Page<Day> {
         Some(|request, days| request.with("start_date", days.first).with("end_date", days.last));
 
     fn request(media_id: &str) -> Request {
-        Request::new(format!("/stats/medias/{media_id}/by_date"))
+        Request::new("/stats/medias").segment(media_id).segment("by_date")
     }
 
     fn is_empty(&self) -> bool {

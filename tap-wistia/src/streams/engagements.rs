@@ -72,7 +72,7 @@ impl Resource for clean::Row<Stats> {
 
 impl MediaFigures for clean::Row<Stats> {
     fn request(media_id: &str) -> Request {
-        Request::new(format!("/stats/medias/{media_id}"))
+        Request::new("/stats/medias").segment(media_id)
     }
 
     fn is_empty(&self) -> bool {

@@ -80,7 +80,7 @@ impl Resource for clean::Row<Cells> {
 
 impl MediaFigures for clean::Row<Cells> {
     fn request(media_id: &str) -> Request {
-        Request::new(format!("/stats/medias/{media_id}/engagement"))
+        Request::new("/stats/medias").segment(media_id).segment("engagement")
     }
 
     fn is_empty(&self) -> bool {

@@ -107,7 +107,9 @@ impl MediaFigures for Page<Point> {
     };
 
     fn request(media_id: &str) -> Request {
-        Request::modern(format!("/analytics/medias/{media_id}/timeseries"))
+        Request::modern("/analytics/medias")
+            .segment(media_id)
+            .segment("timeseries")
             .with("granularity", "daily")
     }
 
