@@ -71,7 +71,7 @@ impl Resource for DeletedMedia {
 
 impl ListRow for DeletedMedia {
     fn request() -> Request {
-        // 2026-09: the version of the tap's other requests has no such list.
+        // MARKED: to be asked at version 2026-09; that of the tap's other requests has no such list.
         Request::modern("/deleted_media")
     }
 
