@@ -1,6 +1,8 @@
 //! What every way of reading needs: where to ask, what is wanted, where records go, and how far the
 //! streams have come.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 
 use crate::client::Client;
@@ -22,6 +24,8 @@ pub(crate) struct Context<'a> {
     pub(crate) output: Output,
     /// How far the streams have come.
     pub(crate) state: State,
+    /// Names by id that the list of a stream has told, for lists that know the ids alone.
+    pub(crate) names: HashMap<&'static str, HashMap<String, String>>,
     /// What a person at the terminal sees.
     pub(crate) progress: Progress,
 }

@@ -1,5 +1,6 @@
 //! What both protocols do with the API: settings and a selection become a runtime, a client and a sync.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -93,6 +94,7 @@ impl Job {
                 settings: &settings,
                 output: output(messages, selected, mapper)?,
                 state,
+                names: HashMap::new(),
                 progress: Progress::new(watched),
             };
             let mut sync = Sync::new(context, &streams::ALL);

@@ -208,6 +208,7 @@ pub(crate) async fn sync_some(
         settings: &settings,
         output: Output::new(messages, selected, &Mapper::default()).unwrap(),
         state,
+        names: HashMap::new(),
         progress: Progress::new(false),
     };
     let mut sync = Sync::new(context, endpoints);

@@ -158,11 +158,6 @@ pub(super) fn end_row() -> (usize, bool) {
 
 /// The name of the column that holds a field of the API.
 fn snake_case(field: &str) -> String {
-    match field {
-        "folder" => return "project".into(),
-        "created_at" | "updated_at" => return field.into(),
-        _ => {}
-    }
     let mut name = String::with_capacity(field.len() + 2);
     for character in field.chars() {
         if character.is_ascii_uppercase() {
