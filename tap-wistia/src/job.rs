@@ -101,7 +101,8 @@ impl Job {
             let outcome = Box::pin(sync.run()).await;
             let Context { output, progress, .. } = &sync.context;
             progress.clear();
-            Summary::new(output, client.traffic(), &sync.failed, started.elapsed())
+            let failed: Vec<&str> = sync.failed.iter().map(|failed| failed.stream).collect();
+            Summary::new(output, client.traffic(), &failed, started.elapsed())
                 .report(progress.is_watched());
             outcome
         })

@@ -5,6 +5,15 @@ use crate::error::{Error, Result};
 use crate::read::{Endpoint, OfMedia, Read};
 use crate::stream::{MediaId, Stream};
 
+/// A stream that could not be read.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// Its name.
+    pub(crate) stream: &'static str,
+    /// The error.
+    pub(crate) reason: String,
+}
+
 /// One sync.
 #[derive(Debug)]
 pub(crate) struct Sync<'a> {
@@ -13,7 +22,7 @@ pub(crate) struct Sync<'a> {
     /// What is read, each after those that it depends on.
     endpoints: &'a [&'static Endpoint],
     /// Streams that could not be read.
-    pub(crate) failed: Vec<&'static str>,
+    pub(crate) failed: Vec<Failed>,
 }
 
 impl<'a> Sync<'a> {
@@ -40,7 +49,8 @@ impl<'a> Sync<'a> {
         if self.failed.is_empty() {
             return Ok(());
         }
-        Err(Error::Streams { count: self.failed.len(), streams: self.failed.join(", ") })
+        let names: Vec<&str> = self.failed.iter().map(|failed| failed.stream).collect();
+        Err(Error::Streams { count: names.len(), streams: names.join(", ") })
     }
 
     /// Reads an endpoint, where a stream depends on it.
@@ -127,7 +137,7 @@ impl<'a> Sync<'a> {
     fn fail(&mut self, streams: &[&'static Stream], error: &Error) -> Result<()> {
         for stream in streams {
             tracing::error!(stream = stream.name, hint = error.hint(), "{error}");
-            self.failed.push(stream.name);
+            self.failed.push(Failed { stream: stream.name, reason: error.to_string() });
             self.context.output.fail(stream, error)?;
         }
         Ok(())

@@ -172,6 +172,8 @@ pub(crate) struct Run {
     pub(crate) asked: Vec<String>,
     /// How it ended.
     pub(crate) outcome: Result<()>,
+    /// The streams that failed, each with its error.
+    pub(crate) failed: Vec<(&'static str, String)>,
     /// How far the streams have come.
     pub(crate) state: State,
 }
@@ -218,6 +220,7 @@ pub(crate) async fn sync_some(
         lines: lines.into_iter().filter(|line| !line.starts_with("SCHEMA")).collect(),
         asked: server.asked(),
         outcome,
+        failed: sync.failed.drain(..).map(|failed| (failed.stream, failed.reason)).collect(),
         state: sync.context.state.clone(),
     }
 }

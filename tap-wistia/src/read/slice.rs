@@ -129,7 +129,7 @@ mod tests {
     fn a_busy_day_makes_the_next_slice_narrow() {
         let mut slicer = Slicer::new(day(0), day(700));
         let slice = slicer.take().unwrap();
-        slicer.observe(slice, 40_000);
+        slicer.observe(slice, 160_000);
         assert_eq!(slicer.take().unwrap().days(), 1);
     }
 

@@ -173,6 +173,7 @@ impl Resource for Media {
     const SPELLINGS: &'static [Spelling] = &[
         Spelling { object: "", documented: "hashed_id", other: "hashedId" },
         Spelling { object: "", documented: "project", other: "folder" },
+        Spelling { object: "subfolder", documented: "hashed_id", other: "hashedId" },
         Spelling { object: "project", documented: "hashedId", other: "hashed_id" },
         Spelling { object: "assets", documented: "fileSize", other: "file_size" },
         Spelling { object: "assets", documented: "contentType", other: "content_type" },
