@@ -1,6 +1,7 @@
 //! What each stream asks for and writes, and that the list of them holds together.
 
 use std::collections::HashSet;
+use std::slice;
 
 use serde_json::{Value, json};
 
@@ -154,9 +155,9 @@ async fn a_media_is_in_a_channel_once_and_rules_stand_beside() {
 
 #[tokio::test]
 async fn the_channels_are_asked_for_once_and_episodes_where_they_are_wanted() {
-    let asked = async |streams: &[&str]| read(streams, "").await.asked;
     const CHANNELS: &str = "/channels?per_page=100&page=1";
     const EPISODES: &str = "/channel_episodes?per_page=100&page=1";
+    let asked = async |streams: &[&str]| read(streams, "").await.asked;
     assert_eq!(asked(&["dim_channels"]).await, [CHANNELS]);
     assert_eq!(asked(&["bridge_media_channel"]).await, [CHANNELS, EPISODES]);
     let run = read(&["dim_channels", "bridge_media_channel"], "").await;
@@ -238,7 +239,7 @@ async fn actions_are_of_the_answer_that_has_the_figures() {
     for streams in [&["fact_media_actions"][..], &["fact_engagements", "fact_media_actions"]] {
         let run = read(streams, "").await;
         assert_eq!(run.asked.len(), 2, "{:?}", run.asked);
-        assert_eq!(run.records("fact_media_actions"), [expected.clone()]);
+        assert_eq!(run.records("fact_media_actions"), slice::from_ref(&expected));
         assert_eq!(run.records("fact_engagements").len(), streams.len() - 1);
     }
     assert_eq!(read(&["fact_engagements"], "").await.records("fact_media_actions").len(), 0);
