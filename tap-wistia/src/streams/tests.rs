@@ -1,6 +1,7 @@
 //! What each stream asks for and writes, and that the list of them holds together.
 
 use std::collections::HashSet;
+use std::slice;
 
 use serde_json::{Value, json};
 
