@@ -65,6 +65,9 @@ DEVIATIONS = {
     ("v1 /stats/visitors", "[].visitor_identity.name", "null for string"): "3.6: null in old answers",
     ("v1 /stats/visitors", "[].user_agent_details.browser_version", "number for string"): "5",
     ("v1 /medias", "[].assets[].height", "number in text for integer"): "Corrections 5: integers, had as a quirk",
+    ("v1 /medias", "[].assets[].height", "null for integer"): "4: modern",
+    ("v1 /medias", "[].assets[].width", "number in text for integer"): "Corrections 5, as heights",
+    ("v1 /medias", "[].assets[].width", "null for integer"): "4: modern",
     ("v1 /medias", "[].project", "null for object"): "3.1: may be absent or null",
     ("v1 /medias", "[].subfolder", "null for object"): "3.1: null where there is none",
     ("v1 /medias", "[].tags[]", "text for object"): "5",
@@ -80,6 +83,8 @@ RARE = 10
 UNDOCUMENTED = {
     ("v1 /medias", "[].share_link"): "3.1: seen live",
     ("v1 /medias", "[].transcript"): "3.1: seen live",
+    ("v1 /medias", "[].assets[].file_size"): "4: the modern spelling",
+    ("v1 /medias", "[].assets[].content_type"): "4: the modern spelling",
     ("v1 /medias", "[].project.hashed_id"): "3.1 and 3.9: the spelling inside a media, beside the described one",
     ("v1 /stats/events", "[].attributes"): "3.7 and 4: modern, with v1 an unknown key to be passed by",
     ("v1 /stats/events", "[].thumbnail.file_size"): "4: the modern spelling",
@@ -91,6 +96,15 @@ UNDOCUMENTED = {
     ("modern 400", ".errors"): "2.3; the description of the coming version has it",
 }
 """Fields that no description has, and the section of the dossier that has seen them."""
+
+ALONE = {
+    "/medias/{mediaHashedId}": "/medias",
+    "/projects/{id}": "/projects",
+    "/channels/{channelHashedId}": "/channels",
+    "/stats/events/{eventKey}": "/stats/events",
+    "/stats/visitors/{visitorKey}": "/stats/visitors",
+}
+"""Resources that answer with one row of a list. What is known of the list is known of them."""
 
 STATUSES = {
     403: "2.3: a plan without the feature, on any resource",
@@ -341,6 +355,10 @@ class Contract:
             if exchange.body:
                 answer.wrong[()] = Finding(place, "body", "one where none is described")
             return answer
+        row = ""
+        if status == 200 and template in ALONE:
+            place, row = f"{exchange.api} {ALONE[template]}", "[]"
+            answer.place = place
         try:
             description.api.validate_response(library_request(exchange), library_answer(exchange))
         except ValidationError as error:
@@ -350,19 +368,19 @@ class Contract:
                 return answer
             for found in cause.schema_errors:
                 assert isinstance(found, Departure)
-                path = "".join("[]" if isinstance(step, int) else f".{step}" for step in found.absolute_path)
+                path = row + "".join("[]" if isinstance(step, int) else f".{step}" for step in found.absolute_path)
                 # What is missing, and what is too much, is looked for below, one by one.
                 if found.validator not in ("required", "additionalProperties", "unevaluatedProperties"):
                     answer.wrong[tuple(found.absolute_path)] = Finding(place, path, kind_of(found))
-        answer.fields = set(description.fields(schema)) if status == 200 else set()
-        answer.values = list(description.values(schema, json.loads(exchange.body)))
+        if status == 200:
+            answer.fields = set(description.fields(schema, row))
+        answer.values = list(description.values(schema, json.loads(exchange.body), row))
         for value in answer.values:
             if value.schema is None:
                 answer.unknown.append(Finding(place, value.path, "not described"))
+            elif value.path == "[]" and value.value == {}:
+                answer.wrong[value.at] = Finding(place, value.path, "empty row")
             elif isinstance(value.value, dict):
-                if value.path == "[]" and not value.value:
-                    answer.wrong[value.at] = Finding(place, value.path, "empty row")
-                    continue
                 for name in set(value.schema.get("required", [])) - set(value.value):
                     answer.wrong[(*value.at, name)] = Finding(place, f"{value.path}.{name}", "missing")
         return answer

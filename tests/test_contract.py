@@ -148,6 +148,70 @@ RESOURCES = [
 ]
 
 
+NEEDED = {
+    "start_date": "2026-01-01",
+    "end_date": "2026-03-01",
+    "granularity": "daily",
+    "group_by": "utm_source",
+    "hashed_id": "abc",
+    "q": "a",
+    "type": "media",
+}
+"""Values of the parameters that a resource cannot do without."""
+
+
+def is_needed(parameter):
+    return parameter["in"] == "query" and parameter.get("required")
+
+
+def read(recorder, description, prefix, headers, names):
+    """Asks for all that is described, page by page, and for what is of a media for each."""
+    for template, operation in description.operations.items():
+        known = {parameter["name"]: parameter for parameter in description.parameters(operation)}
+        needed = [f"{name}={NEEDED.get(name, '')}" for name in known if is_needed(known[name])]
+        first, *more = [name for name, parameter in known.items() if parameter["in"] == "path"] or [""]
+        for value in names.get(first, ["1"]) if first else [""]:
+            path = template.replace("{%s}" % first, value)
+            for name in more:
+                path = path.replace("{%s}" % name, names.get(name, ["1"])[0])
+            for page in range(1, 100 if "page" in known else 2):
+                paging = ["per_page=100", f"page={page}"] if "page" in known else []
+                query = "&".join(needed + paging)
+                answer = ask(recorder, f"/{prefix}{path}{'?' if query else ''}{query}", headers)
+                if answer.status != 200 or json.loads(answer.body) == []:
+                    break
+
+
+def test_whatever_is_answered_is_as_described(contract, simulator):
+    server = simulator(seed=93, medias=30, events=900)
+    medias = [media["hashed_id"] for media in server.truth("dim_media")]
+    with Recorder(server.url) as recorder:
+        rows = {
+            name: json.loads(ask(recorder, f"/v1/{name}?per_page=100").body)
+            for name in ("projects", "channels", "stats/visitors", "stats/events")
+        }
+        names = {
+            "mediaId": medias,
+            "mediaHashedId": medias,
+            "id": [row["hashedId"] for row in rows["projects"]],
+            "projectId": [row["hashedId"] for row in rows["projects"]],
+            "channelHashedId": [row["hashedId"] for row in rows["channels"]],
+            "visitorKey": [row["visitor_key"] for row in rows["stats/visitors"][:5]],
+            "eventKey": [row["event_key"] for row in rows["stats/events"][:5] if row],
+        }
+        read(recorder, contract.v1, "v1", HEADERS, names)
+        names |= {"mediaId": medias[:3], "mediaHashedId": medias[:3]}
+        for version, description in [*contract.modern.items(), ("2026-09", contract.coming)]:
+            read(recorder, description, "modern", {**HEADERS, VERSION: version}, names)
+
+    def resource(exchange):
+        return exchange.headers[VERSION], exchange.api, contract.find(exchange)[1]
+
+    served = {resource(exchange) for exchange in recorder.exchanges if exchange.status == 200}
+    clean(Audit(contract, [it for it in recorder.exchanges if resource(it) in served]).wrong_answers())
+    assert {resource(exchange(address)) for address in RESOURCES} <= served
+
+
 def test_failures_are_as_described(contract, simulator):
     server = simulator(seed=91, medias=2, events=20)
     media = server.truth("dim_media")[0]["hashed_id"]
