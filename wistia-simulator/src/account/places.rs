@@ -32,6 +32,8 @@ pub struct Subfolder {
     pub hashed_id: String,
     /// Name.
     pub name: Option<&'static str>,
+    /// Description, where there is one.
+    pub description: Option<&'static str>,
     /// Place in its project.
     pub position: u64,
     /// When it was made.
@@ -127,6 +129,7 @@ pub(super) fn projects() -> Vec<Project> {
                 .map(|(name, position)| Subfolder {
                     hashed_id: format!("subexmpl{number}{position}"),
                     name,
+                    description: name.map(|_| "All episodes"),
                     position,
                     created: at(2023, 2, 1, number),
                 })

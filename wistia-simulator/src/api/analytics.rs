@@ -8,9 +8,11 @@ use super::query::{Answer, Query, Refusal};
 use crate::account::Account;
 use crate::wire;
 
-/// `/stats/account/by_date`: both days included, the newest first. Without days it breaks.
+/// `/stats/account/by_date`: both days included, the newest first; yesterday and today where none
+/// is named.
 pub(super) fn account_by_date(account: &Account, query: &Query) -> Answer {
-    let start = query.day("start_date")?.ok_or(Refusal::Broken)?;
+    let yesterday = account.recipe.today.pred_opt().ok_or(Refusal::Broken)?;
+    let start = query.day("start_date")?.unwrap_or(yesterday);
     let end = query.day("end_date")?.unwrap_or(account.recipe.today);
     let days: Vec<NaiveDate> = start.iter_days().take_while(|day| *day <= end).collect();
     let of_day = |day: NaiveDate| {
