@@ -447,18 +447,20 @@ def shape(value: object) -> str:
 
 
 class Audit:
-    """Exchanges held against the contract."""
+    """Exchanges held against the contract, after those of another audit."""
 
-    def __init__(self, contract: Contract, exchanges: Iterable[Exchange]) -> None:
-        self.requests: Counter[Finding] = Counter()
-        self.answers: Counter[Finding] = Counter()
-        self.unknown: Counter[Finding] = Counter()
-        self.seen: Counter[tuple[str, str]] = Counter()
-        self.described: set[tuple[str, str]] = set()
+    def __init__(self, contract: Contract, exchanges: Iterable[Exchange], before: Audit | None = None) -> None:
+        self.exchanges: int = before.exchanges if before else 0
+        self.requests: Counter[Finding] = Counter(before.requests if before else ())
+        self.answers: Counter[Finding] = Counter(before.answers if before else ())
+        self.unknown: Counter[Finding] = Counter(before.unknown if before else ())
+        self.seen: Counter[tuple[str, str]] = Counter(before.seen if before else ())
+        self.described: set[tuple[str, str]] = set(before.described if before else ())
         """What answers could have in them."""
-        self.documented: set[tuple[str, str]] = set()
+        self.documented: set[tuple[str, str]] = set(before.documented if before else ())
         """What they had in them at least once, in the form that is described."""
         for exchange in exchanges:
+            self.exchanges += 1
             self.requests.update(contract.asked(exchange))
             answer = contract.answered(exchange)
             self.answers.update(answer.wrong.values())
