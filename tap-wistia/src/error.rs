@@ -212,6 +212,9 @@ pub(crate) enum Error {
         count: usize,
         /// Their names, between commas.
         streams: String,
+        /// Why, for those of one reason at a time.
+        #[source]
+        reasons: Box<dyn Cause + Send + Sync>,
     },
     /// A signal ended the run.
     #[error("stopped by {signal}; the last state covers what was written")]

@@ -53,7 +53,11 @@ pub(crate) async fn run(
     if failed.is_empty() {
         return Ok(());
     }
-    Err(Error::Streams { count: failed.len(), streams: failed.join(", ") })
+    Err(Error::Streams {
+        count: failed.len(),
+        streams: failed.join(", "),
+        reasons: "see above".into(),
+    })
 }
 
 /// The hashed id of a media; none where there is none, or where the token may not read them.

@@ -37,8 +37,11 @@ pub(super) fn medias(account: &Account, span: Span) -> Vec<Value> {
             "project": project.map(|project| json!({"id": project.id, "name": project.name, "hashed_id": project.hashed_id})),
             "assets": assets,
             "tags": media.tags,
-            "subfolder": subfolder.map(|subfolder| json!({"hashed_id": subfolder.hashed_id, "name": subfolder.name})),
-            "deleted_at": media.deleted.map(with_offset),
+            "subfolder": subfolder.map(|of| json!({"hashed_id": of.hashed_id, "name": of.name,
+                "description": of.description, "position": of.position,
+                "created": with_offset(of.created), "updated": with_offset(of.created)})),
+            // The list of deleted medias tells no numbers, by which this table is kept.
+            "deleted_at": null,
         })
     };
     account.medias.iter().filter(|media| span.has(media)).map(row).collect()
