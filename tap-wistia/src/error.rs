@@ -156,12 +156,12 @@ pub(crate) enum Error {
         host: String,
     },
     /// An answer is larger than any of Wistia's.
-    #[error("GET {path} answered more than {} MiB{}", .limit / (1024 * 1024), at(.host))]
+    #[error("GET {path} answered more than {limit}{}", at(.host))]
     TooLarge {
         /// Path and query of the request.
         path: String,
-        /// Bytes that it may have after decompression.
-        limit: usize,
+        /// What it may have, after decompression.
+        limit: &'static str,
         /// The server.
         host: String,
     },

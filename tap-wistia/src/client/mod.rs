@@ -6,6 +6,7 @@
 //! the client before what the server said was made fit to be [`shown`](crate::shown).
 
 mod answer;
+mod bounds;
 mod limit;
 mod patience;
 mod refusal;
@@ -139,6 +140,9 @@ impl Client {
                 let answered = self.patience.has_answered();
                 return Err(refusal::refusal(request, &response, verdict, answered));
             }
+        }
+        if let Some(limit) = bounds::excess(&response.body) {
+            return Err(Error::TooLarge { path, limit, host: String::new() });
         }
         let (value, counts) = answer::read(&path, &response.body, &self.drift);
         self.traffic.cleaned(counts);
