@@ -155,6 +155,15 @@ pub(crate) enum Error {
         /// The server.
         host: String,
     },
+    /// Nothing has ever come from the server.
+    #[error("{} does not answer", if host.is_empty() { "the server" } else { host.as_str() })]
+    Unreachable {
+        /// The server.
+        host: String,
+        /// What the network reports of the last try.
+        #[source]
+        source: Box<dyn Cause + Send + Sync>,
+    },
     /// An answer is larger than any of Wistia's.
     #[error("GET {path} answered more than {limit}{}", at(.host))]
     TooLarge {
@@ -202,9 +211,21 @@ pub(crate) enum Error {
         /// Their names, between commas.
         streams: String,
     },
+    /// A check has found streams that may not be read.
+    #[error("{count} of {all} streams may not be read: {streams}")]
+    Unreadable {
+        /// How many of them.
+        count: usize,
+        /// How many were checked.
+        all: usize,
+        /// Their names and what is missing in short, between commas.
+        streams: String,
+    },
     /// A signal ended the run.
-    #[error("stopped by {signal}; the last state covers what was written")]
+    #[error("stopped by {signal}{}", if *.writes { "; the last state covers what was written" } else { "" })]
     Stopped {
+        /// Whether it was one that writes records and states.
+        writes: bool,
         /// As `kill -l` names it, with SIG.
         signal: &'static str,
         /// What shells expect after this signal.
@@ -347,11 +368,12 @@ impl Error {
             | Self::Document { .. }
             | Self::UnknownStream { .. }
             | Self::Unauthorized { .. }
-            | Self::Streams { .. } => Kind::Configuration,
+            | Self::Streams { .. }
+            | Self::Unreadable { .. } => Kind::Configuration,
             Self::Forbidden { .. } => Kind::Access,
-            Self::Unavailable { .. } | Self::Transport { is_transient: true, .. } => {
-                Kind::Transient
-            }
+            Self::Unavailable { .. }
+            | Self::Unreachable { .. }
+            | Self::Transport { is_transient: true, .. } => Kind::Transient,
             Self::Blocked { .. }
             | Self::NotFound { .. }
             | Self::Redirected { .. }
@@ -394,7 +416,7 @@ impl Error {
                 "restore the last state, or leave --state out to read everything again"
             }
             Self::Document { .. } => "make a new catalog with `tap-wistia --discover`",
-            Self::Transport { .. } => "check the network and `api_url`",
+            Self::Transport { .. } | Self::Unreachable { .. } => "check the network and `api_url`",
             Self::Settings(_)
             | Self::Map(_)
             | Self::Setting { .. }
@@ -408,6 +430,7 @@ impl Error {
             | Self::EndlessPages { .. }
             | Self::Output(_)
             | Self::Streams { .. }
+            | Self::Unreadable { .. }
             | Self::Stopped { .. }
             | Self::Internal { .. } => return None,
         })
@@ -463,10 +486,29 @@ impl Error {
             | Self::EndlessPages { .. }
             | Self::Output(_)
             | Self::Streams { .. }
+            | Self::Unreachable { .. }
+            | Self::Unreadable { .. }
             | Self::Stopped { .. }
             | Self::Internal { .. } => {}
         }
         self
+    }
+
+    /// In two or three words, where the whole stands somewhere else.
+    pub(crate) fn in_short(&self) -> String {
+        match self {
+            Self::Forbidden { wants, .. } => format!("it wants \"{}\"", wants.name()),
+            Self::Blocked { .. } => "answered 403 by a proxy".into(),
+            Self::NotFound { .. } => "answered 404".into(),
+            Self::Redirected { status, .. }
+            | Self::Unavailable { status, .. }
+            | Self::Refused { status, .. } => format!("answered {status}"),
+            Self::Malformed { cut: true, .. } => "answered no JSON".into(),
+            Self::Malformed { .. } => "answered something else".into(),
+            Self::TooLarge { .. } => "answered too much".into(),
+            Self::Transport { .. } => "did not answer".into(),
+            other => other.to_string(),
+        }
     }
 
     /// The error of a server that asks for more time than this setting leaves.
@@ -505,7 +547,7 @@ mod tests {
     fn a_kind_decides_the_exit_code() {
         let file =
             Error::File { name: "c.json".into(), source: std::io::ErrorKind::NotFound.into() };
-        let stopped = Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated };
+        let stopped = Error::Stopped { writes: true, signal: "SIGTERM", exit: Exit::Terminated };
         for (error, kind, exit) in [
             (file, Kind::Usage, Exit::Usage),
             (stopped, Kind::Stopped(Exit::Terminated), Exit::Terminated),

@@ -67,9 +67,6 @@ pub(crate) struct ReadOptions {
     state: Option<PathBuf>,
 }
 
-/// Seconds for which a check tries a failing request again: whoever waits for it is at a form.
-const CHECK_RETRY_SECONDS: u64 = 5;
-
 impl Verb {
     /// Whether to log in detail.
     pub(crate) fn debug(&self) -> bool {
@@ -167,8 +164,6 @@ fn load(config: &[String]) -> Result<Config> {
 
 fn check(config: &[String]) -> Result<ConnectionStatus> {
     let config = load(config)?;
-    let config =
-        Config { retry_for_seconds: config.retry_for_seconds.min(CHECK_RETRY_SECONDS), ..config };
     let today = Utc::now().date_naive();
     let selected = discover::default_selection();
     Job::new(config, today, selected, Signals::Deadly)?.check()?;

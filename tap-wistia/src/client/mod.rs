@@ -74,6 +74,22 @@ impl Client {
         }
     }
 
+    /// A client for somebody who waits for the outcome: it gives up soon.
+    #[must_use]
+    pub(crate) fn hurried(self) -> Self {
+        Self { patience: Patience::hurried(self.patience.most()), ..self }
+    }
+
+    /// What the server is called.
+    pub(crate) fn host(&self) -> &str {
+        self.transport.host()
+    }
+
+    /// Whether the server has ever answered anything.
+    pub(crate) fn is_there(&self) -> bool {
+        self.patience.has_heard()
+    }
+
     /// What was done so far.
     pub(crate) fn traffic(&self) -> &Traffic {
         &self.traffic
@@ -119,6 +135,7 @@ impl Client {
         self.traffic.sent(turn.waited);
         let started = Instant::now();
         let response = self.transport.send(request).await?;
+        self.patience.heard();
         let path = request.to_string();
         tracing::debug!(
             path = self.shown.line(&path),
@@ -153,7 +170,7 @@ impl Client {
 
     /// An error that names the server, and in which what the server says can be shown.
     fn told(&self, error: Error) -> Error {
-        error.told(self.transport.host(), |text| self.shown.line(text))
+        error.told(self.host(), |text| self.shown.line(text))
     }
 }
 

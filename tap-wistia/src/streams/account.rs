@@ -10,9 +10,6 @@ use crate::output::Output;
 use crate::read::{Account, AccountDay, Days, Endpoint, Read};
 use crate::stream::{Stream, schema};
 
-/// <https://docs.wistia.com/docs/stats-api> has the totals only; their days answer below them.
-const PATH: &str = "/stats/account";
-
 /// The account's days.
 pub(super) static ENDPOINT: Endpoint =
     Endpoint { streams: &[&FACT_ACCOUNT_BYDAY], read: Read::Account(Account::of::<Day>()) };
@@ -39,13 +36,9 @@ struct AccountByDay {
 }
 
 impl AccountDay for Day {
-    fn probe() -> Request {
-        // Without days, `by_date` answers 500.
-        Request::new(PATH)
-    }
-
     fn request(days: Days) -> Request {
-        Request::new(format!("{PATH}/by_date"))
+        // v1 has the totals only.
+        Request::modern("/stats/account/by_date")
             .with("start_date", days.first)
             .with("end_date", days.last)
     }
