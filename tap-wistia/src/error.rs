@@ -16,6 +16,9 @@ pub(crate) enum Error {
     /// The settings cannot be read.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The settings that a form has filled in cannot be read.
+    #[error(transparent)]
+    Form(SettingsError),
     /// A map does not fit its stream.
     #[error(transparent)]
     Map(#[from] MapError),
@@ -361,8 +364,13 @@ impl Error {
     /// What it means for the run.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::File { .. } | Self::Settings(SettingsError::Unreadable { .. }) => Kind::Usage,
+            Self::File { .. }
+            | Self::Settings(SettingsError::Unreadable { .. } | SettingsError::NotOneFile)
+            | Self::Form(SettingsError::Unreadable { .. } | SettingsError::NotOneFile) => {
+                Kind::Usage
+            }
             Self::Settings(_)
+            | Self::Form(_)
             | Self::Map(_)
             | Self::Setting { .. }
             | Self::Document { .. }
@@ -395,6 +403,7 @@ impl Error {
             Self::Settings(SettingsError::Missing { .. }) => {
                 "write it into the --config file, or set TAP_WISTIA_<SETTING> (TAP_WISTIA_API_TOKEN for the token) and pass --config ENV"
             }
+            Self::Form(SettingsError::Missing { .. }) => "fill it in where the source is set up",
             Self::Unauthorized { because: Unaccepted::Inactive, .. } => {
                 "the account has expired or was suspended: its owner renews it at wistia.com; another token does not help"
             }
@@ -418,6 +427,7 @@ impl Error {
             Self::Document { .. } => "make a new catalog with `tap-wistia --discover`",
             Self::Transport { .. } | Self::Unreachable { .. } => "check the network and `api_url`",
             Self::Settings(_)
+            | Self::Form(_)
             | Self::Map(_)
             | Self::Setting { .. }
             | Self::File { .. }
@@ -478,6 +488,7 @@ impl Error {
                 reason.push_str(&at(server));
             }
             Self::Settings(_)
+            | Self::Form(_)
             | Self::Map(_)
             | Self::Setting { .. }
             | Self::File { .. }

@@ -13,7 +13,7 @@ use chrono::Utc;
 use clap::{Args, Subcommand};
 use program::form;
 use program::report::{self, Exit};
-use program::settings::{self, Document};
+use program::settings::{self, Document, SettingsError};
 use protocol::airbyte::{
     Catalog, ConfiguredCatalog, ConnectionStatus, Message, Specification, Stream as CatalogStream,
     SyncMode, Trace,
@@ -149,6 +149,13 @@ fn specification() -> Specification {
 }
 
 fn load(config: &[String]) -> Result<Config> {
+    let config = filled_in(config).map_err(Error::Form)?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// The settings as a form has filled them in.
+fn filled_in(config: &[String]) -> Result<Config, SettingsError> {
     let schema = settings::schema::<Config>();
     let document = form::from_form(
         &Document::only(config)?,
@@ -157,9 +164,7 @@ fn load(config: &[String]) -> Result<Config> {
         &mapping::SETTINGS,
         |_| Ok(()),
     )?;
-    let config: Config = settings::load(&[document], None)?.warned();
-    config.validate()?;
-    Ok(config)
+    Ok(settings::load(&[document], None)?.warned())
 }
 
 fn check(config: &[String]) -> Result<ConnectionStatus> {
