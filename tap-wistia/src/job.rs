@@ -100,6 +100,7 @@ impl Job {
                 state,
                 progress: Progress::new(watched),
             };
+            context.progress.tell(&client);
             let mut sync = Sync::new(context, &streams::ALL);
             let outcome = Box::pin(sync.run()).await;
             let Context { output, progress, .. } = &sync.context;

@@ -16,6 +16,7 @@ mod traffic;
 mod transport;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -52,7 +53,7 @@ pub(crate) struct Client {
     limit: Limit,
     patience: Patience,
     shown: Shown,
-    traffic: Traffic,
+    traffic: Arc<Traffic>,
     drift: Drift,
 }
 
@@ -69,7 +70,7 @@ impl Client {
             limit: Limit::new(config.requests_per_minute, config.concurrency),
             patience: Patience::of(Duration::from_secs(config.retry_for_seconds)),
             shown: Shown::hiding(&config.api_token),
-            traffic: Traffic::default(),
+            traffic: Arc::default(),
             drift: Drift::default(),
         }
     }
@@ -91,7 +92,7 @@ impl Client {
     }
 
     /// What was done so far.
-    pub(crate) fn traffic(&self) -> &Traffic {
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
 
