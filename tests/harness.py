@@ -77,7 +77,7 @@ class Run:
         """The summary at the end of the log."""
         for line in reversed(self.err.splitlines()):
             if "done summary=" in ANSI.sub("", line):
-                found: Json = json.loads(json.loads(ANSI.sub("", line).split("summary=", 1)[1]))
+                found: Json = json.loads(ANSI.sub("", line).split("summary=", 1)[1])
                 return found
         raise AssertionError(f"no summary in the log:\n{self.err}")
 

@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::read::{Account, AccountDay, Days, Endpoint, Read};
 use crate::stream::{Stream, schema};
 
-/// The account's days: the modern API alone has them, <https://docs.wistia.com/v2026.03/docs>.
+/// The account's days.
 pub(super) static ENDPOINT: Endpoint =
     Endpoint { streams: &[&FACT_ACCOUNT_BYDAY], read: Read::Account(Account::of::<Day>()) };
 
@@ -36,11 +36,8 @@ struct AccountByDay {
 }
 
 impl AccountDay for Day {
-    fn probe() -> Request {
-        Request::modern("/stats/account/by_date")
-    }
-
     fn request(days: Days) -> Request {
+        // v1 has the totals only.
         Request::modern("/stats/account/by_date")
             .with("start_date", days.first)
             .with("end_date", days.last)
