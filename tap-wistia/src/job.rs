@@ -98,6 +98,7 @@ impl Job {
                 client: &client,
                 settings: &settings,
                 output: output(messages, selected, mapper)?,
+                goes_on: state != State::default(),
                 state,
                 names: HashMap::new(),
                 progress: Progress::new(watched),

@@ -231,6 +231,7 @@ mod tests {
             server.asked(),
             [
                 "/medias?per_page=100&cursor[enabled]=1",
+                "/deleted_media?per_page=1",
                 "/projects?per_page=1",
                 "/tags?per_page=1",
                 "/channels?per_page=1",
@@ -238,7 +239,7 @@ mod tests {
                 "/stats/medias/abc",
                 &format!("/stats/medias/abc/by_date?{days}"),
                 "/stats/medias/abc/engagement",
-                "/analytics/medias/abc/timeseries?granularity=daily&start_date=2024-11-25&end_date=2026-11-26",
+                "/analytics/medias/abc/timeseries?granularity=daily&start_date=2024-11-26&end_date=2026-11-26",
                 &format!("/stats/account/by_date?{days}"),
                 &format!("/stats/events?{days}&per_page=1"),
                 "/stats/visitors?per_page=1",
@@ -276,7 +277,7 @@ mod tests {
         let error = probed(&server, |_| true).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "7 of 13 streams may not be read: dim_projects (answered 500), \
+            "7 of 16 streams may not be read: dim_projects (answered 500), \
              dim_channels (answered 404), bridge_media_channel (answered no JSON), \
              fact_media_timeseries (it wants \"Read detailed stats\"), \
              fact_account_byday (it wants \"Read detailed stats\"), \
@@ -337,7 +338,7 @@ mod tests {
         let started = tokio::time::Instant::now();
         let server = Server::new(|_| (503, "busy".into()));
         let error = probed_with(&server, patient(), |_| true).await.unwrap_err();
-        assert!(error.to_string().starts_with("13 of 13 streams may not be read: "), "{error}");
+        assert!(error.to_string().starts_with("16 of 16 streams may not be read: "), "{error}");
         assert!(started.elapsed().as_secs() < 10);
     }
 }

@@ -72,7 +72,7 @@ impl Client {
             patience: Patience::of(Duration::from_secs(config.retry_for_seconds)),
             shown: Shown::hiding(&config.api_token),
             traffic: Arc::default(),
-            drift: Drift::default(),
+            drift: Drift::new(Shown::hiding(&config.api_token)),
         }
     }
 
@@ -169,7 +169,7 @@ impl Client {
     }
 
     /// An error that names the server, and in which what the server says can be shown.
-    fn told(&self, error: Error) -> Error {
+    pub(crate) fn told(&self, error: Error) -> Error {
         error.told(self.host(), |text| self.shown.line(text))
     }
 }

@@ -63,7 +63,7 @@ impl PerMedia {
 fn request<F: MediaFigures>(media_id: &str, days: Days) -> Request {
     let request = F::request(media_id);
     match F::BY_DAY {
-        Some(ask) => ask(request, days),
+        Some(ask) => ask(request, Days { first: days.first.max((F::EARLIEST)(days.last)), ..days }),
         None => request,
     }
 }

@@ -117,7 +117,7 @@ async fn read<R: MediaRow>(context: &mut Context<'_>, derived: &[OfMedia]) -> Re
         };
         let rows = page.rows.into_iter().map(|row| match row.media() {
             Some(media) => Ok((row, media)),
-            None => Err(nameless(&row)),
+            None => Err(context.client.told(nameless(&row))),
         });
         for (row, media) in rows.collect::<Result<Vec<_>>>()? {
             if !settings.config.media_ids.is_empty() {
