@@ -38,6 +38,8 @@ pub struct Subfolder {
     pub position: u64,
     /// When it was made.
     pub created: DateTime<Utc>,
+    /// When it was changed.
+    pub updated: DateTime<Utc>,
 }
 
 /// A channel.
@@ -132,6 +134,7 @@ pub(super) fn projects() -> Vec<Project> {
                     description: name.map(|_| "All episodes"),
                     position,
                     created: at(2023, 2, 1, number),
+                    updated: at(2024, 2, 1, number),
                 })
                 .collect(),
         })
