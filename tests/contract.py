@@ -42,11 +42,8 @@ VERSION = "x-wistia-api-version"
 VERSIONS = {"2026-03": "wistia-modern-2026-03.yml"}
 """The published versions of the modern API; those after them are held against the one to come."""
 
-DOSSIER = "facts/wistia-api.md"
-"""What the sources below are sections of."""
-
-
-# What is known to depart from the descriptions. All else is a fault of the simulator.
+# What is known to depart from the descriptions. All else is a fault of the simulator. The numbers are sections
+# of the dossier that stands beside the descriptions, `facts/wistia-api.md`.
 
 DEVIATIONS = {
     ("v1 /stats/events", "[]", "empty row"): "3.7: an occasional {} row",

@@ -19,7 +19,7 @@ from contract import (
     Recorder,
     example,
 )
-from harness import DEADLINE, TAP, TOKEN, Simulator, run, today
+from harness import DEADLINE, TAP, TOKEN, Simulator, run
 
 # The account is synced once for all.
 pytestmark = pytest.mark.xdist_group("contract")
@@ -260,7 +260,6 @@ def timeseries(start, end, granularity="daily"):
     return "?" + "&".join(f"{name}={value}" for name, value in days.items() if value)
 
 
-THIS_YEAR = today().year
 REFUSED = [
     ("/v1/medias", "?per_page=abc", 400),
     ("/v1/medias", "?page=two", 400),
