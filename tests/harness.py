@@ -203,9 +203,14 @@ class Simulator(Server):
         where = json.loads(self.process.stdout.readline())
         self.url, self.steer = where["url"], where["control"]
 
-    def truth(self, table: str, start: date | str | None = None, end: date | str | None = None) -> list[Json]:
-        """The rows that a lake with these days must hold."""
+    def truth(
+        self, table: str, start: date | str | None = None, end: date | str | None = None, deleted: bool = False
+    ) -> list[Json]:
+        """The rows that a lake with these days must hold, with those of medias that were deleted since or
+        without."""
         days = {"start_date": str(start or first_day()), "end_date": str(end or today()), "sync_date": str(today())}
+        if deleted:
+            days["deleted"] = "kept"
         answer = requests.get(f"{self.steer}/truth/{table}", params=days, timeout=DEADLINE)
         answer.raise_for_status()
         return [json.loads(line) for line in answer.text.splitlines()]
@@ -215,6 +220,10 @@ class Simulator(Server):
 
     def grow(self, **growth: int) -> None:
         self.tell("grow", **growth)
+
+    def delete(self, media: str) -> None:
+        """A person in the account deletes a media, by its hashed id."""
+        self.tell("delete", media=media)
 
     def fault(self, **fault: object) -> None:
         self.tell("faults", **fault)

@@ -19,7 +19,7 @@ from contract import (
     Recorder,
     example,
 )
-from harness import DEADLINE, TAP, TOKEN, Simulator, run, today
+from harness import DEADLINE, TAP, TOKEN, Simulator, run
 
 # The account is synced once for all.
 pytestmark = pytest.mark.xdist_group("contract")
@@ -61,9 +61,9 @@ class Job:
         path.write_text(json.dumps(document))
         return path
 
-    def run(self, *more):
+    def run(self, *more, timeout=DEADLINE):
         config, catalog = self.write("config.json", self.settings), self.write("catalog.json", self.catalog)
-        return run(TAP, "--config", config, "--catalog", catalog, *more)
+        return run(TAP, "--config", config, "--catalog", catalog, *more, timeout=timeout)
 
 
 class Synced:
@@ -73,14 +73,14 @@ class Synced:
         server = Simulator(seed=90, medias=40, events=2000)
         gone, too, *_ = [media["hashed_id"] for media in server.truth("dim_media")]
         try:
-            server.tell("delete", media=gone)
+            server.delete(gone)
             with Recorder(server.url) as recorder:
                 job = Job(folder, api_url=recorder.url)
                 done = job.run().succeeded()
                 self.first = Audit(contract, recorder.exchanges)
                 recorder.exchanges.clear()
                 server.grow(new_medias=2, new_events=40)
-                server.tell("delete", media=too)
+                server.delete(too)
                 state = job.write("state.json", done.of_type("STATE")[-1]["value"])
                 job.run("--state", state).succeeded()
                 # An increment alone is too small to tell what is rare.
@@ -180,8 +180,8 @@ def read(recorder, description, prefix, headers, names):
 def test_whatever_is_answered_is_as_described_and_has_all_that_is_described(contract, simulator):
     server = simulator(seed=93, medias=40, events=2000, today="2026-11-20")
     *medias, gone, too = [media["hashed_id"] for media in server.truth("dim_media")]
-    server.tell("delete", media=gone)
-    server.tell("delete", media=too)
+    server.delete(gone)
+    server.delete(too)
     with Recorder(server.url) as recorder:
         rows = {
             name: json.loads(ask(recorder, f"/v1/{name}?per_page=100").body)
@@ -260,7 +260,6 @@ def timeseries(start, end, granularity="daily"):
     return "?" + "&".join(f"{name}={value}" for name, value in days.items() if value)
 
 
-THIS_YEAR = today().year
 REFUSED = [
     ("/v1/medias", "?per_page=abc", 400),
     ("/v1/medias", "?page=two", 400),
@@ -469,3 +468,12 @@ def test_a_server_made_of_the_descriptions_is_read_without_a_loss(contract, tmp_
     tested.succeeded()
     if seed is None:
         assert {stream for stream, count in done.summary["records"].items() if count} == job.streams
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_server_that_never_repeats_itself_comes_to_an_end(contract, tmp_path, seed):
+    """Its lists have no page without a new row. They are short, though."""
+    with Mock(contract, seed, repeats_itself=False) as mock:
+        done = Job(tmp_path, api_url=mock.url, retry_for_seconds=5).run(timeout=30).succeeded()
+    clean(Audit(contract, mock.exchanges).wrong_requests())
+    assert (done.summary["nulled_values"], done.summary["skipped_rows"], done.summary["failed"]) == (0, 0, [])
