@@ -227,6 +227,8 @@ pub(crate) enum Error {
         all: usize,
         /// Their names and what is missing in short, between commas.
         streams: String,
+        /// What to do about all of them, if it is the same.
+        hint: Option<&'static str>,
     },
     /// A signal ended the run.
     #[error("stopped by {signal}{}", if *.writes { "; the last state covers what was written" } else { "" })]
@@ -364,6 +366,7 @@ impl Error {
             Self::Unauthorized { because: Unaccepted::Token, .. } => {
                 "make a token with the permission \"Read all data\" under Account > Settings > API Access and set `api_token` or TAP_WISTIA_API_TOKEN"
             }
+            Self::Unreadable { hint, .. } => return *hint,
             Self::Forbidden { wants, .. } => wants.hint(),
             Self::Blocked { .. } => {
                 "this is a firewall's or a proxy's answer, not Wistia's: have it let the requests pass, or check `api_url`"
@@ -394,7 +397,6 @@ impl Error {
             | Self::EndlessPages { .. }
             | Self::Output(_)
             | Self::Streams { .. }
-            | Self::Unreadable { .. }
             | Self::Stopped { .. }
             | Self::Internal { .. } => return None,
         })
