@@ -95,10 +95,12 @@ def active_regions(truth: Truth) -> Rows:
 
 
 def channels(truth: Truth) -> dict[str, set[str]]:
-    """The channels of each media: Wistia's, and that of the first rule that fits its name."""
+    """The names of the channels of each media: Wistia's, where an episode shows it, and that of the first
+    rule that fits its name."""
     shown_in = defaultdict(set)
     for row in truth("bridge_media_channel"):
-        shown_in[row["media_id"]].add(row["channel"])
+        if row["published"]:
+            shown_in[row["media_id"]].add(row["channel"])
     for media, title in names(truth).items():
         for rule in RULES:
             if re.search(rule["name"], title):

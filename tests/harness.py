@@ -345,6 +345,7 @@ PARTITIONS = {
     "fact_events": {"partition_by": {"column": "received_at", "granularity": "month"}},
     "fact_engagements": {"partition_by": {"column": "date", "granularity": "month"}},
     "fact_engagements_byday": {"partition_by": {"column": "date", "granularity": "month"}},
+    "fact_media_actions": {"partition_by": {"column": "date", "granularity": "month"}},
 }
 """The partitions of the examples."""
 

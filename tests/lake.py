@@ -55,6 +55,20 @@ TABLES = {
         ("project", pa.struct([("id", BIGINT), ("name", STRING), ("hashed_id", STRING)])),
         ("assets", array(ASSET)),
         ("tags", array(STRING)),
+        (
+            "subfolder",
+            pa.struct(
+                [
+                    ("hashed_id", STRING),
+                    ("name", STRING),
+                    ("description", STRING),
+                    ("position", BIGINT),
+                    ("created", STRING),
+                    ("updated", STRING),
+                ]
+            ),
+        ),
+        ("deleted_at", STRING),
     ],
     "dim_visitors": [("visitor_id", STRING), ("ip_address", STRING), ("country", STRING)],
     "fact_engagements": [
@@ -102,6 +116,8 @@ TABLES = {
         ("media_name", STRING),
         ("media_url", STRING),
         ("thumbnail", ASSET),
+        ("country", STRING),
+        ("is_new_lead", BOOLEAN),
     ],
 }
 """The six tables of the lake, with their physical types."""
@@ -116,9 +132,12 @@ KEYS = {
     "fact_events": ["event_key"],
     "fact_account_byday": ["date"],
     "fact_media_timeseries": ["media_id", "date"],
+    "fact_media_actions": ["media_id", "date", "type"],
+    "dim_deleted_media": ["hashed_id"],
     "dim_projects": ["id"],
+    "dim_tags": ["name"],
     "dim_channels": ["id"],
-    "bridge_media_channel": ["media_id", "channel", "source"],
+    "bridge_media_channel": ["media_id", "channel_id", "source"],
     "visitors": ["visitor_key"],
 }
 

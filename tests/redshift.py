@@ -20,6 +20,9 @@ from harness import PARTITIONS, ROOT, Json
 EXTERNAL = "wistia"
 """The external schema."""
 
+SNAPSHOTS = {"fact_engagements", "fact_media_actions"}
+"""Partitioned tables of few rows a day."""
+
 # Names of types are read as types in some places of some engines.
 RESERVED = {word.strip() for word in Redshift.Generator.RESERVED_KEYWORDS} | {"date", "time", "timestamptz"}
 
@@ -220,6 +223,6 @@ def unpruned(query: exp.Expr) -> list[str]:
             condition = scope.expression.args.get("where")
             columns = condition.find_all(exp.Column) if condition else []
             pruned = any(column.name == "month" and column.table == name for column in columns)
-            if table.name in PARTITIONS and table.name != "fact_engagements" and not pruned:
+            if table.name in PARTITIONS and table.name not in SNAPSHOTS and not pruned:
                 found.append(table.name)
     return found

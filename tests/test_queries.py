@@ -1,5 +1,6 @@
 """The queries: what Redshift would refuse is not in them, and every engine answers what is true."""
 
+import duckdb
 import pytest
 import sqlglot
 
@@ -81,6 +82,14 @@ def test_a_channel_that_has_a_media_twice_counts_it_once(demo, lake):
     assert ask(lake, twice)[1]
 
 
+def test_the_account_has_drafts_of_episodes_and_two_channels_of_one_name(demo):
+    """Or the answer by channel would prove little."""
+    episodes = demo.truth("bridge_media_channel")
+    assert {row["published"] for row in episodes} == {True, False}
+    channels = {(row["channel"], row["channel_id"]) for row in episodes}
+    assert len({name for name, _ in channels}) < len(channels)
+
+
 def test_the_lake_is_set_up_in_redshift():
     """Only what a Redshift parser does not know in detail goes unread."""
     found = [statement for path in SETUP for statement in redshift.statements(path.read_text())]
@@ -108,6 +117,8 @@ def test_views_hold_every_column_of_what_they_flatten(lake, demo):
         project, still = media["project"] or {}, media["thumbnail"] or {}
         assert (row["project_id"], row["project"]) == (project.get("hashed_id"), project.get("name"))
         assert (row["thumbnail_url"], row["thumbnail_height"]) == (still.get("url"), still.get("height"))
+        within = media["subfolder"] or {}
+        assert (row["subfolder_id"], row["subfolder"]) == (within.get("hashed_id"), within.get("name"))
         assert row["created_at"].isoformat() + "+00:00" == media["created"]
     assert not medias
 
@@ -124,12 +135,40 @@ def test_views_hold_every_column_of_what_they_flatten(lake, demo):
         assert row["month"] == event["received_at"][:7]
         for column, field in {"browser": "browser", "device_platform": "platform", "mobile": "mobile"}.items():
             assert row[column] == (event["user_agent_details"] or {}).get(field)
+        assert (row["country"], row["is_new_lead"]) == (event["country"], event["is_new_lead"])
     assert not seen
 
     days = {(row["media_id"], str(row["day_played"])): row["play_count"] for row in view("engagement_by_day")}
     assert days == {(row["media_id"], row["date"]): row["play_count"] for row in demo.truth("fact_engagements_byday")}
+    gone = {row["media_id"]: row for row in view("deleted_media")}
+    for media in demo.truth("dim_deleted_media"):
+        row = gone.pop(media["hashed_id"])
+        folder = media["folder"] or {}
+        assert (row["media"], row["project"]) == (media["name"], folder.get("name"))
+        assert row["deleted_at"].isoformat() == media["deleted_at"][:19]
+    assert not gone
     latest = {row["media_id"]: row["visitors"] for row in view("engagement_latest")}
     assert latest == {row["media_id"]: row["visitors"] for row in demo.truth("fact_engagements")}
+
+
+def test_a_media_that_was_restored_is_not_gone():
+    """It has figures of a later day than the one on which it was deleted."""
+    lake = duckdb.connect()
+    lake.execute("create schema wistia; create schema wistia_views")
+    lake.execute("""create table wistia.dim_deleted_media as
+        select hashed_id, hashed_id as name, 'Video' as "type", 1.0 as duration, deleted_at,
+            null::varchar as restore_expires_at, null::struct(hashed_id varchar, name varchar) as folder
+        from (values ('gone', '2026-06-20T18:47:39+00:00'), ('today', '2026-06-20T01:00:00+00:00'),
+            ('back', '2026-06-20T18:47:39+00:00'), ('never measured', '2026-06-20T18:47:39+00:00'))
+            as rows (hashed_id, deleted_at)""")
+    lake.execute("""create table wistia.fact_engagements as
+        select media_id, measured::date as "date" from (values ('gone', '2026-06-19'), ('today', '2026-06-20'),
+            ('back', '2026-06-19'), ('back', '2026-06-21'), ('other', '2026-06-21')) as rows (media_id, measured)""")
+    views = redshift.statements((REDSHIFT / "2_views.sql").read_text())
+    (view,) = (one for one in views if "deleted_media" in one.find(sqlglot.exp.Table).name)
+    lake.execute(redshift.to_duckdb(view))
+    _, rows = ask(lake, "select media_id from wistia_views.deleted_media")
+    assert sorted(row[0] for row in rows) == ["gone", "never measured", "today"]
 
 
 REFUSED = {

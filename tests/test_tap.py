@@ -18,7 +18,10 @@ OTHERS = [
     "fact_engagement_graph_points",
     "fact_account_byday",
     "fact_media_timeseries",
+    "fact_media_actions",
+    "dim_deleted_media",
     "dim_projects",
+    "dim_tags",
     "dim_channels",
     "bridge_media_channel",
     "visitors",
@@ -77,6 +80,9 @@ def test_nothing_is_asked_for_a_stream_that_is_not_selected(simulator, pipe):
         (["dim_visitors"], {"stats/events"}),
         (["dim_media"], {"medias"}),
         (["dim_projects"], {"projects"}),
+        (["dim_tags"], {"tags"}),
+        (["dim_deleted_media"], {"deleted_media"}),
+        (["dim_channels"], {"channels"}),
         (["fact_account_byday"], {"stats/account/by_date"}),
     ]:
         server.forget()
@@ -101,6 +107,41 @@ def test_the_other_streams_are_equal_to_the_account_too(simulator, pipe):
         job.state.unlink(missing_ok=True)
         job.sync()
         assert_equals(server, job.lake, OTHERS)
+
+
+def test_what_an_answer_holds_beside_costs_no_request(simulator, pipe):
+    server = simulator(seed=63, medias=6)
+
+    def asked(*streams):
+        server.forget()
+        run(*pipe(server, catalog=catalog(*streams)).tap_command()).succeeded()
+        return sorted(f"{request['path']}?{request['query']}" for request in server.requests())
+
+    figures = asked("fact_engagements")
+    assert asked("fact_engagements", "fact_media_actions") == asked("fact_media_actions") == figures
+    channels = asked("dim_channels", "bridge_media_channel")
+    assert asked("bridge_media_channel") == channels
+    assert len([one for one in channels if one.startswith("channels?")]) == 1
+
+
+def test_a_draft_of_an_episode_and_a_channel_of_the_same_name_are_told_apart(simulator, pipe):
+    server = simulator(seed=64)
+    job = pipe(server, catalog=catalog("dim_channels", "bridge_media_channel"))
+    done = run(*job.tap_command()).succeeded()
+    rows = [message["record"] for message in done.of_type("RECORD", "bridge_media_channel")]
+    assert {row["published"] for row in rows} == {True, False}
+    assert {row["channel_id"] for row in rows} <= {row["hashed_id"] for row in server.truth("dim_channels")}
+    names = [row["name"] for row in server.truth("dim_channels")]
+    assert len(names) > len(set(names)), "an account with two channels of one name"
+
+
+def test_a_deleted_media_is_told_and_its_row_stays(simulator, pipe):
+    server = simulator(seed=65)
+    job = pipe(server, catalog=catalog("dim_media", "dim_deleted_media"))
+    job.sync()
+    gone = {row["hashed_id"] for row in server.truth("dim_deleted_media")}
+    assert gone and not gone & {row["hashed_id"] for row in server.truth("dim_media")}
+    assert_equals(server, job.lake, ["dim_media", "dim_deleted_media"])
 
 
 def test_only_the_medias_that_are_named(simulator, pipe):
@@ -161,6 +202,8 @@ def test_channel_rules_name_what_wistia_does_not_know(simulator, pipe):
     for key, media in names.items():
         expected = "Facebook" if "facebook" in media["name"].lower() else "Rest" if media["tags"] else None
         assert by_rule.get(key) == expected
+    named = [(row["channel_id"], row["published"]) for row in rows if row["source"] == "rule"]
+    assert named == [(channel, None) for channel in by_rule.values()]
     bad = pipe(server, channel_rules=[{"channel": "x", "name": "("}])
     run(*bad.tap_command()).refused("channel_rules")
 
@@ -289,6 +332,7 @@ def test_personal_data_is_dropped(simulator, pipe):
     done = personal(simulator(seed=44, events=400), pipe, personal_data="drop", personal_data_salt="pepper")
     for row in (m["record"] for m in done.of_type("RECORD", "fact_events")):
         assert [row[name] for name in ("city", "lat", "lon", "org")] == [None] * 4
+        assert {"region", "country", "is_new_lead"} <= row.keys()
     assert all(m["record"]["ip_address"] is None for m in done.of_type("RECORD", "dim_visitors"))
     for row in (m["record"]["visitor_identity"] for m in done.of_type("RECORD", "visitors")):
         assert row is None or (row["name"] is None and row["email"] in (0, 1))

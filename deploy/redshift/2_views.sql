@@ -1,6 +1,6 @@
 -- Views of plain columns for tools that know no nested ones. They bind late, because tables of an
 -- external schema may come and go: a view of a stream that is not selected fails when it is asked,
--- not when it is made.
+-- not when it is made. A view whose columns have changed has to be dropped before it is made again.
 
 create schema if not exists wistia_views;
 
@@ -22,8 +22,44 @@ select
     m.thumbnail.height as thumbnail_height,
     m.description as description_html,
     cast(replace(substring(m.created, 1, 19), 'T', ' ') as timestamp) as created_at,
-    cast(replace(substring(m.updated, 1, 19), 'T', ' ') as timestamp) as updated_at
+    cast(replace(substring(m.updated, 1, 19), 'T', ' ') as timestamp) as updated_at,
+    m.subfolder.hashed_id as subfolder_id,
+    m.subfolder.name as subfolder
 from wistia.dim_media m
+with no schema binding;
+
+-- A media that is gone. Needs the stream `dim_deleted_media`, because Wistia tells of deleted medias
+-- apart from the others, and by `media_id` alone. One that was measured on a later day was restored, and
+-- is not here. `media` keeps what was known of it, and the medias that there are now are those of
+-- `media` that are not here.
+create or replace view wistia_views.deleted_media as
+select
+    gone.media_id,
+    gone.media,
+    gone.kind,
+    gone.duration,
+    gone.project_id,
+    gone.project,
+    gone.deleted_at,
+    gone.restore_expires_at
+from (
+    select
+        d.hashed_id as media_id,
+        d.name as media,
+        d."type" as kind,
+        d.duration,
+        d.folder.hashed_id as project_id,
+        d.folder.name as project,
+        cast(replace(substring(d.deleted_at, 1, 19), 'T', ' ') as timestamp) as deleted_at,
+        cast(replace(substring(d.restore_expires_at, 1, 19), 'T', ' ') as timestamp) as restore_expires_at
+    from wistia.dim_deleted_media d
+) gone
+left join (
+    select e.media_id, max(e."date") as as_of
+    from wistia.fact_engagements e
+    group by e.media_id
+) measured on measured.media_id = gone.media_id
+where measured.as_of is null or measured.as_of <= cast(gone.deleted_at as date)
 with no schema binding;
 
 -- A file of a media.
@@ -69,7 +105,9 @@ select
     e.user_agent_details.browser_version as browser_version,
     e.user_agent_details.platform as device_platform,
     e.user_agent_details.mobile as mobile,
-    e.thumbnail.url as thumbnail_url
+    e.thumbnail.url as thumbnail_url,
+    e.country,
+    e.is_new_lead
 from wistia.fact_events e
 with no schema binding;
 

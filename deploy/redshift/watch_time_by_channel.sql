@@ -1,9 +1,12 @@
--- How long is watched in each channel? Needs the stream `bridge_media_channel`. A media that both
--- Wistia and a rule put into a channel counts once there; one in two channels counts in both.
+-- How long is watched in each channel? Needs the stream `bridge_media_channel`. Drafts of episodes do
+-- not count. A media that both Wistia and a rule, or two channels of one name, have counts once under
+-- that name; one in channels of two names counts in both. Select and group by `channel_id` too to tell
+-- channels of one name apart.
 -- Edit: the first month.
 with shown_in as (
     select distinct c.media_id, c.channel
     from wistia.bridge_media_channel c
+    where c.source = 'rule' or c.published
 )
 
 select

@@ -5,7 +5,7 @@ use chrono::{Days, NaiveDate};
 use program::Secret;
 use protocol::mapping::{Flattening, Mapper, StreamMaps};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -132,7 +132,7 @@ pub(crate) struct ChannelRule {
 }
 
 /// Treatment of personal data.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PersonalData {
     /// As the API sends it.

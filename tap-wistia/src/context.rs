@@ -1,6 +1,8 @@
 //! What every way of reading needs: where to ask, what is wanted, where records go, and how far the
 //! streams have come.
 
+use std::collections::HashMap;
+
 use chrono::NaiveDate;
 
 use crate::client::Client;
@@ -22,6 +24,8 @@ pub(crate) struct Context<'a> {
     pub(crate) output: Output,
     /// How far the streams have come.
     pub(crate) state: State,
+    /// Names by id that the list of a stream has told, for lists that know the ids alone.
+    pub(crate) names: HashMap<&'static str, HashMap<String, String>>,
     /// What a person at the terminal sees.
     pub(crate) progress: Progress,
 }
@@ -35,15 +39,33 @@ impl Context<'_> {
     /// Sets the bookmark of those of the streams that are wanted.
     pub(crate) fn bookmark(&mut self, streams: &[&'static Stream], bookmark: Bookmark) {
         for stream in self.output.wanted(streams) {
-            self.state.set(stream, bookmark);
+            self.state.set(stream, bookmark.clone());
         }
     }
 
-    /// The first day to read of a stream that is read by day.
+    /// The first day to read of a stream that is read by day: what the last sync has not read, and the
+    /// days before it that may have changed. Where it did not cover all that is wanted now, that is the
+    /// first day of all, and the log says so.
     pub(crate) fn start_of(&self, stream: &Stream, lookback_days: u32) -> NaiveDate {
         let period = self.settings.period;
-        let next = self.state.bookmark(stream).next_day(lookback_days);
+        let bookmark = self.state.bookmark(stream);
+        if bookmark.start.is_some_and(|start| start > period.start) {
+            return self
+                .from_the_beginning(stream, "`start_date` is earlier than in the last sync");
+        }
+        let next = bookmark.next_day(lookback_days);
         next.unwrap_or(period.start).clamp(period.start, period.end)
+    }
+
+    /// The first day of all, and why a stream is read from there.
+    pub(crate) fn from_the_beginning(&self, stream: &Stream, reason: &str) -> NaiveDate {
+        let start = self.settings.period.start;
+        tracing::info!(
+            stream = stream.name,
+            "reading {} from the beginning, {start}: {reason}",
+            stream.name
+        );
+        start
     }
 
     /// The bookmark of a stream of which every day up to this one has been read.
@@ -52,6 +74,7 @@ impl Context<'_> {
         Bookmark {
             day: Some(day.min(period.end)),
             read_on: Some(period.today),
+            start: Some(period.start),
             ..Bookmark::default()
         }
     }

@@ -1,10 +1,14 @@
 //! Everything that can go wrong, worded so that a person knows what to do. The token is in none of it.
 
 use std::error::Error as Cause;
+use std::fmt;
+use std::time::Duration;
 
 use program::report::Exit;
 use program::settings::SettingsError;
 use protocol::mapping::MapError;
+
+use crate::permission::Permission;
 
 /// An error of the tap. What an outcome means for the run is its [`Kind`].
 #[derive(Debug, thiserror::Error)]
@@ -51,15 +55,19 @@ pub(crate) enum Error {
         stream: String,
     },
     /// Wistia does not take the token.
-    #[error("Wistia does not accept the token: {reason} (GET {path} answered 401)")]
+    #[error("{because}{} (GET {path} answered 401{})", said(.reason), aside(.host))]
     Unauthorized {
         /// Path and query of the request.
         path: String,
         /// What Wistia says.
         reason: String,
+        /// What is wrong with it.
+        because: Unaccepted,
+        /// The server.
+        host: String,
     },
     /// The token or the plan does not include something. Only the stream that needs it fails.
-    #[error("the token may not read {path}: {reason} ({status})")]
+    #[error("the token may not read {path}{} ({status}{})", said(.reason), aside(.host))]
     Forbidden {
         /// Path and query of the request.
         path: String,
@@ -67,37 +75,75 @@ pub(crate) enum Error {
         status: u16,
         /// What Wistia says.
         reason: String,
+        /// What the resource wants of a token.
+        wants: Permission,
+        /// The server.
+        host: String,
+    },
+    /// Something that is not Wistia's API refuses the request.
+    #[error("the server or a proxy on the way refuses GET {path} (403){}{}", said(.reason), at(.host))]
+    Blocked {
+        /// Path and query of the request.
+        path: String,
+        /// What it says.
+        reason: String,
+        /// The server.
+        host: String,
     },
     /// There is nothing under this path.
-    #[error("GET {path} answered 404")]
+    #[error("GET {path} answered 404{}{}", said(.reason), at(.host))]
     NotFound {
         /// Path and query of the request.
         path: String,
+        /// What the server says.
+        reason: String,
+        /// No request of this run was answered with success.
+        nothing_else: bool,
+        /// The server.
+        host: String,
+    },
+    /// The answer is somewhere else.
+    #[error("GET {path} answered {status} and {}{}", points(.to.as_deref()), at(.host))]
+    Redirected {
+        /// Path and query of the request.
+        path: String,
+        /// Any of 300 to 399.
+        status: u16,
+        /// Where, without the query.
+        to: Option<String>,
+        /// The server.
+        host: String,
     },
     /// The server is busy or broken, and says so. The same request may work a moment later.
-    #[error("GET {path} answered {status}: {body}")]
+    #[error("GET {path} answered {status}{}{}{}", said(.body), waits(*.retry_after, *.too_long), at(.host))]
     Unavailable {
         /// Path and query of the request.
         path: String,
         /// A status that [`judge`](crate::client) takes for passing.
         status: u16,
-        /// Its first characters.
+        /// What the server says.
         body: String,
         /// The seconds that Retry-After asks for.
         retry_after: Option<u64>,
+        /// That is longer than these seconds of the settings leave.
+        too_long: Option<u64>,
+        /// The server.
+        host: String,
     },
     /// A refusal that the same request will always get.
-    #[error("GET {path} answered {status}: {body}")]
+    #[error("GET {path} answered {status}{}{}", said(.body), at(.host))]
     Refused {
         /// Path and query of the request.
         path: String,
         /// Any other status without success.
         status: u16,
-        /// Its first characters.
+        /// What the server says.
         body: String,
+        /// The server.
+        host: String,
     },
     /// No answer arrived.
-    #[error("GET {path} failed")]
+    #[error("GET {path} failed{}", at(.host))]
     Transport {
         /// Path and query of the request.
         path: String,
@@ -106,6 +152,26 @@ pub(crate) enum Error {
         /// What the network reports, without the URL.
         #[source]
         source: Box<dyn Cause + Send + Sync>,
+        /// The server.
+        host: String,
+    },
+    /// An answer is larger than any of Wistia's.
+    #[error("GET {path} answered more than {} MiB{}", .limit / (1024 * 1024), at(.host))]
+    TooLarge {
+        /// Path and query of the request.
+        path: String,
+        /// Bytes that it may have after decompression.
+        limit: usize,
+        /// The server.
+        host: String,
+    },
+    /// An id cannot stand in a path. Nothing was sent.
+    #[error("the id `{id}` cannot be asked for: {path} would be another path")]
+    Misfit {
+        /// The path with it.
+        path: String,
+        /// The id.
+        id: String,
     },
     /// An answer is not what is documented.
     #[error("GET {path} answered something else than {expected}: {reason}")]
@@ -124,6 +190,17 @@ pub(crate) enum Error {
     EndlessPages {
         /// Path and query of the request.
         path: String,
+    },
+    /// Figures of medias cannot be read. Those of the others have been.
+    #[error("the figures of {lost} of {of} medias cannot be read")]
+    Medias {
+        /// How many of them.
+        lost: usize,
+        /// How many were asked for.
+        of: usize,
+        /// The error of the first one.
+        #[source]
+        source: Box<Error>,
     },
     /// Messages could not be written.
     #[error("could not write messages to standard output")]
@@ -157,6 +234,56 @@ pub(crate) enum Error {
 
 /// Result of the tap.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What is wrong with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unaccepted {
+    /// It is none, or none any more.
+    Token,
+    /// Its account is not active.
+    Inactive,
+}
+
+impl fmt::Display for Unaccepted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Token => "Wistia does not accept the token",
+            Self::Inactive => "the account is not active",
+        })
+    }
+}
+
+/// What a server says, behind what it answered.
+fn said(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+/// The server, at the end of a sentence.
+fn at(host: &str) -> String {
+    if host.is_empty() { String::new() } else { format!(" ({host})") }
+}
+
+/// The server, within brackets.
+fn aside(host: &str) -> String {
+    if host.is_empty() { String::new() } else { format!(", {host}") }
+}
+
+/// Where a redirection points.
+fn points(to: Option<&str>) -> String {
+    to.map_or_else(
+        || "does not say where it points to".into(),
+        |to| format!("points to {to}, where the token is not sent"),
+    )
+}
+
+/// What a server asks for that does not get it.
+fn waits(asked: Option<u64>, setting: Option<u64>) -> String {
+    asked.zip(setting).map_or_else(String::new, |(asked, setting)| {
+        format!(
+            "; it asks to wait {asked} s, which is longer than `retry_for_seconds` ({setting}) leaves"
+        )
+    })
+}
 
 /// What an error means for the run: its exit code, who can do something about it, and whether a
 /// request is sent again.
@@ -194,6 +321,18 @@ impl Kind {
             | Self::Internal => Exit::Failure,
         }
     }
+
+    /// Whether it is the trouble of one stream, and the others go on.
+    pub(crate) fn is_of_stream(self) -> bool {
+        match self {
+            Self::Access | Self::Transient | Self::Api => true,
+            Self::Usage
+            | Self::Configuration
+            | Self::Output
+            | Self::Stopped(_)
+            | Self::Internal => false,
+        }
+    }
 }
 
 impl Error {
@@ -224,11 +363,16 @@ impl Error {
             Self::Unavailable { .. } | Self::Transport { is_transient: true, .. } => {
                 Kind::Transient
             }
-            Self::NotFound { .. }
+            Self::Blocked { .. }
+            | Self::NotFound { .. }
+            | Self::Redirected { .. }
             | Self::Refused { .. }
             | Self::Transport { is_transient: false, .. }
+            | Self::TooLarge { .. }
+            | Self::Misfit { .. }
             | Self::Malformed { .. }
             | Self::EndlessPages { .. } => Kind::Api,
+            Self::Medias { source, .. } => source.kind(),
             Self::Output(_) => Kind::Output,
             Self::Stopped { exit, .. } => Kind::Stopped(*exit),
             Self::Internal { .. } => Kind::Internal,
@@ -241,11 +385,21 @@ impl Error {
             Self::Settings(SettingsError::Missing { .. }) => {
                 "write it into the --config file, or set TAP_WISTIA_<SETTING> (TAP_WISTIA_API_TOKEN for the token) and pass --config ENV"
             }
-            Self::Unauthorized { .. } => {
+            Self::Unauthorized { because: Unaccepted::Inactive, .. } => {
+                "the account has expired or was suspended: its owner renews it at wistia.com; another token does not help"
+            }
+            Self::Unauthorized { because: Unaccepted::Token, .. } => {
                 "make a token with the permission \"Read all data\" under Account > Settings > API Access and set `api_token` or TAP_WISTIA_API_TOKEN"
             }
-            Self::Forbidden { .. } => {
-                "give the token the permission \"Read all data\", or deselect the stream in the catalog"
+            Self::Forbidden { wants, .. } => wants.hint(),
+            Self::Blocked { .. } => {
+                "this is a firewall's or a proxy's answer, not Wistia's: have it let the requests pass, or check `api_url`"
+            }
+            Self::NotFound { nothing_else: true, .. } => {
+                "check `api_url`: it must end in /v1, as in https://api.wistia.com/v1"
+            }
+            Self::Redirected { .. } => {
+                "check `api_url`; redirections are not followed, because the token would go with them"
             }
             Self::UnknownStream { .. } => "make a new catalog with `tap-wistia --discover`",
             Self::Document { what: "state", .. } => {
@@ -253,6 +407,7 @@ impl Error {
             }
             Self::Document { .. } => "make a new catalog with `tap-wistia --discover`",
             Self::Transport { .. } => "check the network and `api_url`",
+            Self::Medias { source, .. } => return source.hint(),
             Self::Settings(_)
             | Self::Map(_)
             | Self::Setting { .. }
@@ -260,6 +415,8 @@ impl Error {
             | Self::NotFound { .. }
             | Self::Unavailable { .. }
             | Self::Refused { .. }
+            | Self::TooLarge { .. }
+            | Self::Misfit { .. }
             | Self::Malformed { .. }
             | Self::EndlessPages { .. }
             | Self::Output(_)
@@ -267,6 +424,71 @@ impl Error {
             | Self::Stopped { .. }
             | Self::Internal { .. } => return None,
         })
+    }
+
+    /// Whether it is about the one media that was asked for: it is gone, or the token does not see it.
+    pub(crate) fn is_of_media(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFound { .. } | Self::Forbidden { status: 403, .. } | Self::Blocked { .. }
+        )
+    }
+
+    /// The error of a request as it leaves the client: it names the server, and `show` has been over
+    /// what the server said.
+    pub(crate) fn told(mut self, server: &str, show: impl Fn(&str) -> String) -> Self {
+        let show = |text: &mut String| *text = show(text);
+        match &mut self {
+            Self::Unauthorized { path, reason, host, .. }
+            | Self::Forbidden { path, reason, host, .. }
+            | Self::Blocked { path, reason, host }
+            | Self::NotFound { path, reason, host, .. }
+            | Self::Unavailable { path, body: reason, host, .. }
+            | Self::Refused { path, body: reason, host, .. } => {
+                show(path);
+                show(reason);
+                server.clone_into(host);
+            }
+            Self::Redirected { path, to, host, .. } => {
+                show(path);
+                to.as_mut().into_iter().for_each(show);
+                server.clone_into(host);
+            }
+            Self::Transport { path, host, .. } | Self::TooLarge { path, host, .. } => {
+                show(path);
+                server.clone_into(host);
+            }
+            Self::Misfit { path, id } => {
+                show(path);
+                show(id);
+            }
+            Self::Malformed { path, reason, .. } => {
+                show(path);
+                show(reason);
+                reason.push_str(&at(server));
+            }
+            Self::Settings(_)
+            | Self::Map(_)
+            | Self::Setting { .. }
+            | Self::File { .. }
+            | Self::Document { .. }
+            | Self::UnknownStream { .. }
+            | Self::EndlessPages { .. }
+            | Self::Medias { .. }
+            | Self::Output(_)
+            | Self::Streams { .. }
+            | Self::Stopped { .. }
+            | Self::Internal { .. } => {}
+        }
+        self
+    }
+
+    /// The error of a server that asks for more time than this setting leaves.
+    pub(crate) fn too_long(mut self, retry_for: Duration) -> Self {
+        if let Self::Unavailable { too_long, .. } = &mut self {
+            *too_long = Some(retry_for.as_secs());
+        }
+        self
     }
 
     /// Whether the reader of the messages has gone.
@@ -280,7 +502,17 @@ mod tests {
     use super::*;
 
     fn transport(is_transient: bool) -> Error {
-        Error::Transport { path: "/x".into(), is_transient, source: "reset".into() }
+        Error::Transport {
+            path: "/x".into(),
+            is_transient,
+            source: "reset".into(),
+            host: "api.example.com".into(),
+        }
+    }
+
+    fn not_found() -> Error {
+        let (path, reason, host) = ("/x".into(), String::new(), String::new());
+        Error::NotFound { path, reason, nothing_else: false, host }
     }
 
     #[test]
@@ -291,7 +523,7 @@ mod tests {
         for (error, kind, exit) in [
             (file, Kind::Usage, Exit::Usage),
             (stopped, Kind::Stopped(Exit::Terminated), Exit::Terminated),
-            (Error::NotFound { path: "/x".into() }, Kind::Api, Exit::Failure),
+            (not_found(), Kind::Api, Exit::Failure),
             (transport(true), Kind::Transient, Exit::Failure),
             (transport(false), Kind::Api, Exit::Failure),
             (Error::internal("order"), Kind::Internal, Exit::Failure),
@@ -305,7 +537,7 @@ mod tests {
         let text = program::report::render(&transport(true), transport(true).hint());
         assert_eq!(
             text,
-            "error: GET /x failed\n  caused by: reset\n\nhint: check the network and `api_url`\n"
+            "error: GET /x failed (api.example.com)\n  caused by: reset\n\nhint: check the network and `api_url`\n"
         );
         let broken: Error = Error::unexpected("a runtime")(std::io::Error::other("no threads"));
         let text = program::report::render(&broken, broken.hint());
@@ -321,6 +553,56 @@ mod tests {
         assert!(document("state").hint().unwrap().contains("--state"));
         assert!(document("catalog").hint().unwrap().contains("--discover"));
         assert!(Error::internal("order").hint().is_none());
+    }
+
+    #[test]
+    fn trouble_of_a_stream_or_a_media_ends_no_run() {
+        for error in [not_found(), transport(true), transport(false)] {
+            assert!(error.kind().is_of_stream(), "{error}");
+        }
+        assert!(not_found().is_of_media() && !transport(true).is_of_media());
+        let token = Error::Unauthorized {
+            path: "/x".into(),
+            reason: String::new(),
+            because: Unaccepted::Token,
+            host: String::new(),
+        };
+        for error in [token, Error::internal("order")] {
+            assert!(!error.kind().is_of_stream() && !error.is_of_media(), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_server_says_is_gone_over_before_anybody_sees_it() {
+        let (path, reason) = ("/loud".to_owned(), "LOUD".to_owned());
+        let errors = [
+            Error::Refused {
+                path: path.clone(),
+                status: 422,
+                body: reason.clone(),
+                host: String::new(),
+            },
+            Error::Malformed {
+                path: path.clone(),
+                expected: "a list",
+                reason: reason.clone(),
+                cut: false,
+            },
+            Error::Redirected { path, status: 301, to: Some(reason), host: String::new() },
+        ];
+        let texts = errors.map(|error| {
+            error
+                .told("api.example.com", |text| text.to_lowercase().replace("loud", "quiet"))
+                .to_string()
+        });
+        assert_eq!(
+            texts,
+            [
+                "GET /quiet answered 422: quiet (api.example.com)",
+                "GET /quiet answered something else than a list: quiet (api.example.com)",
+                "GET /quiet answered 301 and points to quiet, where the token is not sent (api.example.com)",
+            ]
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What both protocols do with the API: settings and a selection become a runtime, a client and a sync.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -93,13 +94,15 @@ impl Job {
                 settings: &settings,
                 output: output(messages, selected, mapper)?,
                 state,
+                names: HashMap::new(),
                 progress: Progress::new(watched),
             };
             let mut sync = Sync::new(context, &streams::ALL);
             let outcome = Box::pin(sync.run()).await;
             let Context { output, progress, .. } = &sync.context;
             progress.clear();
-            Summary::new(output, client.traffic(), &sync.failed, started.elapsed())
+            let failed: Vec<&str> = sync.failed.iter().map(|failed| failed.stream).collect();
+            Summary::new(output, client.traffic(), &failed, started.elapsed())
                 .report(progress.is_watched());
             outcome
         })

@@ -12,6 +12,7 @@
 //! in a circle; `tests/house.rs` checks it.
 
 mod airbyte;
+mod behind;
 mod clean;
 mod cli;
 mod client;
@@ -21,15 +22,18 @@ mod discover;
 mod drift;
 mod error;
 mod job;
+mod members;
 mod messages;
 mod output;
 mod pages;
+mod permission;
 mod privacy;
 mod probe;
 mod progress;
 mod read;
 mod rules;
 mod settings;
+mod shown;
 mod singer;
 mod state;
 mod stream;

@@ -208,7 +208,7 @@ mod tests {
     fn a_stream_that_failed_is_wanted_no_more() {
         let (mut output, written) = output(&[(&EVENTS, Fields::All)], "{}").unwrap();
         output.record(&EVENTS, &json!({"id": "a"})).unwrap();
-        output.fail(&EVENTS, &Error::NotFound { path: "/x".into() }).unwrap();
+        output.fail(&EVENTS, &Error::internal("order")).unwrap();
         output.record(&EVENTS, &json!({"id": "b"})).unwrap();
         output.end().unwrap();
         assert_eq!(written.lines(), [r#"events {"id":"a"}"#]);

@@ -1,6 +1,15 @@
-//! Lists that come in pages.
+//! Lists that come in pages: where they end, and how they are read to there.
+//!
+//! Wistia tells neither a total nor whether a page follows:
+//! <https://docs.wistia.com/docs/making-api-requests>. A page of no rows is the end. A page that is not
+//! full is the end too where the server fills its pages, but a server may cap them, or take rows out of
+//! a page that the token must not see. So a short page is asked beyond wherever it might be cut, which
+//! for most lists is one request.
 
+use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
@@ -9,9 +18,99 @@ use futures::stream::FuturesOrdered;
 use crate::client::{Answer, Client, PAGE, Page, Request, Resource};
 use crate::error::{Error, Result};
 
-/// Times that one and the same full page may come in a row. A server that ignores `page` sends it
-/// forever; a list whose rows are alike may send it twice.
-const SAME: u32 = 3;
+/// Full pages in a row that bring nothing new. A server that ignores `page` sends the first page for
+/// ever; a list that grows at its head may send a page twice.
+const STALE: u32 = 3;
+
+/// A row of a list, which no other row of it shares its identity with.
+pub(crate) trait Listed: Resource {
+    /// What tells it from all others.
+    fn identity(&self) -> impl Hash;
+}
+
+/// What is known of the ends of lists of one kind, such as the slices of one list.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    /// Rows of the longest page that was seen to be the last though it was not full.
+    proven: Cell<usize>,
+    /// A page that was not full was seen not to be the last.
+    short_pages_go_on: Cell<bool>,
+}
+
+/// What comes after a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Another page.
+    Page,
+    /// Nothing: the list has ended.
+    End,
+    /// The same page again, and it always will.
+    Endless,
+}
+
+/// The pages of one list so far.
+#[derive(Debug)]
+pub(crate) struct Listing<'e> {
+    ends: &'e Ends,
+    known: HashSet<u64>,
+    /// Whether any page was full.
+    was_full: bool,
+    /// Rows of the last page, where it was short and the next one tells whether it was the last.
+    doubtful: Option<usize>,
+    stale: u32,
+    /// Whether the last page had a row that none before it had.
+    is_new: bool,
+}
+
+impl<'e> Listing<'e> {
+    /// A list of which nothing was read.
+    pub(crate) fn new(ends: &'e Ends) -> Self {
+        Self {
+            ends,
+            known: HashSet::new(),
+            was_full: false,
+            doubtful: None,
+            stale: 0,
+            is_new: true,
+        }
+    }
+
+    /// What comes after the page that was read last.
+    pub(crate) fn next<R: Listed>(&mut self, page: &Page<R>) -> Next {
+        let before = self.known.len();
+        self.known.extend(page.rows.iter().map(|row| {
+            let mut hasher = DefaultHasher::new();
+            row.identity().hash(&mut hasher);
+            hasher.finish()
+        }));
+        let is_new = self.known.len() > before;
+        self.is_new = is_new;
+        if let Some(rows) = self.doubtful.take() {
+            if is_new {
+                self.ends.short_pages_go_on.set(true);
+            } else if page.received < PAGE {
+                self.ends.proven.set(self.ends.proven.get().max(rows));
+            }
+        }
+        if page.received >= PAGE {
+            self.was_full = true;
+            self.stale = if is_new { 0 } else { self.stale + 1 };
+            return if self.stale >= STALE { Next::Endless } else { Next::Page };
+        }
+        // Rows without a key are no sign of a list that repeats itself.
+        if !is_new && (page.received == 0 || !page.rows.is_empty()) {
+            return Next::End;
+        }
+        let may_be_cut = self.ends.short_pages_go_on.get()
+            || self.was_full
+            || page.received > self.ends.proven.get();
+        if !may_be_cut {
+            return Next::End;
+        }
+        self.doubtful = Some(page.received);
+        Next::Page
+    }
+}
 
 /// How far a list is read ahead. What is asked for beyond its end is asked in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +140,11 @@ pub(crate) struct Pages<'a, T> {
     client: &'a Client,
     request: Request,
     look_ahead: LookAhead,
+    listing: Listing<'a>,
     asked: usize,
     read: usize,
     ended: bool,
     in_flight: FuturesOrdered<LocalBoxFuture<'a, Result<Answer<Page<T>>>>>,
-    last: Option<u64>,
-    same: u32,
 }
 
 impl<T> fmt::Debug for Pages<'_, T> {
@@ -55,19 +153,23 @@ impl<T> fmt::Debug for Pages<'_, T> {
     }
 }
 
-impl<'a, T: Resource + 'a> Pages<'a, T> {
+impl<'a, T: Listed> Pages<'a, T> {
     /// Nothing is asked for until the first [`next`](Self::next).
-    pub(crate) fn new(client: &'a Client, request: Request, look_ahead: LookAhead) -> Self {
+    pub(crate) fn new(
+        client: &'a Client,
+        request: Request,
+        look_ahead: LookAhead,
+        ends: &'a Ends,
+    ) -> Self {
         Self {
             client,
             request,
             look_ahead,
+            listing: Listing::new(ends),
             asked: 0,
             read: 0,
             ended: false,
             in_flight: FuturesOrdered::new(),
-            last: None,
-            same: 0,
         }
     }
 
@@ -91,15 +193,18 @@ impl<'a, T: Resource + 'a> Pages<'a, T> {
         let Some(answer) = self.in_flight.next().await else {
             return Err(Error::internal("a page in flight of a list that has not ended"));
         };
-        let Answer { value: page, digest } = answer?;
+        let page = answer?.value;
         self.read += 1;
-        if page.is_last() {
-            self.ended = true;
-            self.in_flight.clear();
-        } else {
-            self.same = if self.last == Some(digest) { self.same + 1 } else { 1 };
-            self.last = Some(digest);
-            if self.same >= SAME {
+        match self.listing.next(&page) {
+            Next::Page => {}
+            Next::End => {
+                self.ended = true;
+                self.in_flight.clear();
+                if !self.listing.is_new {
+                    return Ok(None);
+                }
+            }
+            Next::Endless => {
                 return Err(Error::EndlessPages { path: self.request.to_string() });
             }
         }
@@ -121,22 +226,36 @@ mod tests {
 
     impl Resource for Row {
         const NAME: &'static str = "a row";
+        const TABLE: &'static str = "rows";
         const UNUSED: &'static [&'static str] = &[];
     }
 
-    /// A list of so many rows.
-    fn list(length: i64) -> Server {
+    impl Listed for Row {
+        fn identity(&self) -> impl Hash {
+            self.id
+        }
+    }
+
+    fn row(id: i64) -> String {
+        format!(r#"{{"id":{id}}}"#)
+    }
+
+    fn page_of(path: &str) -> i64 {
+        path.split("&page=").nth(1).unwrap().parse().unwrap()
+    }
+
+    /// A list of so many rows, in pages of so many.
+    fn list(length: i64, size: i64) -> Server {
         Server::new(move |path| {
-            let page: i64 = path.split("&page=").nth(1).unwrap().parse().unwrap();
-            ok(rows((page - 1) * 100 + 1..=length.min(page * 100), |id| {
-                format!(r#"{{"id":{id}}}"#)
-            }))
+            let page = page_of(path);
+            ok(rows((page - 1) * size + 1..=length.min(page * size), row))
         })
     }
 
     async fn all(server: &Server, look_ahead: LookAhead) -> Result<Vec<i64>> {
         let client = server.client(&config(r#""concurrency":4"#));
-        let mut pages = Pages::<Row>::new(&client, Request::new("/rows"), look_ahead);
+        let ends = Ends::default();
+        let mut pages = Pages::<Row>::new(&client, Request::new("/rows"), look_ahead, &ends);
         let mut ids = Vec::new();
         while let Some(rows) = pages.next().await? {
             ids.extend(rows.iter().map(|row| row.id));
@@ -146,9 +265,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_ends_with_the_first_page_that_is_not_full() {
-        for (length, requests) in [(0, 1), (1, 1), (99, 1), (100, 2), (101, 2), (250, 3)] {
-            let server = list(length);
+    async fn a_list_costs_one_request_more_than_it_has_pages() {
+        for (length, requests) in [(0, 1), (1, 2), (99, 2), (100, 2), (101, 3), (250, 4)] {
+            let server = list(length, 100);
             let ids = all(&server, LookAhead::Never).await.unwrap();
             assert_eq!(ids, (1..=length).collect::<Vec<_>>());
             assert_eq!(server.asked().len(), requests, "{length} rows");
@@ -158,12 +277,12 @@ mod tests {
     #[tokio::test]
     async fn pages_come_in_their_order_however_far_is_read_ahead() {
         for look_ahead in [LookAhead::Never, LookAhead::Little, LookAhead::Much] {
-            let server = list(3030);
+            let server = list(3030, 100);
             let ids = all(&server, look_ahead).await.unwrap();
             assert_eq!(ids, (1..=3030).collect::<Vec<_>>(), "{look_ahead:?}");
             let asked = server.asked().len();
-            assert!((31..=37).contains(&asked), "{asked}");
-            assert!(look_ahead != LookAhead::Never || asked == 31);
+            assert!((32..=38).contains(&asked), "{asked}");
+            assert!(look_ahead != LookAhead::Never || asked == 32);
         }
     }
 
@@ -180,11 +299,57 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn pages_that_the_server_caps_are_all_read() {
+        for size in [10, 50, 99] {
+            let ids = all(&list(250, size), LookAhead::Never).await.unwrap();
+            assert_eq!(ids.len(), 250, "{size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_short_page_in_the_middle_is_not_the_end() {
+        let server = Server::new(|path| {
+            ok(match page_of(path) {
+                page @ (1 | 3) => rows(page * 100..(page + 1) * 100, row),
+                2 => rows(200..260, row),
+                4 => rows(400..450, row),
+                _ => "[]".into(),
+            })
+        });
+        assert_eq!(all(&server, LookAhead::Never).await.unwrap().len(), 310);
+    }
+
+    #[tokio::test]
+    async fn a_short_list_that_ignores_its_pages_ends_when_it_comes_again() {
+        let server = Server::new(|_| ok(rows(1..=50, row)));
+        assert_eq!(all(&server, LookAhead::Never).await.unwrap().len(), 50);
+        assert_eq!(server.asked().len(), 2);
+    }
+
+    #[test]
+    fn what_was_seen_to_be_the_end_is_asked_beyond_no_more() {
+        let ends = Ends::default();
+        let page = |received: usize| Page {
+            rows: (0..received).map(|id| Row { id: i64::try_from(id).unwrap() }).collect(),
+            received,
+        };
+        let mut first = Listing::new(&ends);
+        assert_eq!((first.next(&page(40)), first.next(&page(0))), (Next::Page, Next::End));
+        assert_eq!(Listing::new(&ends).next(&page(40)), Next::End);
+        assert_eq!(Listing::new(&ends).next(&page(41)), Next::Page, "it might be capped");
+        let mut capped = Listing::new(&ends);
+        assert_eq!(capped.next(&page(50)), Next::Page);
+        let more = Page { rows: vec![Row { id: 1000 }], received: 1 };
+        assert_eq!(capped.next(&more), Next::Page);
+        assert_eq!(Listing::new(&ends).next(&page(3)), Next::Page, "short pages go on");
+    }
+
+    #[tokio::test]
     async fn the_same_full_page_again_and_again_is_an_error() {
-        let server = Server::new(|_| ok(rows(1..=100, |id| format!(r#"{{"id":{id}}}"#))));
+        let server = Server::new(|_| ok(rows(1..=100, row)));
         let error = all(&server, LookAhead::Never).await.unwrap_err();
         assert!(matches!(&error, Error::EndlessPages { path } if path == "/rows"), "{error}");
-        assert_eq!(server.asked().len(), 3);
+        assert_eq!(server.asked().len(), 4);
     }
 
     #[tokio::test]

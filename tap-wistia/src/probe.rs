@@ -15,6 +15,7 @@ struct Anything(IgnoredAny);
 
 impl Resource for Anything {
     const NAME: &'static str = "JSON";
+    const TABLE: &'static str = "";
     const UNUSED: &'static [&'static str] = &[];
 }
 
@@ -101,9 +102,12 @@ mod tests {
             [
                 "/medias?per_page=1",
                 "/medias?per_page=1",
+                "/deleted_media?per_page=1",
                 "/projects?per_page=1",
+                "/tags?per_page=1",
                 "/channels?per_page=1",
                 "/channel_episodes?per_page=1",
+                "/stats/medias/abc",
                 "/stats/medias/abc",
                 "/stats/medias/abc/by_date",
                 "/stats/medias/abc/engagement",

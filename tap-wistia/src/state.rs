@@ -6,7 +6,10 @@ use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::behind::Behind;
+use crate::config::PersonalData;
 use crate::error::{Error, Result};
+use crate::members::Members;
 use crate::stream::Stream;
 
 /// State of a tap, as STATE messages carry it.
@@ -20,8 +23,9 @@ pub(crate) struct State {
     others: Map<String, Value>,
 }
 
-/// How far a stream has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How far a stream has come, and what the syncs covered that brought it there: what later settings
+/// include beyond it has not been read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bookmark {
     /// All days up to this one have been read.
@@ -36,16 +40,37 @@ pub(crate) struct Bookmark {
     /// A pass over all medias that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pass: Option<Pass>,
+    /// The first day that was wanted. In bookmarks of older versions it is absent, as all below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) start: Option<NaiveDate>,
+    /// Which medias were read, for a stream that is read media by media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) members: Option<Members>,
+    /// Medias that could not be read, and from which day on.
+    #[serde(default, skip_serializing_if = "Behind::is_empty")]
+    pub(crate) behind: Behind,
+    /// A digest of `media_ids`; absent where they name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) media_ids: Option<String>,
+    /// The treatment of personal data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) personal_data: Option<PersonalData>,
 }
 
 /// A pass over all medias, in the order of their ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pass {
     /// The day on which it began.
     pub(crate) began: NaiveDate,
     /// The last media that was read.
     pub(crate) media_id: i64,
+    /// The first day that is wanted of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) start: Option<NaiveDate>,
+    /// The medias that were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) members: Option<String>,
 }
 
 impl Bookmark {
@@ -94,7 +119,7 @@ impl State {
 
     /// How far a stream has come.
     pub(crate) fn bookmark(&self, stream: &Stream) -> Bookmark {
-        self.bookmarks.get(stream.name).copied().unwrap_or_default()
+        self.bookmarks.get(stream.name).cloned().unwrap_or_default()
     }
 
     /// Records how far a stream has come. An empty bookmark is none.
@@ -124,7 +149,7 @@ mod tests {
             ..Bookmark::default()
         };
         assert_eq!(done.next_day(3), Some(day("2026-11-20")));
-        let interrupted = Bookmark { day: Some(day("2025-01-31")), ..done };
+        let interrupted = Bookmark { day: Some(day("2025-01-31")), ..done.clone() };
         assert_eq!(interrupted.next_day(3), Some(day("2025-02-01")));
         assert_eq!(done.next_day(u32::MAX), Some(NaiveDate::MIN));
         assert_eq!(Bookmark::default().next_day(3), None);
@@ -153,6 +178,7 @@ mod tests {
             r#"{"bookmarks":{"orders":{"day":"2026-01-01"}}}"#,
             r#"{"bookmarks":{"events":{"day":"soon"}}}"#,
             r#"{"bookmarks":{"events":{"days":"2026-01-01"}}}"#,
+            r#"{"bookmarks":{"events":{"members":"no digest"}}}"#,
         ] {
             let error = parse(text).unwrap_err().to_string();
             assert!(error.starts_with("state.json is no valid state"), "{error}");
@@ -165,11 +191,21 @@ mod tests {
             day: Some(day("2026-11-23")),
             read_on: Some(day("2026-11-24")),
             newest_media: Some(i64::MAX),
-            pass: Some(Pass { began: day("2026-11-24"), media_id: -1 }),
+            pass: Some(Pass {
+                began: day("2026-11-24"),
+                media_id: -1,
+                start: Some(day("2024-11-24")),
+                members: Some("0f".into()),
+            }),
+            start: Some(day("2024-11-24")),
+            members: Some(Members::of([1, 2, 3])),
+            behind: Behind::of([(7, day("2026-10-01"))]),
+            media_ids: Some("ff".into()),
+            personal_data: Some(PersonalData::Hash),
         };
         let mut state = State::default();
-        for bookmark in [full, Bookmark { pass: None, ..full }] {
-            state.set(&EVENTS, bookmark);
+        for bookmark in [full.clone(), Bookmark { pass: None, ..full }] {
+            state.set(&EVENTS, bookmark.clone());
             let text = serde_json::to_string(&state).unwrap();
             assert_eq!(parse(&text).unwrap(), state);
             assert_eq!(parse(&text).unwrap().bookmark(&EVENTS), bookmark);

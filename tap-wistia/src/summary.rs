@@ -23,12 +23,23 @@ pub(crate) struct Summary {
     pub(crate) waited_seconds: f64,
     /// Values that cleaning made null.
     pub(crate) nulled_values: u64,
-    /// Empty rows that were left out.
+    /// The same by table and column, such as `fact_events.lat`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) nulled_columns: BTreeMap<String, u64>,
+    /// Rows that were left out: empty ones, and those whose key cannot be decoded.
     pub(crate) skipped_rows: u64,
-    /// Streams that the token may not read.
+    /// Records that are kept though their time cannot be read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) unreadable_times: u64,
+    /// Streams that could not be read.
     pub(crate) failed: Vec<&'static str>,
     /// Seconds from start to end.
     pub(crate) seconds: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Summary {
@@ -49,7 +60,9 @@ impl Summary {
             retries: traffic.retries(),
             waited_seconds: traffic.waited_seconds(),
             nulled_values: traffic.nulled(),
+            nulled_columns: traffic.nulled_columns(),
             skipped_rows: traffic.skipped(),
+            unreadable_times: traffic.unreadable_times(),
             failed: failed.to_vec(),
             seconds: time.as_secs_f64(),
         }
@@ -65,6 +78,13 @@ impl Summary {
             .iter()
             .map(|(stream, records)| [(*stream).to_owned(), HumanCount(*records).to_string()]);
         report::table(["stream", "records"], rows);
+        for (column, values) in &self.nulled_columns {
+            tracing::info!(column, values, "{values} odd values of {column} are null");
+        }
+        if self.unreadable_times > 0 {
+            let events = self.unreadable_times;
+            tracing::info!(events, "{events} records are kept whose time cannot be read");
+        }
         tracing::info!(
             requests = self.requests,
             repeated = self.retries,

@@ -1,9 +1,18 @@
 //! The sync: a loop over endpoints that knows no stream by name.
 
 use crate::context::Context;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::read::{Endpoint, OfMedia, Read};
 use crate::stream::{MediaId, Stream};
+
+/// A stream that could not be read.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    /// Its name.
+    pub(crate) stream: &'static str,
+    /// The error.
+    pub(crate) reason: String,
+}
 
 /// One sync.
 #[derive(Debug)]
@@ -12,8 +21,8 @@ pub(crate) struct Sync<'a> {
     pub(crate) context: Context<'a>,
     /// What is read, each after those that it depends on.
     endpoints: &'a [&'static Endpoint],
-    /// Streams that the token may not read.
-    pub(crate) failed: Vec<&'static str>,
+    /// Streams that could not be read.
+    pub(crate) failed: Vec<Failed>,
 }
 
 impl<'a> Sync<'a> {
@@ -40,7 +49,8 @@ impl<'a> Sync<'a> {
         if self.failed.is_empty() {
             return Ok(());
         }
-        Err(Error::Streams { count: self.failed.len(), streams: self.failed.join(", ") })
+        let names: Vec<&str> = self.failed.iter().map(|failed| failed.stream).collect();
+        Err(Error::Streams { count: names.len(), streams: names.join(", ") })
     }
 
     /// Reads an endpoint, where a stream depends on it.
@@ -54,6 +64,7 @@ impl<'a> Sync<'a> {
             return Ok(());
         }
         self.begin(endpoint.streams)?;
+        self.context.client.begin();
         let derived = self.derived();
         let context = &mut self.context;
         let outcome = match &endpoint.read {
@@ -72,7 +83,7 @@ impl<'a> Sync<'a> {
         };
         match outcome {
             Ok(()) => self.complete(endpoint.streams),
-            Err(error) if error.kind() == Kind::Access => self.fail(&dependents, &error),
+            Err(error) if error.kind().is_of_stream() => self.fail(&dependents, &error),
             Err(error) => Err(error),
         }
     }
@@ -126,7 +137,7 @@ impl<'a> Sync<'a> {
     fn fail(&mut self, streams: &[&'static Stream], error: &Error) -> Result<()> {
         for stream in streams {
             tracing::error!(stream = stream.name, hint = error.hint(), "{error}");
-            self.failed.push(stream.name);
+            self.failed.push(Failed { stream: stream.name, reason: error.to_string() });
             self.context.output.fail(stream, error)?;
         }
         Ok(())

@@ -116,9 +116,10 @@ impl Transport for Server {
                     path: request.to_string(),
                     is_transient: true,
                     source: body.into(),
+                    host: String::new(),
                 });
             }
-            Ok(Response { status, retry_after: None, body: body.into() })
+            Ok(Response::new(status, body))
         })
     }
 }
@@ -171,6 +172,8 @@ pub(crate) struct Run {
     pub(crate) asked: Vec<String>,
     /// How it ended.
     pub(crate) outcome: Result<()>,
+    /// The streams that failed, each with its error.
+    pub(crate) failed: Vec<(&'static str, String)>,
     /// How far the streams have come.
     pub(crate) state: State,
 }
@@ -207,6 +210,7 @@ pub(crate) async fn sync_some(
         settings: &settings,
         output: Output::new(messages, selected, &Mapper::default()).unwrap(),
         state,
+        names: HashMap::new(),
         progress: Progress::new(false),
     };
     let mut sync = Sync::new(context, endpoints);
@@ -216,6 +220,7 @@ pub(crate) async fn sync_some(
         lines: lines.into_iter().filter(|line| !line.starts_with("SCHEMA")).collect(),
         asked: server.asked(),
         outcome,
+        failed: sync.failed.drain(..).map(|failed| (failed.stream, failed.reason)).collect(),
         state: sync.context.state.clone(),
     }
 }

@@ -50,8 +50,11 @@ fn the_sync_names_no_stream_and_the_floor_names_nothing() {
             below(file).into_iter().filter(|below| below.starts_with("streams/")).collect();
         assert!(streams.is_empty(), "{file} knows {streams:?}");
     }
-    for floor in ["stream.rs", "error.rs", "clean/counts.rs", "client/request.rs"] {
+    for floor in ["stream.rs", "permission.rs", "shown.rs", "clean/counts.rs"] {
         assert!(named(floor).is_empty(), "{floor} names {:?}", named(floor));
+    }
+    for above in ["error.rs", "client/request.rs"] {
+        assert_eq!(named(above), ["permission.rs"], "{above}");
     }
     // The walker sees the arrows that there are.
     assert!(named("streams/mod.rs").contains(&"streams/media.rs"));

@@ -1,22 +1,20 @@
-//! The server: tokens, the rate limit, faults, and the path by which tests steer it.
+//! The server: tokens, the rate limit and the way from a request to its answer.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{self, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::Response;
-use chrono::NaiveDate;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::account::{Account, Growth, hash};
-use crate::api::{self, Query, Refusal};
+use crate::account::Account;
+use crate::api::{self, Answer, Api, Query, Refusal};
+use crate::control;
 use crate::fault::{self, Fault, Kind};
-use crate::truth;
+use crate::world::World;
 
 /// How the server behaves.
 #[derive(Debug, Clone)]
@@ -33,18 +31,6 @@ pub struct Behaviour {
     pub zone: i64,
 }
 
-#[derive(Debug)]
-struct World {
-    started: Instant,
-    account: Account,
-    faults: Vec<Fault>,
-    recent: VecDeque<Instant>,
-    requests: Vec<Value>,
-    revoked: bool,
-    events_per_page: usize,
-    random: fastrand::Rng,
-}
-
 /// A simulated account behind HTTP.
 #[derive(Debug, Clone)]
 pub struct Simulator {
@@ -55,16 +41,7 @@ pub struct Simulator {
 impl Simulator {
     /// Serves an account.
     pub fn new(account: Account, behaviour: Behaviour) -> Self {
-        let world = World {
-            random: fastrand::Rng::with_seed(hash((account.recipe.seed, "faults"))),
-            started: Instant::now(),
-            account,
-            faults: Vec::new(),
-            recent: VecDeque::new(),
-            requests: Vec::new(),
-            revoked: false,
-            events_per_page: 0,
-        };
+        let world = World::new(account);
         Self { behaviour: Arc::new(behaviour), world: Arc::new(Mutex::new(world)) }
     }
 
@@ -83,195 +60,165 @@ async fn route(
     extract::Query(pairs): extract::Query<Vec<(String, String)>>,
     request: Request,
 ) -> Response {
-    let path = request.uri().path().to_owned();
-    let query = Query(pairs);
-    if let Some(path) = path.strip_prefix("/__control/") {
+    if let Some(path) = request.uri().path().strip_prefix("/__control/").map(str::to_owned) {
         let (parts, body) = request.into_parts();
-        return control(&simulator, &parts.method, path, &query, body).await;
+        let body = to_bytes(body, 1 << 26).await.unwrap_or_default();
+        return control::control(&mut simulator.world(), &parts.method, &path, &pairs, &body);
     }
-    let path = path.strip_prefix("/v1/").or_else(|| path.strip_prefix("/modern/"));
-    match path {
-        Some(path) => serve(&simulator, request.headers(), path, query).await,
-        None => fault::json(StatusCode::NOT_FOUND, &json!({"error": "Not found"})),
-    }
+    serve(&simulator, request.uri(), request.headers(), Query(pairs)).await
 }
 
-async fn serve(
-    simulator: &Simulator,
-    headers: &HeaderMap,
-    path: &str,
-    mut query: Query,
-) -> Response {
+async fn serve(simulator: &Simulator, uri: &Uri, headers: &HeaderMap, query: Query) -> Response {
     let behaviour = &simulator.behaviour;
-    let path = path.trim_end_matches('/');
-    let path = path.strip_suffix(".json").unwrap_or(path);
+    let (name, segments) = parts(uri.path());
+    let path = segments.join("/");
+    let text = |header: &str| headers.get(header).and_then(|value| value.to_str().ok());
+    let version = text("x-wistia-api-version");
     let (limited, fault) = {
         let mut world = simulator.world();
-        let limited = world.limited(behaviour.requests_per_minute);
-        let fault = if limited.is_some() { None } else { world.fault(path, behaviour.fault_rate) };
         let pairs: Vec<String> =
             query.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs = pairs.join("&");
+        let limited = world.limited(behaviour.requests_per_minute);
+        let fault = match limited {
+            Some(_) => None,
+            None => world.fault(&path, &pairs, behaviour.fault_rate),
+        };
         let seconds = world.started.elapsed().as_secs_f64();
-        world.requests.push(json!({"path": path, "query": pairs.join("&"), "seconds": seconds,
-            "limited": limited.is_some()}));
+        world.requests.push(json!({"path": path, "query": pairs, "seconds": seconds,
+            "limited": limited.is_some(), "api": name, "version": version, "url": uri.to_string()}));
         (limited, fault)
     };
     tokio::time::sleep(behaviour.latency).await;
     if let Some(seconds) = limited {
         return fault::too_many(seconds);
     }
-    let token = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let token =
+        text(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
     if token != Some(behaviour.token.as_str()) || simulator.world().revoked {
         return fault::of_status(401, 0);
     }
-    if fault.as_ref().is_some_and(|fault| fault.kind == Kind::FirstPage) {
-        query.0.retain(|(name, _)| name != "page" && name != "cursor[after]");
-    }
+    let fault = fault.map(|fault| in_words_of(&name, fault));
+    let query = match &fault {
+        Some(fault) => asked_instead(fault, query),
+        None => query,
+    };
+    let api = match name.as_str() {
+        "v1" => Ok(Api::V1),
+        "modern" => Api::modern(version),
+        _ => Err(Refusal::NotFound),
+    };
     let answer = {
         let mut world = simulator.world();
-        let answer = api::answer(&world.account, behaviour.zone, path, &query);
-        if path == "stats/events" && world.events_per_page > 0 {
-            let new_events = world.events_per_page;
-            world.account.grow(&Growth { new_events, ..Growth::default() });
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let zone = behaviour.zone;
+        let answer = api.and_then(|api| api::answer(&world.account, zone, api, &segments, &query));
+        if path == "stats/events" {
+            world.page_of_events_was_read();
         }
         answer
     };
-    match (answer, fault) {
-        (answer, Some(fault)) => {
-            let good = answer.unwrap_or(Value::Null);
-            fault::spoil(fault.kind, fault.status, fault.seconds, good).await
+    match (fault, answer) {
+        (Some(fault), Err(_)) if !fault.kind.needs_rows() => {
+            fault::spoil(&fault, Value::Null).await
         }
-        (Ok(value), None) => fault::json(StatusCode::OK, &value),
-        (Err(Refusal::NoStats), None) => fault::of_status(404, 0),
-        (Err(Refusal::NotFound), None) => {
+        (Some(fault), Ok(value)) => fault::spoil(&fault, value).await,
+        (_, answer) => of_answer(answer),
+    }
+}
+
+/// The API that a path names, and the rest of the path: its segments, decoded, without suffix.
+fn parts(path: &str) -> (String, Vec<String>) {
+    let path = path.trim_matches('/');
+    let path = path.strip_suffix(".json").unwrap_or(path);
+    let mut segments = path.split('/').map(decoded);
+    (segments.next().unwrap_or_default(), segments.collect())
+}
+
+/// A segment of a path, whose bytes may stand there as `%` and two digits.
+fn decoded(segment: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = segment.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let digits = others.get(..2).filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &others[2..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = others;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The modern API alone describes what 503 says.
+fn in_words_of(api: &str, mut fault: Fault) -> Fault {
+    if api == "modern" && fault.kind == Kind::Status && fault.status == Some(503) {
+        let words = || "Analytics service is temporarily unavailable".to_owned();
+        fault.body.get_or_insert_with(words);
+    }
+    fault
+}
+
+/// What a server with this fault takes a request for.
+fn asked_instead(fault: &Fault, mut query: Query) -> Query {
+    match (fault.kind, fault.rows) {
+        (Kind::FirstPage, _) => {
+            query.0.retain(|(name, _)| name != "page" && name != "cursor[after]");
+        }
+        (Kind::Cap, Some(rows)) => {
+            let asked = query.integer("per_page").ok().flatten().unwrap_or(100);
+            let size = usize::try_from(asked).unwrap_or(100).min(rows);
+            query.0.retain(|(name, _)| name != "per_page");
+            query.0.push(("per_page".into(), size.to_string()));
+        }
+        _ => {}
+    }
+    query
+}
+
+/// The answer, or the refusal in its words.
+fn of_answer(answer: Answer) -> Response {
+    match answer {
+        Ok(value) => fault::json(StatusCode::OK, &value),
+        Err(Refusal::NoStats) => fault::of_status(404, 0),
+        Err(Refusal::NotFound) => {
             fault::json(StatusCode::NOT_FOUND, &json!({"error": "Not found"}))
         }
-        (Err(Refusal::BadDate), None) => {
+        Err(Refusal::Bad(reasons)) => fault::bad_request(&reasons),
+        Err(Refusal::BadDate) => {
             fault::json(StatusCode::UNPROCESSABLE_ENTITY, &json!({"error": "Invalid date"}))
         }
-        (Err(Refusal::Broken), None) => fault::of_status(500, 0),
+        Err(Refusal::Broken) => fault::of_status(500, 0),
     }
 }
 
-impl World {
-    /// The seconds to wait, where the minute's requests are used up.
-    fn limited(&mut self, requests_per_minute: usize) -> Option<u64> {
-        const MINUTE: Duration = Duration::from_mins(1);
-        let now = Instant::now();
-        while self.recent.front().is_some_and(|first| now - *first >= MINUTE) {
-            self.recent.pop_front();
-        }
-        if self.recent.len() < requests_per_minute {
-            self.recent.push_back(now);
-            return None;
-        }
-        let wait = self.recent.front().map_or(MINUTE, |first| MINUTE.saturating_sub(now - *first));
-        Some(wait.as_secs() + 1)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_an_api_and_segments_with_or_without_suffix() {
+        let (api, segments) = parts("/v1/stats/medias/a%2Fb%3Fc/by_date.json");
+        assert_eq!(api, "v1");
+        assert_eq!(segments, ["stats", "medias", "a/b?c", "by_date"]);
+        assert_eq!(parts("/modern/deleted_media/").1, ["deleted_media"]);
+        assert_eq!(parts("/v1/tags/100%").1, ["tags", "100%"]);
     }
 
-    /// The fault that a request meets.
-    fn fault(&mut self, path: &str, rate: f64) -> Option<Fault> {
-        for fault in &mut self.faults {
-            if !path.contains(&fault.path) {
-                continue;
-            }
-            if fault.after > 0 {
-                fault.after -= 1;
-                continue;
-            }
-            match &mut fault.times {
-                Some(0) => continue,
-                Some(times) => *times -= 1,
-                None => {}
-            }
-            return Some(fault.clone());
-        }
-        if self.random.f64() >= rate {
-            return None;
-        }
-        let (kind, status) = Kind::passing(self.random.u64(..));
-        Some(Fault { path: String::new(), kind, times: None, after: 0, status, seconds: Some(1) })
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Live {
-    events_per_page: usize,
-}
-
-/// Steers the simulator, and tells what is true.
-async fn control(
-    simulator: &Simulator,
-    method: &Method,
-    path: &str,
-    query: &Query,
-    body: Body,
-) -> Response {
-    let body = to_bytes(body, 1 << 20).await.unwrap_or_default();
-    let mut world = simulator.world();
-    let bad = |error: serde_json::Error| {
-        fault::json(StatusCode::BAD_REQUEST, &json!({"error": error.to_string()}))
-    };
-    let done = || fault::json(StatusCode::OK, &json!({}));
-    match (method, path) {
-        (&Method::GET, "requests") => {
-            fault::json(StatusCode::OK, &Value::Array(world.requests.clone()))
-        }
-        (&Method::DELETE, "requests") => {
-            world.requests.clear();
-            done()
-        }
-        (&Method::POST, "grow") => match serde_json::from_slice(&body) {
-            Ok(growth) => {
-                world.account.grow(&growth);
-                done()
-            }
-            Err(error) => bad(error),
-        },
-        (&Method::POST, "live") => match serde_json::from_slice::<Live>(&body) {
-            Ok(live) => {
-                world.events_per_page = live.events_per_page;
-                done()
-            }
-            Err(error) => bad(error),
-        },
-        (&Method::POST, "faults") => match serde_json::from_slice(&body) {
-            Ok(fault) => {
-                world.faults.push(fault);
-                done()
-            }
-            Err(error) => bad(error),
-        },
-        (&Method::DELETE, "faults") => {
-            world.faults.clear();
-            done()
-        }
-        (&Method::POST, "revoke") => {
-            world.revoked = true;
-            done()
-        }
-        (&Method::GET, path) => {
-            let day = |name: &str| query.get(name).and_then(|text| text.parse::<NaiveDate>().ok());
-            let today = world.account.recipe.today;
-            let days = truth::Days {
-                start: day("start_date").unwrap_or(NaiveDate::MIN),
-                end: day("end_date").unwrap_or(today),
-                sync: day("sync_date").unwrap_or(today),
-            };
-            let rows = path
-                .strip_prefix("truth/")
-                .and_then(|table| truth::rows(&world.account, table, days));
-            match rows {
-                None => fault::json(StatusCode::NOT_FOUND, &json!({"error": "Not found"})),
-                Some(rows) => {
-                    let lines: Vec<String> = rows.iter().map(ToString::to_string).collect();
-                    fault::answer(StatusCode::OK, "application/x-ndjson", lines.join("\n"))
-                }
-            }
-        }
-        _ => fault::json(StatusCode::NOT_FOUND, &json!({"error": "Not found"})),
+    #[test]
+    fn a_server_that_caps_pages_asks_itself_for_fewer_rows() {
+        let cap = Fault { kind: Kind::Cap, rows: Some(50), ..Fault::default() };
+        let size = |asked: &str| {
+            let query = Query(vec![("per_page".into(), asked.into()), ("page".into(), "2".into())]);
+            asked_instead(&cap, query).get("per_page").map(str::to_owned)
+        };
+        assert_eq!(size("100").as_deref(), Some("50"));
+        assert_eq!(size("20").as_deref(), Some("20"));
     }
 }

@@ -65,7 +65,7 @@ impl Reading {
         lines: &mut Lines,
     ) -> Result<()> {
         let records = std::mem::take(&mut self.records);
-        self.last = bookmark;
+        self.last = bookmark.clone();
         self.has_state = true;
         let state = StreamState { bookmark, refresh };
         let state = StateMessage::of(self.stream.name, state, records);
@@ -219,6 +219,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::error::Unaccepted;
+    use crate::permission::Permission;
     use crate::testing::{EVENTS, PLACES, TODAY, Written, day};
 
     struct Airbyte {
@@ -345,8 +347,13 @@ mod tests {
     #[test]
     fn a_stream_that_failed_and_one_that_was_not_read_are_incomplete() {
         let mut airbyte = airbyte(SyncMode::Incremental, &State::default());
-        let error =
-            Error::Forbidden { path: "/x".into(), status: 403, reason: "not in the plan".into() };
+        let error = Error::Forbidden {
+            path: "/x".into(),
+            status: 403,
+            reason: "not in the plan".into(),
+            wants: Permission::ReadAllData,
+            host: String::new(),
+        };
         airbyte.messages.failed(&EVENTS, &error).unwrap();
         airbyte.messages.failed(&EVENTS, &error).unwrap();
         airbyte.messages.end().unwrap();
@@ -372,11 +379,16 @@ mod tests {
         let broken = std::io::Error::other("pipe");
         for (error, expected) in [
             (
-                Error::Unauthorized { path: "/x".into(), reason: String::new() },
+                Error::Unauthorized {
+                    path: "/x".into(),
+                    reason: String::new(),
+                    because: Unaccepted::Token,
+                    host: String::new(),
+                },
                 FailureType::ConfigError,
             ),
             (Error::Output(broken), FailureType::TransientError),
-            (Error::NotFound { path: "/x".into() }, FailureType::SystemError),
+            (Error::EndlessPages { path: "/x".into() }, FailureType::SystemError),
             (Error::internal("order"), FailureType::SystemError),
         ] {
             assert_eq!(trace(&error).failure_type, expected, "{error}");

@@ -1,13 +1,22 @@
 //! The cleaning rules: what the API sends and what the lake holds.
 //!
-//! An empty string means "absent" in this API, numbers may come as strings, objects may be empty.
-//! Each function here reads one kind of column leniently; a value that is nothing of the kind
-//! becomes null and is counted ([`counting`]).
+//! An empty string means "absent" in this API, numbers may come as strings, objects may be empty, a
+//! field may have two spellings. Each function here reads one kind of column leniently, whatever stands
+//! there; a value that is nothing of the kind becomes null and is counted ([`count`]), column by column
+//! where that is asked for ([`trace`]).
 
-mod counts;
+mod decode;
 mod nested;
+mod row;
 mod scalar;
+mod shape;
+mod spelling;
+mod tally;
 
-pub(crate) use counts::{Counts, counting};
-pub(crate) use nested::{Row, integers, list, object, tags};
-pub(crate) use scalar::{bigint, boolean, double, key, key_bigint, presence, text};
+pub(crate) use decode::decodable;
+pub(crate) use nested::{integers, list, object, tags};
+pub(crate) use row::{Row, Rows};
+pub(crate) use scalar::{bigint, boolean, double, key, key_bigint, key_day, presence, text};
+pub(crate) use shape::text as shape;
+pub(crate) use spelling::{Spelling, settle};
+pub(crate) use tally::{Column, Tally, count, trace, unknown_member};

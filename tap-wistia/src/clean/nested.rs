@@ -1,24 +1,15 @@
-//! Columns of structs and lists, and rows: what is empty is absent.
+//! Columns of structs and lists: what is empty is absent.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::counts::{nulled, skipped};
 use super::scalar::{bigint, text};
-
-/// A row of a list: nothing where it is empty.
-#[derive(Debug)]
-pub(crate) struct Row<T>(pub(crate) Option<T>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Row<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self(deserializer.deserialize_any(ObjectVisitor(PhantomData))?.or_else(skipped)))
-    }
-}
+use super::shape;
+use super::tally::{enter, hold, is_tracing, leave, nulled, present, skipped};
 
 /// A struct column: an empty object is null.
 pub(crate) fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -29,75 +20,127 @@ where
     deserializer.deserialize_any(ObjectVisitor(PhantomData))
 }
 
+/// What a visitor of an object or a list makes of a scalar: null, and counted.
+macro_rules! null_scalars {
+    () => {
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+            if value.is_empty() { Ok(None) } else { odd(|| shape::text(value)) }
+        }
+
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+            odd(|| "a boolean".into())
+        }
+
+        fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
+            odd(|| "an integer".into())
+        }
+
+        fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
+            odd(|| "an integer".into())
+        }
+
+        fn visit_f64<E: de::Error>(self, _: f64) -> Result<Self::Value, E> {
+            odd(|| "a number".into())
+        }
+    };
+}
+
+fn odd<T, E: de::Error>(shape: impl FnOnce() -> String) -> Result<Option<T>, E> {
+    present(0)?;
+    Ok(nulled(shape))
+}
+
 struct ObjectVisitor<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     type Value = Option<T>;
 
+    null_scalars!();
+
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an object or nothing")
     }
 
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-        Ok(if value.is_empty() { None } else { nulled() })
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(nulled())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(nulled())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(nulled())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(nulled())
-    }
-
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(nulled())
+        let mut length = 0;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            length += 1;
+        }
+        // Some languages know no empty object.
+        if length == 0 { Ok(None) } else { odd(|| shape::list(length)) }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        let mut counted = Counted { map, members: 0 };
-        let value = T::deserialize(MapAccessDeserializer::new(&mut counted));
+        let mut members = Members::new(map);
+        let value = T::deserialize(MapAccessDeserializer::new(&mut members));
         // An empty object lacks even what every other must have.
-        if counted.members == 0 { Ok(None) } else { value.map(Some) }
+        if members.count == 0 {
+            return Ok(None);
+        }
+        present(size_of::<T>())?;
+        value.map(Some)
     }
 }
 
-/// Counts the members of an object while they are read.
-struct Counted<A> {
+/// The members of an object while they are read: how many there are, and which column each is of where
+/// columns are traced.
+pub(super) struct Members<A> {
     map: A,
-    members: usize,
+    is_traced: bool,
+    /// How many came so far.
+    pub(super) count: usize,
+    /// Their names, where columns are traced.
+    pub(super) names: Vec<String>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Counted<A> {
+impl<A> Members<A> {
+    /// The members of this object, none of which has been read.
+    pub(super) fn new(map: A) -> Self {
+        Self { map, is_traced: is_tracing(), count: 0, names: Vec::new() }
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for &mut Members<A> {
     type Error = A::Error;
 
-    fn next_key_seed<K: de::DeserializeSeed<'de>>(
+    fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
-        let key = self.map.next_key_seed(seed)?;
-        self.members += usize::from(key.is_some());
+        let key = if self.is_traced {
+            let name = self.map.next_key::<String>()?;
+            self.names.extend(name.clone());
+            let seeded =
+                name.map(|name| seed.deserialize(de::value::StringDeserializer::new(name)));
+            seeded.transpose()?
+        } else {
+            self.map.next_key_seed(seed)?
+        };
+        self.count += usize::from(key.is_some());
         Ok(key)
     }
 
-    fn next_value_seed<V: de::DeserializeSeed<'de>>(
-        &mut self,
-        seed: V,
-    ) -> Result<V::Value, A::Error> {
-        self.map.next_value_seed(seed)
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        if !self.is_traced {
+            return self.map.next_value_seed(seed);
+        }
+        enter(self.names.last().map_or("", String::as_str));
+        let value = self.map.next_value_seed(seed);
+        leave();
+        value
+    }
+}
+
+/// An item of a list of structs: nothing where it is empty.
+struct Item<T>(Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Item<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(object(deserializer)?.or_else(skipped)))
     }
 }
 
@@ -107,7 +150,7 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    sequence::<_, Row<T>>(deserializer)
+    sequence::<_, Item<T>>(deserializer)
         .map(|items| items.map(|items| items.into_iter().filter_map(|item| item.0).collect()))
 }
 
@@ -127,7 +170,7 @@ pub(crate) fn integers<'de, D: Deserializer<'de>>(
         .map(|items| items.map(|items| items.into_iter().map(|item| item.0).collect()))
 }
 
-/// Tags: objects with a name, or strings. Both become strings.
+/// Tags: objects with a name, or strings. Both become strings; what has no name is left out and counted.
 pub(crate) fn tags<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<String>>, D::Error> {
@@ -137,41 +180,61 @@ pub(crate) fn tags<'de, D: Deserializer<'de>>(
         name: Option<String>,
     }
 
+    /// A tag, or why there is none.
     struct Tag(Option<String>);
 
     impl<'de> Deserialize<'de> for Tag {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            struct TagVisitor;
+            deserializer.deserialize_any(TagVisitor).map(Self)
+        }
+    }
 
-            impl<'de> Visitor<'de> for TagVisitor {
-                type Value = Tag;
+    struct TagVisitor;
 
-                fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                    formatter.write_str("a tag")
-                }
+    impl<'de> Visitor<'de> for TagVisitor {
+        type Value = Option<String>;
 
-                fn visit_unit<E>(self) -> Result<Tag, E> {
-                    Ok(Tag(None))
-                }
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a tag")
+        }
 
-                fn visit_str<E>(self, value: &str) -> Result<Tag, E> {
-                    Ok(Tag((!value.is_empty()).then(|| value.to_owned())))
-                }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(skipped())
+        }
 
-                fn visit_i64<E>(self, value: i64) -> Result<Tag, E> {
-                    Ok(Tag(Some(value.to_string())))
-                }
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<Self::Value, E> {
+            odd(|| "a boolean".into())
+        }
 
-                fn visit_u64<E>(self, value: u64) -> Result<Tag, E> {
-                    Ok(Tag(Some(value.to_string())))
-                }
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+            text(de::value::F64Deserializer::new(value))
+        }
 
-                fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Tag, A::Error> {
-                    Named::deserialize(MapAccessDeserializer::new(map)).map(|named| Tag(named.name))
-                }
-            }
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+            text(de::value::I64Deserializer::new(value))
+        }
 
-            deserializer.deserialize_any(TagVisitor)
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+            text(de::value::U64Deserializer::new(value))
+        }
+
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+            let tag = text(de::value::StrDeserializer::new(value))?;
+            Ok(if value.is_empty() { skipped() } else { tag })
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+            text(de::value::SeqAccessDeserializer::new(list))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            let mut members = Members::new(map);
+            let named = Named::deserialize(MapAccessDeserializer::new(&mut members))?;
+            Ok(match named.name {
+                None if members.count == 0 => skipped(),
+                None => nulled(|| shape::object(&members.names)),
+                name => name,
+            })
         }
     }
 
@@ -190,37 +253,25 @@ where
     impl<'de, T: Deserialize<'de>> Visitor<'de> for SequenceVisitor<T> {
         type Value = Option<Vec<T>>;
 
+        null_scalars!();
+
         fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
             formatter.write_str("a list or nothing")
         }
 
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-
-        fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
-            Ok(if value.is_empty() { None } else { nulled() })
-        }
-
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            Ok(nulled())
-        }
-
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-            Ok(nulled())
-        }
-
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut members = 0;
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-                members += 1;
+            let mut names = Vec::new();
+            while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
+                names.push(name);
             }
-            Ok(if members == 0 { None } else { nulled() })
+            if names.is_empty() { Ok(None) } else { odd(|| shape::object(&names)) }
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
             let mut items = Vec::new();
+            present(0)?;
             while let Some(item) = list.next_element()? {
+                hold(size_of::<T>())?;
                 items.push(item);
             }
             Ok(Some(items))
@@ -232,8 +283,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use super::super::counts::{Counts, counting};
     use super::super::scalar::key;
+    use super::super::tally::{Tally, count};
     use super::*;
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -251,14 +302,14 @@ mod tests {
 
     #[test]
     fn an_empty_object_is_null_and_anything_but_an_object_too() {
-        let ((), counts) = counting(|| {
-            for json in ["{}", "null", r#""""#] {
+        let ((), counts) = count(|| {
+            for json in ["{}", "[]", "null", r#""""#] {
                 assert_eq!(read!(object, json), None::<Picture>, "{json}");
             }
         });
-        assert_eq!(counts, Counts::default());
-        let ((), counts) = counting(|| {
-            for json in ["[]", "1", "-1", "1.5", "true", r#""x""#] {
+        assert_eq!(counts, Tally::default());
+        let ((), counts) = count(|| {
+            for json in ["[1]", "1", "-1", "1.5", "true", r#""x""#] {
                 assert_eq!(read!(object, json), None::<Picture>, "{json}");
             }
         });
@@ -274,12 +325,12 @@ mod tests {
 
     #[test]
     fn empty_rows_of_a_list_are_skipped_and_counted() {
-        let (pictures, counts) = counting(|| read!(list, r#"[{"url":"a"},{},null,{"url":"b"}]"#));
+        let (pictures, counts) = count(|| read!(list, r#"[{"url":"a"},{},null,{"url":"b"}]"#));
         let urls: Option<Vec<String>> = pictures
             .map(|pictures: Vec<Picture>| pictures.into_iter().map(|one| one.url).collect());
         assert_eq!(urls, Some(vec!["a".into(), "b".into()]));
-        assert_eq!(counts, Counts { nulled: 0, skipped: 2 });
-        let ((), counts) = counting(|| {
+        assert_eq!((counts.nulled, counts.skipped), (0, 2));
+        let ((), counts) = count(|| {
             assert_eq!(read!(list, r#"{"url":"a"}"#), None::<Vec<Picture>>);
             assert_eq!(read!(list, "{}"), None::<Vec<Picture>>);
             assert_eq!(read!(tags, r#""""#), None);

@@ -2,18 +2,41 @@
 
 use std::fmt;
 
+use chrono::NaiveDate;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::counts::nulled;
+use super::decode::UNDECODABLE;
+use super::shape;
+use super::tally::{is_tracing, keyless, nulled, present};
 
 /// A key column of text.
 pub(crate) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    text(deserializer)?.ok_or_else(|| de::Error::custom("the key is absent"))
+    let scalar = read(deserializer)?;
+    if matches!(scalar, Scalar::Undecodable) {
+        keyless();
+        return Ok(String::new());
+    }
+    scalar.text().ok_or_else(|| de::Error::custom("the key is absent"))
+}
+
+/// A key column of days, as the API writes them: YYYY-MM-DD. Another form of a day would be another key.
+pub(crate) fn key_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = key(deserializer)?;
+    let day = NaiveDate::parse_from_str(&text, "%Y-%m-%d");
+    if text.is_empty() || day.is_ok_and(|day| day.to_string() == text) {
+        return Ok(text);
+    }
+    Err(de::Error::custom(format!("{} is no day of the form YYYY-MM-DD", shape::text(&text))))
 }
 
 /// A key column of integers.
 pub(crate) fn key_bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    bigint(deserializer)?.ok_or_else(|| de::Error::custom("the key is absent or no integer"))
+    let scalar = read(deserializer)?;
+    if matches!(scalar, Scalar::Undecodable) {
+        keyless();
+        return Ok(0);
+    }
+    scalar.bigint().ok_or_else(|| de::Error::custom("the key is absent or no integer"))
 }
 
 /// A scalar as it stands in the JSON text.
@@ -23,8 +46,27 @@ enum Scalar {
     Integer(i64),
     Float(f64),
     Text(String),
-    /// An object or array, where neither belongs.
-    Other,
+    /// Bytes that are no text, or a number that no double holds.
+    Undecodable,
+    /// An object, where none belongs. Its members are told where columns are traced.
+    Object(Vec<String>),
+    /// A list of that length, where none belongs.
+    List(usize),
+}
+
+fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error> {
+    let scalar = deserializer.deserialize_any(ScalarVisitor)?;
+    match &scalar {
+        Scalar::Absent => {}
+        Scalar::Text(text) => present(text.len())?,
+        Scalar::Bool(_)
+        | Scalar::Integer(_)
+        | Scalar::Float(_)
+        | Scalar::Undecodable
+        | Scalar::Object(_)
+        | Scalar::List(_) => present(size_of::<f64>())?,
+    }
+    Ok(scalar)
 }
 
 struct ScalarVisitor;
@@ -62,49 +104,146 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
-        Ok(if value.is_empty() { Scalar::Absent } else { Scalar::Text(value.to_owned()) })
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Scalar, E> {
-        Ok(if value.is_empty() { Scalar::Absent } else { Scalar::Text(value) })
+        Ok(match value {
+            "" => Scalar::Absent,
+            UNDECODABLE => Scalar::Undecodable,
+            _ => Scalar::Text(value.to_owned()),
+        })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
-        let mut members = 0;
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-            members += 1;
+        let mut is_empty = true;
+        let mut names = Vec::new();
+        if is_tracing() {
+            while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
+                names.push(name);
+            }
+            is_empty = names.is_empty();
+        } else {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                is_empty = false;
+            }
         }
-        Ok(if members == 0 { Scalar::Absent } else { Scalar::Other })
+        Ok(if is_empty { Scalar::Absent } else { Scalar::Object(names) })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Scalar::Other)
+        let mut length = 0;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            length += 1;
+        }
+        Ok(Scalar::List(length))
+    }
+}
+
+impl Scalar {
+    /// Null, because it is nothing of the kind.
+    fn odd<T>(&self) -> Option<T> {
+        nulled(|| match self {
+            Self::Absent => "nothing".into(),
+            Self::Bool(_) => "a boolean".into(),
+            Self::Integer(_) => "an integer".into(),
+            Self::Float(_) => "a number".into(),
+            Self::Text(text) => shape::text(text),
+            Self::Undecodable => "a value that cannot be decoded".into(),
+            Self::Object(names) => shape::object(names),
+            Self::List(length) => shape::list(*length),
+        })
+    }
+
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Absent => None,
+            Self::Text(text) => Some(text),
+            Self::Integer(value) => Some(value.to_string()),
+            Self::Float(value) => Some(value.to_string()),
+            Self::Bool(value) => Some(value.to_string()),
+            Self::Undecodable | Self::Object(_) | Self::List(_) => self.odd(),
+        }
+    }
+
+    fn double(&self) -> Option<f64> {
+        match self {
+            Self::Absent => None,
+            #[expect(clippy::cast_precision_loss, reason = "a double is what the column holds")]
+            Self::Integer(value) => Some(*value as f64),
+            Self::Float(value) => Some(*value),
+            Self::Text(text) => parse_double(text).or_else(|| self.odd()),
+            Self::Bool(_) | Self::Undecodable | Self::Object(_) | Self::List(_) => self.odd(),
+        }
+    }
+
+    fn bigint(&self) -> Option<i64> {
+        match self {
+            Self::Absent => None,
+            Self::Integer(value) => Some(*value),
+            Self::Float(value) => integral(*value).or_else(|| self.odd()),
+            Self::Text(text) => {
+                let text = text.trim();
+                let whole = || parse_double(text).and_then(integral);
+                text.parse().ok().or_else(whole).or_else(|| self.odd())
+            }
+            Self::Bool(_) | Self::Undecodable | Self::Object(_) | Self::List(_) => self.odd(),
+        }
+    }
+
+    fn boolean(&self) -> Option<bool> {
+        match self {
+            Self::Absent => None,
+            Self::Bool(value) => Some(*value),
+            Self::Integer(0) => Some(false),
+            Self::Integer(1) => Some(true),
+            Self::Text(text) => match text.as_str() {
+                "true" => Some(true),
+                "false" => Some(false),
+                _ => self.odd(),
+            },
+            Self::Integer(_)
+            | Self::Float(_)
+            | Self::Undecodable
+            | Self::Object(_)
+            | Self::List(_) => self.odd(),
+        }
     }
 }
 
 /// A string column. Numbers become their decimal form.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match deserializer.deserialize_any(ScalarVisitor)? {
-        Scalar::Absent => None,
-        Scalar::Text(text) => Some(text),
-        Scalar::Integer(value) => Some(value.to_string()),
-        Scalar::Float(value) => Some(value.to_string()),
-        Scalar::Bool(value) => Some(value.to_string()),
-        Scalar::Other => nulled(),
-    })
+    read(deserializer).map(Scalar::text)
 }
 
 /// A double column.
 pub(crate) fn double<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    Ok(match deserializer.deserialize_any(ScalarVisitor)? {
+    read(deserializer).map(|scalar| scalar.double())
+}
+
+/// A bigint column.
+pub(crate) fn bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    read(deserializer).map(|scalar| scalar.bigint())
+}
+
+/// A boolean column.
+pub(crate) fn boolean<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<bool>, D::Error> {
+    read(deserializer).map(|scalar| scalar.boolean())
+}
+
+/// Whether there is an address: 1 or 0. The address itself goes nowhere. What is neither an address nor
+/// a yes or no is none, and counted.
+pub(crate) fn presence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
+    let scalar = read(deserializer)?;
+    let is_there = match &scalar {
+        Scalar::Text(text) => Some(!text.trim().is_empty()),
         Scalar::Absent => None,
-        #[expect(clippy::cast_precision_loss, reason = "a double is what the column holds")]
-        Scalar::Integer(value) => Some(value as f64),
-        Scalar::Float(value) => Some(value),
-        Scalar::Text(text) => parse_double(&text).or_else(nulled),
-        Scalar::Bool(_) | Scalar::Other => nulled(),
-    })
+        Scalar::Bool(_)
+        | Scalar::Integer(_)
+        | Scalar::Float(_)
+        | Scalar::Undecodable
+        | Scalar::Object(_)
+        | Scalar::List(_) => scalar.boolean(),
+    };
+    Ok(i32::from(is_there.unwrap_or(false)))
 }
 
 fn parse_double(text: &str) -> Option<f64> {
@@ -115,59 +254,15 @@ fn parse_double(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|value| plain && value.is_finite())
 }
 
-/// A bigint column.
-pub(crate) fn bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(match deserializer.deserialize_any(ScalarVisitor)? {
-        Scalar::Absent => None,
-        Scalar::Integer(value) => Some(value),
-        Scalar::Float(value) => integral(value).or_else(nulled),
-        Scalar::Text(text) => {
-            let text = text.trim();
-            text.parse().ok().or_else(|| parse_double(text).and_then(integral)).or_else(nulled)
-        }
-        Scalar::Bool(_) | Scalar::Other => nulled(),
-    })
-}
-
 fn integral(value: f64) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, reason = "an integral value within 2^53")]
     (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64)
 }
 
-/// A boolean column.
-pub(crate) fn boolean<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<bool>, D::Error> {
-    Ok(match deserializer.deserialize_any(ScalarVisitor)? {
-        Scalar::Absent => None,
-        Scalar::Bool(value) => Some(value),
-        Scalar::Integer(0) => Some(false),
-        Scalar::Integer(1) => Some(true),
-        Scalar::Text(text) => match text.as_str() {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => nulled(),
-        },
-        Scalar::Integer(_) | Scalar::Float(_) | Scalar::Other => nulled(),
-    })
-}
-
-/// Whether there is an address: 1 or 0. The address itself goes nowhere.
-pub(crate) fn presence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i32, D::Error> {
-    Ok(match deserializer.deserialize_any(ScalarVisitor)? {
-        Scalar::Text(text) => i32::from(!text.trim().is_empty()),
-        Scalar::Absent
-        | Scalar::Bool(_)
-        | Scalar::Integer(_)
-        | Scalar::Float(_)
-        | Scalar::Other => 0,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::counts::{Counts, counting};
+    use super::super::tally::{Tally, count};
     use super::*;
 
     macro_rules! read {
@@ -179,13 +274,13 @@ mod tests {
 
     #[test]
     fn an_empty_string_is_absent_in_every_column() {
-        let ((), counts) = counting(|| {
+        let ((), counts) = count(|| {
             assert_eq!(read!(text, r#""""#), None);
             assert_eq!(read!(double, r#""""#), None);
             assert_eq!(read!(bigint, r#""""#), None);
             assert_eq!(read!(boolean, r#""""#), None);
         });
-        assert_eq!(counts, Counts::default());
+        assert_eq!(counts, Tally::default());
     }
 
     #[test]
@@ -204,22 +299,29 @@ mod tests {
 
     #[test]
     fn a_value_that_is_no_number_is_null_and_counted() {
-        let ((), counts) = counting(|| {
+        let ((), counts) = count(|| {
             assert_eq!(read!(double, r#""n/a""#), None);
             assert_eq!(read!(double, r#""inf""#), None);
             assert_eq!(read!(bigint, r#""1.5""#), None);
             assert_eq!(read!(bigint, "true"), None);
             assert_eq!(read!(double, "[1]"), None);
         });
-        assert_eq!(counts, Counts { nulled: 5, skipped: 0 });
+        assert_eq!((counts.nulled, counts.skipped), (5, 0));
     }
 
     #[test]
     fn an_address_is_only_a_flag() {
-        assert_eq!(read!(presence, r#""a@example.com""#), 1);
-        for absent in [r#""""#, "null", r#"" ""#, "{}"] {
-            assert_eq!(read!(presence, absent), 0, "{absent}");
+        for there in [r#""a@example.com""#, "true", "1"] {
+            assert_eq!(read!(presence, there), 1, "{there}");
         }
+        let ((), tally) = count(|| {
+            for absent in [r#""""#, "null", r#"" ""#, "{}", "false"] {
+                assert_eq!(read!(presence, absent), 0, "{absent}");
+            }
+        });
+        assert_eq!(tally.nulled, 0);
+        let (odd, tally) = count(|| read!(presence, r#"{"address":"a"}"#));
+        assert_eq!((odd, tally.nulled), (0, 1));
     }
 
     #[test]
@@ -230,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_boolean_is_read_from_what_stands_for_one() {
-        let ((), counts) = counting(|| {
+        let ((), counts) = count(|| {
             for (json, value) in [("true", true), ("1", true), (r#""false""#, false), ("0", false)]
             {
                 assert_eq!(read!(boolean, json), Some(value), "{json}");

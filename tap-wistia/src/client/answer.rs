@@ -1,11 +1,10 @@
 //! What answers are: rows and pages of them, refusals, and bodies that are neither.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer};
+use serde_json::Value;
 
-use super::retry::Verdict;
-use super::transport::Response;
-use crate::clean::{self, Counts};
+use crate::clean::{self, Spelling, Tally};
 use crate::drift::Drift;
 use crate::error::{Error, Result};
 
@@ -16,12 +15,19 @@ pub(crate) const PAGE: usize = 100;
 /// Bytes of a body that an error shows.
 const SHOWN: usize = 200;
 
+/// Bytes of a body that is read value by value where it cannot be read in one go. No page comes near.
+const CAREFUL: usize = 4 << 20;
+
 /// Something that Wistia answers.
 pub(crate) trait Resource: DeserializeOwned + 'static {
     /// What it is called in errors, such as `a media`.
     const NAME: &'static str;
+    /// The table that has its fields.
+    const TABLE: &'static str;
     /// Documented fields that no table has. Other unknown fields are named in the log.
     const UNUSED: &'static [&'static str];
+    /// Fields that come under two names.
+    const SPELLINGS: &'static [Spelling] = &[];
 }
 
 /// A page of a list. Empty rows are left out.
@@ -29,79 +35,123 @@ pub(crate) trait Resource: DeserializeOwned + 'static {
 pub(crate) struct Page<T> {
     /// The rows that hold something.
     pub(crate) rows: Vec<T>,
-    /// Rows with the empty ones: they count for the end of the list.
-    received: usize,
+    /// Rows with those that were left out: they count for the end of the list.
+    pub(crate) received: usize,
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Page<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let rows = Vec::<clean::Row<T>>::deserialize(deserializer)?;
-        let received = rows.len();
-        Ok(Self { rows: rows.into_iter().filter_map(|row| row.0).collect(), received })
+        let clean::Rows { rows, received } = clean::Rows::deserialize(deserializer)?;
+        Ok(Self { rows, received })
     }
 }
 
 impl<T: Resource> Resource for Page<T> {
     const NAME: &'static str = "a list";
+    const TABLE: &'static str = T::TABLE;
     const UNUSED: &'static [&'static str] = T::UNUSED;
+    const SPELLINGS: &'static [Spelling] = T::SPELLINGS;
 }
 
-impl<T> Page<T> {
-    /// Whether no page follows: a list ends with a page that is not full. There is no total and no
-    /// link to a next page.
-    pub(crate) fn is_last(&self) -> bool {
-        self.received < PAGE
+/// Reads the body of an answer, and counts what cleaning changed. An answer of which a column is lost is
+/// an error: what it says is not what the column means.
+pub(super) fn read<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Result<(T, Tally)> {
+    // Parsers of JSON may ignore it: <https://www.rfc-editor.org/rfc/rfc8259#section-8.1>.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let (value, tally) = clean::count(|| parse::<T>(body, path, drift));
+    match value {
+        Ok(value) if tally.nulled == 0 => Ok((value, tally)),
+        Ok(_) => {
+            let (value, tally) = clean::trace(|| parse::<T>(body, path, drift));
+            let value = value.map_err(Error::unexpected("an answer that can be read twice"))?;
+            whole::<T>(path, value, tally)
+        }
+        Err(error) if body.len() > CAREFUL => {
+            Err(malformed::<T>(path, body, !error.is_data(), &error.to_string()))
+        }
+        Err(_) => {
+            let (value, tally) = careful(path, body, drift)?;
+            whole::<T>(path, value, tally)
+        }
     }
 }
 
-/// Reads the body of an answer, and counts what cleaning changed.
-pub(super) fn read<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> (Result<T>, Counts) {
-    let (value, counts) = clean::counting(|| {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        serde_ignored::deserialize(&mut deserializer, |field| drift.note(T::UNUSED, path, &field))
-            .and_then(|value| deserializer.end().map(|()| value))
+/// In one go, with what the parser makes of the bytes.
+fn parse<T: Resource>(body: &[u8], path: &str, drift: &Drift) -> serde_json::Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = noting::<T, _>(&mut deserializer, path, drift)?;
+    deserializer.end().map(|()| value)
+}
+
+/// Value by value: what cannot be decoded is marked, of two names of a field one is chosen.
+fn careful<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Result<(T, Tally)> {
+    let decodable = clean::decodable(body);
+    let mut value: Value = serde_json::from_slice(&decodable)
+        .map_err(|error| malformed::<T>(path, body, true, &error.to_string()))?;
+    clean::settle(&mut value, T::SPELLINGS);
+    let (outcome, tally) = clean::trace(|| {
+        let mut track = serde_path_to_error::Track::new();
+        let tracked = serde_path_to_error::Deserializer::new(&value, &mut track);
+        noting::<T, _>(tracked, path, drift).map_err(|error| (track.path().to_string(), error))
     });
-    (value.map_err(|error| malformed::<T>(path, body, &error)), counts)
-}
-
-/// The error of an answer without success.
-pub(super) fn refusal(path: String, response: &Response, verdict: Verdict) -> Error {
-    #[derive(Default, Deserialize)]
-    struct Reason {
-        code: Option<String>,
-        error: Option<String>,
-    }
-
-    let status = response.status;
-    // Refusals are JSON, text, a proxy's HTML, or empty.
-    let reason: Reason = serde_json::from_slice(&response.body).unwrap_or_default();
-    let text = reason.error.unwrap_or_else(|| start_of(&response.body));
-    match (status, verdict) {
-        (_, Verdict::Again { after, .. }) => {
-            Error::Unavailable { path, status, body: text, retry_after: after }
+    match outcome {
+        Ok(value) => Ok((value, tally)),
+        Err((place, error)) => {
+            Err(malformed::<T>(path, body, false, &format!("at {place}: {error}")))
         }
-        (401, _) if reason.code.as_deref() == Some("unauthorized_scope") => {
-            Error::Forbidden { path, status, reason: text }
-        }
-        (401, _) => Error::Unauthorized { path, reason: text },
-        (403, _) => Error::Forbidden { path, status, reason: text },
-        (404, _) => Error::NotFound { path },
-        (_, Verdict::Refused | Verdict::Done) => Error::Refused { path, status, body: text },
     }
 }
 
-/// Words what is wrong with a body. The path to the place is found by reading it a second time.
-fn malformed<T: Resource>(path: &str, body: &[u8], error: &serde_json::Error) -> Error {
-    let cut = !error.is_data();
-    let reason = if cut {
-        format!("{error}; it begins with: {}", start_of(body))
-    } else {
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
-        match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-            Err(error) => format!("at {}: {}", error.path(), error.inner()),
-            Ok(_) => error.to_string(),
+/// Notes the fields that no table has.
+fn noting<'de, T: Resource, D: Deserializer<'de>>(
+    deserializer: D,
+    path: &str,
+    drift: &Drift,
+) -> Result<T, D::Error> {
+    serde_ignored::deserialize(deserializer, |field| {
+        if Drift::is_of_row(&field) {
+            clean::unknown_member();
         }
-    };
+        drift.note(T::TABLE, T::UNUSED, path, &field);
+    })
+}
+
+/// Values that one answer has to have in a column before the column is called lost. One odd value may be
+/// an accident; it is null and counted.
+pub(crate) const LOST: u64 = 2;
+
+/// The answer, where no column of it is lost and something of it could be read.
+fn whole<T: Resource>(path: &str, value: T, tally: Tally) -> Result<(T, Tally)> {
+    let lost = tally.columns.iter().find(|(_, column)| column.is_lost() && column.nulled >= LOST);
+    if let Some((name, column)) = lost {
+        return Err(lost_column::<T>(path, name, column));
+    }
+    let mut columns = tally.columns.iter();
+    if let Some((name, column)) = columns.next()
+        && column.is_lost()
+        && columns.all(|(_, column)| column.is_lost())
+    {
+        return Err(lost_column::<T>(path, name, column));
+    }
+    Ok((value, tally))
+}
+
+/// The error of a column of which nothing could be read.
+pub(crate) fn lost_column<T: Resource>(path: &str, name: &str, column: &clean::Column) -> Error {
+    let clean::Column { nulled, shape, .. } = column;
+    let table = T::TABLE;
+    let values =
+        if *nulled == 1 { "the only value".into() } else { format!("each of {nulled} values") };
+    let reason = format!(
+        "{values} for the column `{name}` of {table} is nothing that it can hold, such as {shape}"
+    );
+    Error::Malformed { path: path.to_owned(), expected: T::NAME, reason, cut: false }
+}
+
+/// Words what is wrong with a body. Of one that is no JSON, the start is shown: it may be a proxy's.
+fn malformed<T: Resource>(path: &str, body: &[u8], cut: bool, error: &str) -> Error {
+    let reason =
+        if cut { format!("{error}; it begins with: {}", start_of(body)) } else { error.to_owned() };
     Error::Malformed { path: path.to_owned(), expected: T::NAME, reason, cut }
 }
 
@@ -114,47 +164,26 @@ fn start_of(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::retry::judge;
     use super::*;
-    use crate::error::Kind;
 
     #[derive(Debug, Deserialize)]
     struct Film {
         #[serde(deserialize_with = "clean::key_bigint")]
         id: i64,
-        #[serde(default, deserialize_with = "clean::double")]
+        #[serde(default, alias = "runtime", deserialize_with = "clean::double")]
         length: Option<f64>,
     }
 
     impl Resource for Film {
         const NAME: &'static str = "a film";
+        const TABLE: &'static str = "films";
         const UNUSED: &'static [&'static str] = &[];
+        const SPELLINGS: &'static [Spelling] =
+            &[Spelling { object: "", documented: "length", other: "runtime" }];
     }
 
-    fn page(body: &str) -> (Result<Page<Film>>, Counts) {
+    fn page(body: &str) -> Result<(Page<Film>, Tally)> {
         read("/films?page=1", body.as_bytes(), &Drift::default())
-    }
-
-    fn refused(status: u16, body: &'static str) -> Error {
-        let response = Response { status, retry_after: Some("5".into()), body: body.into() };
-        refusal("/x".into(), &response, judge(status, response.retry_after.as_deref()))
-    }
-
-    #[test]
-    fn refusals_are_sorted_by_status_and_code() {
-        let wrong =
-            refused(401, r#"{"code":"unauthorized_credentials","error":"Invalid credentials."}"#);
-        assert!(
-            matches!(&wrong, Error::Unauthorized { reason, .. } if reason == "Invalid credentials.")
-        );
-        let scope = refused(401, r#"{"code":"unauthorized_scope","error":"No."}"#);
-        assert_eq!(scope.kind(), Kind::Access);
-        assert_eq!(refused(403, "").kind(), Kind::Access);
-        assert!(matches!(refused(404, ""), Error::NotFound { .. }));
-        assert!(matches!(refused(502, "<html>"), Error::Unavailable { retry_after: Some(5), .. }));
-        let refused = refused(422, r#"{"error":"bad"}"#);
-        assert_eq!(refused.to_string(), "GET /x answered 422: bad");
-        assert_eq!(refused.kind(), Kind::Api);
     }
 
     #[test]
@@ -165,24 +194,59 @@ mod tests {
 
     #[test]
     fn empty_rows_are_skipped_and_counted_and_still_fill_the_page() {
-        let rows = vec![r#"{"id":1,"length":"long"}"#; 99].join(",");
-        let (full, counts) = page(&format!("[{rows},{{}}]"));
-        let full = full.unwrap();
-        assert_eq!((full.rows.len(), full.is_last()), (99, false));
-        assert_eq!(counts, Counts { nulled: 99, skipped: 1 });
-        let (short, counts) = page(r#"[{"id":"7","length":2}]"#);
-        let short = short.unwrap();
-        assert!(short.is_last());
+        let rows = vec![r#"{"id":1,"length":2}"#; 99].join(",");
+        let (full, tally) = page(&format!("[{rows},{{}}]")).unwrap();
+        assert_eq!((full.rows.len(), full.received), (99, PAGE));
+        assert_eq!((tally.nulled, tally.skipped), (0, 1));
+        let (short, tally) = page(r#"[{"id":"7","length":2}]"#).unwrap();
         assert_eq!((short.rows[0].id, short.rows[0].length), (7, Some(2.0)));
-        assert_eq!(counts, Counts::default());
+        assert_eq!(tally, Tally::default());
+    }
+
+    #[test]
+    fn single_odd_values_are_counted_by_column() {
+        let (page, tally) = page(r#"[{"id":1,"length":"long"},{"id":2,"length":1}]"#).unwrap();
+        assert_eq!(page.rows[0].length, None);
+        let column = &tally.columns["length"];
+        assert_eq!((tally.nulled, column.present, column.nulled), (1, 2, 1));
+    }
+
+    #[test]
+    fn a_column_of_which_nothing_can_be_read_is_an_error_that_tells_no_value() {
+        let body = r#"[{"id":1,"length":"long 7"},{"id":2},{"id":3,"length":"long 8"}]"#;
+        assert_eq!(
+            page(body).unwrap_err().to_string(),
+            "GET /films?page=1 answered something else than a list: each of 2 values for the column \
+             `length` of films is nothing that it can hold, such as a text like `aaaa 9`"
+        );
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_decoded_takes_nothing_else_away() {
+        let body =
+            b"\xef\xbb\xbf[{\"id\":1,\"length\":1e400},{\"id\":\"\xff\"},{\"id\":3,\"length\":4}]";
+        let (page, tally) = read::<Page<Film>>("/films", body, &Drift::default()).unwrap();
+        let ids: Vec<i64> = page.rows.iter().map(|row| row.id).collect();
+        assert_eq!((ids, page.received), (vec![1, 3], 3));
+        assert_eq!((tally.nulled, tally.skipped), (1, 1));
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_the_last_one_and_of_two_names_the_documented_one() {
+        let (page, tally) = page(
+            r#"[{"id":1,"length":2,"length":3},{"id":2,"runtime":4,"length":5},{"id":3,"runtime":6}]"#,
+        )
+        .unwrap();
+        let lengths: Vec<_> = page.rows.iter().map(|row| row.length.unwrap()).collect();
+        assert_eq!((lengths, tally.nulled), (vec![3.0, 5.0, 6.0], 0));
     }
 
     #[test]
     fn what_is_wrong_with_a_body_is_named_with_its_place() {
-        let error = |body: &str| page(body).0.unwrap_err();
+        let error = |body: &str| page(body).unwrap_err();
         assert_eq!(
             error(r#"[{"id":1},{"id":null}]"#).to_string(),
-            "GET /films?page=1 answered something else than a list: at [1].id: the key is absent or no integer at line 1 column 21"
+            "GET /films?page=1 answered something else than a list: at [1].id: the key is absent or no integer"
         );
         assert!(matches!(error(r#"[{"id":1},{"#), Error::Malformed { cut: true, .. }));
         assert!(matches!(error("[] []"), Error::Malformed { cut: true, .. }));

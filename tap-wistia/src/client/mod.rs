@@ -1,30 +1,35 @@
 //! The Wistia client: one token, one rate limit, retries, and answers read into types.
 //!
 //! A request waits for its turn ([`limit`]), is carried ([`transport`]), judged ([`retry`]) and read
-//! ([`answer`]). Every attempt takes a turn of its own, because every attempt counts against the
-//! account's allowance.
+//! ([`answer`], [`refusal`]). Every attempt takes a turn of its own, because every attempt counts
+//! against the account's allowance. How long it is tried is a matter of [`patience`]. No error leaves
+//! the client before what the server said was made fit to be [`shown`](crate::shown).
 
 mod answer;
 mod limit;
+mod patience;
+mod refusal;
 mod request;
 mod retry;
 mod traffic;
 mod transport;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
-use backon::Retryable;
 use tokio::time::Instant;
 
+use crate::clean::Column;
 use crate::config::Config;
 use crate::drift::Drift;
 use crate::error::{Error, Result};
+use crate::shown::Shown;
 use limit::Limit;
-use retry::{Budget, Verdict, backoff, judge};
+use patience::Patience;
+use retry::{Budget, Next, Verdict, judge};
 use transport::Http;
 
-pub(crate) use answer::{PAGE, Page, Resource};
+pub(crate) use answer::{LOST, PAGE, Page, Resource, lost_column};
 pub(crate) use request::Request;
 pub(crate) use traffic::Traffic;
 #[cfg(test)]
@@ -36,8 +41,8 @@ pub(crate) use transport::Transport;
 pub(crate) struct Answer<T> {
     /// The body, cleaned.
     pub(crate) value: T,
-    /// A hash of the body's bytes: the same page has the same.
-    pub(crate) digest: u64,
+    /// The columns that it fills, where a value of any was odd.
+    pub(crate) columns: BTreeMap<String, Column>,
 }
 
 /// A client of one account.
@@ -45,7 +50,8 @@ pub(crate) struct Answer<T> {
 pub(crate) struct Client {
     transport: Box<dyn Transport>,
     limit: Limit,
-    retry_for: Duration,
+    patience: Patience,
+    shown: Shown,
     traffic: Traffic,
     drift: Drift,
 }
@@ -61,7 +67,8 @@ impl Client {
         Self {
             transport,
             limit: Limit::new(config.requests_per_minute, config.concurrency),
-            retry_for: Duration::from_secs(config.retry_for_seconds),
+            patience: Patience::of(Duration::from_secs(config.retry_for_seconds)),
+            shown: Shown::hiding(&config.api_token),
             traffic: Traffic::default(),
             drift: Drift::default(),
         }
@@ -72,48 +79,76 @@ impl Client {
         &self.traffic
     }
 
-    /// Sends a request until it is answered or cannot be.
-    pub(crate) async fn get<T: Resource>(&self, request: &Request) -> Result<Answer<T>> {
-        let mut budget = Budget::until(Instant::now() + self.retry_for);
-        (|| self.attempt(request))
-            .retry(backoff())
-            .when(|error| budget.allows(error, Instant::now()))
-            .adjust(|error, delay| delay.map(|delay| retry::delay(error, delay)))
-            .notify(|error, delay| {
-                self.traffic.repeated();
-                let seconds = delay.as_secs_f64();
-                tracing::warn!(%error, cause = cause(error), "trying again in {seconds:.1} s");
-            })
-            .await
+    /// Another endpoint is about to be read. One that was broken takes no patience from it, unless
+    /// nothing at all was answered since.
+    pub(crate) fn begin(&self) {
+        self.patience.begin();
     }
 
-    async fn attempt<T: Resource>(&self, request: &Request) -> Result<Answer<T>> {
+    /// Sends a request until it is answered or cannot be.
+    pub(crate) async fn get<T: Resource>(&self, request: &Request) -> Result<Answer<T>> {
+        let mut budget = Budget::from(Instant::now(), self.patience.now());
+        loop {
+            let error = match self.attempt(request, &budget).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.told(error),
+            };
+            match budget.next(&error, Instant::now()) {
+                Next::Wait(delay) => {
+                    self.traffic.repeated();
+                    let seconds = delay.as_secs_f64();
+                    tracing::warn!(%error, cause = cause(&error), "trying again in {seconds:.1} s");
+                    tokio::time::sleep(delay).await;
+                }
+                Next::TooLong => return Err(error.too_long(self.patience.most())),
+                Next::UsedUp => {
+                    self.patience.used_up();
+                    return Err(error);
+                }
+                Next::End => return Err(error),
+            }
+        }
+    }
+
+    /// Sends a request once.
+    async fn attempt<T: Resource>(&self, request: &Request, budget: &Budget) -> Result<Answer<T>> {
+        if let Some(id) = &request.misfit {
+            return Err(Error::Misfit { path: request.to_string(), id: id.clone() });
+        }
         let turn = self.limit.turn().await?;
         self.traffic.sent(turn.waited);
         let started = Instant::now();
         let response = self.transport.send(request).await?;
         let path = request.to_string();
         tracing::debug!(
-            path,
+            path = self.shown.line(&path),
             status = response.status,
             bytes = response.body.len(),
             seconds = started.elapsed().as_secs_f64(),
             "request"
         );
-        match judge(response.status, response.retry_after.as_deref()) {
-            Verdict::Done => {}
+        match judge(response.status, response.retry_after.as_deref(), SystemTime::now()) {
+            Verdict::Done => self.patience.answered(),
             verdict @ (Verdict::Again { .. } | Verdict::Refused) => {
                 if let Verdict::Again { everyone: true, after: Some(seconds) } = verdict {
-                    self.limit.pause(Duration::from_secs(seconds));
+                    // A pause that this request does not wait for holds no other.
+                    let pause = Duration::from_secs(seconds);
+                    if pause <= budget.left(Instant::now()) {
+                        self.limit.pause(pause);
+                    }
                 }
-                return Err(answer::refusal(path, &response, verdict));
+                let answered = self.patience.has_answered();
+                return Err(refusal::refusal(request, &response, verdict, answered));
             }
         }
-        let (value, counts) = answer::read(&path, &response.body, &self.drift);
-        self.traffic.cleaned(counts);
-        let mut hasher = DefaultHasher::new();
-        response.body.hash(&mut hasher);
-        Ok(Answer { value: value?, digest: hasher.finish() })
+        let (value, tally) = answer::read::<T>(&path, &response.body, &self.drift)?;
+        self.traffic.cleaned(T::TABLE, &tally);
+        Ok(Answer { value, columns: tally.columns })
+    }
+
+    /// An error that names the server, and in which what the server says can be shown.
+    fn told(&self, error: Error) -> Error {
+        error.told(self.transport.host(), |text| self.shown.line(text))
     }
 }
 
@@ -131,6 +166,7 @@ mod tests {
     use std::sync::Mutex;
 
     use futures::future::BoxFuture;
+    use program::Secret;
     use serde::Deserialize;
 
     use super::*;
@@ -143,6 +179,7 @@ mod tests {
 
     impl Resource for Row {
         const NAME: &'static str = "a row";
+        const TABLE: &'static str = "rows";
         const UNUSED: &'static [&'static str] = &[];
     }
 
@@ -160,7 +197,11 @@ mod tests {
             let (status, retry_after, body) =
                 if answers.len() > 1 { answers.remove(0) } else { answers[0] };
             let retry_after = retry_after.map(str::to_owned);
-            Box::pin(async move { Ok(Response { status, retry_after, body: body.into() }) })
+            Box::pin(async move { Ok(Response { retry_after, ..Response::new(status, body) }) })
+        }
+
+        fn host(&self) -> &str {
+            "api.example.com"
         }
     }
 
@@ -198,9 +239,8 @@ mod tests {
         let script = script(&[(503, None, "busy")]);
         let started = Instant::now();
         let error = client(script, 30).get::<Row>(&Request::new("/row")).await.unwrap_err();
-        assert_eq!(error.to_string(), "GET /row answered 503: busy");
-        let elapsed = started.elapsed().as_secs();
-        assert!((30..120).contains(&elapsed), "{elapsed}");
+        assert_eq!(error.to_string(), "GET /row answered 503: busy (api.example.com)");
+        assert_eq!(started.elapsed().as_secs(), 30);
     }
 
     #[tokio::test(start_paused = true)]
@@ -238,18 +278,85 @@ mod tests {
         assert_eq!(wrong.asked.lock().unwrap().len(), 1);
     }
 
-    #[tokio::test]
-    async fn the_same_body_has_the_same_digest() {
-        let script = script(&[
-            (200, None, r#"{"id":1}"#),
-            (200, None, r#"{"id":1}"#),
-            (200, None, r#"{"id":2}"#),
-        ]);
-        let client = client(script, 0);
-        let mut digests = Vec::new();
-        for _ in 0..3 {
-            digests.push(client.get::<Row>(&Request::new("/row")).await.unwrap().digest);
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_to_wait_longer_than_there_is_time_is_not_waited_for() {
+        for (status, asked) in [
+            (429, "3600"),
+            (500, "31"),
+            (503, "9223372036854775807"),
+            (503, "99999999999999999999999"),
+        ] {
+            let script = script(&[(status, Some(asked), "busy"), (200, None, r#"{"id":1}"#)]);
+            let client = client(script, 30);
+            let started = Instant::now();
+            let error = client.get::<Row>(&Request::new("/row")).await.unwrap_err().to_string();
+            let words = "s, which is longer than `retry_for_seconds` (30) leaves";
+            assert!(error.contains("it asks to wait") && error.contains(words), "{error}");
+            client.get::<Row>(&Request::new("/row")).await.unwrap();
+            assert_eq!(started.elapsed(), Duration::ZERO, "others are not held either");
         }
-        assert!(digests[0] == digests[1] && digests[1] != digests[2]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_one_request_in_vain_the_others_are_tried_shortly() {
+        let mut answers = vec![(503, None, "busy"); 40];
+        answers.push((200, None, r#"{"id":1}"#));
+        answers.push((503, None, "busy"));
+        let script = script(&answers);
+        let client = client(script, 600);
+        let request = Request::new("/row");
+        let seconds = async || {
+            client.begin();
+            let started = Instant::now();
+            let outcome = client.get::<Row>(&request).await;
+            (started.elapsed().as_secs(), outcome.is_ok())
+        };
+        assert_eq!(seconds().await, (600, false));
+        assert_eq!(seconds().await, (10, false));
+        while !seconds().await.1 {}
+        assert_eq!(seconds().await, (600, false), "it had answered");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_repeats_the_token_is_not_repeated() {
+        let mut config = config("");
+        config.api_token = Secret::new("simulated-token");
+        let asked = Request::new("/rows").segment("simulated-token");
+        for (status, body) in [
+            (401, "Bearer simulated-token is unknown"),
+            (403, r#"{"error":"simulated-token"}"#),
+            (404, "simulated-token"),
+            (500, "<title>simulated-token</title>"),
+            (422, r#"{"errors":["\u0073imulated-token"]}"#),
+            (200, "simulated-token"),
+            (200, r#"{"id":"simulated-token"}"#),
+        ] {
+            let script = script(&[(status, None, body)]);
+            let client = Client::over(Box::new(script), &config);
+            let error = client.get::<Row>(&asked).await.unwrap_err().to_string();
+            assert!(error.contains("***") && !error.contains("simulated-"), "{status} {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_401_without_a_code_is_judged_by_what_was_answered_before() {
+        let script = script(&[(401, None, "no"), (200, None, r#"{"id":1}"#), (401, None, "no")]);
+        let client = client(script, 0);
+        let get = async || client.get::<Row>(&Request::new("/row")).await;
+        assert!(matches!(get().await, Err(Error::Unauthorized { .. })));
+        assert!(get().await.is_ok());
+        assert!(matches!(get().await, Err(Error::Forbidden { status: 401, .. })));
+    }
+
+    #[tokio::test]
+    async fn an_id_that_would_ask_for_something_else_is_not_sent() {
+        let script = script(&[(200, None, r#"{"id":1}"#)]);
+        let request = Request::new("/stats/medias").segment("..").segment("by_date");
+        let error = client(script, 0).get::<Row>(&request).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the id `..` cannot be asked for: /stats/medias/../by_date would be another path"
+        );
+        assert!(script.asked.lock().unwrap().is_empty());
     }
 }

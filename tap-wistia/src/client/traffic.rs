@@ -1,9 +1,11 @@
 //! Figures of a run, for its summary.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::clean::Counts;
+use crate::clean::Tally;
 
 /// What the client has done so far. Every figure only grows.
 #[derive(Debug, Default)]
@@ -13,6 +15,8 @@ pub(crate) struct Traffic {
     waited_ms: AtomicU64,
     nulled: AtomicU64,
     skipped: AtomicU64,
+    unreadable_times: AtomicU64,
+    columns: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Traffic {
@@ -37,7 +41,22 @@ impl Traffic {
         self.nulled.load(Ordering::Relaxed)
     }
 
-    /// Empty rows that were left out.
+    /// The same by table and column.
+    pub(crate) fn nulled_columns(&self) -> BTreeMap<String, u64> {
+        self.columns.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Times by which a record could not be told to be within the days that are read.
+    pub(crate) fn unreadable_times(&self) -> u64 {
+        self.unreadable_times.load(Ordering::Relaxed)
+    }
+
+    /// A record is kept whose time cannot be read.
+    pub(crate) fn unreadable_time(&self) {
+        self.unreadable_times.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Rows that were left out: empty ones, and those whose key cannot be decoded.
     pub(crate) fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
     }
@@ -54,9 +73,14 @@ impl Traffic {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A body was cleaned.
-    pub(super) fn cleaned(&self, counts: Counts) {
-        self.nulled.fetch_add(counts.nulled, Ordering::Relaxed);
-        self.skipped.fetch_add(counts.skipped, Ordering::Relaxed);
+    /// A body was cleaned whose columns are those of a table.
+    pub(super) fn cleaned(&self, table: &str, tally: &Tally) {
+        self.nulled.fetch_add(tally.nulled, Ordering::Relaxed);
+        self.skipped.fetch_add(tally.skipped, Ordering::Relaxed);
+        let odd = tally.columns.iter().filter(|(_, column)| column.nulled > 0);
+        let mut columns = self.columns.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, column) in odd {
+            *columns.entry(format!("{table}.{name}")).or_default() += column.nulled;
+        }
     }
 }

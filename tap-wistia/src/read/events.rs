@@ -8,20 +8,22 @@ use chrono::{Days, NaiveDate};
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesOrdered;
+use sha2::{Digest, Sha256};
 
 use super::slice::{DEEP, Slice, Slicer};
-use crate::client::{Client, Request, Resource};
+use crate::client::{Client, Request};
 use crate::config::Period;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::Output;
-use crate::pages::{LookAhead, Pages};
+use crate::pages::{Ends, Listed, LookAhead, Pages};
 use crate::privacy::Privacy;
 use crate::settings::Settings;
+use crate::state::Bookmark;
 use crate::stream::Stream;
 
 /// A row of the list. The list comes newest first, and grows at its head.
-pub(crate) trait EventRow: Resource {
+pub(crate) trait EventRow: Listed {
     /// The request for the list, without days and page. It takes a `media_id` too.
     fn request() -> Request;
 
@@ -79,16 +81,24 @@ async fn read<R: EventRow>(
     let wanted = context.output.wanted(streams);
     let start = wanted
         .iter()
-        .map(|stream| context.start_of(stream, lookback_days))
+        .map(|stream| match newly_included(&context.state.bookmark(stream), settings) {
+            Some(reason) => context.from_the_beginning(stream, reason),
+            None => context.start_of(stream, lookback_days),
+        })
         .min()
         .ok_or_else(|| Error::internal("a stream that is wanted"))?;
-    let reader = Reader { client: context.client, settings, start };
+    let ends = Ends::default();
+    let reader = Reader { client: context.client, settings, start, ends: &ends };
     let mut slices = Slices::<R>::new(&reader);
     let (mut read, all) = (0, Slice { start, end: settings.period.end }.days());
     while let Some(ReadSlice { slice, rows, .. }) = slices.next().await? {
         context.output.extracted_now();
         R::emit(&rows, &mut context.output)?;
-        let bookmark = context.read_until(slice.end);
+        let bookmark = Bookmark {
+            media_ids: digest_of(&settings.config.media_ids),
+            personal_data: Some(settings.config.personal_data),
+            ..context.read_until(slice.end)
+        };
         context.bookmark(streams, bookmark);
         context.write_state()?;
         read = all.min(read + slice.days());
@@ -97,11 +107,40 @@ async fn read<R: EventRow>(
     Ok(())
 }
 
+/// Why what the settings ask for is not in what was read up to a bookmark.
+fn newly_included(bookmark: &Bookmark, settings: &Settings) -> Option<&'static str> {
+    let personal_data = bookmark.personal_data?;
+    if bookmark.media_ids.is_some() && bookmark.media_ids != digest_of(&settings.config.media_ids) {
+        return Some("`media_ids` names other medias than in the last sync");
+    }
+    // Rows that may hold more about a person than is wanted now are written again. Those under another
+    // key stay: the tap removes nothing.
+    let is_other = settings.config.personal_data != personal_data;
+    is_other.then_some(
+        "`personal_data` is another than in the last sync; rows under visitors' former ids stay until \
+         they are erased",
+    )
+}
+
+/// A digest of the medias that the settings name; none where they name none.
+fn digest_of(media_ids: &[String]) -> Option<String> {
+    if media_ids.is_empty() {
+        return None;
+    }
+    let mut sorted: Vec<&str> = media_ids.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let hash = Sha256::digest(sorted.join("\n").as_bytes());
+    Some(hex::encode(&hash[..4]))
+}
+
 /// What is read in one pass.
 #[derive(Debug)]
 struct Reader<'a> {
     client: &'a Client,
     settings: &'a Settings,
+    /// What is known of the ends of slices.
+    ends: &'a Ends,
     /// First day of this pass. Rows outside the days of the settings are left out.
     start: NaiveDate,
 }
@@ -202,7 +241,8 @@ impl Reader<'_> {
             end: if outermost { after(slice.end, 1) } else { slice.end },
         };
         let mut gathered = Gathered::default();
-        let mut pages = Pages::<R>::new(self.client, self.request::<R>(asked), look_ahead);
+        let mut pages =
+            Pages::<R>::new(self.client, self.request::<R>(asked), look_ahead, self.ends);
         while let Some(page) = pages.next().await? {
             let oldest = page.last().and_then(EventRow::day);
             self.gather(&mut gathered, page);
@@ -222,7 +262,7 @@ impl Reader<'_> {
         let start = if slice.start == self.start { before(slice.start, 1) } else { slice.start };
         let mut gathered = Gathered::default();
         let request = self.request::<R>(Slice { start, ..slice });
-        let mut pages = Pages::<R>::new(self.client, request, LookAhead::Never);
+        let mut pages = Pages::<R>::new(self.client, request, LookAhead::Never, self.ends);
         while let Some(page) = pages.next().await? {
             self.gather(&mut gathered, page);
         }
@@ -241,12 +281,17 @@ impl Reader<'_> {
         let Settings { config, period, privacy, .. } = self.settings;
         for mut row in page {
             let is_outside = |day: NaiveDate| !(period.start..=period.last()).contains(&day);
-            if row.day().is_some_and(is_outside) {
+            let day = row.day();
+            if day.is_some_and(is_outside) {
                 continue;
             }
             let is_of_media = |id: &String| row.media_id() == Some(id);
             if !config.media_ids.is_empty() && !config.media_ids.iter().any(is_of_media) {
                 continue;
+            }
+            if day.is_none() {
+                // It stays in the slice that it came with: to leave it out would lose it for ever.
+                self.client.traffic().unreadable_time();
             }
             row.protect(privacy);
             gathered.add(row);

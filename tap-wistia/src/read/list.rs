@@ -2,15 +2,15 @@
 
 use futures::future::LocalBoxFuture;
 
-use crate::client::{Request, Resource};
+use crate::client::Request;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::Output;
-use crate::pages::{LookAhead, Pages};
+use crate::pages::{Ends, Listed, LookAhead, Pages};
 use crate::privacy::Privacy;
 
 /// A row of a list that feeds a stream by itself.
-pub(crate) trait ListRow: Resource {
+pub(crate) trait ListRow: Listed {
     /// The request for the list, without its page.
     fn request() -> Request;
 
@@ -44,7 +44,8 @@ fn boxed<'a, R: ListRow>(context: &'a mut Context<'_>) -> LocalBoxFuture<'a, Res
 }
 
 async fn read<R: ListRow>(context: &mut Context<'_>) -> Result<()> {
-    let mut pages = Pages::<R>::new(context.client, R::request(), LookAhead::Much);
+    let ends = Ends::default();
+    let mut pages = Pages::<R>::new(context.client, R::request(), LookAhead::Much, &ends);
     while let Some(rows) = pages.next().await? {
         context.output.extracted_now();
         for row in rows {

@@ -5,9 +5,11 @@ use futures::future::LocalBoxFuture;
 use futures::{StreamExt, stream};
 
 use super::days::{Days, MediaDays};
+use super::media_pass::MediaPass;
 use crate::client::{Request, Resource};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::members::Members;
 use crate::output::Output;
 use crate::state::{Bookmark, Pass};
 use crate::stream::{MediaId, Stream};
@@ -20,10 +22,17 @@ pub(crate) trait MediaFigures: Resource {
     /// For figures by day: asks for these days. They are read in increments.
     const BY_DAY: Option<fn(Request, Days) -> Request> = None;
 
+    /// For figures by day: the earliest day that can be asked for with this last one.
+    const EARLIEST: fn(NaiveDate) -> NaiveDate = |_| NaiveDate::MIN;
+
     /// The request for a media, without days.
     fn request(media_id: &str) -> Request;
 
-    /// Writes the records of a media, as they are in a sync that began `today`.
+    /// Whether there are no figures in it. Of figures by day, the days are asked for again.
+    fn is_empty(&self) -> bool;
+
+    /// Writes the records of a media, as they are in a sync that began `today`; nothing where anything
+    /// of it is no record.
     fn emit(self, media_id: &str, today: NaiveDate, output: &mut Output) -> Result<()>;
 }
 
@@ -67,64 +76,65 @@ async fn read<F: MediaFigures>(
     let first =
         streams.first().ok_or_else(|| Error::internal("an endpoint that feeds a stream"))?;
     let fed = context.output.wanted(streams);
-    let days = F::BY_DAY.map(|ask| (ask, MediaDays::of(context, first)));
-    let done = match &days {
-        Some((_, days)) => days.done(context, medias),
-        None => Bookmark::default(),
-    };
-    let rest = &medias[read_before(context, &fed, medias)..];
+    let days = F::BY_DAY.map(|ask| (ask, MediaDays::of(context, first, medias, F::EARLIEST)));
+    let read_before = read_before(context, &fed, medias);
+    let rest = &medias[read_before..];
     let rows = days.as_ref().map_or(rest.len() as u64, |(_, days)| days.rows(rest));
     context.output.estimate(first, rows)?;
+    if let Some((_, days)) = &days {
+        days.report(first, rest);
+    }
     let request = |media: &MediaId| match &days {
         Some((ask, days)) => ask(F::request(&media.hashed_id), days.days(media)),
         None => F::request(&media.hashed_id),
     };
     let client = context.client;
-    let began = context.settings.period.today;
     let mut answers = stream::iter(rest)
         .map(|media| {
             let request = request(media);
             async move { (media, client.get::<F>(&request).await) }
         })
         .buffered(context.settings.config.concurrency);
+    let mut pass = MediaPass::<F>::new(context, &fed, &medias[..read_before]);
     let mut read = 0;
     while let Some((media, answer)) = answers.next().await {
-        match answer {
-            Ok(answer) => {
-                context.output.extracted_now();
-                answer.value.emit(&media.hashed_id, began, &mut context.output)?;
-            }
-            Err(error @ Error::NotFound { .. }) => {
-                let stream = fed.first().map(|stream| stream.name);
-                let media_id = &media.hashed_id;
-                tracing::warn!(stream, media_id, "{error}; the media is left out");
-            }
-            Err(error) => return Err(error),
-        }
         read += 1;
+        let first_day = days.as_ref().map(|(_, days)| days.days(media).first);
+        pass.answer(context, media, first_day, answer)?;
         if read % MEDIAS_PER_STATE == 0 {
-            let pass = Some(Pass { began, media_id: media.id });
-            for stream in &fed {
-                let bookmark = context.state.bookmark(stream);
-                context.state.set(stream, Bookmark { pass, ..bookmark });
-            }
-            context.write_state()?;
+            pass.checkpoint(context, &fed, &medias[..read_before + read], media)?;
         }
         context.show(Some((read, rest.len())));
     }
+    let (behind, outcome) = pass.end(context)?;
+    if outcome.is_all_lost(medias.len()) {
+        return outcome.result(medias.len());
+    }
+    let done = match &days {
+        Some((_, days)) => days.done(context, medias, behind),
+        None => Bookmark::default(),
+    };
     context.bookmark(&fed, done);
-    context.write_state()
+    context.write_state()?;
+    outcome.result(medias.len())
 }
 
-/// How many medias an interrupted pass of this day has read. Where one of the streams is behind, all
-/// are read again from there.
+/// How many medias an interrupted pass of this day has read. Where one of the streams is behind, or what
+/// is wanted has changed since, all are read again.
 fn read_before(context: &Context<'_>, fed: &[&Stream], medias: &[MediaId]) -> usize {
-    let today = context.settings.period.today;
-    let last = fed
-        .iter()
-        .map(|stream| context.state.bookmark(stream).pass)
-        .map(|pass| pass.filter(|pass| pass.began == today).map(|pass| pass.media_id))
-        .min()
-        .flatten();
-    medias.partition_point(|media| last.is_some_and(|last| media.id <= last))
+    let period = context.settings.period;
+    let read = |pass: Pass| {
+        let read = medias.partition_point(|media| media.id <= pass.media_id);
+        let is_of_today = pass.began == period.today;
+        let is_of_same_days = pass.start.is_none_or(|start| start == period.start);
+        let is_of_same_medias =
+            pass.members.is_none_or(|members| members == Members::of(ids(&medias[..read])).short());
+        (is_of_today && is_of_same_days && is_of_same_medias).then_some(read)
+    };
+    let passes = fed.iter().map(|stream| context.state.bookmark(stream).pass);
+    passes.map(|pass| pass.and_then(read).unwrap_or(0)).min().unwrap_or(0)
+}
+
+fn ids(medias: &[MediaId]) -> impl Iterator<Item = i64> {
+    medias.iter().map(|media| media.id)
 }

@@ -1,19 +1,20 @@
 //! The list of medias: by cursor, which stays right while medias are added and deleted, and by page
 //! number where the answer has no cursor.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use futures::future::LocalBoxFuture;
 
-use crate::client::{Client, PAGE, Page, Request, Resource};
+use crate::client::{Client, PAGE, Page, Request};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::output::Output;
+use crate::pages::{Ends, Listed, Listing, Next};
 use crate::settings::Settings;
 use crate::stream::{Labels, MediaId};
 
 /// A row of the list.
-pub(crate) trait MediaRow: Resource {
+pub(crate) trait MediaRow: Listed {
     /// The request for the list, without its page.
     fn request() -> Request;
 
@@ -86,14 +87,15 @@ async fn read<R: MediaRow>(context: &mut Context<'_>, derived: &[OfMedia]) -> Re
     let mut request = list.clone().with("cursor[enabled]", 1);
     let mut medias = Vec::new();
     let mut known = HashSet::new();
-    let mut last_cursor = None;
+    let mut numbers = HashMap::new();
+    let ends = Ends::default();
+    let mut listing = Listing::new(&ends);
     let mut number = 1;
     loop {
         let page: Page<R> = context.client.get(&request).await?.value;
         context.output.extracted_now();
-        let is_last = page.is_last();
+        let next = listing.next(&page);
         let cursor = page.rows.last().and_then(MediaRow::cursor).map(str::to_owned);
-        let before = known.len();
         // Without a hashed id there are no figures of a media, and nobody would miss them.
         let nameless = |row: &R| Error::Malformed {
             path: request.to_string(),
@@ -106,6 +108,9 @@ async fn read<R: MediaRow>(context: &mut Context<'_>, derived: &[OfMedia]) -> Re
             None => Err(nameless(&row)),
         });
         for (row, media) in rows.collect::<Result<Vec<_>>>()? {
+            if !settings.config.media_ids.is_empty() {
+                numbers.insert(media.id, media.hashed_id.clone());
+            }
             if known.insert(media.id) && settings.wants_media(&media.hashed_id) {
                 row.emit(&mut context.output)?;
                 for of_media in derived {
@@ -116,23 +121,45 @@ async fn read<R: MediaRow>(context: &mut Context<'_>, derived: &[OfMedia]) -> Re
         }
         context.write_state()?;
         context.show(None);
-        if is_last {
-            break;
-        }
-        if known.len() == before || (cursor.is_some() && cursor == last_cursor) {
-            return Err(Error::EndlessPages { path: R::request().to_string() });
+        match next {
+            Next::Page => {}
+            Next::End => break,
+            Next::Endless => {
+                return Err(Error::EndlessPages { path: R::request().to_string() });
+            }
         }
         number += 1;
         request = match &cursor {
             Some(cursor) => list.clone().with("cursor[enabled]", 1).with("cursor[after]", cursor),
             None => list.clone().with("page", number),
         };
-        last_cursor = cursor;
-    }
-    let is_found = |id: &&String| medias.iter().any(|media| media.hashed_id == **id);
-    for media_id in settings.config.media_ids.iter().filter(|id| !is_found(id)) {
-        tracing::warn!(media_id, "`media_ids` names a media that the account does not have");
     }
     medias.sort_by_key(|media| media.id);
+    check_media_ids(settings, &medias, &numbers)?;
     Ok(medias)
+}
+
+/// Whether the account has all medias that the settings name. One that it has not is a mistake, or is
+/// gone: to go on without it would call days of it read.
+fn check_media_ids(
+    settings: &Settings,
+    medias: &[MediaId],
+    numbers: &HashMap<i64, String>,
+) -> Result<()> {
+    let media_ids = &settings.config.media_ids;
+    let Some(id) = media_ids.iter().find(|id| !medias.iter().any(|media| media.hashed_id == **id))
+    else {
+        return Ok(());
+    };
+    let numbered = id.parse().ok().and_then(|number| numbers.get(&number));
+    let archived = if settings.config.include_archived { "" } else { ", or it is archived" };
+    Err(Error::Setting {
+        key: "media_ids",
+        reason: match numbered {
+            Some(hashed_id) => {
+                format!("`{id}` is the number of a media; its hashed id is `{hashed_id}`")
+            }
+            None => format!("the account has no media `{id}`{archived}"),
+        },
+    })
 }

@@ -9,6 +9,7 @@ mod days;
 mod events;
 mod list;
 mod media_figures;
+mod media_pass;
 mod medias;
 mod slice;
 
@@ -71,8 +72,12 @@ impl Read {
     pub(crate) fn needs_medias(&self, settings: &Settings) -> bool {
         match self {
             Self::Medias(_) | Self::PerMedia(_) => true,
-            Self::Derived(_, of_media) => (of_media.is_active)(settings),
-            Self::List(_) | Self::Account(_) | Self::Events(_) => false,
+            Self::Derived(_, of_media) => {
+                (of_media.is_active)(settings) || !settings.config.media_ids.is_empty()
+            }
+            // Only the list tells whether the medias that the settings name are there.
+            Self::Events(_) => !settings.config.media_ids.is_empty(),
+            Self::List(_) | Self::Account(_) => false,
         }
     }
 

@@ -4,15 +4,15 @@ use chrono::{Days, NaiveDate};
 
 use crate::client::PAGE;
 
-/// Events that a slice should hold. Each slice may cost a page that is nearly empty, each open slice
-/// is held in memory.
-const TARGET: u64 = 12 * PAGE as u64;
+/// Events that a slice should hold. Each slice costs a page that is nearly empty, and one beyond it to
+/// see that it is the last; each open slice is held in memory.
+const TARGET: u64 = 24 * PAGE as u64;
 
 /// Days of the first slice.
-const FIRST: u64 = 32;
+const FIRST: u64 = 64;
 
 /// Days of a slice at most.
-const WIDEST: u64 = 128;
+const WIDEST: u64 = 365;
 
 /// Pages after which a slice of more than a day is cut: pages get slower with their depth. No page is
 /// known to be refused for its depth.
@@ -115,13 +115,13 @@ mod tests {
     #[test]
     fn two_empty_years_cost_a_handful_of_requests() {
         let (slices, pages) = slices(730, |_| 0);
-        assert_eq!((slices.len(), pages), (7, 7));
+        assert_eq!((slices.len(), pages), (4, 4));
     }
 
     #[test]
     fn a_steady_account_has_slices_near_the_target() {
         let (slices, pages) = slices(730, |_| 500);
-        assert!(slices.iter().skip(1).all(|slice| slice.days() <= 3));
+        assert!(slices.iter().skip(1).all(|slice| slice.days() <= 5));
         assert!(pages <= 3650 + slices.len());
     }
 
@@ -129,7 +129,7 @@ mod tests {
     fn a_busy_day_makes_the_next_slice_narrow() {
         let mut slicer = Slicer::new(day(0), day(700));
         let slice = slicer.take().unwrap();
-        slicer.observe(slice, 40_000);
+        slicer.observe(slice, 160_000);
         assert_eq!(slicer.take().unwrap().days(), 1);
     }
 

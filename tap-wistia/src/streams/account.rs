@@ -10,10 +10,7 @@ use crate::output::Output;
 use crate::read::{Account, AccountDay, Days, Endpoint, Read};
 use crate::stream::{Stream, schema};
 
-/// <https://docs.wistia.com/docs/stats-api> has the totals only; their days answer below them.
-const PATH: &str = "/stats/account";
-
-/// The account's days.
+/// The account's days: the modern API alone has them, <https://docs.wistia.com/v2026.03/docs>.
 pub(super) static ENDPOINT: Endpoint =
     Endpoint { streams: &[&FACT_ACCOUNT_BYDAY], read: Read::Account(Account::of::<Day>()) };
 
@@ -40,12 +37,11 @@ struct AccountByDay {
 
 impl AccountDay for Day {
     fn probe() -> Request {
-        // Without days, `by_date` answers 500.
-        Request::new(PATH)
+        Request::modern("/stats/account/by_date")
     }
 
     fn request(days: Days) -> Request {
-        Request::new(format!("{PATH}/by_date"))
+        Request::modern("/stats/account/by_date")
             .with("start_date", days.first)
             .with("end_date", days.last)
     }

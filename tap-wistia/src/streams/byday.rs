@@ -44,7 +44,7 @@ struct EngagementByDay<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Day {
     /// YYYY-MM-DD, in the account's time zone.
-    #[serde(deserialize_with = "clean::key")]
+    #[serde(deserialize_with = "clean::key_day")]
     pub(super) date: String,
     /// Times anything was loaded.
     #[serde(default, deserialize_with = "clean::bigint")]
@@ -59,6 +59,7 @@ pub(super) struct Day {
 
 impl Resource for Day {
     const NAME: &'static str = "the figures of a day";
+    const TABLE: &'static str = FACT_ENGAGEMENTS_BYDAY.name;
     const UNUSED: &'static [&'static str] = &[];
 }
 
@@ -67,7 +68,11 @@ impl MediaFigures for Page<Day> {
         Some(|request, days| request.with("start_date", days.first).with("end_date", days.last));
 
     fn request(media_id: &str) -> Request {
-        Request::new(format!("/stats/medias/{media_id}/by_date"))
+        Request::new("/stats/medias").segment(media_id).segment("by_date")
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {

@@ -1,16 +1,18 @@
 //! `fact_events` and `dim_visitors`: views and who watched, from `/stats/events`.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::media::Asset;
-use crate::clean;
+use crate::clean::{self, Spelling};
 use crate::client::{Request, Resource};
 use crate::error::Result;
 use crate::output::Output;
+use crate::pages::Listed;
 use crate::privacy::{self, Privacy};
 use crate::read::{Endpoint, EventRow, Events, Read};
 use crate::stream::{Stream, schema};
@@ -97,10 +99,17 @@ struct Event {
     #[serde(default, skip_serializing, deserialize_with = "clean::text")]
     #[schemars(skip)]
     ip: Option<String>,
-    /// Country of the visitor.
-    #[serde(default, skip_serializing, deserialize_with = "clean::text")]
-    #[schemars(skip)]
+    /// Country code of the visitor.
+    #[serde(default, deserialize_with = "clean::text")]
     country: Option<String>,
+    /// Whether the view made the visitor a lead that Wistia did not know, where a form says so.
+    #[serde(
+        default,
+        rename(serialize = "is_new_lead", deserialize = "conversion_data"),
+        deserialize_with = "new_lead"
+    )]
+    #[schemars(rename = "is_new_lead")]
+    is_new_lead: Option<bool>,
 }
 
 /// A browser and its system.
@@ -133,7 +142,36 @@ struct VisitorOfEvent {
 
 impl Resource for Event {
     const NAME: &'static str = "an event";
-    const UNUSED: &'static [&'static str] = &["conversion_data"];
+    const TABLE: &'static str = FACT_EVENTS.name;
+    const UNUSED: &'static [&'static str] =
+        &["conversion_data.email", "conversion_data.first_name", "conversion_data.last_name"];
+    const SPELLINGS: &'static [Spelling] = &[
+        Spelling { object: "thumbnail", documented: "fileSize", other: "file_size" },
+        Spelling { object: "thumbnail", documented: "contentType", other: "content_type" },
+        Spelling {
+            object: "user_agent_details",
+            documented: "browser_version",
+            other: "browserVersion",
+        },
+    ];
+}
+
+impl Listed for Event {
+    fn identity(&self) -> impl Hash {
+        &self.event_key
+    }
+}
+
+/// The one member of `conversion_data` that says nothing of who it was. The others are not read.
+fn new_lead<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    struct Conversion {
+        #[serde(default, deserialize_with = "clean::boolean")]
+        is_new_lead: Option<bool>,
+    }
+
+    let conversion: Option<Conversion> = clean::object(deserializer)?;
+    Ok(conversion.and_then(|conversion| conversion.is_new_lead))
 }
 
 impl EventRow for Event {
@@ -227,6 +265,8 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -245,8 +285,33 @@ mod tests {
         assert_eq!(json["thumbnail"], serde_json::Value::Null);
         assert_eq!(json["user_agent_details"], serde_json::Value::Null);
         assert!(json.get("ip").is_none() && json.get("conversion_data").is_none());
+        assert_eq!((&json["country"], &json["is_new_lead"]), (&json!("US"), &json!(null)));
         assert_eq!(event.day().unwrap().to_string(), "2026-01-02");
         assert!(event.visitor().is_none());
+    }
+
+    #[test]
+    fn of_the_data_of_a_conversion_only_the_new_lead_is_read() {
+        let lead = |data: &str| event(&format!(r#""conversion_data":{data}"#));
+        for (data, expected) in [
+            (r#"{"is_new_lead":true,"email":"a@example.com"}"#, Some(true)),
+            (r#"{"is_new_lead":"false","first_name":["A"]}"#, Some(false)),
+            (r#"{"email":"a@example.com"}"#, None),
+            (r#"{"is_new_lead":{"a":1}}"#, None),
+            (r#""""#, None),
+            ("{}", None),
+            ("[]", None),
+            ("null", None),
+            ("3", None),
+            ("1.5", None),
+            ("true", None),
+            (r#"[{"is_new_lead":true}]"#, None),
+        ] {
+            assert_eq!(lead(data).is_new_lead, expected, "{data}");
+        }
+        let json = serde_json::to_string(&lead(r#"{"is_new_lead":true,"email":"a@b.c"}"#)).unwrap();
+        assert!(json.ends_with(r#""country":null,"is_new_lead":true}"#), "{json}");
+        assert!(!json.contains("a@b.c"));
     }
 
     fn event(members: &str) -> Event {
@@ -256,7 +321,7 @@ mod tests {
     fn protected(settings: &str) -> Event {
         let mut event = event(
             r#""visitor_key":"v","ip":"192.0.2.1","city":"Kyoto","lat":1,"lon":2,
-                "org":"o","region":"r","embed_url":"https://example.com/a?email=x#y",
+                "org":"o","region":"r","country":"JP","embed_url":"https://example.com/a?email=x#y",
                 "iframe_heatmap_url":"https://example.com/iframe.html?public_token=s3cret&a=1""#,
         );
         let config = format!(r#"{{"api_token":"t","personal_data_salt":"key",{settings}}}"#);
@@ -290,7 +355,7 @@ mod tests {
         let event = protected(r#""personal_data":"drop""#);
         assert_eq!((event.ip, event.city, event.org), (None, None, None));
         assert_eq!((event.lat, event.lon), (None, None));
-        assert_eq!(event.region.as_deref(), Some("r"));
+        assert_eq!((event.region.as_deref(), event.country.as_deref()), (Some("r"), Some("JP")));
         assert_eq!(event.visitor_key.as_ref().map(String::len), Some(64));
     }
 

@@ -74,12 +74,17 @@ struct Cells {
 
 impl Resource for clean::Row<Cells> {
     const NAME: &'static str = "the engagement graph of a media";
+    const TABLE: &'static str = FACT_ENGAGEMENT_GRAPH.name;
     const UNUSED: &'static [&'static str] = &[];
 }
 
 impl MediaFigures for clean::Row<Cells> {
     fn request(media_id: &str) -> Request {
-        Request::new(format!("/stats/medias/{media_id}/engagement"))
+        Request::new("/stats/medias").segment(media_id).segment("engagement")
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {

@@ -1,13 +1,16 @@
 //! `dim_media`: the medias of the account, from `/medias`.
 
+use std::hash::Hash;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::clean;
+use crate::clean::{self, Spelling};
 use crate::client::{Request, Resource};
 use crate::config::parse_day;
 use crate::error::Result;
 use crate::output::Output;
+use crate::pages::Listed;
 use crate::read::{Endpoint, MediaRow, Medias, Read};
 use crate::stream::{Labels, MediaId, Stream, schema};
 
@@ -75,6 +78,14 @@ struct Media {
     /// Names of its tags.
     #[serde(default, deserialize_with = "clean::tags")]
     tags: Option<Vec<String>>,
+    /// Subfolder of the project that holds it.
+    #[serde(default, deserialize_with = "clean::object")]
+    subfolder: Option<Subfolder>,
+    /// When it was deleted, where the list of medias says so. Wistia leaves deleted medias out of that
+    /// list, and tells of them elsewhere without their number: their rows stay here as they last were,
+    /// and `dim_deleted_media` has, by `hashed_id`, when they went.
+    #[serde(default, deserialize_with = "clean::text")]
+    deleted_at: Option<String>,
     /// Where the next page begins.
     #[serde(default, skip_serializing, deserialize_with = "clean::text")]
     #[schemars(skip)]
@@ -109,6 +120,29 @@ struct Project {
     hashed_id: Option<String>,
 }
 
+/// The subfolder of a media.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+struct Subfolder {
+    /// Id in URLs.
+    #[serde(default, alias = "hashedId", deserialize_with = "clean::text")]
+    hashed_id: Option<String>,
+    /// Name.
+    #[serde(default, deserialize_with = "clean::text")]
+    name: Option<String>,
+    /// Description.
+    #[serde(default, deserialize_with = "clean::text")]
+    description: Option<String>,
+    /// Place among the subfolders of the project.
+    #[serde(default, deserialize_with = "clean::bigint")]
+    position: Option<i64>,
+    /// When it was made.
+    #[serde(default, alias = "created_at", deserialize_with = "clean::text")]
+    created: Option<String>,
+    /// When it was last changed.
+    #[serde(default, alias = "updated_at", deserialize_with = "clean::text")]
+    updated: Option<String>,
+}
+
 /// A file, of a media or a still of an event.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 pub(super) struct Asset {
@@ -134,7 +168,22 @@ pub(super) struct Asset {
 
 impl Resource for Media {
     const NAME: &'static str = "a media";
-    const UNUSED: &'static [&'static str] = &["embedCode", "subfolder", "project.hashedId"];
+    const TABLE: &'static str = DIM_MEDIA.name;
+    const UNUSED: &'static [&'static str] = &["embedCode", "project.hashedId"];
+    const SPELLINGS: &'static [Spelling] = &[
+        Spelling { object: "", documented: "hashed_id", other: "hashedId" },
+        Spelling { object: "", documented: "project", other: "folder" },
+        Spelling { object: "subfolder", documented: "hashed_id", other: "hashedId" },
+        Spelling { object: "project", documented: "hashedId", other: "hashed_id" },
+        Spelling { object: "assets", documented: "fileSize", other: "file_size" },
+        Spelling { object: "assets", documented: "contentType", other: "content_type" },
+    ];
+}
+
+impl Listed for Media {
+    fn identity(&self) -> impl Hash {
+        self.id
+    }
 }
 
 impl MediaRow for Media {
@@ -178,6 +227,7 @@ mod tests {
     fn names_are_snake_case_and_empty_objects_null() {
         let media: Media = serde_json::from_str(
             r#"{"id":"7","thumbnail":{},"project":null,"tags":["a",{"name":"b"}],"duration":"",
+                "subfolder":{"hashedId":"s","name":"Launch","description":"","position":"2"},"cursor":"c",
                 "assets":[{"url":"u","fileSize":"12","contentType":"video/mp4"},{}]}"#,
         )
         .unwrap();
@@ -210,7 +260,16 @@ mod tests {
           "tags": [
             "a",
             "b"
-          ]
+          ],
+          "subfolder": {
+            "hashed_id": "s",
+            "name": "Launch",
+            "description": null,
+            "position": 2,
+            "created": null,
+            "updated": null
+          },
+          "deleted_at": null
         }
         "#);
     }

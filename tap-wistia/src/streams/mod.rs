@@ -8,11 +8,13 @@
 mod account;
 mod byday;
 mod channels;
+mod deleted;
 mod engagements;
 mod event;
 mod graph;
 mod media;
 mod projects;
+mod tags;
 mod timeseries;
 mod visitor;
 
@@ -21,9 +23,11 @@ use crate::stream::Stream;
 
 /// All endpoints in the order in which they are read, each after those that it depends on. The streams
 /// in the order of the catalog are those of one endpoint after the other.
-pub(crate) static ALL: [&Endpoint; 11] = [
+pub(crate) static ALL: [&Endpoint; 13] = [
     &media::ENDPOINT,
+    &deleted::ENDPOINT,
     &projects::ENDPOINT,
+    &tags::ENDPOINT,
     &channels::CHANNELS,
     &channels::EPISODES,
     &engagements::ENDPOINT,

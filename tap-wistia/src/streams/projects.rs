@@ -1,12 +1,15 @@
 //! `dim_projects`: the projects (folders) of the account, from `/projects`.
 
+use std::hash::Hash;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::clean;
+use crate::clean::{self, Spelling};
 use crate::client::{Request, Resource};
 use crate::error::Result;
 use crate::output::Output;
+use crate::pages::Listed;
 use crate::privacy::Privacy;
 use crate::read::{Endpoint, List, ListRow, Read};
 use crate::stream::{Stream, schema};
@@ -54,8 +57,21 @@ struct Project {
 
 impl Resource for Project {
     const NAME: &'static str = "a project";
+    const TABLE: &'static str = DIM_PROJECTS.name;
     const UNUSED: &'static [&'static str] =
         &["anonymousCanUpload", "anonymousCanDownload", "publicId"];
+    const SPELLINGS: &'static [Spelling] = &[
+        Spelling { object: "", documented: "hashedId", other: "hashed_id" },
+        Spelling { object: "", documented: "mediaCount", other: "media_count" },
+        Spelling { object: "", documented: "created", other: "created_at" },
+        Spelling { object: "", documented: "updated", other: "updated_at" },
+    ];
+}
+
+impl Listed for Project {
+    fn identity(&self) -> impl Hash {
+        self.id
+    }
 }
 
 impl ListRow for Project {

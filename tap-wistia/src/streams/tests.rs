@@ -1,6 +1,7 @@
 //! What each stream asks for and writes, and that the list of them holds together.
 
 use std::collections::HashSet;
+use std::slice;
 
 use serde_json::{Value, json};
 
@@ -20,13 +21,32 @@ fn answer(path: &str) -> Reply {
             r#"[{"id":7,"hashed_id":"abc","name":"Launch","project":{"id":1,"name":"Ads"},"x":1}]"#
         }
         "/projects" => r#"[{"id":1,"hashedId":"p","mediaCount":"3","public":false}]"#,
-        "/channels" => r#"[{"id":5,"hashedId":"c1","name":"Academy"},{"id":6,"hashedId":"c2"}]"#,
-        "/channel_episodes" => {
-            r#"[{"channelHashedId":"c1","mediaHashedId":"abc"},
-                {"channelHashedId":"c1","mediaHashedId":"abc"},
-                {"channelHashedId":"c2","mediaHashedId":"def"},{}]"#
+        "/deleted_media" => {
+            r#"[{"hashed_id":"old","name":"","type":"Video","duration":"12.5",
+                "deleted_at":"2026-11-20T18:47:39+00:00","restore_expires_at":"2026-12-20T18:47:39+00:00",
+                "folder":{"hashedId":"p","name":null},"cursor":null},{"hashed_id":"gone","folder":null}]"#
         }
-        "/stats/medias/abc" => r#"{"load_count":4,"play_count":"2","play_rate":0.5,"actions":[]}"#,
+        "/tags" => {
+            r#"[{"name":"paid","taggingsCount":"2","created":"2025-08-13T18:47:39+00:00"},
+                {"name":"q3","taggings_count":1,"updated_at":"2025-08-19T21:47:00+00:00"},{}]"#
+        }
+        "/channels" => {
+            r#"[{"id":5,"hashedId":"c1","name":"Academy"},{"id":6,"hashedId":"c2"},
+                {"id":7,"hashedId":"c3","name":"Academy"}]"#
+        }
+        "/channel_episodes" => {
+            r#"[{"channelHashedId":"c1","mediaHashedId":"abc","published":false},
+                {"channelHashedId":"c1","mediaHashedId":"abc","published":true,"publish_at":""},
+                {"channelHashedId":"c1","mediaHashedId":"abc","published":false},
+                {"channelHashedId":"c2","mediaHashedId":"def","published":false},{},
+                {"channelHashedId":"c3","mediaHashedId":"abc","published":"true"},
+                {"channelHashedId":"c4","mediaHashedId":"def"}]"#
+        }
+        "/stats/medias/abc" => {
+            r#"{"load_count":4,"play_count":"2","play_rate":0.5,"actions":[
+                {"type":"Call to Action","impression_count":10,"action_count":1,"rate":0.1},
+                {"type":"Call to Action","impression_count":30,"action_count":3,"rate":0.1}]}"#
+        }
         "/stats/medias/abc/by_date" => r#"[{"date":"2026-11-24","play_count":2}]"#,
         "/stats/medias/abc/engagement" => {
             r#"{"engagement":0.5,"engagement_data":[3,"2",null],"rewatch_data":[1]}"#
@@ -77,7 +97,24 @@ async fn lists_are_cleaned_row_by_row() {
         only("dim_projects").await,
         [json!({"id":1,"hashed_id":"p","media_count":3,"public":false})]
     );
-    assert_eq!(only("dim_channels").await.len(), 2);
+    assert_eq!(only("dim_channels").await.len(), 3);
+    assert_eq!(
+        only("dim_tags").await,
+        [
+            json!({"name":"paid","taggings_count":2,"created":"2025-08-13T18:47:39+00:00"}),
+            json!({"name":"q3","taggings_count":1,"updated":"2025-08-19T21:47:00+00:00"})
+        ]
+    );
+    assert_eq!(
+        only("dim_deleted_media").await,
+        [
+            json!({"hashed_id":"old","type":"Video","duration":12.5,
+                "deleted_at":"2026-11-20T18:47:39+00:00",
+                "restore_expires_at":"2026-12-20T18:47:39+00:00",
+                "folder":{"hashed_id":"p","name":null}}),
+            json!({"hashed_id":"gone"})
+        ]
+    );
     assert_eq!(
         only("visitors").await,
         [json!({"visitor_key":"v","visitor_identity":{"name":null,"email":1,"org":null}})]
@@ -85,19 +122,65 @@ async fn lists_are_cleaned_row_by_row() {
 }
 
 #[tokio::test]
-async fn episodes_name_the_channel_of_a_media_once_and_rules_stand_beside_them() {
+async fn a_media_is_in_a_channel_once_and_rules_stand_beside() {
+    // Two channels of one name are two, one without a name and one that the list does not have go by
+    // their ids, and of several episodes a published one counts.
     let expected = [
-        json!({"media_id":"abc","channel":"Academy","source":"wistia"}),
-        json!({"media_id":"def","channel":"c2","source":"wistia"}),
+        json!({"media_id":"abc","channel":"Academy","source":"wistia","channel_id":"c1","published":true}),
+        json!({"media_id":"def","channel":"c2","source":"wistia","channel_id":"c2","published":false}),
+        json!({"media_id":"abc","channel":"Academy","source":"wistia","channel_id":"c3","published":true}),
+        json!({"media_id":"def","channel":"c4","source":"wistia","channel_id":"c4","published":null}),
     ];
-    assert_eq!(only("bridge_media_channel").await, expected);
-    let rules = r#""channel_rules":[{"channel":"Paid","project":"Ads"}]"#;
+    let run = read(&["bridge_media_channel"], "").await;
+    assert_eq!(run.records("bridge_media_channel"), expected);
+    let rules = r#""channel_rules":[{"channel":"Academy","project":"Ads"}]"#;
     let run = read(&["bridge_media_channel"], rules).await;
     let records = run.records("bridge_media_channel");
-    assert_eq!(records[0], json!({"media_id":"abc","channel":"Paid","source":"rule"}));
+    let by_rule = json!({"media_id":"abc","channel":"Academy","source":"rule",
+        "channel_id":"Academy","published":null});
+    assert_eq!(records[0], by_rule);
     assert_eq!(records[1..], expected);
-    let one = read(&["bridge_media_channel"], r#""media_ids":["def"]"#).await;
-    assert_eq!(one.records("bridge_media_channel"), expected[1..]);
+    let keys: HashSet<_> = records
+        .iter()
+        .map(|record| (&record["media_id"], &record["channel_id"], &record["source"]))
+        .collect();
+    assert_eq!(keys.len(), records.len());
+    let one = read(&["bridge_media_channel"], r#""media_ids":["abc"]"#).await;
+    assert_eq!(
+        one.records("bridge_media_channel"),
+        [expected[0].clone(), expected[2].clone()],
+        "a media that is not wanted"
+    );
+}
+
+#[tokio::test]
+async fn the_channels_are_asked_for_once_and_episodes_where_they_are_wanted() {
+    let asked = async |streams: &[&str]| read(streams, "").await.asked;
+    // Each with the page that shows that the list has ended.
+    let channels = [1, 2].map(|page| format!("/channels?per_page=100&page={page}"));
+    let episodes = [1, 2].map(|page| format!("/channel_episodes?per_page=100&page={page}"));
+    let both = [channels.clone(), episodes].concat();
+    assert_eq!(asked(&["dim_channels"]).await, channels);
+    assert_eq!(asked(&["bridge_media_channel"]).await, both);
+    let run = read(&["dim_channels", "bridge_media_channel"], "").await;
+    assert_eq!(run.asked, both);
+    assert_eq!(run.records("dim_channels").len(), 3);
+    assert_eq!(run.records("bridge_media_channel")[0]["channel"], "Academy");
+}
+
+#[tokio::test]
+async fn channels_are_complete_where_episodes_may_not_be_read() {
+    let server = Server::new(|path| match path {
+        path if path.starts_with("/channel_episodes") => (403, String::new()),
+        path => answer(path),
+    });
+    let streams = ["dim_channels", "bridge_media_channel"];
+    let is_wanted = |stream: &Stream| streams.contains(&stream.name);
+    let run = sync_some(&server, &ALL, "", State::default(), is_wanted).await;
+    assert_eq!(run.records("dim_channels").len(), 3);
+    assert_eq!(run.records("bridge_media_channel"), [] as [Value; 0]);
+    let error = run.outcome.unwrap_err().to_string();
+    assert!(error.ends_with(": bridge_media_channel"), "{error}");
 }
 
 #[tokio::test]
@@ -109,8 +192,9 @@ async fn an_episode_without_its_media_is_an_error_and_not_dropped() {
     let run = sync_some(&server, &ALL, "", State::default(), |stream| {
         stream.name == "bridge_media_channel"
     });
-    let outcome = run.await.outcome;
-    assert!(matches!(outcome, Err(Error::Malformed { cut: false, .. })), "{outcome:?}");
+    let failed = run.await.failed;
+    let [("bridge_media_channel", error)] = &failed[..] else { panic!("{failed:?}") };
+    assert!(error.contains("missing field `media_hashed_id`"), "{error}");
 }
 
 #[tokio::test]
@@ -133,7 +217,7 @@ async fn figures_of_a_media_bear_its_hashed_id() {
 #[tokio::test]
 async fn a_graph_and_its_points_are_of_one_request() {
     let run = read(&["fact_engagement_graph", "fact_engagement_graph_points"], "").await;
-    assert_eq!(run.asked.len(), 2);
+    assert_eq!(run.asked[2..], ["/stats/medias/abc/engagement"]);
     assert_eq!(
         run.records("fact_engagement_graph"),
         [
@@ -152,11 +236,24 @@ async fn a_graph_and_its_points_are_of_one_request() {
 }
 
 #[tokio::test]
+async fn actions_are_of_the_answer_that_has_the_figures() {
+    let expected = json!({"media_id":"abc","date":TODAY,"type":"Call to Action",
+        "impression_count":40,"action_count":4,"rate":0.1});
+    for streams in [&["fact_media_actions"][..], &["fact_engagements", "fact_media_actions"]] {
+        let run = read(streams, "").await;
+        assert_eq!(run.asked[2..], ["/stats/medias/abc"]);
+        assert_eq!(run.records("fact_media_actions"), [expected.clone()]);
+        assert_eq!(run.records("fact_engagements").len(), streams.len() - 1);
+    }
+    assert_eq!(read(&["fact_engagements"], "").await.records("fact_media_actions").len(), 0);
+}
+
+#[tokio::test]
 async fn days_are_asked_for_as_each_endpoint_takes_them() {
     let run =
         read(&["fact_engagements_byday", "fact_media_timeseries", "fact_account_byday"], "").await;
     assert_eq!(
-        run.asked[1..],
+        run.asked[2..],
         [
             "/stats/medias/abc/by_date?start_date=2026-11-25&end_date=2026-11-25",
             "/analytics/medias/abc/timeseries?granularity=daily&start_date=2026-11-25&end_date=2026-11-26",
@@ -168,7 +265,7 @@ async fn days_are_asked_for_as_each_endpoint_takes_them() {
 #[tokio::test]
 async fn events_feed_facts_and_visitors_in_one_pass() {
     let run = read(&["fact_events", "dim_visitors"], "").await;
-    assert_eq!(run.asked.len(), 1);
+    assert!(run.asked.len() == 2 && run.asked[1].ends_with("page=2"), "{:?}", run.asked);
     let keys: Vec<_> = run.records("fact_events").iter().map(|e| e["event_key"].clone()).collect();
     assert_eq!(keys, ["e1", "e2"]);
     assert_eq!(

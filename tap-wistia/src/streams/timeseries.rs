@@ -1,7 +1,7 @@
 //! `fact_media_timeseries`: measured watch time of each media a day, from the modern API's
 //! `/analytics/medias/{id}/timeseries`.
 
-use chrono::{DateTime, Duration, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Duration, Months, NaiveDate, NaiveDateTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +89,7 @@ struct Point {
 
 impl Resource for Point {
     const NAME: &'static str = "the figures of a day";
+    const TABLE: &'static str = FACT_MEDIA_TIMESERIES.name;
     const UNUSED: &'static [&'static str] = &[];
 }
 
@@ -99,19 +100,34 @@ impl MediaFigures for Page<Point> {
         request.with("start_date", days.first).with("end_date", end)
     });
 
+    const EARLIEST: fn(NaiveDate) -> NaiveDate = |last| {
+        // "The date range between `start_date` and `end_date` must not exceed 2 years."
+        let end = last.succ_opt().unwrap_or(last);
+        end.checked_sub_months(Months::new(24)).unwrap_or(end)
+    };
+
     fn request(media_id: &str) -> Request {
-        Request::modern(format!("/analytics/medias/{media_id}/timeseries"))
+        Request::modern("/analytics/medias")
+            .segment(media_id)
+            .segment("timeseries")
             .with("granularity", "daily")
     }
 
+    fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {
-        for point in self.rows {
-            let date = local_day(&point.timestamp).ok_or_else(|| Error::Malformed {
+        let day = |point: &Point| {
+            local_day(&point.timestamp).ok_or_else(|| Error::Malformed {
                 path: Self::request(media_id).to_string(),
                 expected: Point::NAME,
-                reason: format!("the timestamp `{}` is no time", point.timestamp),
+                reason: format!("{} is no time of a day", clean::shape(&point.timestamp)),
                 cut: false,
-            })?;
+            })
+        };
+        let days = self.rows.iter().map(day).collect::<Result<Vec<_>>>()?;
+        for (point, date) in self.rows.into_iter().zip(days) {
             let record = MediaTimeseries {
                 media_id,
                 date: date.to_string(),
@@ -133,14 +149,17 @@ impl MediaFigures for Page<Point> {
     }
 }
 
-/// The account's day whose midnight a UTC time is. Time zones from 10:15 west (Hawaii) to 13:45 east
-/// (Chatham) have their midnight within a day of each other.
+/// The account's day whose midnight a time is. A time with an offset says itself which day that is. Time
+/// zones from 10:15 west (Hawaii) to 13:45 east (Chatham) have their midnight in UTC within a day of
+/// each other.
 fn local_day(timestamp: &str) -> Option<NaiveDate> {
-    let instant = DateTime::parse_from_rfc3339(&timestamp.replacen(' ', "T", 1))
-        .map(|instant| instant.naive_utc())
-        .or_else(|_| NaiveDateTime::parse_from_str(timestamp, "%Y-%m-%d %H:%M:%S%.f"))
-        .ok()?;
-    Some((instant + Duration::minutes(13 * 60 + 45)).date())
+    let text = timestamp.replacen(' ', "T", 1);
+    let utc = match DateTime::parse_from_rfc3339(&text) {
+        Ok(time) if time.offset().local_minus_utc() != 0 => return Some(time.date_naive()),
+        Ok(time) => time.naive_utc(),
+        Err(_) => NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%S%.f").ok()?,
+    };
+    Some((utc + Duration::minutes(13 * 60 + 45)).date())
 }
 
 #[cfg(test)]
@@ -156,6 +175,8 @@ mod tests {
             ("2026-06-30 23:00:00.000Z", "2026-07-01"),
             ("2026-06-30 11:00:00.000Z", "2026-07-01"),
             ("2026-06-30 11:00:00", "2026-07-01"),
+            ("2026-07-01T00:00:00+14:00", "2026-07-01"),
+            ("2026-07-01 00:00:00.000-11:00", "2026-07-01"),
         ] {
             assert_eq!(local_day(timestamp).unwrap().to_string(), day, "{timestamp}");
         }

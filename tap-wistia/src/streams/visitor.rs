@@ -1,13 +1,16 @@
 //! `visitors`: everyone who loaded a media, from `/stats/visitors`.
 
+use std::hash::Hash;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::event::UserAgent;
-use crate::clean;
+use crate::clean::{self, Spelling};
 use crate::client::{Request, Resource};
 use crate::error::Result;
 use crate::output::Output;
+use crate::pages::Listed;
 use crate::privacy::Privacy;
 use crate::read::{Endpoint, List, ListRow, Read};
 use crate::stream::{Stream, schema};
@@ -84,7 +87,19 @@ struct Organisation {
 
 impl Resource for Visitor {
     const NAME: &'static str = "a visitor";
+    const TABLE: &'static str = VISITORS.name;
     const UNUSED: &'static [&'static str] = &[];
+    const SPELLINGS: &'static [Spelling] = &[Spelling {
+        object: "user_agent_details",
+        documented: "browser_version",
+        other: "browserVersion",
+    }];
+}
+
+impl Listed for Visitor {
+    fn identity(&self) -> impl Hash {
+        &self.visitor_key
+    }
 }
 
 impl ListRow for Visitor {

@@ -1,0 +1,219 @@
+//! What cleaning took away: how many values and rows, and of which columns.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use serde::de;
+
+/// Bytes that the columns of one answer may hold. A page of a hundred rows has a thousandth of it; what
+/// has more is no page, and would be memory without a bound.
+const HELD: usize = 32 << 20;
+
+/// What cleaning changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Values that became null.
+    pub(crate) nulled: u64,
+    /// Rows that were left out: empty ones, and those whose key cannot be decoded.
+    pub(crate) skipped: u64,
+    /// The columns, where they were [traced](trace), by their path.
+    pub(crate) columns: BTreeMap<String, Column>,
+}
+
+/// What stood in a column.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// Values that are not absent.
+    pub(crate) present: u64,
+    /// Those of them that became null.
+    pub(crate) nulled: u64,
+    /// What the last one of these looks like. It tells the shape, never the value.
+    pub(crate) shape: String,
+}
+
+impl Column {
+    /// Whether something stood there and none of it could be read.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.present > 0 && self.nulled == self.present
+    }
+}
+
+/// What is known while an answer is read.
+#[derive(Debug, Default)]
+struct Reading {
+    tally: Tally,
+    /// The path of the value that is read, where columns are traced.
+    path: Option<Vec<String>>,
+    /// Bytes that columns hold so far.
+    held: usize,
+    /// Members of the present row that no column has.
+    unknown: usize,
+    /// The present row has a key that cannot be decoded.
+    keyless: bool,
+}
+
+// serde calls the functions of this folder with a deserializer and nothing else, so there is no argument
+// that could carry the tally: a `DeserializeSeed` would have to replace every derived `Deserialize`. The
+// channel is hidden, but it is short: it opens and closes in `count` and `trace`, around one synchronous
+// call, during which nothing else runs on this thread.
+thread_local! {
+    static READING: RefCell<Reading> = RefCell::default();
+}
+
+fn with<T>(change: impl FnOnce(&mut Reading) -> T) -> T {
+    READING.with_borrow_mut(change)
+}
+
+/// Reads something, and counts what cleaning changed in it. Not to be nested.
+pub(crate) fn count<T>(read: impl FnOnce() -> T) -> (T, Tally) {
+    during(Reading::default(), read)
+}
+
+/// As [`count`], column by column. It takes longer.
+pub(crate) fn trace<T>(read: impl FnOnce() -> T) -> (T, Tally) {
+    during(Reading { path: Some(Vec::new()), ..Reading::default() }, read)
+}
+
+fn during<T>(reading: Reading, read: impl FnOnce() -> T) -> (T, Tally) {
+    READING.set(reading);
+    let value = read();
+    (value, READING.take().tally)
+}
+
+/// A member of the row that is read has no column.
+pub(crate) fn unknown_member() {
+    with(|reading| reading.unknown += 1);
+}
+
+/// Whether columns are traced.
+pub(super) fn is_tracing() -> bool {
+    with(|reading| reading.path.is_some())
+}
+
+/// The value of this column is read next.
+pub(super) fn enter(column: &str) {
+    with(|reading| reading.path.as_mut().map(|path| path.push(snake_case(column))));
+}
+
+/// The value of the column has been read.
+pub(super) fn leave() {
+    with(|reading| reading.path.as_mut().map(Vec::pop));
+}
+
+/// Something stands in the column that is read, and holds so many bytes.
+pub(super) fn present<E: de::Error>(bytes: usize) -> Result<(), E> {
+    with(|reading| {
+        if let Some(path) = &reading.path {
+            reading.tally.columns.entry(path.join(".")).or_default().present += 1;
+        }
+    });
+    hold(bytes)
+}
+
+/// Columns hold so many more bytes.
+pub(super) fn hold<E: de::Error>(bytes: usize) -> Result<(), E> {
+    let held = with(|reading| {
+        reading.held += bytes;
+        reading.held
+    });
+    if held > HELD {
+        return Err(E::custom(format!("its columns hold more than {} MiB", HELD >> 20)));
+    }
+    Ok(())
+}
+
+/// Null, because the value is nothing of the kind but something of this shape.
+pub(super) fn nulled<T>(shape: impl FnOnce() -> String) -> Option<T> {
+    with(|reading| {
+        reading.tally.nulled += 1;
+        if let Some(path) = &reading.path {
+            let column = reading.tally.columns.entry(path.join(".")).or_default();
+            column.nulled += 1;
+            column.shape = shape();
+        }
+    });
+    None
+}
+
+/// Nothing, because the row is empty.
+pub(super) fn skipped<T>() -> Option<T> {
+    with(|reading| reading.tally.skipped += 1);
+    None
+}
+
+/// The row that is read has a key that cannot be decoded.
+pub(super) fn keyless() {
+    with(|reading| reading.keyless = true);
+}
+
+/// A row begins.
+pub(super) fn begin_row() {
+    with(|reading| (reading.unknown, reading.keyless) = (0, false));
+}
+
+/// How many members of the row no column has, and whether its key cannot be decoded.
+pub(super) fn end_row() -> (usize, bool) {
+    with(|reading| (reading.unknown, std::mem::take(&mut reading.keyless)))
+}
+
+/// The name of the column that holds a field of the API.
+fn snake_case(field: &str) -> String {
+    let mut name = String::with_capacity(field.len() + 2);
+    for character in field.chars() {
+        if character.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(character.to_ascii_lowercase());
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_happens_within_is_counted() {
+        nulled::<()>(String::new);
+        let ((), tally) = count(|| {
+            nulled::<()>(String::new);
+            nulled::<()>(String::new);
+            skipped::<()>();
+        });
+        assert_eq!((tally.nulled, tally.skipped, tally.columns.len()), (2, 1, 0));
+        assert_eq!(count(|| ()).1, Tally::default());
+    }
+
+    #[test]
+    fn a_column_is_lost_where_all_that_stood_there_became_null() {
+        let ((), tally) = trace(|| {
+            for (name, is_odd) in
+                [("fileSize", true), ("fileSize", true), ("lat", true), ("lat", false)]
+            {
+                enter(name);
+                present::<serde_json::Error>(1).unwrap();
+                if is_odd {
+                    nulled::<()>(|| "a list".into());
+                }
+                leave();
+            }
+        });
+        let lost: Vec<&str> = tally
+            .columns
+            .iter()
+            .filter(|(_, column)| column.is_lost())
+            .map(|(name, _)| &**name)
+            .collect();
+        assert_eq!(lost, ["file_size"]);
+        assert_eq!(tally.columns["lat"], Column { present: 2, nulled: 1, shape: "a list".into() });
+    }
+
+    #[test]
+    fn columns_that_hold_too_much_are_an_error() {
+        let (outcome, _) = count(|| {
+            present::<serde_json::Error>(HELD)?;
+            present::<serde_json::Error>(1)
+        });
+        assert_eq!(outcome.unwrap_err().to_string(), "its columns hold more than 32 MiB");
+    }
+}

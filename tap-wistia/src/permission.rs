@@ -1,0 +1,55 @@
+//! What Wistia lets a token do, as the page that makes tokens words it:
+//! <https://docs.wistia.com/docs/authentication>.
+
+/// A permission of a token. Which one a resource wants is in the description of its API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// The v1 API.
+    ReadAllData,
+    /// Statistics of the modern API.
+    ReadDetailedStats,
+    /// Medias and folders of the modern API.
+    ReadFoldersAndMedia,
+}
+
+impl Permission {
+    /// Its name on the page where tokens are made.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ReadAllData => "Read all data",
+            Self::ReadDetailedStats => "Read detailed stats",
+            Self::ReadFoldersAndMedia => "Read all folder and media data",
+        }
+    }
+
+    /// What to do where a token lacks it.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Self::ReadAllData => {
+                "give the token the permission \"Read all data\", or deselect the stream in the catalog"
+            }
+            Self::ReadDetailedStats => {
+                "give the token the permission \"Read detailed stats\", or deselect the stream in the catalog"
+            }
+            Self::ReadFoldersAndMedia => {
+                "give the token the permission \"Read all folder and media data\", or deselect the stream in the catalog"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_names_the_permission() {
+        for permission in [
+            Permission::ReadAllData,
+            Permission::ReadDetailedStats,
+            Permission::ReadFoldersAndMedia,
+        ] {
+            assert!(permission.hint().contains(&format!("{:?}", permission.name())));
+        }
+    }
+}
