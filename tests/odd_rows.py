@@ -24,6 +24,7 @@ FEEDS = {
     "channels": ("dim_channels",),
     "episodes": ("bridge_media_channel",),
     "tags": ("dim_tags",),
+    "deleted": ("dim_deleted_media",),
     "visitors": ("visitors",),
     "events": ("fact_events", "dim_visitors"),
     "stats": ("fact_engagements", "fact_media_actions"),

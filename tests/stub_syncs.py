@@ -89,8 +89,8 @@ class Sync:
     def summary(self) -> Json:
         for entry in reversed(self.entries):
             if entry["fields"].get("message") == "done":
-                summary = entry["fields"].get("summary") or entry.get("summary")
-                # It was text in a text once.
+                summary: Any = entry["fields"].get("summary", entry.get("summary"))
+                # A log's fields are texts, unless it knows better.
                 found: Json = json.loads(summary) if isinstance(summary, str) else summary
                 return found
         raise AssertionError(f"no summary in\n{self.err}")
@@ -129,7 +129,7 @@ def sync(
         "api_token": TOKEN,
         "api_url": stub.url,
         "requests_per_minute": 1_000_000,
-        "retry_for_seconds": 1,
+        "retry_for_seconds": 0,
         "request_timeout_seconds": 5,
         "start_date": str(days_ago(9)),
         **settings,
@@ -153,8 +153,8 @@ def sync(
         finally:
             peak = memory.peak()
     seconds = time.monotonic() - started
-    texts = [(folder / name).read_bytes().decode() for name in ("out", "err")]
-    return Sync(code, *texts, seconds, peak)
+    said, logged = ((folder / name).read_bytes().decode() for name in ("out", "err"))
+    return Sync(code, said, logged, seconds, peak)
 
 
 class Memory:

@@ -255,6 +255,20 @@ def tag(name: str, count: int) -> Json:
     }
 
 
+def deleted(number: int) -> Json:
+    """A media that was deleted, as it is documented."""
+    return {
+        "hashed_id": f"gone{number:06}",
+        "name": f"Film {number}",
+        "type": "Video",
+        "duration": 12.5,
+        "deleted_at": "2026-06-20T18:47:39+00:00",
+        "restore_expires_at": "2026-07-20T18:47:39+00:00",
+        "folder": {"hashed_id": "projexmpl1", "name": "Marketing"},
+        "cursor": None,
+    }
+
+
 def days_between(first: date, last: date) -> list[date]:
     return [first + timedelta(offset) for offset in range((last - first).days + 1)]
 
@@ -284,7 +298,7 @@ class Account:
         episode(3, 502, MEDIAS[0]),
     )
     tags: tuple[Json, ...] = (tag("paid", 3), tag("q11", 1), tag("q12", 1), tag("q13", 1))
-    deleted: tuple[Json, ...] = ()
+    deleted: tuple[Json, ...] = tuple(map(deleted, (1, 2)))
 
     def number(self, hashed_id: str) -> int:
         """The number of a media, or 0."""
