@@ -275,7 +275,12 @@ CLEANING = [
     Odd(
         "a measured day has nothing but its time",
         {"timeseries": of(B, instead_of(f"{DAY} 05:00:00.000Z", {"timestamp": f"{DAY} 05:00:00.000Z"}))},
-        {"fact_media_timeseries": lambda rows: {**rows, f"{B}|{DAY}": bare(rows[f"{B}|{DAY}"], "media_id", "date")}},
+        {
+            "fact_media_timeseries": lambda rows: {
+                **rows,
+                f"{B}|{DAY}": nothing_but(rows[f"{B}|{DAY}"], "media_id", "date"),
+            }
+        },
     ),
     Odd(
         "a day of the account has an odd number",
@@ -324,7 +329,7 @@ CLEANING = [
 ]
 
 
-def bare(found: Json, *names: str) -> Json:
+def nothing_but(found: Json, *names: str) -> Json:
     """A row with nothing but these."""
     return {name: found[name] if name in names else None for name in found}
 
@@ -539,6 +544,18 @@ def drift(resource: str, column: str, value: Any, *says: str, source: str = "", 
     return fails(f"{stream}.{column} is always {shown(value)}", resource, answer, column, *says, **more)
 
 
+NOTHINGS: tuple[Any, ...] = ({}, None, "")
+
+OTHER_FIGURES = {
+    "load_count": "loads",
+    "play_count": "plays",
+    "play_rate": "rate",
+    "hours_watched": "hours",
+    "engagement": "engaged",
+    "visitors": "people",
+}
+"""Other names of statistics."""
+
 DRIFT = [
     drift("events", "lat", {"x": "qzx", "y": 2}, "an object with x, y"),
     drift("events", "lat", "qzx"),
@@ -576,17 +593,26 @@ DRIFT = [
     fails(
         "the figures of all medias have other names",
         "stats",
-        renamed(
-            {
-                "load_count": "loads",
-                "play_count": "plays",
-                "play_rate": "rate",
-                "hours_watched": "hours",
-                "engagement": "engaged",
-                "visitors": "people",
-                "actions": "acts",
-            }
-        ),
+        renamed({**OTHER_FIGURES, "actions": "acts"}),
+    ),
+    fails(
+        "the figures of all medias have other names, and the actions have not",
+        "stats",
+        renamed(OTHER_FIGURES),
+        unknown=frozenset({"fact_media_actions"}),
+    ),
+    fails_without(
+        "the figures of a media have other names, and the actions have not",
+        "stats",
+        renamed(OTHER_FIGURES),
+        unknown=frozenset({"fact_media_actions"}),
+    ),
+    fails("the figures of all days have other names", "byday", renamed(OTHER_FIGURES)),
+    fails("the figures of the days of the account have other names", "account", renamed(OTHER_FIGURES)),
+    fails(
+        "the figures of all measured days have other names",
+        "timeseries",
+        lambda _, truth: Reply(encode([{"timestamp": row["timestamp"], "seconds": 5} for row in truth])),
     ),
     fails(
         "the graphs of all medias have other names",
@@ -636,7 +662,16 @@ DRIFT = [
     Odd("no projects", {"projects": json_reply([])}, {"dim_projects": keys(())}),
     Odd("no visitors", {"visitors": json_reply([])}, {"visitors": keys(())}),
     Odd("no events", {"events": json_reply([])}, {"fact_events": keys(()), "dim_visitors": keys(())}),
-    Odd("no days of a media", {"byday": of(B, json_reply([]))}, {"fact_engagements_byday": without_media(B)}),
+    *(
+        fails(f"{resource} of all medias are {shown(nothing)}", resource, json_reply(nothing))
+        for resource in ("stats", "graph")
+        for nothing in NOTHINGS
+    ),
+    *(
+        fails_without(f"{resource} of a media are {shown(nothing)}", resource, json_reply(nothing))
+        for resource in ("stats", "graph")
+        for nothing in NOTHINGS
+    ),
     Odd(
         "a graph without cells",
         {"graph": of(B, every({"engagement_data": [], "rewatch_data": []}))},
@@ -820,7 +855,44 @@ def cut(asked: Any, truth: Any) -> Reply:
 GZIP = {"Content-Encoding": "gzip"}
 ECHO = '{"error":"the header Authorization: Bearer %s is odd"}' % TOKEN
 
+
+def bare(sent: bytes) -> Answer:
+    """Nothing but this goes over the wire."""
+    return lambda asked, truth: Reply(sent, bare=True)
+
+
+def utf_16(_: Any, truth: Any) -> Reply:
+    return Reply(encode(truth).decode().encode("utf-16"))
+
+
 HOSTILE = [
+    *(
+        fails(f"the answer is {name}", "projects", bare(sent), "{host}")
+        for name, sent in (
+            ("nothing at all", b""),
+            ("no HTTP", b"\x16\x03\x01\x02\r\n\r\n"),
+            ("of a negative length", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n[]"),
+            ("of two lengths", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 2\r\n\r\n[]"),
+            ("in chunks that do not end", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n"),
+            ("in a chunk of no size", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n[]\r\n"),
+            ("of many headers", b"HTTP/1.1 200 OK\r\n" + b"X-A: a\r\n" * 500 + b"Content-Length: 2\r\n\r\n[]"),
+            ("the promise of another", b"HTTP/1.1 100 Continue\r\n\r\n"),
+            ("another protocol", b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        )
+    ),
+    fails(
+        "100 GB are promised", "projects", bare(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n[]"), "64 MiB"
+    ),
+    fails(
+        "an answer takes too long",
+        "projects",
+        lambda _, truth: Reply(encode(truth), seconds=3),
+        "{host}",
+        settings={"request_timeout_seconds": 1},
+        within=3,
+    ),
+    fails("UTF-16", "projects", utf_16, "{host}"),
+    fails("Latin-1", "projects", every({"name": Raw(b'"M\xfcller"')}), "name"),
     *(
         fails(
             f"{number} with Retry-After: {value}", "projects", reply(number, Retry_After=value), str(number), within=9

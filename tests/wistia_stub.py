@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -93,6 +94,10 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
     length: int | None = None
     """What `Content-Length` says, where it does not tell the truth."""
+    bare: bool = False
+    """Nothing but the body is sent: it may be less than HTTP, or nothing."""
+    seconds: float = 0
+    """What it waits before it answers."""
 
 
 Answer = Callable[[Asked, Any], Reply]
@@ -417,6 +422,11 @@ class Stub:
 
             def do_GET(self) -> None:
                 reply = stub.reply(self.path, self.headers.get("Authorization"))
+                time.sleep(reply.seconds)
+                if reply.bare:
+                    self.wfile.write(reply.body)
+                    self.close_connection = True
+                    return
                 self.send_response(reply.status)
                 for name, value in reply.headers.items():
                     self.send_header(name, value)
