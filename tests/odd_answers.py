@@ -990,6 +990,24 @@ def visitors_in(name: str, answer: Answer, count: int = 250, **more: Any) -> Odd
     return of_list(name, "visitors", answer, names, **more)
 
 
+def events_in(name: str, answer: Answer) -> Odd:
+    rows = {
+        "fact_events": keys(f"e{number}" for number in numbers(250)),
+        "dim_visitors": keys(f"v{number}" for number in numbers(250)),
+    }
+    return Odd(name, {"events": answer}, rows, account=many_events)
+
+
+def doubled(key: str, *changes: Mapping[str, Any]) -> Answer:
+    """A row comes several times, with other values each time."""
+
+    def answer(_: Any, truth: Any) -> Reply:
+        copies = [edited(row, change) for row in truth if row["event_key"] == key for change in changes]
+        return Reply(encode([*(row for row in truth if row["event_key"] != key), *copies]))
+
+    return answer
+
+
 def changing(rows: list[Json]) -> Answer:
     """The same rows on each page, but for their times."""
     return lambda asked, truth: Reply(
@@ -1066,17 +1084,36 @@ PAGES = [
             }
         },
     ),
+    *(events_in(f"pages of {size} events", events_by(size)) for size in (25, 50, 60, 100)),
     *(
-        Odd(
-            f"pages of {size} events",
-            {"events": events_by(size)},
-            {
-                "fact_events": keys(f"e{number}" for number in numbers(250)),
-                "dim_visitors": keys(f"v{number}" for number in numbers(250)),
-            },
-            account=many_events,
+        fails(f"the second page of events {name}", "events", on_page(2, answer), *says, account=many_events)
+        for name, answer, says in (
+            ("answers 500", reply(500), ("500", "page=2")),
+            ("answers 404", reply(404), ("404", "page=2")),
+            ("is HTML", reply(200, HTML), ("page=2",)),
+            ("is null", json_reply(None), ("page=2",)),
+            ("is an error with 200", json_reply({"error": "qzx"}), ("page=2",)),
+            ("has odd numbers only", every({"lat": "qzx"}), ("lat", "page=2")),
+            ("has texts in it", json_reply(["qzx"] * 100), ("page=2",)),
         )
-        for size in (25, 50, 60, 100)
+    ),
+    events_in(
+        "events come oldest first", lambda asked, _: Reply(encode(page_of(many_events().events_of(asked), asked)))
+    ),
+    events_in("the days are ignored", lambda asked, _: Reply(encode(page_of([row for _, row in EVENTS], asked)))),
+    events_in("each event comes twice", lambda _, truth: Reply(encode([row for row in truth for _ in range(2)]))),
+    fails(
+        "the page of events is ignored",
+        "events",
+        lambda _, truth: Reply(encode([row for _, row in EVENTS[:100]])),
+        "never end",
+        requests={"events": 8},
+        account=many_events,
+    ),
+    Odd(
+        "of an event that comes twice, the longer view stays",
+        {"events": doubled("e2", {"percent_viewed": 0.75}, {"percent_viewed": 0.5})},
+        {"fact_events": having({"e2": {"percent_viewed": 0.75}})},
     ),
     Odd(
         "pages of 50 medias by their cursor",

@@ -156,6 +156,30 @@ def test_a_stream_that_failed_is_read_again_from_its_beginning(nights, stream, r
     assert len(second.rows[stream]) == expected
 
 
+@pytest.mark.parametrize("answer", [reply(500), json_reply({"error": "gone"}), every({"lat": {"x": 1}})])
+def test_events_go_on_behind_the_last_days_that_were_read(nights, answer):
+    """They are read in slices of days, oldest first."""
+    nights.account = Account(
+        events=tuple((days_ago(ago), event(ago, A, days_ago(ago))) for ago in range(150, -1, -1)),
+    )
+    streams = ["fact_events", "dim_visitors"]
+    everything = {f"e{ago}" for ago in range(151)}
+
+    def later(asked, truth):
+        return (answer if asked.query["start_date"] > str(days_ago(100)) else good)(asked, truth)
+
+    first = nights.sync({"events": later}, streams, code=1, start_date=str(days_ago(150)))
+    assert sorted(first.summary["failed"]) == sorted(streams)
+    read = set(first.rows["fact_events"])
+    assert read and read < everything
+    # What the state says is what was written.
+    day = first.state["bookmarks"]["fact_events"]["day"]
+    assert {f"e{ago}" for ago in range(151) if str(days_ago(ago)) <= day} <= read
+    second = nights.sync(None, streams)
+    assert read | set(second.rows["fact_events"]) == everything
+    assert set(second.rows["fact_events"]) < everything
+
+
 def test_what_drifted_is_read_again_when_it_is_back(nights):
     streams = ["fact_events", "dim_visitors", "fact_account_byday"]
     drifted = {"events": every({"lat": {"x": 1}}), "account": every({"load_count": {"x": 1}})}
