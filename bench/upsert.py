@@ -78,7 +78,7 @@ def load(settings, feed):
         log.seek(0)
         lines = log.read().splitlines()
     assert status == 0, lines[-3:]
-    summary = json.loads(json.loads(lines[-1])["fields"]["summary"])
+    summary = json.loads(lines[-1])["fields"]["summary"]
     return time.monotonic() - started, summary["peak_memory"] / 1e6, summary
 
 

@@ -42,11 +42,8 @@ VERSION = "x-wistia-api-version"
 VERSIONS = {"2026-03": "wistia-modern-2026-03.yml"}
 """The published versions of the modern API; those after them are held against the one to come."""
 
-DOSSIER = "facts/wistia-api.md"
-"""What the sources below are sections of."""
-
-
-# What is known to depart from the descriptions. All else is a fault of the simulator.
+# What is known to depart from the descriptions. All else is a fault of the simulator. The numbers are sections
+# of the dossier that stands beside the descriptions, `facts/wistia-api.md`.
 
 DEVIATIONS = {
     ("v1 /stats/events", "[]", "empty row"): "3.7: an occasional {} row",
@@ -447,18 +444,20 @@ def shape(value: object) -> str:
 
 
 class Audit:
-    """Exchanges held against the contract."""
+    """Exchanges held against the contract, after those of another audit."""
 
-    def __init__(self, contract: Contract, exchanges: Iterable[Exchange]) -> None:
-        self.requests: Counter[Finding] = Counter()
-        self.answers: Counter[Finding] = Counter()
-        self.unknown: Counter[Finding] = Counter()
-        self.seen: Counter[tuple[str, str]] = Counter()
-        self.described: set[tuple[str, str]] = set()
+    def __init__(self, contract: Contract, exchanges: Iterable[Exchange], before: Audit | None = None) -> None:
+        self.exchanges: int = before.exchanges if before else 0
+        self.requests: Counter[Finding] = Counter(before.requests if before else ())
+        self.answers: Counter[Finding] = Counter(before.answers if before else ())
+        self.unknown: Counter[Finding] = Counter(before.unknown if before else ())
+        self.seen: Counter[tuple[str, str]] = Counter(before.seen if before else ())
+        self.described: set[tuple[str, str]] = set(before.described if before else ())
         """What answers could have in them."""
-        self.documented: set[tuple[str, str]] = set()
+        self.documented: set[tuple[str, str]] = set(before.documented if before else ())
         """What they had in them at least once, in the form that is described."""
         for exchange in exchanges:
+            self.exchanges += 1
             self.requests.update(contract.asked(exchange))
             answer = contract.answered(exchange)
             self.answers.update(answer.wrong.values())
@@ -573,12 +572,14 @@ class Recorder(Server):
 class Mock(Server):
     """Answers as described and no better: without a seed from examples, with one from chance.
 
-    Like other servers that are made of a description it knows nothing of pages: an address has one answer.
+    Like other servers that are made of a description it knows nothing of pages: a path has one answer, or it
+    `repeats_itself` never and makes up another each time.
     """
 
-    def __init__(self, contract: Contract, seed: int | None = None) -> None:
+    def __init__(self, contract: Contract, seed: int | None = None, repeats_itself: bool = True) -> None:
         super().__init__()
-        self.contract, self.seed = contract, seed
+        self.contract, self.seed, self.repeats_itself = contract, seed, repeats_itself
+        self.asked: Counter[str] = Counter()
 
     def answer(self, exchange: Exchange) -> bytes:
         description, template = self.contract.find(exchange)
@@ -589,7 +590,9 @@ class Mock(Server):
             return exchange.body
         schema = description.schema(description.operations[template], 200)
         assert schema is not None
-        chance = None if self.seed is None else random.Random(f"{self.seed} {exchange.path}")
+        self.asked[exchange.path] += 1
+        time = 0 if self.repeats_itself else self.asked[exchange.path]
+        chance = None if self.seed is None else random.Random(f"{self.seed} {exchange.path} {time}")
         exchange.status, exchange.body = 200, json.dumps(example(description, schema, chance)).encode()
         return exchange.body
 
@@ -626,7 +629,8 @@ def example(description: Description, schema: Json, chance: random.Random | None
     if "properties" in whole:
         return {name: example(description, below, chance) for name, below in whole["properties"].items()}
     if "items" in whole:
-        count = 1 if chance is None else chance.randint(0, 8)
+        # As many as the usual makers of such values make: never none.
+        count = 1 if chance is None else chance.randint(1, 5)
         return [example(description, whole["items"], chance) for _ in range(count)]
     if chance is None:
         given = [*whole.get("examples", []), *([whole["example"]] if "example" in whole else [])]

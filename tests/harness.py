@@ -77,7 +77,7 @@ class Run:
         """The summary at the end of the log."""
         for line in reversed(self.err.splitlines()):
             if "done summary=" in ANSI.sub("", line):
-                found: Json = json.loads(json.loads(ANSI.sub("", line).split("summary=", 1)[1]))
+                found: Json = json.loads(ANSI.sub("", line).split("summary=", 1)[1])
                 return found
         raise AssertionError(f"no summary in the log:\n{self.err}")
 
@@ -203,9 +203,14 @@ class Simulator(Server):
         where = json.loads(self.process.stdout.readline())
         self.url, self.steer = where["url"], where["control"]
 
-    def truth(self, table: str, start: date | str | None = None, end: date | str | None = None) -> list[Json]:
-        """The rows that a lake with these days must hold."""
+    def truth(
+        self, table: str, start: date | str | None = None, end: date | str | None = None, deleted: bool = False
+    ) -> list[Json]:
+        """The rows that a lake with these days must hold, with those of medias that were deleted since or
+        without."""
         days = {"start_date": str(start or first_day()), "end_date": str(end or today()), "sync_date": str(today())}
+        if deleted:
+            days["deleted"] = "kept"
         answer = requests.get(f"{self.steer}/truth/{table}", params=days, timeout=DEADLINE)
         answer.raise_for_status()
         return [json.loads(line) for line in answer.text.splitlines()]
@@ -216,8 +221,16 @@ class Simulator(Server):
     def grow(self, **growth: int) -> None:
         self.tell("grow", **growth)
 
+    def delete(self, media: str) -> None:
+        """A person in the account deletes a media, by its hashed id."""
+        self.tell("delete", media=media)
+
     def fault(self, **fault: object) -> None:
         self.tell("faults", **fault)
+
+    def delete(self, media: str) -> None:
+        """Deletes a media, as a person in the account does."""
+        self.tell("delete", media=media)
 
     def heal(self) -> None:
         requests.delete(f"{self.steer}/faults", timeout=DEADLINE).raise_for_status()

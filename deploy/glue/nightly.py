@@ -200,7 +200,9 @@ class Program:
 def told(line: str) -> dict[str, Any] | None:
     """The summary in a line of a program's log, if it is one."""
     try:
-        summary: dict[str, Any] = json.loads(json.loads(line)["fields"]["summary"])
+        found = json.loads(line)["fields"]["summary"]
+        # Programs of an older release write it as text.
+        summary: dict[str, Any] = json.loads(found) if isinstance(found, str) else found
         return summary
     except (ValueError, KeyError, TypeError):
         return None

@@ -1,13 +1,15 @@
-//! Metrics, and log lines in the structure of the Meltano SDK, which Meltano reads as events with levels
-//! and fields.
+//! Metrics, summaries, and log lines that are JSON: plain, or in the structure of the Meltano SDK, which
+//! Meltano reads as events with levels and fields.
 
 use std::fmt;
 use std::time::UNIX_EPOCH;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -25,7 +27,23 @@ pub fn record_count(stream: &str, records: u64) {
     tracing::info!("{METRIC}{metric}");
 }
 
+/// The field whose text is JSON.
+const SUMMARY: &str = "summary";
+
+/// Logs what was done. In a log of JSON it is an object, in one of text its JSON as it is.
+pub fn summary(summary: &impl Serialize) {
+    match serde_json::to_string(summary) {
+        // By this name formatters know it.
+        Ok(text) => tracing::info!(summary = %text, "done"),
+        Err(error) => tracing::warn!(%error, "no summary"),
+    }
+}
+
 /// Writes one JSON object an event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plain;
+
+/// Writes one JSON object an event, as the Meltano SDK does.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Structured {
     /// The name of the program.
@@ -58,16 +76,24 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+        let text = format!("{value:?}");
+        let json = (field.name() == SUMMARY).then(|| serde_json::from_str(&text).ok()).flatten();
+        self.0.insert(field.name().to_owned(), json.unwrap_or_else(|| text.into()));
+    }
+}
+
+impl Fields {
+    fn of(event: &Event<'_>) -> Map<String, Value> {
+        let mut fields = Self::default();
+        event.record(&mut fields);
+        fields.0
     }
 }
 
 impl Structured {
     fn line(self, event: &Event<'_>, seconds: f64) -> Value {
         let metadata = event.metadata();
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        let Fields(mut extra) = fields;
+        let mut extra = Fields::of(event);
         let message = extra.remove("message").unwrap_or_default();
         let stream = extra.remove("stream").unwrap_or_default();
         let metric = message.as_str().and_then(|text| text.strip_prefix(METRIC));
@@ -100,6 +126,29 @@ fn level(level: tracing::Level) -> &'static str {
     }
 }
 
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut timestamp = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        let line = json!({
+            "timestamp": timestamp,
+            "level": event.metadata().level().as_str(),
+            "fields": Fields::of(event),
+            "target": event.metadata().target(),
+        });
+        writeln!(writer, "{line}")
+    }
+}
+
 impl<S, N> FormatEvent<S, N> for Structured
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -121,6 +170,10 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
+    use tracing_subscriber::Registry;
+    use tracing_subscriber::fmt::format::DefaultFields;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
     use super::*;
 
     #[derive(Clone, Default)]
@@ -137,16 +190,22 @@ mod tests {
         }
     }
 
-    fn logged(log: impl FnOnce()) -> Value {
+    fn text(
+        format: impl FormatEvent<Registry, DefaultFields> + Send + Sync + 'static,
+        log: impl FnOnce(),
+    ) -> String {
         let sink = Sink::default();
         let writer = sink.clone();
-        let subscriber = tracing_subscriber::fmt()
+        let layer = tracing_subscriber::fmt::layer()
             .with_writer(move || writer.clone())
-            .event_format(Structured { program: "tap-x" })
-            .finish();
-        tracing::subscriber::with_default(subscriber, log);
-        let bytes = sink.0.lock().unwrap();
-        serde_json::from_slice(&bytes).unwrap()
+            .with_ansi(false)
+            .event_format(format);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn logged(log: impl FnOnce()) -> Value {
+        serde_json::from_str(&text(Structured { program: "tap-x" }, log)).unwrap()
     }
 
     #[test]
@@ -159,6 +218,29 @@ mod tests {
         assert_eq!(line["message"], "watch out");
         assert_eq!(line["stream_name"], "s");
         assert_eq!(line["extra"], json!({"count": 3}));
+    }
+
+    #[test]
+    fn a_summary_is_an_object_in_json_and_readable_in_text() {
+        let done = json!({"records": {"s": 2}, "failed": ["t"]});
+        assert_eq!(logged(|| summary(&done))["extra"]["summary"], done);
+        let plain: Value = serde_json::from_str(&text(Plain, || summary(&done))).unwrap();
+        assert_eq!(plain["fields"], json!({"message": "done", "summary": done}));
+        let line = text(tracing_subscriber::fmt::format(), || summary(&done));
+        assert!(
+            line.ends_with("done summary={\"records\":{\"s\":2},\"failed\":[\"t\"]}\n"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_plain_line_has_the_time_the_level_the_origin_and_the_fields() {
+        let line = text(Plain, || tracing::warn!(count = 3, ok = true, "watch \u{1b} out"));
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(line["fields"], json!({"message": "watch \u{1b} out", "count": 3, "ok": true}));
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+        assert!(line["target"].as_str().unwrap().starts_with("program"), "{line}");
     }
 
     #[test]

@@ -68,11 +68,16 @@ pub enum SettingsError {
         found: &'static str,
     },
     /// A setting that must be given is not there.
-    #[error("the setting `{key}` is missing")]
+    #[error("the setting `{key}` is missing{}", misnamed(.found.as_deref()))]
     Missing {
         /// Dotted path of the setting.
         key: String,
+        /// A setting that is there and not known, and may be it by another name.
+        found: Option<String>,
     },
+    /// The command line names no file of settings, or more than the one that there is to be.
+    #[error("the command line must name one file of settings: --config FILE")]
+    NotOneFile,
     /// A setting has a value of another type, or one that is not allowed.
     #[error("the setting `{key}` in {origin} is not valid: {reason}")]
     Invalid {
@@ -275,6 +280,28 @@ pub fn question(meant: Option<&str>) -> String {
     meant.map_or_else(String::new, |name| format!("; is `{name}` meant?"))
 }
 
+/// The end of a sentence about a setting that may be there by another name.
+fn misnamed(found: Option<&str>) -> String {
+    found.map_or_else(String::new, |found| {
+        format!("; is `{found}`, which is not known, meant to be it?")
+    })
+}
+
+/// A setting beside a missing one that is not known, and is named like it or ends in the same word.
+fn unknown_like(
+    missing: &str,
+    parent: &[String],
+    settings: &Value,
+    schema: &Value,
+) -> Option<String> {
+    let given = parent.iter().try_fold(settings, |value, key| value.get(key))?.as_object()?;
+    let known = property_at(schema, parent)?.get("properties")?.as_object()?;
+    let unknown = || given.keys().map(String::as_str).filter(|key| !known.contains_key(*key));
+    let last = |name: &str| name.rsplit(['_', '-']).next().map(str::to_lowercase);
+    let alike = nearest(missing, unknown());
+    alike.or_else(|| unknown().find(|key| last(key) == last(missing))).map(str::to_owned)
+}
+
 /// Words a deserialisation error, naming the key and hiding what a secret holds.
 fn explain(
     path: &str,
@@ -288,7 +315,10 @@ fn explain(
         text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next())
     {
         let key = if path == "." { field.to_owned() } else { format!("{path}.{field}") };
-        return SettingsError::Missing { key };
+        let parent = path.split('.').filter(|name| !name.is_empty()).map(str::to_owned);
+        let parent: Vec<String> = parent.collect();
+        let found = unknown_like(field, &parent, settings, schema);
+        return SettingsError::Missing { key, found };
     }
     let keys: Vec<String> = path.split('.').map(str::to_owned).collect();
     let leaf = property_at(schema, &keys);
@@ -320,7 +350,7 @@ impl Document {
     pub fn only(names: &[String]) -> Result<Self, SettingsError> {
         match names {
             [name] => Self::read(name),
-            _ => Err(SettingsError::Missing { key: "--config".into() }),
+            _ => Err(SettingsError::NotOneFile),
         }
     }
 
@@ -440,6 +470,12 @@ mod tests {
     fn a_missing_setting_and_broken_documents_are_named() {
         let error = load::<Config>(&[document("{}")], None).unwrap_err();
         assert_eq!(error.to_string(), "the setting `api_token` is missing");
+        for (name, is_meant) in [("access_token", true), ("token", true), ("key", false)] {
+            let settings = format!(r#"{{"concurrency":1,"{name}":"x"}}"#);
+            let error = load::<Config>(&[document(&settings)], None).unwrap_err().to_string();
+            let question = format!("; is `{name}`, which is not known, meant to be it?");
+            assert_eq!(error.ends_with(&question), is_meant, "{error}");
+        }
         let error = load::<Config>(&[document("[]")], None).unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
-use crate::log::Structured;
+use crate::log::{Plain, Structured};
 use crate::report;
 use crate::settings::{self, Document, Environment, Loaded, SettingsError};
 
@@ -80,7 +80,7 @@ pub fn start_log(program: &'static str, prefix: &str, format: LogFormat, debug: 
         .with_ansi(is_coloured());
     // A second start, as in a test, keeps the first.
     _ = match format {
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Json => builder.event_format(Plain).try_init(),
         LogFormat::Singer => builder.event_format(Structured { program }).try_init(),
         LogFormat::Auto | LogFormat::Text => builder.with_target(false).try_init(),
     };

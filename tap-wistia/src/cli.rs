@@ -40,7 +40,7 @@ pub(crate) struct Cli {
     #[arg(short, long, group = "mode")]
     pub(crate) discover: bool,
 
-    /// Ask for one record of each selected stream and say what the token may read; with `=schema`,
+    /// Ask for each selected stream once, as a sync would, and say what the token may read; with `=schema`,
     /// only write the SCHEMA messages.
     #[arg(
         long,

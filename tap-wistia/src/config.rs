@@ -12,11 +12,12 @@ use crate::error::Error;
 /// Settings of `tap-wistia`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct Config {
-    /// Access token of the Wistia account, with the permission "Read all data". Account owners make
-    /// one under Account > Settings > API Access.
+    /// Access token of the Wistia account, with the permission "Read all data";
+    /// `fact_media_timeseries` and `fact_account_byday` want "Read detailed stats" too. Account owners
+    /// make one under Account > Settings > API Access.
     pub(crate) api_token: Secret,
 
-    /// Base URL of the v1 API.
+    /// Base URL of the v1 API; it ends in `/v1`.
     #[serde(default = "default_api_url")]
     #[schemars(extend("pattern" = "^https?://"))]
     pub(crate) api_url: String,
@@ -70,7 +71,8 @@ pub(crate) struct Config {
     #[schemars(range(min = 1))]
     pub(crate) request_timeout_seconds: u64,
 
-    /// Seconds for which a failing request is tried again.
+    /// Seconds for which a failing request is tried again. Where the server asks to wait longer than
+    /// that, it is not.
     #[serde(default = "default_retry_for_seconds")]
     pub(crate) retry_for_seconds: u64,
 

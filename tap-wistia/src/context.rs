@@ -24,6 +24,8 @@ pub(crate) struct Context<'a> {
     pub(crate) output: Output,
     /// How far the streams have come.
     pub(crate) state: State,
+    /// Whether there was a sync before.
+    pub(crate) goes_on: bool,
     /// Names by id that the list of a stream has told, for lists that know the ids alone.
     pub(crate) names: HashMap<&'static str, HashMap<String, String>>,
     /// What a person at the terminal sees.
@@ -52,6 +54,9 @@ impl Context<'_> {
         if bookmark.start.is_some_and(|start| start > period.start) {
             return self
                 .from_the_beginning(stream, "`start_date` is earlier than in the last sync");
+        }
+        if bookmark.day.is_none() && self.goes_on {
+            return self.from_the_beginning(stream, "the last sync did not read it");
         }
         let next = bookmark.next_day(lookback_days);
         next.unwrap_or(period.start).clamp(period.start, period.end)

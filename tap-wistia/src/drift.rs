@@ -5,66 +5,72 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_ignored::Path;
 
+use crate::shown::Shown;
+
 /// Fields that the API has sent so far and no table has.
 #[derive(Debug, Default)]
 pub(crate) struct Drift {
+    shown: Shown,
     known: Mutex<HashSet<(&'static str, String)>>,
 }
 
 impl Drift {
-    /// Logs a field that was ignored in the answer to `request`, of whose rows `table` is made, unless it is expected or known.
+    /// Nothing was sent so far. Names of fields are what a server says, and shown as such.
+    pub(crate) fn new(shown: Shown) -> Self {
+        Self { shown, known: Mutex::default() }
+    }
+
+    /// Logs fields of the answer to `request`, of whose rows `table` is made, unless they are known.
     pub(crate) fn note(
         &self,
         table: &'static str,
-        expected: &[&str],
         request: &str,
-        field: &Path<'_>,
+        fields: impl IntoIterator<Item = String>,
     ) {
-        let name = name(field);
-        if expected.contains(&name.as_str()) {
-            return;
-        }
-        let resource = request.split('?').next().unwrap_or(request);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.insert((table, name.clone())) {
-            tracing::info!(
-                field = printable(&name),
-                resource,
-                "`{}` of {resource} is a field that no table has",
-                printable(&name)
-            );
-        }
-    }
-
-    /// Whether a field is a member of a row, and not of something within it.
-    pub(crate) fn is_of_row(field: &Path<'_>) -> bool {
-        let Path::Map { parent, .. } = field else { return false };
-        match parent {
-            Path::Root => true,
-            Path::Seq { parent, .. } => matches!(parent, Path::Root),
-            Path::Map { .. }
-            | Path::Some { .. }
-            | Path::NewtypeStruct { .. }
-            | Path::NewtypeVariant { .. } => false,
+        let resource = self.shown.line(request.split('?').next().unwrap_or(request));
+        for field in fields {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.insert((table, field.clone())) {
+                let field = self.shown.line(&field);
+                tracing::info!(
+                    field,
+                    resource,
+                    "`{field}` of {resource} is a field that no table has"
+                );
+            }
         }
     }
 }
 
-/// A name as it may stand in a line of log.
-fn printable(name: &str) -> String {
-    name.chars().take(100).flat_map(char::escape_debug).collect()
+/// Whether a field is a member of a row, and not of something within it.
+pub(crate) fn is_of_row(field: &Path<'_>) -> bool {
+    let Path::Map { parent, .. } = field else { return false };
+    match parent {
+        Path::Root => true,
+        Path::Seq { parent, .. } => matches!(parent, Path::Root),
+        Path::Map { .. }
+        | Path::Some { .. }
+        | Path::NewtypeStruct { .. }
+        | Path::NewtypeVariant { .. } => false,
+    }
 }
 
-/// The path of a field without its positions in lists.
-fn name(path: &Path<'_>) -> String {
-    match path {
+/// The path of a field without its positions in lists, unless it is expected. Where something else stands
+/// than an object, there is no field.
+pub(crate) fn name(field: &Path<'_>, expected: &[&str]) -> Option<String> {
+    let name = path(field);
+    (!name.is_empty() && !expected.contains(&name.as_str())).then_some(name)
+}
+
+fn path(field: &Path<'_>) -> String {
+    match field {
         Path::Root => String::new(),
         Path::Seq { parent, .. }
         | Path::Some { parent }
         | Path::NewtypeStruct { parent }
-        | Path::NewtypeVariant { parent } => name(parent),
+        | Path::NewtypeVariant { parent } => path(parent),
         Path::Map { parent, key } => {
-            let parent = name(parent);
+            let parent = path(parent);
             if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") }
         }
     }
@@ -87,10 +93,12 @@ mod tests {
             struct Empty {}
 
             let mut deserializer = serde_json::Deserializer::from_str(json);
+            let mut fields = Vec::new();
             serde_ignored::deserialize::<_, _, Vec<Row>>(&mut deserializer, |field| {
-                drift.note("rows", &["inner.expected"], "/rows?page=1", &field);
+                fields.extend(name(&field, &["inner.expected"]));
             })
             .unwrap();
+            drift.note("rows", "/rows?page=1", fields);
         };
         note(r#"[{"new":1,"inner":[{"expected":1},{"odd":1}]},{"new":2,"inner":[{"odd":2}]}]"#);
         let known = drift.known.lock().unwrap();

@@ -16,6 +16,9 @@ pub(crate) enum Error {
     /// The settings cannot be read.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// The settings that a form has filled in cannot be read.
+    #[error(transparent)]
+    Form(SettingsError),
     /// A map does not fit its stream.
     #[error(transparent)]
     Map(#[from] MapError),
@@ -155,13 +158,22 @@ pub(crate) enum Error {
         /// The server.
         host: String,
     },
+    /// Nothing has ever come from the server.
+    #[error("{} does not answer", if host.is_empty() { "the server" } else { host.as_str() })]
+    Unreachable {
+        /// The server.
+        host: String,
+        /// What the network reports of the last try.
+        #[source]
+        source: Box<dyn Cause + Send + Sync>,
+    },
     /// An answer is larger than any of Wistia's.
-    #[error("GET {path} answered more than {} MiB{}", .limit / (1024 * 1024), at(.host))]
+    #[error("GET {path} answered more than {limit}{}", at(.host))]
     TooLarge {
         /// Path and query of the request.
         path: String,
-        /// Bytes that it may have after decompression.
-        limit: usize,
+        /// What it may have, after decompression.
+        limit: &'static str,
         /// The server.
         host: String,
     },
@@ -212,10 +224,25 @@ pub(crate) enum Error {
         count: usize,
         /// Their names, between commas.
         streams: String,
+        /// Why, for those of one reason at a time.
+        #[source]
+        reasons: Box<dyn Cause + Send + Sync>,
+    },
+    /// A check has found streams that may not be read.
+    #[error("{count} of {all} streams may not be read: {streams}")]
+    Unreadable {
+        /// How many of them.
+        count: usize,
+        /// How many were checked.
+        all: usize,
+        /// Their names and what is missing in short, between commas.
+        streams: String,
     },
     /// A signal ended the run.
-    #[error("stopped by {signal}; the last state covers what was written")]
+    #[error("stopped by {signal}{}", if *.writes { "; the last state covers what was written" } else { "" })]
     Stopped {
+        /// Whether it was one that writes records and states.
+        writes: bool,
         /// As `kill -l` names it, with SIG.
         signal: &'static str,
         /// What shells expect after this signal.
@@ -351,18 +378,24 @@ impl Error {
     /// What it means for the run.
     pub(crate) fn kind(&self) -> Kind {
         match self {
-            Self::File { .. } | Self::Settings(SettingsError::Unreadable { .. }) => Kind::Usage,
+            Self::File { .. }
+            | Self::Settings(SettingsError::Unreadable { .. } | SettingsError::NotOneFile)
+            | Self::Form(SettingsError::Unreadable { .. } | SettingsError::NotOneFile) => {
+                Kind::Usage
+            }
             Self::Settings(_)
+            | Self::Form(_)
             | Self::Map(_)
             | Self::Setting { .. }
             | Self::Document { .. }
             | Self::UnknownStream { .. }
             | Self::Unauthorized { .. }
-            | Self::Streams { .. } => Kind::Configuration,
+            | Self::Streams { .. }
+            | Self::Unreadable { .. } => Kind::Configuration,
             Self::Forbidden { .. } => Kind::Access,
-            Self::Unavailable { .. } | Self::Transport { is_transient: true, .. } => {
-                Kind::Transient
-            }
+            Self::Unavailable { .. }
+            | Self::Unreachable { .. }
+            | Self::Transport { is_transient: true, .. } => Kind::Transient,
             Self::Blocked { .. }
             | Self::NotFound { .. }
             | Self::Redirected { .. }
@@ -385,6 +418,7 @@ impl Error {
             Self::Settings(SettingsError::Missing { .. }) => {
                 "write it into the --config file, or set TAP_WISTIA_<SETTING> (TAP_WISTIA_API_TOKEN for the token) and pass --config ENV"
             }
+            Self::Form(SettingsError::Missing { .. }) => "fill it in where the source is set up",
             Self::Unauthorized { because: Unaccepted::Inactive, .. } => {
                 "the account has expired or was suspended: its owner renews it at wistia.com; another token does not help"
             }
@@ -406,9 +440,10 @@ impl Error {
                 "restore the last state, or leave --state out to read everything again"
             }
             Self::Document { .. } => "make a new catalog with `tap-wistia --discover`",
-            Self::Transport { .. } => "check the network and `api_url`",
+            Self::Transport { .. } | Self::Unreachable { .. } => "check the network and `api_url`",
             Self::Medias { source, .. } => return source.hint(),
             Self::Settings(_)
+            | Self::Form(_)
             | Self::Map(_)
             | Self::Setting { .. }
             | Self::File { .. }
@@ -421,6 +456,7 @@ impl Error {
             | Self::EndlessPages { .. }
             | Self::Output(_)
             | Self::Streams { .. }
+            | Self::Unreadable { .. }
             | Self::Stopped { .. }
             | Self::Internal { .. } => return None,
         })
@@ -468,6 +504,7 @@ impl Error {
                 reason.push_str(&at(server));
             }
             Self::Settings(_)
+            | Self::Form(_)
             | Self::Map(_)
             | Self::Setting { .. }
             | Self::File { .. }
@@ -477,10 +514,29 @@ impl Error {
             | Self::Medias { .. }
             | Self::Output(_)
             | Self::Streams { .. }
+            | Self::Unreachable { .. }
+            | Self::Unreadable { .. }
             | Self::Stopped { .. }
             | Self::Internal { .. } => {}
         }
         self
+    }
+
+    /// In two or three words, where the whole stands somewhere else.
+    pub(crate) fn in_short(&self) -> String {
+        match self {
+            Self::Forbidden { wants, .. } => format!("it wants \"{}\"", wants.name()),
+            Self::Blocked { .. } => "answered 403 by a proxy".into(),
+            Self::NotFound { .. } => "answered 404".into(),
+            Self::Redirected { status, .. }
+            | Self::Unavailable { status, .. }
+            | Self::Refused { status, .. } => format!("answered {status}"),
+            Self::Malformed { cut: true, .. } => "answered no JSON".into(),
+            Self::Malformed { .. } => "answered something else".into(),
+            Self::TooLarge { .. } => "answered too much".into(),
+            Self::Transport { .. } => "did not answer".into(),
+            other => other.to_string(),
+        }
     }
 
     /// The error of a server that asks for more time than this setting leaves.
@@ -519,7 +575,7 @@ mod tests {
     fn a_kind_decides_the_exit_code() {
         let file =
             Error::File { name: "c.json".into(), source: std::io::ErrorKind::NotFound.into() };
-        let stopped = Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated };
+        let stopped = Error::Stopped { writes: true, signal: "SIGTERM", exit: Exit::Terminated };
         for (error, kind, exit) in [
             (file, Kind::Usage, Exit::Usage),
             (stopped, Kind::Stopped(Exit::Terminated), Exit::Terminated),

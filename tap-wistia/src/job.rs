@@ -62,20 +62,25 @@ impl Job {
         output(messages, self.selected, mapper)?.schemas()
     }
 
-    /// Asks for one record of each selected stream that `mapper` does not drop.
+    /// Asks for each selected stream that `mapper` does not drop, as a sync would.
     pub(crate) fn probe(self, messages: Box<dyn Messages>, mapper: &Mapper) -> Result<()> {
-        let Self { signals, client, selected, .. } = self;
-        run(signals, async || {
+        let Self { signals, settings, client, selected } = self;
+        let client = client.hurried();
+        run(signals, false, async || {
             let output = output(messages, selected, mapper)?;
-            probe::run(&client, &streams::ALL, |stream| output.wants(stream)).await
+            let is_selected = |stream: &Stream| output.wants(stream);
+            probe::run(&client, &streams::ALL, &settings, is_selected).await
         })
     }
 
-    /// Asks for one record of each selected stream.
+    /// Asks for each selected stream, as a sync would.
     pub(crate) fn check(self) -> Result<()> {
-        let Self { signals, client, selected, .. } = self;
+        let Self { signals, settings, client, selected } = self;
+        let client = client.hurried();
         let is_selected = |stream: &Stream| selected.iter().any(|(other, _)| *other == stream);
-        run(signals, async || probe::run(&client, &streams::ALL, is_selected).await)
+        run(signals, false, async || {
+            probe::run(&client, &streams::ALL, &settings, is_selected).await
+        })
     }
 
     /// Reads the selected streams, as `mapper` maps them.
@@ -87,16 +92,18 @@ impl Job {
         watched: bool,
     ) -> Result<()> {
         let Self { signals, settings, client, selected } = self;
-        run(signals, async || {
+        run(signals, true, async || {
             let started = Instant::now();
             let context = Context {
                 client: &client,
                 settings: &settings,
                 output: output(messages, selected, mapper)?,
+                goes_on: state != State::default(),
                 state,
                 names: HashMap::new(),
                 progress: Progress::new(watched),
             };
+            context.progress.tell(&client);
             let mut sync = Sync::new(context, &streams::ALL);
             let outcome = Box::pin(sync.run()).await;
             let Context { output, progress, .. } = &sync.context;
@@ -122,8 +129,8 @@ fn output(messages: Box<dyn Messages>, selected: Selected, mapper: &Mapper) -> R
     Output::new(messages, selected, mapper)
 }
 
-/// Does some work with the API, until it ends or a signal comes.
-fn run<T>(signals: Signals, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+/// Does some work with the API, until it ends or a signal comes. It may be one that `writes`.
+fn run<T>(signals: Signals, writes: bool, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -134,15 +141,15 @@ fn run<T>(signals: Signals, work: impl AsyncFnOnce() -> Result<T>) -> Result<T> 
         tokio::select! {
             // Signals are handled before the first line is written.
             biased;
-            stopped = stop(), if handled => Err(stopped),
+            stopped = stop(writes), if handled => Err(stopped),
             outcome = work() => outcome,
         }
     })
 }
 
 /// Waits for a signal that ends the run. What was written so far is whole lines, and the last state
-/// among them says how far it reaches.
-async fn stop() -> Error {
+/// among them says how far it reaches, where there is any.
+async fn stop(writes: bool) -> Error {
     let (Ok(mut terminate), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
@@ -150,8 +157,8 @@ async fn stop() -> Error {
         return std::future::pending().await;
     };
     tokio::select! {
-        _ = terminate.recv() => Error::Stopped { signal: "SIGTERM", exit: Exit::Terminated },
-        _ = interrupt.recv() => Error::Stopped { signal: "SIGINT", exit: Exit::Interrupted },
+        _ = terminate.recv() => Error::Stopped { writes, signal: "SIGTERM", exit: Exit::Terminated },
+        _ = interrupt.recv() => Error::Stopped { writes, signal: "SIGINT", exit: Exit::Interrupted },
     }
 }
 

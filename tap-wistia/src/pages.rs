@@ -22,6 +22,14 @@ use crate::error::{Error, Result};
 /// ever; a list that grows at its head may send a page twice.
 const STALE: u32 = 3;
 
+/// Rows of a page that no server cuts so short: with fewer, or with less than half of the longest page of
+/// the list, a page is meagre.
+const MEAGRE: usize = 10;
+
+/// Meagre pages in a row after which a list has ended, whatever they bring. A page from which rows were
+/// taken is followed by fuller ones; a server that makes up its rows, as mocks do, never ends.
+const TRICKLE: u32 = 2;
+
 /// A row of a list, which no other row of it shares its identity with.
 pub(crate) trait Listed: Resource {
     /// What tells it from all others.
@@ -53,8 +61,10 @@ pub(crate) enum Next {
 pub(crate) struct Listing<'e> {
     ends: &'e Ends,
     known: HashSet<u64>,
-    /// Whether any page was full.
-    was_full: bool,
+    /// Rows of the longest page.
+    longest: usize,
+    /// Meagre pages in a row.
+    meagre: u32,
     /// Rows of the last page, where it was short and the next one tells whether it was the last.
     doubtful: Option<usize>,
     stale: u32,
@@ -68,7 +78,8 @@ impl<'e> Listing<'e> {
         Self {
             ends,
             known: HashSet::new(),
-            was_full: false,
+            longest: 0,
+            meagre: 0,
             doubtful: None,
             stale: 0,
             is_new: true,
@@ -92,8 +103,9 @@ impl<'e> Listing<'e> {
                 self.ends.proven.set(self.ends.proven.get().max(rows));
             }
         }
+        self.longest = self.longest.max(page.received);
         if page.received >= PAGE {
-            self.was_full = true;
+            self.meagre = 0;
             self.stale = if is_new { 0 } else { self.stale + 1 };
             return if self.stale >= STALE { Next::Endless } else { Next::Page };
         }
@@ -101,10 +113,12 @@ impl<'e> Listing<'e> {
         if !is_new && (page.received == 0 || !page.rows.is_empty()) {
             return Next::End;
         }
+        let is_meagre = page.received < MEAGRE.max(self.longest / 2);
+        self.meagre = if is_meagre { self.meagre + 1 } else { 0 };
         let may_be_cut = self.ends.short_pages_go_on.get()
-            || self.was_full
+            || self.longest >= PAGE
             || page.received > self.ends.proven.get();
-        if !may_be_cut {
+        if !may_be_cut || self.meagre >= TRICKLE {
             return Next::End;
         }
         self.doubtful = Some(page.received);
@@ -323,6 +337,16 @@ mod tests {
     async fn a_short_list_that_ignores_its_pages_ends_when_it_comes_again() {
         let server = Server::new(|_| ok(rows(1..=50, row)));
         assert_eq!(all(&server, LookAhead::Never).await.unwrap().len(), 50);
+        assert_eq!(server.asked().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_makes_up_its_rows_comes_to_an_end() {
+        let server = Server::new(|path| {
+            let page = page_of(path);
+            ok(rows(page * 10..page * 10 + 1 + page % 5, row))
+        });
+        all(&server, LookAhead::Never).await.unwrap();
         assert_eq!(server.asked().len(), 2);
     }
 

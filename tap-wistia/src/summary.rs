@@ -100,9 +100,6 @@ impl Summary {
         for (stream, records) in &self.records {
             log::record_count(stream, *records);
         }
-        match serde_json::to_string(self) {
-            Ok(text) => tracing::info!(summary = text, "done"),
-            Err(error) => tracing::warn!(%error, "no summary"),
-        }
+        log::summary(self);
     }
 }

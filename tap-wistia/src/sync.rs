@@ -10,8 +10,19 @@ use crate::stream::{MediaId, Stream};
 pub(crate) struct Failed {
     /// Its name.
     pub(crate) stream: &'static str,
-    /// The error.
+    /// The error and its causes, in one line.
     pub(crate) reason: String,
+}
+
+/// An error and its causes, in one line.
+fn reason(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
 }
 
 /// One sync.
@@ -49,8 +60,7 @@ impl<'a> Sync<'a> {
         if self.failed.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = self.failed.iter().map(|failed| failed.stream).collect();
-        Err(Error::Streams { count: names.len(), streams: names.join(", ") })
+        Err(not_synced(&self.failed))
     }
 
     /// Reads an endpoint, where a stream depends on it.
@@ -136,11 +146,28 @@ impl<'a> Sync<'a> {
     /// These streams fail; the others go on.
     fn fail(&mut self, streams: &[&'static Stream], error: &Error) -> Result<()> {
         for stream in streams {
-            tracing::error!(stream = stream.name, hint = error.hint(), "{error}");
-            self.failed.push(Failed { stream: stream.name, reason: error.to_string() });
+            tracing::error!(stream = stream.name, hint = error.hint(), "{}", reason(error));
+            self.failed.push(Failed { stream: stream.name, reason: reason(error) });
             self.context.output.fail(stream, error)?;
         }
         Ok(())
+    }
+}
+
+/// The error of a sync of which these streams failed. Many runners show nothing but the last error, so
+/// that the reasons are in it.
+fn not_synced(failed: &[Failed]) -> Error {
+    let names = |failed: &[Failed]| {
+        failed.iter().map(|failed| failed.stream).collect::<Vec<_>>().join(", ")
+    };
+    let reasons: Vec<String> = failed
+        .chunk_by(|one, next| one.reason == next.reason)
+        .map(|alike| format!("{}: {}", names(alike), alike[0].reason))
+        .collect();
+    Error::Streams {
+        count: failed.len(),
+        streams: names(failed),
+        reasons: reasons.join("; ").into(),
     }
 }
 

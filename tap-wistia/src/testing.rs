@@ -209,6 +209,7 @@ pub(crate) async fn sync_some(
         client: &client,
         settings: &settings,
         output: Output::new(messages, selected, &Mapper::default()).unwrap(),
+        goes_on: state != State::default(),
         state,
         names: HashMap::new(),
         progress: Progress::new(false),

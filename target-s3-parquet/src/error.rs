@@ -195,6 +195,7 @@ impl Error {
             Self::Settings(
                 SettingsError::Syntax { .. }
                 | SettingsError::NotAnObject { .. }
+                | SettingsError::NotOneFile
                 | SettingsError::Missing { .. }
                 | SettingsError::Invalid { .. },
             )
@@ -314,6 +315,7 @@ fn settings_hint(error: &SettingsError) -> Option<&'static str> {
         SettingsError::Unreadable { .. }
         | SettingsError::Syntax { .. }
         | SettingsError::NotAnObject { .. }
+        | SettingsError::NotOneFile
         | SettingsError::Invalid { .. } => None,
     }
 }

@@ -101,10 +101,7 @@ impl Summary {
                 "stream"
             );
         }
-        match serde_json::to_string(self) {
-            Ok(text) => tracing::info!(summary = text, "done"),
-            Err(error) => tracing::warn!(%error, "no summary"),
-        }
+        log::summary(self);
     }
 }
 

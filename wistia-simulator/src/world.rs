@@ -89,3 +89,36 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Recipe;
+
+    fn world(fault: &str) -> World {
+        let today = chrono::NaiveDate::from_ymd_opt(2026, 11, 26).unwrap();
+        let recipe = Recipe { seed: 1, medias: 0, events: 0, days: 1, today };
+        let mut world = World::new(Account::new(recipe));
+        world.faults.push(serde_json::from_str(fault).unwrap());
+        world
+    }
+
+    #[test]
+    fn a_fault_is_met_where_it_was_asked_for_and_as_often() {
+        let fault = r#"{"kind":"html","path":"stats/","query":"&page=2","after":1,"times":2}"#;
+        let mut world = world(fault);
+        let mut is_met = |path, query| world.fault(path, query, 0.0).is_some();
+        assert!(!is_met("medias", "per_page=100&page=2"), "another path");
+        assert!(!is_met("stats/events", "per_page=100&page=1"), "another page");
+        let times = [(); 4].map(|()| is_met("stats/events", "per_page=100&page=2"));
+        assert_eq!(times, [false, true, true, false]);
+    }
+
+    #[test]
+    fn more_requests_than_a_minute_allows_have_to_wait() {
+        let mut world = world(r#"{"kind":"html"}"#);
+        let waits = [(); 3].map(|()| world.limited(2));
+        assert_eq!(waits[..2], [None, None]);
+        assert!(waits[2].is_some_and(|seconds| (59..=61).contains(&seconds)), "{waits:?}");
+    }
+}

@@ -13,7 +13,7 @@ use chrono::Utc;
 use clap::{Args, Subcommand};
 use program::form;
 use program::report::{self, Exit};
-use program::settings::{self, Document};
+use program::settings::{self, Document, SettingsError};
 use protocol::airbyte::{
     Catalog, ConfiguredCatalog, ConnectionStatus, Message, Specification, Stream as CatalogStream,
     SyncMode, Trace,
@@ -66,9 +66,6 @@ pub(crate) struct ReadOptions {
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
 }
-
-/// Seconds for which a check tries a failing request again: whoever waits for it is at a form.
-const CHECK_RETRY_SECONDS: u64 = 5;
 
 impl Verb {
     /// Whether to log in detail.
@@ -152,6 +149,13 @@ fn specification() -> Specification {
 }
 
 fn load(config: &[String]) -> Result<Config> {
+    let config = filled_in(config).map_err(Error::Form)?;
+    config.validate()?;
+    Ok(config)
+}
+
+/// The settings as a form has filled them in.
+fn filled_in(config: &[String]) -> Result<Config, SettingsError> {
     let schema = settings::schema::<Config>();
     let document = form::from_form(
         &Document::only(config)?,
@@ -160,15 +164,11 @@ fn load(config: &[String]) -> Result<Config> {
         &mapping::SETTINGS,
         |_| Ok(()),
     )?;
-    let config: Config = settings::load(&[document], None)?.warned();
-    config.validate()?;
-    Ok(config)
+    Ok(settings::load(&[document], None)?.warned())
 }
 
 fn check(config: &[String]) -> Result<ConnectionStatus> {
     let config = load(config)?;
-    let config =
-        Config { retry_for_seconds: config.retry_for_seconds.min(CHECK_RETRY_SECONDS), ..config };
     let today = Utc::now().date_naive();
     let selected = discover::default_selection();
     Job::new(config, today, selected, Signals::Deadly)?.check()?;

@@ -7,7 +7,7 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 
 use super::nested::Members;
 use super::shape;
-use super::tally::{begin_row, end_row, present, skipped};
+use super::tally::{begin_row, end_row, present, renamed, skipped};
 
 /// Rows of one answer at most. A page has a hundred, and the days of a media are 730 in two years.
 const MOST: usize = 10_000;
@@ -93,6 +93,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for RowVisitor<T> {
             return Err(de::Error::custom(format!(
                 "none of the documented fields is in it: {found}"
             )));
+        }
+        let renamed = renamed(&members.names, unknown);
+        if !renamed.is_empty() {
+            let (lacking, found) = (renamed.join(", "), shape::object(&members.names));
+            return Err(de::Error::custom(format!("it lacks {lacking}: it is {found}")));
         }
         present(size_of::<T>())?;
         Ok(Some(row))
@@ -211,7 +216,7 @@ mod tests {
     #[test]
     fn a_row_without_a_known_field_is_an_error() {
         let (error, _) =
-            trace(|| read::<Row<Figures>>(r#"{"stats":{"plays":1},"b":2}"#).unwrap_err());
+            trace(&[], || read::<Row<Figures>>(r#"{"stats":{"plays":1},"b":2}"#).unwrap_err());
         let text = error.to_string();
         assert!(
             text.starts_with("none of the documented fields is in it: an object with stats, b"),
@@ -221,6 +226,16 @@ mod tests {
             count(|| read::<Row<Figures>>(r#"{"other":1,"plays":null}"#)).0.unwrap().0.is_some()
         );
         assert!(count(|| read::<Row<Figures>>("{}")).0.unwrap().0.is_none());
+    }
+
+    #[test]
+    fn a_row_with_as_many_unknown_members_as_it_lacks_has_them_renamed() {
+        let read = |json: &str| trace(&["plays", "loads"], || read::<Row<Figures>>(json)).0;
+        let error = read(r#"{"plays":1,"views":2}"#).unwrap_err().to_string();
+        assert!(error.starts_with("it lacks loads: it is an object with plays, views"), "{error}");
+        for json in [r#"{"plays":1}"#, r#"{"plays":1,"loads":2,"new":3}"#, "{}"] {
+            assert!(read(json).is_ok(), "{json}");
+        }
     }
 
     #[test]

@@ -16,7 +16,13 @@ pub(crate) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
         keyless();
         return Ok(String::new());
     }
-    scalar.text().ok_or_else(|| de::Error::custom("the key is absent"))
+    match scalar {
+        Scalar::Text(text) => Ok(text),
+        scalar => {
+            let shape = scalar.shape();
+            scalar.text().ok_or_else(|| de::Error::custom(format!("the key is {shape}")))
+        }
+    }
 }
 
 /// A key column of days, as the API writes them: YYYY-MM-DD. Another form of a day would be another key.
@@ -36,7 +42,8 @@ pub(crate) fn key_bigint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i
         keyless();
         return Ok(0);
     }
-    scalar.bigint().ok_or_else(|| de::Error::custom("the key is absent or no integer"))
+    let no_integer = || de::Error::custom(format!("the key is {}, and no integer", scalar.shape()));
+    scalar.bigint().ok_or_else(no_integer)
 }
 
 /// A scalar as it stands in the JSON text.
@@ -139,16 +146,20 @@ impl<'de> Visitor<'de> for ScalarVisitor {
 impl Scalar {
     /// Null, because it is nothing of the kind.
     fn odd<T>(&self) -> Option<T> {
-        nulled(|| match self {
+        nulled(|| self.shape())
+    }
+
+    fn shape(&self) -> String {
+        match self {
             Self::Absent => "nothing".into(),
             Self::Bool(_) => "a boolean".into(),
             Self::Integer(_) => "an integer".into(),
             Self::Float(_) => "a number".into(),
             Self::Text(text) => shape::text(text),
-            Self::Undecodable => "a value that cannot be decoded".into(),
+            Self::Undecodable => shape::text(UNDECODABLE),
             Self::Object(names) => shape::object(names),
             Self::List(length) => shape::list(*length),
-        })
+        }
     }
 
     fn text(self) -> Option<String> {
@@ -210,6 +221,20 @@ impl Scalar {
 /// A string column. Numbers become their decimal form.
 pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     read(deserializer).map(Scalar::text)
+}
+
+/// A text that no column holds: anything else is none, and not counted.
+pub(crate) fn hint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match deserializer.deserialize_any(ScalarVisitor)? {
+        Scalar::Text(text) => Some(text),
+        Scalar::Integer(value) => Some(value.to_string()),
+        Scalar::Absent
+        | Scalar::Bool(_)
+        | Scalar::Float(_)
+        | Scalar::Undecodable
+        | Scalar::Object(_)
+        | Scalar::List(_) => None,
+    })
 }
 
 /// A double column.

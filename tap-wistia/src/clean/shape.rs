@@ -1,5 +1,7 @@
 //! What a value looks like, in words that do not tell the value.
 
+use super::decode::UNDECODABLE;
+
 /// Members and characters that are shown.
 const SHOWN: usize = 5;
 
@@ -23,6 +25,9 @@ pub(super) fn list(length: usize) -> String {
 
 /// A text, with `a` for each letter and `9` for each digit.
 pub(crate) fn text(text: &str) -> String {
+    if text == UNDECODABLE {
+        return "a value that cannot be decoded".into();
+    }
     let mask = |character: char| match character {
         c if c.is_numeric() => '9',
         c if c.is_alphabetic() => 'a',

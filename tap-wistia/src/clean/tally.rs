@@ -16,6 +16,8 @@ pub(crate) struct Tally {
     pub(crate) nulled: u64,
     /// Rows that were left out: empty ones, and those whose key cannot be decoded.
     pub(crate) skipped: u64,
+    /// Members of rows that no column has.
+    pub(crate) unknown: u64,
     /// The columns, where they were [traced](trace), by their path.
     pub(crate) columns: BTreeMap<String, Column>,
 }
@@ -48,6 +50,8 @@ struct Reading {
     held: usize,
     /// Members of the present row that no column has.
     unknown: usize,
+    /// Members that a row has, where columns are traced.
+    measures: &'static [&'static str],
     /// The present row has a key that cannot be decoded.
     keyless: bool,
 }
@@ -69,9 +73,10 @@ pub(crate) fn count<T>(read: impl FnOnce() -> T) -> (T, Tally) {
     during(Reading::default(), read)
 }
 
-/// As [`count`], column by column. It takes longer.
-pub(crate) fn trace<T>(read: impl FnOnce() -> T) -> (T, Tally) {
-    during(Reading { path: Some(Vec::new()), ..Reading::default() }, read)
+/// As [`count`], column by column. It takes longer. A row has all these `measures`: where it lacks some,
+/// and has as many members that are not known, they have been renamed, and that is an error.
+pub(crate) fn trace<T>(measures: &'static [&'static str], read: impl FnOnce() -> T) -> (T, Tally) {
+    during(Reading { path: Some(Vec::new()), measures, ..Reading::default() }, read)
 }
 
 fn during<T>(reading: Reading, read: impl FnOnce() -> T) -> (T, Tally) {
@@ -82,7 +87,10 @@ fn during<T>(reading: Reading, read: impl FnOnce() -> T) -> (T, Tally) {
 
 /// A member of the row that is read has no column.
 pub(crate) fn unknown_member() {
-    with(|reading| reading.unknown += 1);
+    with(|reading| {
+        reading.unknown += 1;
+        reading.tally.unknown += 1;
+    });
 }
 
 /// Whether columns are traced.
@@ -156,6 +164,14 @@ pub(super) fn end_row() -> (usize, bool) {
     with(|reading| (reading.unknown, std::mem::take(&mut reading.keyless)))
 }
 
+/// The measures that a row with members of these names has lost to `unknown` others.
+pub(super) fn renamed(names: &[String], unknown: usize) -> Vec<&'static str> {
+    let measures = with(|reading| reading.measures);
+    let is_absent = |measure: &&'static str| !names.iter().any(|name| name == measure);
+    let absent: Vec<&str> = measures.iter().copied().filter(is_absent).collect();
+    if absent.len() <= unknown { absent } else { Vec::new() }
+}
+
 /// The name of the column that holds a field of the API.
 fn snake_case(field: &str) -> String {
     let mut name = String::with_capacity(field.len() + 2);
@@ -186,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_column_is_lost_where_all_that_stood_there_became_null() {
-        let ((), tally) = trace(|| {
+        let ((), tally) = trace(&[], || {
             for (name, is_odd) in
                 [("fileSize", true), ("fileSize", true), ("lat", true), ("lat", false)]
             {

@@ -1,11 +1,13 @@
-//! What answers are: rows and pages of them, refusals, and bodies that are neither.
+//! What answers are: rows and pages of them, and bodies that are neither.
+
+use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::Value;
 
 use crate::clean::{self, Spelling, Tally};
-use crate::drift::Drift;
+use crate::drift::{self, Drift};
 use crate::error::{Error, Result};
 
 /// Rows of a full page. Wistia serves no more, whatever is asked:
@@ -26,6 +28,8 @@ pub(crate) trait Resource: DeserializeOwned + 'static {
     const TABLE: &'static str;
     /// Documented fields that no table has. Other unknown fields are named in the log.
     const UNUSED: &'static [&'static str];
+    /// Documented fields of figures, which a row has or has renamed.
+    const MEASURES: &'static [&'static str] = &[];
     /// Fields that come under two names.
     const SPELLINGS: &'static [Spelling] = &[];
 }
@@ -50,6 +54,7 @@ impl<T: Resource> Resource for Page<T> {
     const NAME: &'static str = "a list";
     const TABLE: &'static str = T::TABLE;
     const UNUSED: &'static [&'static str] = T::UNUSED;
+    const MEASURES: &'static [&'static str] = T::MEASURES;
     const SPELLINGS: &'static [Spelling] = T::SPELLINGS;
 }
 
@@ -60,10 +65,13 @@ pub(super) fn read<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Resul
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let (value, tally) = clean::count(|| parse::<T>(body, path, drift));
     match value {
-        Ok(value) if tally.nulled == 0 => Ok((value, tally)),
+        Ok(value) if tally.nulled == 0 && (tally.unknown == 0 || T::MEASURES.is_empty()) => {
+            Ok((value, tally))
+        }
         Ok(_) => {
-            let (value, tally) = clean::trace(|| parse::<T>(body, path, drift));
-            let value = value.map_err(Error::unexpected("an answer that can be read twice"))?;
+            let (value, tally) = clean::trace(T::MEASURES, || parse::<T>(body, path, drift));
+            let value =
+                value.map_err(|error| malformed::<T>(path, body, false, &error.to_string()))?;
             whole::<T>(path, value, tally)
         }
         Err(error) if body.len() > CAREFUL => {
@@ -89,7 +97,7 @@ fn careful<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Result<(T, Ta
     let mut value: Value = serde_json::from_slice(&decodable)
         .map_err(|error| malformed::<T>(path, body, true, &error.to_string()))?;
     clean::settle(&mut value, T::SPELLINGS);
-    let (outcome, tally) = clean::trace(|| {
+    let (outcome, tally) = clean::trace(T::MEASURES, || {
         let mut track = serde_path_to_error::Track::new();
         let tracked = serde_path_to_error::Deserializer::new(&value, &mut track);
         noting::<T, _>(tracked, path, drift).map_err(|error| (track.path().to_string(), error))
@@ -97,7 +105,8 @@ fn careful<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Result<(T, Ta
     match outcome {
         Ok(value) => Ok((value, tally)),
         Err((place, error)) => {
-            Err(malformed::<T>(path, body, false, &format!("at {place}: {error}")))
+            let place = if place == "." { String::new() } else { format!("at {place}: ") };
+            Err(malformed::<T>(path, body, false, &format!("{place}{error}")))
         }
     }
 }
@@ -108,12 +117,18 @@ fn noting<'de, T: Resource, D: Deserializer<'de>>(
     path: &str,
     drift: &Drift,
 ) -> Result<T, D::Error> {
-    serde_ignored::deserialize(deserializer, |field| {
-        if Drift::is_of_row(&field) {
-            clean::unknown_member();
+    let mut fields = HashSet::new();
+    let value = serde_ignored::deserialize(deserializer, |field| {
+        if let Some(name) = drift::name(&field, T::UNUSED) {
+            if drift::is_of_row(&field) {
+                clean::unknown_member();
+            }
+            fields.insert(name);
         }
-        drift.note(T::TABLE, T::UNUSED, path, &field);
-    })
+    })?;
+    // Of an answer that is none, the error tells what is in it.
+    drift.note(T::TABLE, path, fields);
+    Ok(value)
 }
 
 /// Values that one answer has to have in a column before the column is called lost. One odd value may be
@@ -246,7 +261,7 @@ mod tests {
         let error = |body: &str| page(body).unwrap_err();
         assert_eq!(
             error(r#"[{"id":1},{"id":null}]"#).to_string(),
-            "GET /films?page=1 answered something else than a list: at [1].id: the key is absent or no integer"
+            "GET /films?page=1 answered something else than a list: at [1].id: the key is nothing, and no integer"
         );
         assert!(matches!(error(r#"[{"id":1},{"#), Error::Malformed { cut: true, .. }));
         assert!(matches!(error("[] []"), Error::Malformed { cut: true, .. }));

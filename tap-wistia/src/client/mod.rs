@@ -6,6 +6,7 @@
 //! the client before what the server said was made fit to be [`shown`](crate::shown).
 
 mod answer;
+mod bounds;
 mod limit;
 mod patience;
 mod refusal;
@@ -15,6 +16,7 @@ mod traffic;
 mod transport;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -52,7 +54,7 @@ pub(crate) struct Client {
     limit: Limit,
     patience: Patience,
     shown: Shown,
-    traffic: Traffic,
+    traffic: Arc<Traffic>,
     drift: Drift,
 }
 
@@ -69,13 +71,29 @@ impl Client {
             limit: Limit::new(config.requests_per_minute, config.concurrency),
             patience: Patience::of(Duration::from_secs(config.retry_for_seconds)),
             shown: Shown::hiding(&config.api_token),
-            traffic: Traffic::default(),
-            drift: Drift::default(),
+            traffic: Arc::default(),
+            drift: Drift::new(Shown::hiding(&config.api_token)),
         }
     }
 
+    /// A client for somebody who waits for the outcome: it gives up soon.
+    #[must_use]
+    pub(crate) fn hurried(self) -> Self {
+        Self { patience: Patience::hurried(self.patience.most()), ..self }
+    }
+
+    /// What the server is called.
+    pub(crate) fn host(&self) -> &str {
+        self.transport.host()
+    }
+
+    /// Whether the server has ever answered anything.
+    pub(crate) fn is_there(&self) -> bool {
+        self.patience.has_heard()
+    }
+
     /// What was done so far.
-    pub(crate) fn traffic(&self) -> &Traffic {
+    pub(crate) fn traffic(&self) -> &Arc<Traffic> {
         &self.traffic
     }
 
@@ -119,6 +137,7 @@ impl Client {
         self.traffic.sent(turn.waited);
         let started = Instant::now();
         let response = self.transport.send(request).await?;
+        self.patience.heard();
         let path = request.to_string();
         tracing::debug!(
             path = self.shown.line(&path),
@@ -141,14 +160,17 @@ impl Client {
                 return Err(refusal::refusal(request, &response, verdict, answered));
             }
         }
+        if let Some(limit) = bounds::excess(&response.body) {
+            return Err(Error::TooLarge { path, limit, host: String::new() });
+        }
         let (value, tally) = answer::read::<T>(&path, &response.body, &self.drift)?;
         self.traffic.cleaned(T::TABLE, &tally);
         Ok(Answer { value, columns: tally.columns })
     }
 
     /// An error that names the server, and in which what the server says can be shown.
-    fn told(&self, error: Error) -> Error {
-        error.told(self.transport.host(), |text| self.shown.line(text))
+    pub(crate) fn told(&self, error: Error) -> Error {
+        error.told(self.host(), |text| self.shown.line(text))
     }
 }
 

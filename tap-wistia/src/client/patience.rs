@@ -7,6 +7,9 @@ use std::time::Duration;
 /// The time for a request while the server is taken for dead.
 const SHORT: Duration = Duration::from_secs(10);
 
+/// The time for a request while somebody waits for the outcome.
+const HURRIED: Duration = Duration::from_secs(5);
+
 /// What the client has learnt about the server.
 #[derive(Debug)]
 pub(super) struct Patience {
@@ -14,6 +17,7 @@ pub(super) struct Patience {
     most: Duration,
     /// For how long while the server is taken for dead.
     least: Duration,
+    heard: AtomicBool,
     answered: AtomicBool,
     outage: Mutex<Outage>,
 }
@@ -36,13 +40,18 @@ enum Outage {
 impl Patience {
     /// Failures that pass are tried for so long.
     pub(super) fn of(most: Duration) -> Self {
-        let outage = Mutex::new(Outage::None);
-        Self { most, least: most.min(SHORT), answered: AtomicBool::new(false), outage }
+        Self {
+            most,
+            least: most.min(SHORT),
+            heard: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            outage: Mutex::new(Outage::None),
+        }
     }
 
     /// The patience of somebody who waits for the outcome.
     pub(super) fn hurried(most: Duration) -> Self {
-        Self { least: Duration::ZERO, ..Self::of(most) }
+        Self { least: Duration::ZERO, ..Self::of(most.min(HURRIED)) }
     }
 
     /// For how long failures are tried by the settings.
@@ -56,6 +65,16 @@ impl Patience {
             Outage::None => self.most,
             Outage::Here { .. } | Outage::Before => self.least,
         }
+    }
+
+    /// Whether any request was ever answered, with whatever.
+    pub(super) fn has_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// A request was answered.
+    pub(super) fn heard(&self) {
+        self.heard.store(true, Ordering::Relaxed);
     }
 
     /// Whether any request was ever answered with success.
@@ -129,7 +148,8 @@ mod tests {
         let patience = Patience::of(Duration::from_secs(2));
         patience.used_up();
         assert_eq!(patience.now(), Duration::from_secs(2));
-        let hurried = Patience::hurried(Duration::from_secs(5));
+        let hurried = Patience::hurried(MOST);
+        assert_eq!(hurried.now(), HURRIED);
         hurried.used_up();
         assert_eq!(hurried.now(), Duration::ZERO);
     }

@@ -13,12 +13,10 @@ use reqwest::Url;
 use reqwest::header::{LOCATION, RETRY_AFTER};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::bounds;
 use super::request::{Api, Request};
 use crate::config::Config;
 use crate::error::{Error, Result};
-
-/// Bytes of a body, after decompression. A page of Wistia has a thousandth of that.
-pub(super) const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Bytes of a body that any number of requests may hold at the same time. What is larger is held by
 /// one request alone.
@@ -145,9 +143,14 @@ impl Http {
         response: &mut Response,
     ) -> Result<()> {
         let too_large = || {
-            Err(Error::TooLarge { path: request.to_string(), limit: LARGEST, host: String::new() })
+            Err(Error::TooLarge {
+                path: request.to_string(),
+                limit: bounds::BYTES_IN_WORDS,
+                host: String::new(),
+            })
         };
-        if response.is_success() && answer.content_length().is_some_and(|all| all > LARGEST as u64)
+        if response.is_success()
+            && answer.content_length().is_some_and(|all| all > bounds::BYTES as u64)
         {
             return too_large();
         }
@@ -168,7 +171,7 @@ impl Http {
                 continue;
             }
             let length = body.len() + chunk.len();
-            if length > LARGEST {
+            if length > bounds::BYTES {
                 return too_large();
             }
             if length > LARGE && response.permit.is_none() {

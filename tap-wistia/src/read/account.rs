@@ -11,9 +11,6 @@ use crate::stream::Stream;
 
 /// The figures of a day.
 pub(crate) trait AccountDay: Resource {
-    /// A request that the token has to be allowed and that needs no days.
-    fn probe() -> Request;
-
     /// The request for these days.
     fn request(days: Days) -> Request;
 
@@ -30,8 +27,8 @@ type Read =
 /// Figures of the account, whatever they are.
 #[derive(Debug)]
 pub(crate) struct Account {
-    /// A request that needs no days.
-    pub(crate) probe: fn() -> Request,
+    /// The request for days.
+    pub(crate) request: fn(Days) -> Request,
     /// Reads them for these streams.
     pub(crate) read: Read,
 }
@@ -39,7 +36,7 @@ pub(crate) struct Account {
 impl Account {
     /// Such figures.
     pub(crate) const fn of<D: AccountDay>() -> Self {
-        Self { probe: D::probe, read: boxed::<D> }
+        Self { request: D::request, read: boxed::<D> }
     }
 }
 
@@ -66,6 +63,11 @@ async fn read<D: AccountDay>(
     let mut days = context.client.get::<Page<D>>(&request).await?.value.rows;
     // The order is not documented, and was seen to be descending.
     days.sort_by(|a, b| a.date().cmp(b.date()));
+    if days.is_empty() {
+        // Each day has a row, be it of zeros. They are asked for again.
+        tracing::warn!("there is nothing in the answer to GET {request}; its days are not read");
+        return context.write_state();
+    }
     context.output.extracted_now();
     for day in days {
         day.emit(&mut context.output)?;

@@ -45,8 +45,8 @@ type Read = for<'a> fn(
 /// Figures of medias, whatever the answer is.
 #[derive(Debug)]
 pub(crate) struct PerMedia {
-    /// The request for a media, without days.
-    pub(crate) request: fn(&str) -> Request,
+    /// The request for a media; of these days, where they are figures by day.
+    pub(crate) request: fn(&str, Days) -> Request,
     /// Whether they have a row a day and are read in increments.
     pub(crate) is_by_day: bool,
     /// Reads them for these streams. The first one that is wanted bears the pass in the log.
@@ -56,7 +56,15 @@ pub(crate) struct PerMedia {
 impl PerMedia {
     /// Such figures.
     pub(crate) const fn of<F: MediaFigures>() -> Self {
-        Self { request: F::request, is_by_day: F::BY_DAY.is_some(), read: boxed::<F> }
+        Self { request: request::<F>, is_by_day: F::BY_DAY.is_some(), read: boxed::<F> }
+    }
+}
+
+fn request<F: MediaFigures>(media_id: &str, days: Days) -> Request {
+    let request = F::request(media_id);
+    match F::BY_DAY {
+        Some(ask) => ask(request, Days { first: days.first.max((F::EARLIEST)(days.last)), ..days }),
+        None => request,
     }
 }
 

@@ -92,14 +92,18 @@ impl<F: MediaFigures> MediaPass<F> {
         answer: Result<Answer<F>>,
     ) -> Result<()> {
         let outcome = match answer {
-            Ok(Answer { value, columns }) => {
-                let is_empty = value.is_empty();
-                let written = self.write(context, media, value, columns);
-                if is_empty && written.is_ok() {
-                    self.leave(media, first_day);
-                }
-                written
+            Ok(Answer { value, .. }) if value.is_empty() => {
+                tracing::warn!(
+                    stream = self.stream,
+                    media_id = media.hashed_id,
+                    "there is nothing in the answer for the media {}",
+                    media.hashed_id
+                );
+                // Whoever asks for days again finds them, when there are some.
+                self.leave(media, first_day);
+                Ok(())
             }
+            Ok(Answer { value, columns }) => self.write(context, media, value, columns),
             Err(error) => Err(error),
         };
         match outcome {
@@ -167,7 +171,7 @@ impl<F: MediaFigures> MediaPass<F> {
             if suspect.nulled >= LOST {
                 self.is_lost = true;
                 let path = F::request(&media.hashed_id).to_string();
-                return Err(lost_column::<F>(&path, &name, suspect));
+                return Err(context.client.told(lost_column::<F>(&path, &name, suspect)));
             }
         }
         if self.suspects.is_empty() || self.waiting.len() >= WAITING {
@@ -175,7 +179,8 @@ impl<F: MediaFigures> MediaPass<F> {
         }
         if self.suspects.is_empty() {
             let today = context.settings.period.today;
-            return value.emit(&media.hashed_id, today, &mut context.output);
+            let written = value.emit(&media.hashed_id, today, &mut context.output);
+            return written.map_err(|error| context.client.told(error));
         }
         self.waiting.push((media.clone(), value));
         Ok(())

@@ -51,8 +51,8 @@ type Read =
 pub(crate) struct Medias {
     /// The request for the list, without its page.
     pub(crate) request: fn() -> Request,
-    /// The hashed id of the first media of the list.
-    pub(crate) first: for<'a> fn(&'a Client) -> LocalBoxFuture<'a, Result<Option<String>>>,
+    /// Asks for a page of the list, and returns the hashed ids in it.
+    pub(crate) page: for<'a> fn(&'a Client, &'a Request) -> LocalBoxFuture<'a, Result<Vec<String>>>,
     /// Reads it, and returns the medias that figures are asked for, by number.
     pub(crate) read: Read,
 }
@@ -60,15 +60,30 @@ pub(crate) struct Medias {
 impl Medias {
     /// The list of such rows.
     pub(crate) const fn of<R: MediaRow>() -> Self {
-        Self { request: R::request, first: first::<R>, read: boxed::<R> }
+        Self { request: R::request, page: page::<R>, read: boxed::<R> }
     }
 }
 
-fn first<R: MediaRow>(client: &Client) -> LocalBoxFuture<'_, Result<Option<String>>> {
+fn page<'a, R: MediaRow>(
+    client: &'a Client,
+    request: &'a Request,
+) -> LocalBoxFuture<'a, Result<Vec<String>>> {
     Box::pin(async move {
-        let page: Page<R> = client.get(&R::request().with("per_page", 1)).await?.value;
-        Ok(page.rows.first().and_then(MediaRow::media).map(|media| media.hashed_id))
+        let page: Page<R> = client.get(request).await?.value;
+        let medias = page.rows.iter().filter_map(MediaRow::media);
+        Ok(medias.map(|media| media.hashed_id).collect())
     })
+}
+
+/// The request for the medias that the settings ask for, without its page.
+fn list(request: Request, settings: &Settings) -> Request {
+    let request = request.with("per_page", PAGE);
+    if settings.config.include_archived { request } else { request.with("archived", false) }
+}
+
+/// The request for their first page.
+pub(super) fn first(request: Request, settings: &Settings) -> Request {
+    list(request, settings).with("cursor[enabled]", 1)
 }
 
 fn boxed<'a, R: MediaRow>(
@@ -80,11 +95,8 @@ fn boxed<'a, R: MediaRow>(
 
 async fn read<R: MediaRow>(context: &mut Context<'_>, derived: &[OfMedia]) -> Result<Vec<MediaId>> {
     let settings = context.settings;
-    let mut list = R::request().with("per_page", PAGE);
-    if !settings.config.include_archived {
-        list = list.with("archived", false);
-    }
-    let mut request = list.clone().with("cursor[enabled]", 1);
+    let list = list(R::request(), settings);
+    let mut request = first(R::request(), settings);
     let mut medias = Vec::new();
     let mut known = HashSet::new();
     let mut numbers = HashMap::new();
@@ -105,7 +117,7 @@ async fn read<R: MediaRow>(context: &mut Context<'_>, derived: &[OfMedia]) -> Re
         };
         let rows = page.rows.into_iter().map(|row| match row.media() {
             Some(media) => Ok((row, media)),
-            None => Err(nameless(&row)),
+            None => Err(context.client.told(nameless(&row))),
         });
         for (row, media) in rows.collect::<Result<Vec<_>>>()? {
             if !settings.config.media_ids.is_empty() {

@@ -14,6 +14,7 @@ mod medias;
 mod slice;
 
 use crate::client::Request;
+use crate::config::Period;
 use crate::settings::Settings;
 use crate::stream::Stream;
 
@@ -81,16 +82,21 @@ impl Read {
         }
     }
 
-    /// The smallest request that the token has to be allowed; none where it needs a media and there
-    /// is none.
-    pub(crate) fn probe(&self, media_id: Option<&str>) -> Option<Request> {
+    /// The first request of a sync from the beginning, for one row where it can be had; none where it
+    /// needs a media and there is none.
+    pub(crate) fn probe(&self, media_id: Option<&str>, settings: &Settings) -> Option<Request> {
+        let Period { start: first, end: last, .. } = settings.period;
         let one_row = |request: Request| Some(request.with("per_page", 1));
         match self {
-            Self::Medias(medias) => one_row((medias.request)()),
+            Self::Medias(medias) => Some(medias::first((medias.request)(), settings)),
             Self::List(list) | Self::Derived(list, _) => one_row((list.request)()),
-            Self::PerMedia(figures) => media_id.map(figures.request),
-            Self::Account(account) => Some((account.probe)()),
-            Self::Events(events) => one_row((events.request)()),
+            Self::PerMedia(figures) => {
+                media_id.map(|media_id| (figures.request)(media_id, Days { first, last }))
+            }
+            Self::Account(account) => Some((account.request)(Days { first, last })),
+            Self::Events(events) => {
+                one_row((events.request)().with("start_date", first).with("end_date", last))
+            }
         }
     }
 }

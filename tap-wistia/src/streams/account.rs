@@ -1,18 +1,20 @@
 //! `fact_account_byday`: plays of the whole account a day, from `/stats/account/by_date`.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::byday::Day;
-use crate::client::Request;
+use crate::client::{Request, Resource};
 use crate::error::Result;
 use crate::output::Output;
 use crate::read::{Account, AccountDay, Days, Endpoint, Read};
 use crate::stream::{Stream, schema};
 
-/// The account's days: the modern API alone has them, <https://docs.wistia.com/v2026.03/docs>.
-pub(super) static ENDPOINT: Endpoint =
-    Endpoint { streams: &[&FACT_ACCOUNT_BYDAY], read: Read::Account(Account::of::<Day>()) };
+/// The account's days.
+pub(super) static ENDPOINT: Endpoint = Endpoint {
+    streams: &[&FACT_ACCOUNT_BYDAY],
+    read: Read::Account(Account::of::<DayOfAccount>()),
+};
 
 static FACT_ACCOUNT_BYDAY: Stream = Stream {
     name: "fact_account_byday",
@@ -35,23 +37,32 @@ struct AccountByDay {
     hours_watched: Option<f64>,
 }
 
-impl AccountDay for Day {
-    fn probe() -> Request {
-        Request::modern("/stats/account/by_date")
-    }
+/// A day as the API answers it: as that of a media.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+struct DayOfAccount(Day);
 
+impl Resource for DayOfAccount {
+    const NAME: &'static str = Day::NAME;
+    const TABLE: &'static str = FACT_ACCOUNT_BYDAY.name;
+    const UNUSED: &'static [&'static str] = Day::UNUSED;
+    const MEASURES: &'static [&'static str] = Day::MEASURES;
+}
+
+impl AccountDay for DayOfAccount {
     fn request(days: Days) -> Request {
+        // v1 has the totals only.
         Request::modern("/stats/account/by_date")
             .with("start_date", days.first)
             .with("end_date", days.last)
     }
 
     fn date(&self) -> &str {
-        &self.date
+        &self.0.date
     }
 
     fn emit(self, output: &mut Output) -> Result<()> {
-        let Self { date, load_count, play_count, hours_watched } = self;
+        let Day { date, load_count, play_count, hours_watched } = self.0;
         let record = AccountByDay { date, load_count, play_count, hours_watched };
         output.record(&FACT_ACCOUNT_BYDAY, &record)
     }

@@ -61,6 +61,7 @@ impl Resource for Day {
     const NAME: &'static str = "the figures of a day";
     const TABLE: &'static str = FACT_ENGAGEMENTS_BYDAY.name;
     const UNUSED: &'static [&'static str] = &[];
+    const MEASURES: &'static [&'static str] = &["load_count", "play_count", "hours_watched"];
 }
 
 impl MediaFigures for Page<Day> {

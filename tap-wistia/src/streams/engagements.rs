@@ -115,6 +115,8 @@ impl Resource for clean::Row<Stats> {
     const NAME: &'static str = "the figures of a media";
     const TABLE: &'static str = FACT_ENGAGEMENTS.name;
     const UNUSED: &'static [&'static str] = &[];
+    const MEASURES: &'static [&'static str] =
+        &["load_count", "play_count", "play_rate", "hours_watched", "engagement", "visitors"];
 }
 
 impl MediaFigures for clean::Row<Stats> {

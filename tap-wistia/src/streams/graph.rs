@@ -76,6 +76,7 @@ impl Resource for clean::Row<Cells> {
     const NAME: &'static str = "the engagement graph of a media";
     const TABLE: &'static str = FACT_ENGAGEMENT_GRAPH.name;
     const UNUSED: &'static [&'static str] = &[];
+    const MEASURES: &'static [&'static str] = &["engagement", "engagement_data", "rewatch_data"];
 }
 
 impl MediaFigures for clean::Row<Cells> {

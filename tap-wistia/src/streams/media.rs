@@ -87,7 +87,7 @@ struct Media {
     #[serde(default, deserialize_with = "clean::text")]
     deleted_at: Option<String>,
     /// Where the next page begins.
-    #[serde(default, skip_serializing, deserialize_with = "clean::text")]
+    #[serde(default, skip_serializing, deserialize_with = "clean::hint")]
     #[schemars(skip)]
     cursor: Option<String>,
 }

@@ -1,12 +1,10 @@
 //! What each stream asks for and writes, and that the list of them holds together.
 
 use std::collections::HashSet;
-use std::slice;
 
 use serde_json::{Value, json};
 
 use super::{ALL, all, by_name};
-use crate::error::Error;
 use crate::read::Read;
 use crate::settings::Settings;
 use crate::state::State;

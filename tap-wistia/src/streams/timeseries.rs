@@ -91,6 +91,19 @@ impl Resource for Point {
     const NAME: &'static str = "the figures of a day";
     const TABLE: &'static str = FACT_MEDIA_TIMESERIES.name;
     const UNUSED: &'static [&'static str] = &[];
+    const MEASURES: &'static [&'static str] = &[
+        "played_time",
+        "plays",
+        "unique_plays",
+        "unique_loads",
+        "unique_visitors",
+        "play_rate",
+        "engagement_rate",
+        "cta_impressions",
+        "cta_conversions",
+        "cta_conversion_rate",
+        "form_conversions",
+    ];
 }
 
 impl MediaFigures for Page<Point> {

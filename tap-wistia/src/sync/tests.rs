@@ -212,10 +212,6 @@ static TOTALS_OF_DAYS: Endpoint =
     Endpoint { streams: &[&TOTALS], read: Read::Account(Account::of::<FilmDay>()) };
 
 impl AccountDay for FilmDay {
-    fn probe() -> Request {
-        Request::new("/totals")
-    }
-
     fn request(days: Days) -> Request {
         Request::new("/totals/days").with("from", days.first).with("to", days.last)
     }

@@ -51,7 +51,8 @@ pub(super) fn of_day(seed: u64, media: usize, day: NaiveDate, later: u64) -> Fig
     let plays = if quiet { 0 } else { (number >> 8) % 40 } + later;
     let loads = if quiet { plays } else { plays + (number >> 16) % 100 };
     let unique_loads = loads - loads / 4;
-    let impressions = if (number >> 24) % 3 == 0 { 0 } else { loads / 2 + (number >> 28) % 7 };
+    let impressions =
+        if (number >> 24).is_multiple_of(3) { 0 } else { loads / 2 + (number >> 28) % 7 };
     Figures {
         loads,
         plays,

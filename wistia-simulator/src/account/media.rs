@@ -133,7 +133,11 @@ impl Media {
             description,
             progress: if processing { 0.42 } else { 1.0 },
             status: if processing { "processing" } else { "ready" },
-            thumbnail: still.then_some(if number % 3 == 0 { (640, 360) } else { (200, 120) }),
+            thumbnail: still.then_some(if number.is_multiple_of(3) {
+                (640, 360)
+            } else {
+                (200, 120)
+            }),
             section,
             project,
             subfolder: project.filter(|_| number % 3 == 1).map(|_| number % 2),

@@ -128,7 +128,10 @@ impl Account {
         let others = (0..self.medias.len()).map(|step| (event.media + step) % self.medias.len());
         event.media = others.into_iter().find(|index| is_there(*index)).unwrap_or(event.media);
         let visitor = &mut self.visitors[visitor];
-        if visitor.email.is_some() && visitor.loads % 2 == 0 && visitor.identified_by.is_none() {
+        if visitor.email.is_some()
+            && visitor.loads.is_multiple_of(2)
+            && visitor.identified_by.is_none()
+        {
             visitor.identified_by = Some(event.key.clone());
         }
         self.events.push(event);

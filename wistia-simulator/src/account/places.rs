@@ -38,6 +38,8 @@ pub struct Subfolder {
     pub position: u64,
     /// When it was made.
     pub created: DateTime<Utc>,
+    /// When it was changed.
+    pub updated: DateTime<Utc>,
 }
 
 /// A channel.
@@ -132,6 +134,7 @@ pub(super) fn projects() -> Vec<Project> {
                     description: name.map(|_| "All episodes"),
                     position,
                     created: at(2023, 2, 1, number),
+                    updated: at(2024, 2, 1, number),
                 })
                 .collect(),
         })
@@ -160,13 +163,14 @@ pub(super) fn episodes(media: usize, hashed_id: &str, today: NaiveDate) -> Vec<E
         hashed_id: format!("ep{number}{hashed_id}"),
         channel,
         media,
-        title: (hash((hashed_id, number)) % 4 == 0).then(|| format!("Episode {media}")),
+        title: hash((hashed_id, number)).is_multiple_of(4).then(|| format!("Episode {media}")),
         published,
         publish_at: None,
-        created: at(2025, 2, 3, 14_706) + Duration::days(channel as i64 + media as i64 % 300),
+        created: at(2025, 2, 3, 14_706)
+            + Duration::days(i64::try_from(channel + media % 300).unwrap_or(0)),
     };
     let mut episodes = Vec::new();
-    if media % 5 == 0 {
+    if media.is_multiple_of(5) {
         // Now and then a media is twice in one channel, and one of the two is not to be seen.
         match media % 15 {
             0 => episodes.extend([episode(0, 0, false), episode(1, 0, true)]),
@@ -179,7 +183,7 @@ pub(super) fn episodes(media: usize, hashed_id: &str, today: NaiveDate) -> Vec<E
     if media % 4 == 1 {
         episodes.push(episode(2, 1, media % 8 == 1));
     }
-    if media % 5 == 2 || media % 10 == 0 {
+    if media % 5 == 2 || media.is_multiple_of(10) {
         episodes.push(episode(3, 2, media % 3 != 2));
     }
     if media == 5 {
@@ -217,5 +221,5 @@ pub(super) fn captions(media: usize, hashed_id: &str) -> Vec<Caption> {
     let said = Some("1\n00:00:00,000 --> 00:00:02,000\nHello\n\n");
     let all =
         [caption("eng", "English", "English", said), caption("spa", "Spanish", "Español", None)];
-    all.into_iter().take(if media % 4 == 0 { 1 + media % 8 / 4 } else { 0 }).collect()
+    all.into_iter().take(if media.is_multiple_of(4) { 1 + media % 8 / 4 } else { 0 }).collect()
 }

@@ -7,11 +7,11 @@ use crate::account::{Account, Episode};
 use crate::wire;
 
 /// `/account`.
-pub(super) fn account(account: &Account) -> Answer {
+pub(super) fn account(account: &Account) -> Value {
     let medias = account.medias.iter().filter(|media| media.deleted.is_none()).count();
-    Ok(json!({"id": 4242, "name": "Example Org", "url": "https://example.wistia.com",
+    json!({"id": 4242, "name": "Example Org", "url": "https://example.wistia.com",
         "mediaCount": medias, "videoLimit": 250, "projectCount": account.projects.len(),
-        "channelCount": account.channels.len()}))
+        "channelCount": account.channels.len()})
 }
 
 /// `/projects`.

@@ -44,7 +44,7 @@ pub fn answer(account: &Account, zone: i64, api: Api, path: &[&str], query: &Que
 
 fn v1(account: &Account, zone: i64, path: &[&str], query: &Query) -> Answer {
     match path {
-        ["account"] => lists::account(account),
+        ["account"] => Ok(lists::account(account)),
         ["medias"] => medias::list(account, query),
         ["medias", id] => medias::show(account, id),
         ["medias", id, "stats"] => medias::stats(account, id),
@@ -59,7 +59,7 @@ fn v1(account: &Account, zone: i64, path: &[&str], query: &Query) -> Answer {
         ["channels", of, "channel_episodes", id] => lists::episode_show(account, of, id),
         ["channel_episodes"] => lists::episodes(account, None, query),
         ["tags"] => lists::tags(account, query),
-        ["stats", "account"] => stats::account(account),
+        ["stats", "account"] => Ok(stats::account(account)),
         ["stats", "projects", id] => stats::project(account, id),
         ["stats", "medias", id] => stats::lifetime(account, id),
         ["stats", "medias", id, "by_date"] => stats::by_date(account, id, query),

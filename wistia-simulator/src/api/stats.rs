@@ -23,9 +23,9 @@ fn media(account: &Account, id: &str) -> Result<usize, Refusal> {
 }
 
 /// `/stats/account`.
-pub(super) fn account(account: &Account) -> Answer {
+pub(super) fn account(account: &Account) -> Value {
     let sum = wire::sums((0..account.medias.len()).map(|index| account.lifetime(index)));
-    Ok(wire::project_stats(&sum, None))
+    wire::project_stats(&sum, None)
 }
 
 /// `/stats/projects/{id}`, by a hashed id or a number.

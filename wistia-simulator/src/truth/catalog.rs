@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::span::{Span, file, utc, with_offset};
 use crate::account::{Account, Media};
 
-/// `dim_media`.
+/// `dim_media`. Of a deleted media Wistia tells no number any more, so that its row stays what it was:
+/// `dim_deleted_media` says when it went.
 pub(super) fn medias(account: &Account, span: Span) -> Vec<Value> {
     let row = |media: &Media| {
         let id = &media.hashed_id;
@@ -37,8 +38,16 @@ pub(super) fn medias(account: &Account, span: Span) -> Vec<Value> {
             "project": project.map(|project| json!({"id": project.id, "name": project.name, "hashed_id": project.hashed_id})),
             "assets": assets,
             "tags": media.tags,
-            "subfolder": subfolder.map(|subfolder| json!({"hashed_id": subfolder.hashed_id, "name": subfolder.name})),
-            "deleted_at": media.deleted.map(with_offset),
+            "subfolder": subfolder.map(|subfolder| json!({
+                "hashed_id": subfolder.hashed_id,
+                "name": subfolder.name,
+                "description": subfolder.description,
+                "position": subfolder.position,
+                "created": with_offset(subfolder.created),
+                "updated": with_offset(subfolder.updated),
+            })),
+            // The list of deleted medias tells no numbers, by which this table is kept.
+            "deleted_at": null,
         })
     };
     account.medias.iter().filter(|media| span.has(media)).map(row).collect()

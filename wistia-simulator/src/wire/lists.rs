@@ -30,9 +30,9 @@ pub fn project(account: &Account, index: usize) -> Map<String, Value> {
 
 /// A subfolder.
 pub fn subfolder(subfolder: &Subfolder) -> Value {
-    json!({"hashed_id": subfolder.hashed_id, "name": subfolder.name, "description": subfolder.description,
-        "position": subfolder.position, "created": time(subfolder.created),
-        "updated": time(subfolder.created)})
+    json!({"hashed_id": subfolder.hashed_id, "name": subfolder.name,
+        "description": subfolder.description, "position": subfolder.position,
+        "created": time(subfolder.created), "updated": time(subfolder.updated)})
 }
 
 /// A channel.
