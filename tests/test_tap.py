@@ -112,7 +112,7 @@ def test_the_other_streams_are_equal_to_the_account_too(simulator, pipe):
         # Of the days that are measured, the API answers two years at once, today included.
         timeseries = "fact_media_timeseries"
         assert_equals(server, job.lake, [table for table in OTHERS if table != timeseries])
-        assert_equals(server, job.lake, [timeseries], start_date=first_day() + timedelta(1))
+        assert_equals(server, job.lake, [timeseries], start=first_day() + timedelta(1))
 
 
 def test_what_an_answer_holds_beside_costs_no_request(simulator, pipe):
