@@ -152,7 +152,7 @@ def test_a_deleted_media_is_told_and_its_row_stays(simulator, pipe):
     assert [row["hashed_id"] for row in server.truth("dim_deleted_media")] == [gone]
     assert gone not in {row["hashed_id"] for row in server.truth("dim_media")}
     assert_equals(server, job.lake, ["dim_deleted_media"])
-    assert_equals(server, job.lake, ["dim_media"], deleted="kept")
+    assert_equals(server, job.lake, ["dim_media"], deleted=True)
 
 
 def test_only_the_medias_that_are_named(simulator, pipe):
