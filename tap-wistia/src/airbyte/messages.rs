@@ -388,7 +388,10 @@ mod tests {
                 FailureType::ConfigError,
             ),
             (Error::Output(broken), FailureType::TransientError),
-            (Error::EndlessPages { path: "/x".into() }, FailureType::SystemError),
+            (
+                Error::EndlessPages { path: "/x".into(), host: String::new() },
+                FailureType::SystemError,
+            ),
             (Error::internal("order"), FailureType::SystemError),
         ] {
             assert_eq!(trace(&error).failure_type, expected, "{error}");

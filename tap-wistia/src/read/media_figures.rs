@@ -1,16 +1,15 @@
 //! Figures that are asked for media by media: many at a time, written in the order of the medias.
 
-use chrono::NaiveDate;
 use futures::future::LocalBoxFuture;
 use futures::{StreamExt, stream};
 
 use super::days::{Days, MediaDays};
+use super::figures::MediaFigures;
 use super::media_pass::MediaPass;
-use crate::client::{Request, Resource};
+use crate::client::Request;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::members::Members;
-use crate::output::Output;
 use crate::state::{Bookmark, Pass};
 use crate::stream::{MediaId, Stream};
 

@@ -22,8 +22,8 @@ use crate::stream::Stream;
 pub(crate) use account::{Account, AccountDay};
 pub(crate) use days::Days;
 pub(crate) use events::{EventRow, Events};
-pub(crate) use list::{List, ListRow};
 pub(crate) use figures::MediaFigures;
+pub(crate) use list::{List, ListRow};
 pub(crate) use media_figures::PerMedia;
 pub(crate) use medias::{MediaRow, Medias, OfMedia};
 
