@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
 import threading
 import time
@@ -89,10 +90,13 @@ the memory of what starts it, and this one has little."""
 class Tap:
     """The tap against such a server."""
 
-    def __init__(self, folder: Path, server: Foreign, *streams: str, flags: tuple[str, ...] = (), **settings: object):
+    def __init__(
+        self, folder: Path, server: Foreign | str, *streams: str, flags: tuple[str, ...] = (), **settings: object
+    ) -> None:
         self.memory = folder / "memory"
         self.command = [TAP, "--config", str(folder / "tap.json"), *flags]
-        config = {"api_token": TOKEN, "api_url": server.url, "requests_per_minute": 1_000_000, **settings}
+        url = server if isinstance(server, str) else server.url
+        config = {"api_token": TOKEN, "api_url": url, "requests_per_minute": 1_000_000, **settings}
         (folder / "tap.json").write_text(json.dumps(config))
         if streams:
             entries = [{"tap_stream_id": name, "stream": name, "schema": {}, "selected": True} for name in streams]
@@ -239,3 +243,25 @@ def test_a_404_of_everything_hints_at_the_url(foreign, tmp_path):
     server = foreign(lambda _: answer(404, b'{"error":"No such page."}'))
     done, _, _ = Tap(tmp_path, server, "dim_projects").run()
     failed(done, "GET /projects", "answered 404: No such page.", "127.0.0.1", "it must end in /v1")
+
+
+def test_a_check_of_a_silent_host_ends_within_ten_seconds(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
+        done, seconds, _ = Tap(tmp_path, url, flags=("--test",)).run()
+    failed(done, "error: 127.0.0.1:", "does not answer", "no answer within", "check the network")
+    assert seconds < 10 and "state" not in done.err
+
+
+def test_a_check_names_what_each_stream_is_missing(foreign, tmp_path):
+    def respond(path: str) -> Answer:
+        if path.startswith("/v1/medias"):
+            return answer(body=b'[{"id":1,"hashed_id":"a"}]')
+        if path.startswith("/modern"):
+            return answer(403, b'{"error":"Not allowed."}')
+        return answer(404) if path.startswith("/v1/projects") else answer()
+
+    names = ("dim_media", "dim_projects", "fact_media_timeseries", "fact_events")
+    done, _, _ = Tap(tmp_path, foreign(respond), *names, flags=("--test",)).run()
+    failed(done, "2 of 4 streams may not be read", "Read detailed stats", "dim_projects (answered 404)")
+    assert "not synced" not in done.err and "Read all data" not in done.err and 'field=""' not in done.err

@@ -283,7 +283,7 @@ pub fn question(meant: Option<&str>) -> String {
 /// The end of a sentence about a setting that may be there by another name.
 fn misnamed(found: Option<&str>) -> String {
     found.map_or_else(String::new, |found| {
-        format!("; is `{found}`, which is not known, meant to be it?")
+        format!(" (is `{found}`, which is not known, meant to be it?)")
     })
 }
 
@@ -473,7 +473,7 @@ mod tests {
         for (name, is_meant) in [("access_token", true), ("token", true), ("key", false)] {
             let settings = format!(r#"{{"concurrency":1,"{name}":"x"}}"#);
             let error = load::<Config>(&[document(&settings)], None).unwrap_err().to_string();
-            let question = format!("; is `{name}`, which is not known, meant to be it?");
+            let question = format!(" (is `{name}`, which is not known, meant to be it?)");
             assert_eq!(error.ends_with(&question), is_meant, "{error}");
         }
         let error = load::<Config>(&[document("[]")], None).unwrap_err();

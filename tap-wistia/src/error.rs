@@ -1,14 +1,18 @@
 //! Everything that can go wrong, worded so that a person knows what to do. The token is in none of it.
 
+mod request;
+mod words;
+
 use std::error::Error as Cause;
-use std::fmt;
-use std::time::Duration;
 
 use program::report::Exit;
 use program::settings::SettingsError;
 use protocol::mapping::MapError;
 
 use crate::permission::Permission;
+use words::{aside, at, points, said, waits};
+
+pub(crate) use words::Unaccepted;
 
 /// An error of the tap. What an outcome means for the run is its [`Kind`].
 #[derive(Debug, thiserror::Error)]
@@ -237,6 +241,8 @@ pub(crate) enum Error {
         all: usize,
         /// Their names and what is missing in short, between commas.
         streams: String,
+        /// What to do about all of them, if it is the same.
+        hint: Option<&'static str>,
     },
     /// A signal ended the run.
     #[error("stopped by {signal}{}", if *.writes { "; the last state covers what was written" } else { "" })]
@@ -261,56 +267,6 @@ pub(crate) enum Error {
 
 /// Result of the tap.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What is wrong with a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unaccepted {
-    /// It is none, or none any more.
-    Token,
-    /// Its account is not active.
-    Inactive,
-}
-
-impl fmt::Display for Unaccepted {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Token => "Wistia does not accept the token",
-            Self::Inactive => "the account is not active",
-        })
-    }
-}
-
-/// What a server says, behind what it answered.
-fn said(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(": {reason}") }
-}
-
-/// The server, at the end of a sentence.
-fn at(host: &str) -> String {
-    if host.is_empty() { String::new() } else { format!(" ({host})") }
-}
-
-/// The server, within brackets.
-fn aside(host: &str) -> String {
-    if host.is_empty() { String::new() } else { format!(", {host}") }
-}
-
-/// Where a redirection points.
-fn points(to: Option<&str>) -> String {
-    to.map_or_else(
-        || "does not say where it points to".into(),
-        |to| format!("points to {to}, where the token is not sent"),
-    )
-}
-
-/// What a server asks for that does not get it.
-fn waits(asked: Option<u64>, setting: Option<u64>) -> String {
-    asked.zip(setting).map_or_else(String::new, |(asked, setting)| {
-        format!(
-            "; it asks to wait {asked} s, which is longer than `retry_for_seconds` ({setting}) leaves"
-        )
-    })
-}
 
 /// What an error means for the run: its exit code, who can do something about it, and whether a
 /// request is sent again.
@@ -425,6 +381,7 @@ impl Error {
             Self::Unauthorized { because: Unaccepted::Token, .. } => {
                 "make a token with the permission \"Read all data\" under Account > Settings > API Access and set `api_token` or TAP_WISTIA_API_TOKEN"
             }
+            Self::Unreadable { hint, .. } => return *hint,
             Self::Forbidden { wants, .. } => wants.hint(),
             Self::Blocked { .. } => {
                 "this is a firewall's or a proxy's answer, not Wistia's: have it let the requests pass, or check `api_url`"
@@ -456,95 +413,9 @@ impl Error {
             | Self::EndlessPages { .. }
             | Self::Output(_)
             | Self::Streams { .. }
-            | Self::Unreadable { .. }
             | Self::Stopped { .. }
             | Self::Internal { .. } => return None,
         })
-    }
-
-    /// Whether it is about the one media that was asked for: it is gone, or the token does not see it.
-    pub(crate) fn is_of_media(&self) -> bool {
-        matches!(
-            self,
-            Self::NotFound { .. } | Self::Forbidden { status: 403, .. } | Self::Blocked { .. }
-        )
-    }
-
-    /// The error of a request as it leaves the client: it names the server, and `show` has been over
-    /// what the server said.
-    pub(crate) fn told(mut self, server: &str, show: impl Fn(&str) -> String) -> Self {
-        let show = |text: &mut String| *text = show(text);
-        match &mut self {
-            Self::Unauthorized { path, reason, host, .. }
-            | Self::Forbidden { path, reason, host, .. }
-            | Self::Blocked { path, reason, host }
-            | Self::NotFound { path, reason, host, .. }
-            | Self::Unavailable { path, body: reason, host, .. }
-            | Self::Refused { path, body: reason, host, .. } => {
-                show(path);
-                show(reason);
-                server.clone_into(host);
-            }
-            Self::Redirected { path, to, host, .. } => {
-                show(path);
-                to.as_mut().into_iter().for_each(show);
-                server.clone_into(host);
-            }
-            Self::Transport { path, host, .. } | Self::TooLarge { path, host, .. } => {
-                show(path);
-                server.clone_into(host);
-            }
-            Self::Misfit { path, id } => {
-                show(path);
-                show(id);
-            }
-            Self::Malformed { path, reason, .. } => {
-                show(path);
-                show(reason);
-                reason.push_str(&at(server));
-            }
-            Self::Settings(_)
-            | Self::Form(_)
-            | Self::Map(_)
-            | Self::Setting { .. }
-            | Self::File { .. }
-            | Self::Document { .. }
-            | Self::UnknownStream { .. }
-            | Self::EndlessPages { .. }
-            | Self::Medias { .. }
-            | Self::Output(_)
-            | Self::Streams { .. }
-            | Self::Unreachable { .. }
-            | Self::Unreadable { .. }
-            | Self::Stopped { .. }
-            | Self::Internal { .. } => {}
-        }
-        self
-    }
-
-    /// In two or three words, where the whole stands somewhere else.
-    pub(crate) fn in_short(&self) -> String {
-        match self {
-            Self::Forbidden { wants, .. } => format!("it wants \"{}\"", wants.name()),
-            Self::Blocked { .. } => "answered 403 by a proxy".into(),
-            Self::NotFound { .. } => "answered 404".into(),
-            Self::Redirected { status, .. }
-            | Self::Unavailable { status, .. }
-            | Self::Refused { status, .. } => format!("answered {status}"),
-            Self::Malformed { cut: true, .. } => "answered no JSON".into(),
-            Self::Malformed { .. } => "answered something else".into(),
-            Self::TooLarge { .. } => "answered too much".into(),
-            Self::Transport { .. } => "did not answer".into(),
-            other => other.to_string(),
-        }
-    }
-
-    /// The error of a server that asks for more time than this setting leaves.
-    pub(crate) fn too_long(mut self, retry_for: Duration) -> Self {
-        if let Self::Unavailable { too_long, .. } = &mut self {
-            *too_long = Some(retry_for.as_secs());
-        }
-        self
     }
 
     /// Whether the reader of the messages has gone.
@@ -626,39 +497,6 @@ mod tests {
         for error in [token, Error::internal("order")] {
             assert!(!error.kind().is_of_stream() && !error.is_of_media(), "{error}");
         }
-    }
-
-    #[test]
-    fn what_a_server_says_is_gone_over_before_anybody_sees_it() {
-        let (path, reason) = ("/loud".to_owned(), "LOUD".to_owned());
-        let errors = [
-            Error::Refused {
-                path: path.clone(),
-                status: 422,
-                body: reason.clone(),
-                host: String::new(),
-            },
-            Error::Malformed {
-                path: path.clone(),
-                expected: "a list",
-                reason: reason.clone(),
-                cut: false,
-            },
-            Error::Redirected { path, status: 301, to: Some(reason), host: String::new() },
-        ];
-        let texts = errors.map(|error| {
-            error
-                .told("api.example.com", |text| text.to_lowercase().replace("loud", "quiet"))
-                .to_string()
-        });
-        assert_eq!(
-            texts,
-            [
-                "GET /quiet answered 422: quiet (api.example.com)",
-                "GET /quiet answered something else than a list: quiet (api.example.com)",
-                "GET /quiet answered 301 and points to quiet, where the token is not sent (api.example.com)",
-            ]
-        );
     }
 
     #[test]

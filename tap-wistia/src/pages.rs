@@ -22,13 +22,16 @@ use crate::error::{Error, Result};
 /// ever; a list that grows at its head may send a page twice.
 const STALE: u32 = 3;
 
-/// Rows of a page that no server cuts so short: with fewer, or with less than half of the longest page of
-/// the list, a page is meagre.
-const MEAGRE: usize = 10;
+/// Rows of the longest page of a list that trickles. A server may cap its pages so low, and then all have
+/// one length but the last. Where they have not, the rows are made up, as those of mocks are, and will
+/// never end.
+const TRICKLE: usize = 20;
 
-/// Meagre pages in a row after which a list has ended, whatever they bring. A page from which rows were
-/// taken is followed by fuller ones; a server that makes up its rows, as mocks do, never ends.
-const TRICKLE: u32 = 2;
+/// Pages of other lengths than the first, in a row, with which a list that trickles has ended.
+const UNEVEN: u32 = 2;
+
+/// Pages of a list that trickles.
+const TRICKLING: u32 = 1000;
 
 /// A row of a list, which no other row of it shares its identity with.
 pub(crate) trait Listed: Resource {
@@ -63,8 +66,12 @@ pub(crate) struct Listing<'e> {
     known: HashSet<u64>,
     /// Rows of the longest page.
     longest: usize,
-    /// Meagre pages in a row.
-    meagre: u32,
+    /// Rows of the first page.
+    first: Option<usize>,
+    /// Pages of another length in a row.
+    uneven: u32,
+    /// Pages so far.
+    pages: u32,
     /// Rows of the last page, where it was short and the next one tells whether it was the last.
     doubtful: Option<usize>,
     stale: u32,
@@ -79,7 +86,9 @@ impl<'e> Listing<'e> {
             ends,
             known: HashSet::new(),
             longest: 0,
-            meagre: 0,
+            first: None,
+            uneven: 0,
+            pages: 0,
             doubtful: None,
             stale: 0,
             is_new: true,
@@ -104,8 +113,8 @@ impl<'e> Listing<'e> {
             }
         }
         self.longest = self.longest.max(page.received);
+        self.pages += 1;
         if page.received >= PAGE {
-            self.meagre = 0;
             self.stale = if is_new { 0 } else { self.stale + 1 };
             return if self.stale >= STALE { Next::Endless } else { Next::Page };
         }
@@ -113,12 +122,16 @@ impl<'e> Listing<'e> {
         if !is_new && (page.received == 0 || !page.rows.is_empty()) {
             return Next::End;
         }
-        let is_meagre = page.received < MEAGRE.max(self.longest / 2);
-        self.meagre = if is_meagre { self.meagre + 1 } else { 0 };
+        let is_even = *self.first.get_or_insert(page.received) == page.received;
+        self.uneven = if is_even { 0 } else { self.uneven + 1 };
+        let trickles = self.longest <= TRICKLE;
+        if trickles && self.pages >= TRICKLING {
+            return Next::Endless;
+        }
         let may_be_cut = self.ends.short_pages_go_on.get()
             || self.longest >= PAGE
             || page.received > self.ends.proven.get();
-        if !may_be_cut || self.meagre >= TRICKLE {
+        if !may_be_cut || (trickles && self.uneven >= UNEVEN) {
             return Next::End;
         }
         self.doubtful = Some(page.received);
@@ -314,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn pages_that_the_server_caps_are_all_read() {
-        for size in [10, 50, 99] {
+        for size in [5, 10, 20, 50, 99] {
             let ids = all(&list(250, size), LookAhead::Never).await.unwrap();
             assert_eq!(ids.len(), 250, "{size}");
         }
@@ -344,10 +357,27 @@ mod tests {
     async fn a_server_that_makes_up_its_rows_comes_to_an_end() {
         let server = Server::new(|path| {
             let page = page_of(path);
-            ok(rows(page * 10..page * 10 + 1 + page % 5, row))
+            ok(rows(page * 100..page * 100 + 1 + page * 7 % 20, row))
         });
         all(&server, LookAhead::Never).await.unwrap();
-        assert_eq!(server.asked().len(), 2);
+        assert_eq!(server.asked().len(), 3);
+        let server = Server::new(|path| ok(rows(page_of(path) * 10..page_of(path) * 10 + 3, row)));
+        let error = all(&server, LookAhead::Never).await.unwrap_err();
+        assert!(matches!(error, Error::EndlessPages { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn short_pages_in_the_middle_are_not_the_end_however_many_they_are() {
+        for lengths in [&[100, 40, 40, 100][..], &[100, 5, 5, 90], &[60, 25, 25, 60], &[5, 5, 5, 5]]
+        {
+            let server = Server::new(|path| {
+                let page = page_of(path);
+                let length = usize::try_from(page - 1).ok().and_then(|at| lengths.get(at));
+                ok(rows(page * 100..page * 100 + length.copied().unwrap_or(0), row))
+            });
+            let ids = all(&server, LookAhead::Never).await.unwrap();
+            assert_eq!(i64::try_from(ids.len()).unwrap(), lengths.iter().sum::<i64>());
+        }
     }
 
     #[test]

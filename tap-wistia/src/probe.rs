@@ -69,8 +69,8 @@ pub(crate) async fn run(
 struct Probe<'a> {
     client: &'a Client,
     settings: &'a Settings,
-    /// Medias to ask for, or in short why there are none.
-    medias: Result<Vec<String>, String>,
+    /// Medias to ask for, or in short why there are none and what to do about it.
+    medias: Result<Vec<String>, (String, Option<&'static str>)>,
     report: Report,
 }
 
@@ -81,7 +81,7 @@ impl Probe<'_> {
         match (&mut self.medias, &outcome) {
             (Ok(medias), Ok(found)) if medias.is_empty() => medias.clone_from(found),
             (Ok(_), Ok(_)) | (Err(_), _) => {}
-            (medias, Err(error)) => *medias = Err(error.in_short()),
+            (medias, Err(error)) => *medias = Err((error.in_short(), error.hint())),
         }
         self.note(streams, outcome.map(|_| ()))
     }
@@ -90,8 +90,8 @@ impl Probe<'_> {
         let no_medias = Vec::new();
         let medias = match &self.medias {
             Ok(medias) => medias,
-            Err(why) if read.needs_medias(self.settings) => {
-                self.report.fail(streams, why, "it cannot be read without the medias");
+            Err((why, hint)) if read.needs_medias(self.settings) => {
+                self.report.fail(streams, why, *hint, "it cannot be read without the medias");
                 return Ok(());
             }
             Err(_) => &no_medias,
@@ -146,10 +146,12 @@ impl Probe<'_> {
         match outcome {
             Ok(()) => self.report.pass(streams, "may be read"),
             Err(error) if self.client.is_there() && error.kind().is_of_stream() => {
-                let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+                let hint = error.hint();
+                let todo = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
                 let cause = std::error::Error::source(&error);
                 let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
-                self.report.fail(streams, &error.in_short(), &format!("{error}{cause}{hint}"));
+                let words = format!("{error}{cause}{todo}");
+                self.report.fail(streams, &error.in_short(), hint, &words);
             }
             Err(error) => return Err(error),
         }
@@ -163,6 +165,8 @@ struct Report {
     all: usize,
     /// Those that may not be read, and why in short.
     failed: Vec<String>,
+    /// What to do about them, each once.
+    hints: Vec<Option<&'static str>>,
 }
 
 impl Report {
@@ -173,8 +177,17 @@ impl Report {
         }
     }
 
-    fn fail(&mut self, streams: &[&'static str], short: &str, words: &str) {
+    fn fail(
+        &mut self,
+        streams: &[&'static str],
+        short: &str,
+        hint: Option<&'static str>,
+        words: &str,
+    ) {
         self.all += streams.len();
+        if !streams.is_empty() && !self.hints.contains(&hint) {
+            self.hints.push(hint);
+        }
         for stream in streams {
             tracing::error!(stream, "{words}");
             self.failed.push(format!("{stream} ({short})"));
@@ -182,11 +195,12 @@ impl Report {
     }
 
     fn end(self) -> Result<()> {
-        let Self { all, failed } = self;
+        let Self { all, failed, hints } = self;
         if failed.is_empty() {
             return Ok(());
         }
-        Err(Error::Unreadable { count: failed.len(), all, streams: failed.join(", ") })
+        let hint = if let [only] = hints[..] { only } else { None };
+        Err(Error::Unreadable { count: failed.len(), all, streams: failed.join(", "), hint })
     }
 }
 
@@ -284,6 +298,7 @@ mod tests {
              fact_events (it wants \"Read all data\"), dim_visitors (it wants \"Read all data\")"
         );
         assert_eq!(server.asked().last().unwrap(), "/stats/visitors?per_page=1");
+        assert_eq!(error.hint(), None, "each has its own");
     }
 
     #[tokio::test]
@@ -299,6 +314,7 @@ mod tests {
             "2 of 3 streams may not be read: dim_media (it wants \"Read all data\"), \
              fact_engagements (it wants \"Read all data\")"
         );
+        assert!(error.hint().unwrap().contains("\"Read all data\""), "it is the same for all");
     }
 
     #[tokio::test]

@@ -233,6 +233,8 @@ mod tests {
         let read = |json: &str| trace(&["plays", "loads"], || read::<Row<Figures>>(json)).0;
         let error = read(r#"{"plays":1,"views":2}"#).unwrap_err().to_string();
         assert!(error.starts_with("it lacks loads: it is an object with plays, views"), "{error}");
+        let error = read(r#"{"day":1,"views":2}"#).unwrap_err().to_string();
+        assert!(error.contains("an object with day, views"), "{error}");
         for json in [r#"{"plays":1}"#, r#"{"plays":1,"loads":2,"new":3}"#, "{}"] {
             assert!(read(json).is_ok(), "{json}");
         }

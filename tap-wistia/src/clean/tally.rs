@@ -74,7 +74,8 @@ pub(crate) fn count<T>(read: impl FnOnce() -> T) -> (T, Tally) {
 }
 
 /// As [`count`], column by column. It takes longer. A row has all these `measures`: where it lacks some,
-/// and has as many members that are not known, they have been renamed, and that is an error.
+/// and has as many members that are not known, or has none but such, they have been renamed, and that is
+/// an error.
 pub(crate) fn trace<T>(measures: &'static [&'static str], read: impl FnOnce() -> T) -> (T, Tally) {
     during(Reading { path: Some(Vec::new()), measures, ..Reading::default() }, read)
 }
@@ -169,7 +170,8 @@ pub(super) fn renamed(names: &[String], unknown: usize) -> Vec<&'static str> {
     let measures = with(|reading| reading.measures);
     let is_absent = |measure: &&'static str| !names.iter().any(|name| name == measure);
     let absent: Vec<&str> = measures.iter().copied().filter(is_absent).collect();
-    if absent.len() <= unknown { absent } else { Vec::new() }
+    let is_renamed = absent.len() <= unknown || (absent.len() == measures.len() && unknown > 0);
+    if is_renamed { absent } else { Vec::new() }
 }
 
 /// The name of the column that holds a field of the API.

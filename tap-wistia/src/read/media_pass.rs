@@ -16,11 +16,8 @@ use crate::members::Members;
 use crate::state::{Bookmark, Pass};
 use crate::stream::{MediaId, Stream};
 
-/// Medias in a row, from the first of a pass, whose answers are none, before the pass is given up: those
-/// of all others will be none either.
-const HOPELESS: usize = 3;
-
-/// Medias of a pass whose answers are none before it is given up, whatever the others answer.
+/// Medias of a pass whose answers are none before it is given up, where those are more than the others:
+/// each may take a while.
 const TOO_MANY: usize = 20;
 
 /// Answers that wait for another one to say whether a column of theirs is lost.
@@ -92,16 +89,26 @@ impl<F: MediaFigures> MediaPass<F> {
         answer: Result<Answer<F>>,
     ) -> Result<()> {
         let outcome = match answer {
-            Ok(Answer { value, .. }) if value.is_empty() => {
+            // Whoever asks for days again finds them, when there are some.
+            Ok(Answer { value, .. }) if value.is_empty() && first_day.is_some() => {
                 tracing::warn!(
                     stream = self.stream,
                     media_id = media.hashed_id,
-                    "there is nothing in the answer for the media {}",
+                    "there is no day in the answer for the media {}; they are asked for again",
                     media.hashed_id
                 );
-                // Whoever asks for days again finds them, when there are some.
                 self.leave(media, first_day);
                 Ok(())
+            }
+            Ok(Answer { value, .. }) if value.is_empty() => {
+                let nothing = Error::Malformed {
+                    path: F::request(&media.hashed_id).to_string(),
+                    expected: F::NAME,
+                    reason: "there is nothing in it".into(),
+                    cut: false,
+                };
+                self.leave_out(media, first_day, context.client.told(nothing));
+                return Ok(());
             }
             Ok(Answer { value, columns }) => self.write(context, media, value, columns),
             Err(error) => Err(error),
@@ -109,17 +116,7 @@ impl<F: MediaFigures> MediaPass<F> {
         match outcome {
             Ok(()) => self.good += 1,
             Err(error) if self.is_lost => return Err(error),
-            Err(error) if error.is_of_media() => {
-                tracing::warn!(
-                    stream = self.stream,
-                    media_id = media.hashed_id,
-                    "{error}; the media {} is left out",
-                    media.hashed_id
-                );
-                self.leave(media, first_day);
-                self.left_out += 1;
-                self.error.get_or_insert(error);
-            }
+            Err(error) if error.is_of_media() => self.leave_out(media, first_day, error),
             Err(error) if error.kind().is_of_stream() && error.kind() != Kind::Access => {
                 tracing::error!(
                     stream = self.stream,
@@ -133,14 +130,26 @@ impl<F: MediaFigures> MediaPass<F> {
                 if is_first {
                     self.error = Some(error);
                 }
-                let is_hopeless = self.good == 0 && self.failed >= HOPELESS;
-                if is_hopeless || self.failed >= TOO_MANY {
+                if self.failed >= TOO_MANY && self.failed > self.good {
                     return self.outcome().result(0);
                 }
             }
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Leaves out a media that has no figures, or none for this token.
+    fn leave_out(&mut self, media: &MediaId, first_day: Option<NaiveDate>, error: Error) {
+        tracing::warn!(
+            stream = self.stream,
+            media_id = media.hashed_id,
+            "{error}; the media {} is left out",
+            media.hashed_id
+        );
+        self.leave(media, first_day);
+        self.left_out += 1;
+        self.error.get_or_insert(error);
     }
 
     fn leave(&mut self, media: &MediaId, first_day: Option<NaiveDate>) {
