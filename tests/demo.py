@@ -39,6 +39,8 @@ class Demo:
 
     def __init__(self, folder: Path) -> None:
         self.simulator = Simulator(**ACCOUNT)
+        # Before the first sync: what was measured on a later day was restored.
+        self.simulator.delete(self.simulator.truth("dim_media")[-1]["hashed_id"])
         settings = self.simulator.settings(start_date=DAYS["start"], end_date=DAYS["end"], channel_rules=RULES)
         target = {"destination": str(folder / "lake"), "streams": PARTITIONS}
         job = Pipe(folder, settings, target, every_stream())

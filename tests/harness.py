@@ -228,10 +228,6 @@ class Simulator(Server):
     def fault(self, **fault: object) -> None:
         self.tell("faults", **fault)
 
-    def delete(self, media: str) -> None:
-        """Deletes a media, as a person in the account does."""
-        self.tell("delete", media=media)
-
     def heal(self) -> None:
         requests.delete(f"{self.steer}/faults", timeout=DEADLINE).raise_for_status()
 

@@ -188,10 +188,17 @@ def duckdb_types(path: Path) -> dict[str, str]:
         return {name: kind for name, kind, *_ in described.fetchall()}
 
 
-def assert_equals(simulator: Simulator, lake: Path, tables: Iterable[str] = TABLES, **days: date | str) -> None:
+def assert_equals(
+    simulator: Simulator,
+    lake: Path,
+    tables: Iterable[str] = TABLES,
+    start: date | str | None = None,
+    end: date | str | None = None,
+    deleted: bool = False,
+) -> None:
     """Every table holds what is true of the account, no more and no less."""
     for table in tables:
-        truth = order(simulator.truth(table, **days), KEYS[table])
+        truth = order(simulator.truth(table, start, end, deleted), KEYS[table])
         held = pyarrow_rows(lake, table)
         missing = {identity(row, table) for row in truth} - {identity(row, table) for row in held}
         assert not missing, f"{table}: {len(missing)} rows are missing, such as {min(missing)}"

@@ -112,7 +112,7 @@ def test_the_other_streams_are_equal_to_the_account_too(simulator, pipe):
         # Of the days that are measured, the API answers two years at once, today included.
         timeseries = "fact_media_timeseries"
         assert_equals(server, job.lake, [table for table in OTHERS if table != timeseries])
-        assert_equals(server, job.lake, [timeseries], start_date=first_day() + timedelta(1))
+        assert_equals(server, job.lake, [timeseries], start=first_day() + timedelta(1))
 
 
 def test_what_an_answer_holds_beside_costs_no_request(simulator, pipe):
@@ -152,7 +152,7 @@ def test_a_deleted_media_is_told_and_its_row_stays(simulator, pipe):
     assert [row["hashed_id"] for row in server.truth("dim_deleted_media")] == [gone]
     assert gone not in {row["hashed_id"] for row in server.truth("dim_media")}
     assert_equals(server, job.lake, ["dim_deleted_media"])
-    assert_equals(server, job.lake, ["dim_media"], deleted="kept")
+    assert_equals(server, job.lake, ["dim_media"], deleted=True)
 
 
 def test_only_the_medias_that_are_named(simulator, pipe):

@@ -351,7 +351,7 @@ mod tests {
             path: "/x".into(),
             status: 403,
             reason: "not in the plan".into(),
-            wants: Permission::ReadAllData,
+            wants: Permission::AllData,
             host: String::new(),
         };
         airbyte.messages.failed(&EVENTS, &error).unwrap();

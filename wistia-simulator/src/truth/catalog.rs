@@ -46,7 +46,6 @@ pub(super) fn medias(account: &Account, span: Span) -> Vec<Value> {
                 "created": with_offset(subfolder.created),
                 "updated": with_offset(subfolder.updated),
             })),
-            // The list of deleted medias tells no numbers, by which this table is kept.
             "deleted_at": null,
         })
     };
