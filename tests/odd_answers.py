@@ -48,12 +48,14 @@ from wistia_stub import (
     MEDIAS,
     Account,
     Answer,
+    Asked,
     Raw,
     Reply,
     channel,
     encode,
     episode,
     event,
+    good,
     media,
     page_of,
     project,
@@ -705,6 +707,29 @@ def status(resource: str, number: int, body: str, *says: str, title: str = "", *
     )
 
 
+TWENTY = tuple(media(number, f"media{number:05}") for number in range(1, 21))
+
+
+def half_broken(resource: str, number: int) -> Odd:
+    """The medias that come first answer so for good. Those behind them are read."""
+    stream, broken = FEEDS[resource][0], {row["hashed_id"] for row in TWENTY[:10]}
+    days = {"stats": (0,), "byday": range(10)}[resource]
+
+    def answer(asked: Asked, truth: Any) -> Reply:
+        return Reply(status=number) if asked.media in broken else good(asked, truth)
+
+    return Odd(
+        f"{resource} of the first ten of twenty medias answer {number}",
+        {resource: answer},
+        {stream: keys(f"{row['hashed_id']}|{days_ago(ago)}" for row in TWENTY[10:] for ago in days)},
+        failed=(stream,),
+        moved=(stream,),
+        says=(str(number),),
+        account=lambda: Account(medias=TWENTY),
+        streams=(stream,),
+    )
+
+
 STATUSES = [
     *(status(resource, 404, "") for resource in OPTIONAL),
     *(status(resource, 400, '{"error":"page is not valid"}', "page is not valid") for resource in OPTIONAL),
@@ -751,6 +776,7 @@ STATUSES = [
     fails_without("graph of a media answers 502 with HTML", "graph", reply(502, HTML), "502"),
     fails_without("graph of a media answers 200 with HTML", "graph", reply(200, HTML)),
     fails_without("byday of a media answer 302", "byday", reply(302, Location="http://elsewhere.invalid/"), "302"),
+    *(half_broken(resource, number) for resource in ("stats", "byday") for number in (400, 500)),
     # Of all medias.
     *(
         fails(f"{resource} of all medias answer {number}", resource, reply(number), str(number))
@@ -1272,7 +1298,17 @@ def with_id(odd_id: str) -> Odd:
     )
 
 
+def with_no_path(odd_id: str) -> Odd:
+    """A media whose id leads to another path however it is written: nothing is asked there."""
+    usual = with_id(odd_id)
+    streams = [stream for resource in STATISTICS for stream in FEEDS[resource]]
+    rows = {**dict.fromkeys(streams, without_media(B)), "dim_media": usual.rows["dim_media"]}
+    return Odd(usual.name, rows=rows, failed=tuple(streams), moved=tuple(streams), account=usual.account)
+
+
 IDS = [
+    with_no_path("."),
+    with_no_path(".."),
     *(with_id(odd_id) for odd_id in ("a?b=c", "a/b", "a b", "ä", "a#b", "a%2fb", "a&b", "a+b", "a:b", "a;b", "a\\b")),
     *(
         Odd(
