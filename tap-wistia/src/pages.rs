@@ -170,6 +170,7 @@ pub(crate) struct Pages<'a, T> {
     listing: Listing<'a>,
     asked: usize,
     read: usize,
+    was_full: bool,
     ended: bool,
     in_flight: FuturesOrdered<LocalBoxFuture<'a, Result<Answer<Page<T>>>>>,
 }
@@ -195,9 +196,15 @@ impl<'a, T: Listed> Pages<'a, T> {
             listing: Listing::new(ends),
             asked: 0,
             read: 0,
+            was_full: false,
             ended: false,
             in_flight: FuturesOrdered::new(),
         }
+    }
+
+    /// Whether the last page was full.
+    pub(crate) fn was_full(&self) -> bool {
+        self.was_full
     }
 
     /// How many pages were read.
@@ -222,6 +229,7 @@ impl<'a, T: Listed> Pages<'a, T> {
         };
         let page = answer?.value;
         self.read += 1;
+        self.was_full = page.received >= PAGE;
         match self.listing.next(&page) {
             Next::Page => {}
             Next::End => {

@@ -46,6 +46,9 @@ pub(crate) trait EventRow: Listed {
     fn emit(slice: &[Self], output: &mut Output) -> Result<()>;
 }
 
+/// Days before today from which a sync has few enough to be read in one go, if their rows are few too.
+const NIGHT: u64 = 7;
+
 type Read =
     for<'a> fn(&'a mut Context<'_>, &'static [&'static Stream]) -> LocalBoxFuture<'a, Result<()>>;
 
@@ -160,6 +163,8 @@ struct ReadSlice<R> {
 struct Slices<'a, R> {
     reader: &'a Reader<'a>,
     slicer: Slicer,
+    /// All days, where they are few and rows still arrive on the last ones: those of a night.
+    night: Option<Slice>,
     /// The days on which rows still arrive. They come last.
     live: Option<Slice>,
     in_flight: FuturesOrdered<LocalBoxFuture<'a, Result<ReadSlice<R>>>>,
@@ -180,8 +185,11 @@ impl<'a, R: EventRow> Slices<'a, R> {
         let live = (end >= yesterday)
             .then(|| Slice { start: reader.start.max(yesterday), end: after(today, 1) });
         let closed = end.min(before(today, 2));
+        let is_night =
+            end >= yesterday && reader.start <= closed && reader.start >= before(today, NIGHT);
         Self {
             reader,
+            night: is_night.then(|| Slice { start: reader.start, end: after(today, 1) }),
             slicer: Slicer::new(reader.start, closed),
             live,
             in_flight: FuturesOrdered::new(),
@@ -191,6 +199,13 @@ impl<'a, R: EventRow> Slices<'a, R> {
 
     /// The next slice, oldest first.
     async fn next(&mut self) -> Result<Option<ReadSlice<R>>> {
+        if let Some(night) = self.night.take()
+            && let Some(read) = self.reader.page(night).await?
+        {
+            self.slicer = self.slicer.from(after(night.end, 1));
+            self.live = None;
+            return Ok(Some(read));
+        }
         loop {
             let (wanted, look_ahead) = if self.slicer.is_calibrated() {
                 (self.reader.settings.config.concurrency, LookAhead::Little)
@@ -255,6 +270,21 @@ impl Reader<'_> {
             }
         }
         Ok(ReadSlice { slice, rows: gathered.rows, older: None })
+    }
+
+    /// Reads days, where all their rows are in one page that is not full. Two slices would cost a page
+    /// each.
+    async fn page<R: EventRow>(&self, slice: Slice) -> Result<Option<ReadSlice<R>>> {
+        let request = self.request::<R>(Slice { start: before(slice.start, 1), ..slice });
+        let mut gathered = Gathered::default();
+        let mut pages = Pages::<R>::new(self.client, request, LookAhead::Never, self.ends);
+        while let Some(page) = pages.next().await? {
+            if pages.was_full() {
+                return Ok(None);
+            }
+            self.gather(&mut gathered, page);
+        }
+        Ok(Some(ReadSlice { slice, rows: gathered.rows, older: None }))
     }
 
     /// Reads days on which rows still arrive.
