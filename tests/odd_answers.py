@@ -48,12 +48,14 @@ from wistia_stub import (
     MEDIAS,
     Account,
     Answer,
+    Asked,
     Raw,
     Reply,
     channel,
     encode,
     episode,
     event,
+    good,
     media,
     page_of,
     project,
@@ -361,7 +363,11 @@ def twice(resource: str, key: str, column: str, name: str, first: bytes, second:
     target = {"medias": "12", "projects": "7002", "channels": "502"}.get(resource, key)
     field = name.rsplit(".", 1)[-1].encode()
     answer = row(key, {name: Raw(first + b',"' + field + b'":' + second)})
-    return Odd(f"{stream}.{column} twice", {resource: answer}, {stream: having({target: {column: becomes}})})
+    return Odd(
+        f"{stream}.{column} twice, first {first.decode()}",
+        {resource: answer},
+        {stream: having({target: {column: becomes}})},
+    )
 
 
 OTHER_PROJECT = {"id": 9, "name": "Other", "hashedId": "other00009"}
@@ -668,7 +674,7 @@ DRIFT = [
         for nothing in NOTHINGS
     ),
     *(
-        fails_without(f"{resource} of a media are {shown(nothing)}", resource, json_reply(nothing))
+        left_out(f"{resource} of a media are {shown(nothing)}", resource, json_reply(nothing), skipped=1)
         for resource in ("stats", "graph")
         for nothing in NOTHINGS
     ),
@@ -695,8 +701,33 @@ OPTIONAL = ("projects", "channels", "episodes", "tags", "deleted", "visitors", "
 """Lists that nothing else hangs on."""
 
 
-def status(resource: str, number: int, body: str, *says: str, **more: Any) -> Odd:
-    return fails(f"{resource} answer {number}", resource, reply(number, body), str(number), "{host}", *says, **more)
+def status(resource: str, number: int, body: str, *says: str, title: str = "", **more: Any) -> Odd:
+    return fails(
+        f"{resource} answer {number}{title}", resource, reply(number, body), str(number), "{host}", *says, **more
+    )
+
+
+TWENTY = tuple(media(number, f"media{number:05}") for number in range(1, 21))
+
+
+def half_broken(resource: str, number: int) -> Odd:
+    """The medias that come first answer so for good. Those behind them are read."""
+    stream, broken = FEEDS[resource][0], {row["hashed_id"] for row in TWENTY[:10]}
+    days = {"stats": (0,), "byday": range(10)}[resource]
+
+    def answer(asked: Asked, truth: Any) -> Reply:
+        return Reply(status=number) if asked.media in broken else good(asked, truth)
+
+    return Odd(
+        f"{resource} of the first ten of twenty medias answer {number}",
+        {resource: answer},
+        {stream: keys(f"{row['hashed_id']}|{days_ago(ago)}" for row in TWENTY[10:] for ago in days)},
+        failed=(stream,),
+        moved=(stream,),
+        says=(str(number),),
+        account=lambda: Account(medias=TWENTY),
+        streams=(stream,),
+    )
 
 
 STATUSES = [
@@ -704,14 +735,16 @@ STATUSES = [
     *(status(resource, 400, '{"error":"page is not valid"}', "page is not valid") for resource in OPTIONAL),
     *(status(resource, 403, '{"error":"not on your plan"}', "not on your plan") for resource in OPTIONAL),
     *(status(resource, 401, NO_SCOPE, "lacks a permission") for resource in OPTIONAL),
-    *(status(resource, 401, NO_CODE) for resource in ("events", "account")),
+    *(status(resource, 401, NO_CODE, title=" without a code") for resource in ("events", "account")),
     *(status(resource, 500, '{"error":"Internal server error"}') for resource in OPTIONAL),
     status("projects", 402, ""),
     status("projects", 410, "gone"),
     status("projects", 418, ""),
     status("events", 422, '{"error":"start_date is odd"}', "start_date is odd"),
     status("projects", 422, '{"errors":{"page":["first problem","second problem"]}}', "first problem"),
-    status("visitors", 400, '{"errors":["first problem","second problem"]}', "first problem", "second problem"),
+    status(
+        "visitors", 400, '{"errors":["one","another"]}', "one", "another", title=" with a list", hides=('"errors"',)
+    ),
     status("projects", 502, HTML),
     status("projects", 504, "upstream timed out", "upstream timed out"),
     status("projects", 503, ""),
@@ -743,6 +776,7 @@ STATUSES = [
     fails_without("graph of a media answers 502 with HTML", "graph", reply(502, HTML), "502"),
     fails_without("graph of a media answers 200 with HTML", "graph", reply(200, HTML)),
     fails_without("byday of a media answer 302", "byday", reply(302, Location="http://elsewhere.invalid/"), "302"),
+    *(half_broken(resource, number) for resource in ("stats", "byday") for number in (400, 500)),
     # Of all medias.
     *(
         fails(f"{resource} of all medias answer {number}", resource, reply(number), str(number))
@@ -846,6 +880,16 @@ def padded(mebibytes: int) -> Answer:
     return lambda asked, truth: Reply(gzip.compress(b" " * (mebibytes * MEBIBYTE) + encode(truth), 1), 200, GZIP)
 
 
+def between(start: bytes, middle: bytes, times: int, end: bytes) -> Answer:
+    """Very much of the same, gzipped."""
+
+    @cache
+    def body() -> bytes:
+        return gzip.compress(start + middle * times + end, 1)
+
+    return lambda asked, truth: Reply(body(), 200, GZIP)
+
+
 def cut(asked: Any, truth: Any) -> Reply:
     """A body that ends too early."""
     body = encode(truth)
@@ -889,7 +933,7 @@ HOSTILE = [
         lambda _, truth: Reply(encode(truth), seconds=3),
         "{host}",
         settings={"request_timeout_seconds": 1},
-        within=3,
+        within=10,
     ),
     fails("UTF-16", "projects", utf_16, "{host}"),
     fails("Latin-1", "projects", every({"name": Raw(b'"M\xfcller"')}), "name"),
@@ -940,6 +984,11 @@ HOSTILE = [
     fails("70 MiB of spaces in a 500", "projects", reply(500, spaces(70), **GZIP), "500"),
     fails_without("70 MiB of spaces for a media", "stats", reply(200, spaces(70), **GZIP), "64 MiB"),
     Odd("40 MiB of spaces before good rows", {"projects": padded(40)}),
+    fails("a text of 60 MiB", "projects", between(b'[{"id":1,"name":"', b"a", 60 * MEBIBYTE, b'"}]'), "{host}"),
+    fails("20 million rows", "projects", between(b"[", b"{},", 20_000_000, b"{}]"), "{host}"),
+    fails_without(
+        "30 million cells of a graph", "graph", between(b'{"engagement_data":[', b"0,", 30_000_000, b"0]}"), "{host}"
+    ),
     Odd("gzipped answers", {resource: gzipped(lambda _, truth: Reply(encode(truth))) for resource in FEEDS}),
     fails("gzip that is none", "projects", reply(200, "[]", **GZIP)),
     fails("gzip that ends too early", "projects", reply(200, gzip.compress(b"[]" * 99)[:-9], **GZIP)),
@@ -953,7 +1002,7 @@ HOSTILE = [
         "another type of content",
         {"projects": lambda _, truth: Reply(encode(truth), 200, {"Content-Type": "text/html"})},
     ),
-    Odd("a million unknown fields", {"projects": every({f"new{number}": 1 for number in range(100_000)})}),
+    Odd("ten thousand unknown fields", {"projects": every({f"new{number}": 1 for number in range(10_000)})}),
 ]
 
 
@@ -1023,6 +1072,10 @@ PAGES = [
     visitors_in("one page of 100 visitors", paged(VISITORS[:100], 100), 100, requests={"visitors": 2}),
     visitors_in("one page of 7 visitors", paged(VISITORS[:7], 100), 7, requests={"visitors": 2}),
     visitors_in("a page in the middle is short", pages(VISITORS[:100], VISITORS[100:160], VISITORS[160:])),
+    visitors_in(
+        "two pages in the middle are short",
+        pages(VISITORS[:100], VISITORS[100:140], VISITORS[140:180], VISITORS[180:]),
+    ),
     visitors_in("the first page is short", pages(VISITORS[:60], VISITORS[60:160], VISITORS[160:])),
     visitors_in("a page comes twice", pages(VISITORS[:100], VISITORS[:100], VISITORS[100:200], VISITORS[200:])),
     visitors_in("pages overlap", pages(VISITORS[:100], VISITORS[50:150], VISITORS[100:200], VISITORS[150:])),
@@ -1245,7 +1298,17 @@ def with_id(odd_id: str) -> Odd:
     )
 
 
+def with_no_path(odd_id: str) -> Odd:
+    """A media whose id leads to another path however it is written: nothing is asked there."""
+    usual = with_id(odd_id)
+    streams = [stream for resource in STATISTICS for stream in FEEDS[resource]]
+    rows = {**dict.fromkeys(streams, without_media(B)), "dim_media": usual.rows["dim_media"]}
+    return Odd(usual.name, rows=rows, failed=tuple(streams), moved=tuple(streams), account=usual.account)
+
+
 IDS = [
+    with_no_path("."),
+    with_no_path(".."),
     *(with_id(odd_id) for odd_id in ("a?b=c", "a/b", "a b", "ä", "a#b", "a%2fb", "a&b", "a+b", "a:b", "a;b", "a\\b")),
     *(
         Odd(

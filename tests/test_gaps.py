@@ -334,3 +334,30 @@ def test_a_state_stays_small_however_many_medias_were_left_out(nights, step):
     }
     third = nights.sync(None, [stream])
     assert len(third.rows[stream]) == 3000
+
+
+@pytest.mark.parametrize("stream", BY_DAY)
+def test_whichever_state_is_the_last_one_nothing_is_missing_behind_it(nights, stream):
+    """A sync may die behind any of its states, with medias that were left out before it."""
+    medias = tuple(media(number, f"media{number:05}") for number in range(1, 351))
+    nights.account = Account(medias=medias)
+    gone = {row["hashed_id"] for row in medias[::7]}
+
+    def answer(asked, truth):
+        return reply(404)(asked, truth) if asked.media in gone else good(asked, truth)
+
+    settings = {"start_date": str(days_ago(3)), "byday_lookback_days": 0}
+    nights.sync({BY_DAY[stream]: answer}, [stream], **settings)
+    # The second one dies. Before, one of those that were away was there again, and others are away now.
+    gone = {row["hashed_id"] for row in medias[1::5]}
+    second = nights.sync({BY_DAY[stream]: answer}, [stream], **settings)
+    everything = {f"{row['hashed_id']}|{day}" for row in medias for day in days(4)}
+    written = {f"{row['hashed_id']}|{day}" for row in medias if row not in medias[::7] for day in days(4)}
+    for message in second.messages:
+        if message["type"] == "RECORD":
+            written.add(f"{message['record']['media_id']}|{message['record']['date']}")
+        elif message["type"] == "STATE":
+            nights.state = message["value"]
+            # The first one ends the pass that was begun, the next one reads what that had left out.
+            after = [nights.sync(None, [stream], **settings).rows[stream].keys() for _ in range(2)]
+            assert written.union(*after) >= everything

@@ -180,10 +180,12 @@ def test_a_page_of_20_mb_is_read(foreign, tmp_path):
         b"[" + b"{}," * 15_000_000 + b"{}]",
         b"[" + b"null," * 12_000_000 + b"null]",
         b'[{"id":1,"hashed_id":"a","tags":[' + b'"",' * 15_000_000 + b'""]}]',
+        b'[{"id":1,"hashed_id":"a","name":"' + b"x" * 60_000_000 + b'"}]',
+        page_of(60_000_000),
     ],
-    ids=["rows", "nulls", "tags"],
+    ids=["rows", "nulls", "tags", "a text", "texts"],
 )
-def test_many_small_things_are_as_large(foreign, tmp_path, page):
+def test_what_would_be_larger_in_memory_ends_its_request(foreign, tmp_path, page):
     done, _, memory = Tap(tmp_path, foreign(lambda _: answer(body=page)), "dim_media").run()
     failed(done, "/medias", "more than")
     assert memory < MOST_MEMORY_KB

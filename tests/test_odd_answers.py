@@ -19,6 +19,11 @@ from wistia_stub import Account, Stub
 TABLE = [pytest.param(odd, id=f"{group}: {odd.name}") for group, rows in GROUPS.items() for odd in rows]
 
 
+def test_each_row_has_a_name_of_its_own():
+    names = [param.id for param in TABLE]
+    assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
+
+
 @pytest.fixture(scope="session")
 def stub():
     server = Stub()

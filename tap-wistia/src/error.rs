@@ -202,10 +202,12 @@ pub(crate) enum Error {
         cut: bool,
     },
     /// The same page comes again and again.
-    #[error("GET {path} answers the same page again and again; the pages never end")]
+    #[error("GET {path} answers the same page again and again; the pages never end{}", at(.host))]
     EndlessPages {
         /// Path and query of the request.
         path: String,
+        /// The server.
+        host: String,
     },
     /// Figures of medias cannot be read. Those of the others have been.
     #[error("the figures of {lost} of {of} medias cannot be read")]
@@ -231,6 +233,8 @@ pub(crate) enum Error {
         /// Why, for those of one reason at a time.
         #[source]
         reasons: Box<dyn Cause + Send + Sync>,
+        /// What all of them mean for the run.
+        kind: Kind,
     },
     /// A check has found streams that may not be read.
     #[error("{count} of {all} streams may not be read: {streams}")]
@@ -346,7 +350,6 @@ impl Error {
             | Self::Document { .. }
             | Self::UnknownStream { .. }
             | Self::Unauthorized { .. }
-            | Self::Streams { .. }
             | Self::Unreadable { .. } => Kind::Configuration,
             Self::Forbidden { .. } => Kind::Access,
             Self::Unavailable { .. }
@@ -362,6 +365,7 @@ impl Error {
             | Self::Malformed { .. }
             | Self::EndlessPages { .. } => Kind::Api,
             Self::Medias { source, .. } => source.kind(),
+            Self::Streams { kind, .. } => *kind,
             Self::Output(_) => Kind::Output,
             Self::Stopped { exit, .. } => Kind::Stopped(*exit),
             Self::Internal { .. } => Kind::Internal,

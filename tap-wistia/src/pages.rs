@@ -232,7 +232,9 @@ impl<'a, T: Listed> Pages<'a, T> {
                 }
             }
             Next::Endless => {
-                return Err(Error::EndlessPages { path: self.request.to_string() });
+                let path = self.request.to_string();
+                let endless = Error::EndlessPages { path, host: String::new() };
+                return Err(self.client.told(endless));
             }
         }
         Ok(Some(page.rows))
@@ -402,7 +404,7 @@ mod tests {
     async fn the_same_full_page_again_and_again_is_an_error() {
         let server = Server::new(|_| ok(rows(1..=100, row)));
         let error = all(&server, LookAhead::Never).await.unwrap_err();
-        assert!(matches!(&error, Error::EndlessPages { path } if path == "/rows"), "{error}");
+        assert!(matches!(&error, Error::EndlessPages { path, .. } if path == "/rows"), "{error}");
         assert_eq!(server.asked().len(), 4);
     }
 

@@ -5,33 +5,33 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
     /// The v1 API.
-    ReadAllData,
+    AllData,
     /// Statistics of the modern API.
-    ReadDetailedStats,
+    DetailedStats,
     /// Medias and folders of the modern API.
-    ReadFoldersAndMedia,
+    FoldersAndMedia,
 }
 
 impl Permission {
     /// Its name on the page where tokens are made.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::ReadAllData => "Read all data",
-            Self::ReadDetailedStats => "Read detailed stats",
-            Self::ReadFoldersAndMedia => "Read all folder and media data",
+            Self::AllData => "Read all data",
+            Self::DetailedStats => "Read detailed stats",
+            Self::FoldersAndMedia => "Read all folder and media data",
         }
     }
 
     /// What to do where a token lacks it.
     pub(crate) fn hint(self) -> &'static str {
         match self {
-            Self::ReadAllData => {
+            Self::AllData => {
                 "give the token the permission \"Read all data\", or deselect the stream in the catalog"
             }
-            Self::ReadDetailedStats => {
+            Self::DetailedStats => {
                 "give the token the permission \"Read detailed stats\", or deselect the stream in the catalog"
             }
-            Self::ReadFoldersAndMedia => {
+            Self::FoldersAndMedia => {
                 "give the token the permission \"Read all folder and media data\", or deselect the stream in the catalog"
             }
         }
@@ -44,11 +44,9 @@ mod tests {
 
     #[test]
     fn a_hint_names_the_permission() {
-        for permission in [
-            Permission::ReadAllData,
-            Permission::ReadDetailedStats,
-            Permission::ReadFoldersAndMedia,
-        ] {
+        for permission in
+            [Permission::AllData, Permission::DetailedStats, Permission::FoldersAndMedia]
+        {
             assert!(permission.hint().contains(&format!("{:?}", permission.name())));
         }
     }

@@ -56,7 +56,7 @@ pub(crate) async fn run(
         let streams = selected(endpoint);
         match &endpoint.read {
             Read::Medias(list) if needs_medias => {
-                probe.medias(list, &streams, &endpoint.read).await?
+                probe.medias(list, &streams, &endpoint.read).await?;
             }
             _ if streams.is_empty() => {}
             read => probe.others(read, &streams).await?,

@@ -1,7 +1,7 @@
 //! The sync: a loop over endpoints that knows no stream by name.
 
 use crate::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::read::{Endpoint, OfMedia, Read};
 use crate::stream::{MediaId, Stream};
 
@@ -12,6 +12,7 @@ pub(crate) struct Failed {
     pub(crate) stream: &'static str,
     /// The error and its causes, in one line.
     pub(crate) reason: String,
+    kind: Kind,
 }
 
 /// An error and its causes, in one line.
@@ -147,7 +148,11 @@ impl<'a> Sync<'a> {
     fn fail(&mut self, streams: &[&'static Stream], error: &Error) -> Result<()> {
         for stream in streams {
             tracing::error!(stream = stream.name, hint = error.hint(), "{}", reason(error));
-            self.failed.push(Failed { stream: stream.name, reason: reason(error) });
+            self.failed.push(Failed {
+                stream: stream.name,
+                reason: reason(error),
+                kind: error.kind(),
+            });
             self.context.output.fail(stream, error)?;
         }
         Ok(())
@@ -164,7 +169,13 @@ fn not_synced(failed: &[Failed]) -> Error {
         .chunk_by(|one, next| one.reason == next.reason)
         .map(|alike| format!("{}: {}", names(alike), alike[0].reason))
         .collect();
+    let kind = match failed {
+        [one, rest @ ..] if rest.iter().all(|failed| failed.kind == one.kind) => one.kind,
+        failed if failed.iter().any(|failed| failed.kind == Kind::Access) => Kind::Access,
+        _ => Kind::Api,
+    };
     Error::Streams {
+        kind,
         count: failed.len(),
         streams: names(failed),
         reasons: reasons.join("; ").into(),

@@ -50,7 +50,7 @@ fn the_sync_names_no_stream_and_the_floor_names_nothing() {
             below(file).into_iter().filter(|below| below.starts_with("streams/")).collect();
         assert!(streams.is_empty(), "{file} knows {streams:?}");
     }
-    for floor in ["stream.rs", "permission.rs", "shown.rs", "clean/counts.rs"] {
+    for floor in ["stream.rs", "permission.rs", "shown.rs", "clean/tally.rs"] {
         assert!(named(floor).is_empty(), "{floor} names {:?}", named(floor));
     }
     assert_eq!(named("client/request.rs"), ["permission.rs"]);

@@ -351,7 +351,7 @@ mod tests {
             path: "/x".into(),
             status: 403,
             reason: "not in the plan".into(),
-            wants: Permission::ReadAllData,
+            wants: Permission::AllData,
             host: String::new(),
         };
         airbyte.messages.failed(&EVENTS, &error).unwrap();
@@ -388,7 +388,10 @@ mod tests {
                 FailureType::ConfigError,
             ),
             (Error::Output(broken), FailureType::TransientError),
-            (Error::EndlessPages { path: "/x".into() }, FailureType::SystemError),
+            (
+                Error::EndlessPages { path: "/x".into(), host: String::new() },
+                FailureType::SystemError,
+            ),
             (Error::internal("order"), FailureType::SystemError),
         ] {
             assert_eq!(trace(&error).failure_type, expected, "{error}");

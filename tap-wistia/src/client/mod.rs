@@ -222,6 +222,7 @@ mod tests {
             Box::pin(async move { Ok(Response { retry_after, ..Response::new(status, body) }) })
         }
 
+        #[expect(clippy::unnecessary_literal_bound, reason = "as the trait has it")]
         fn host(&self) -> &str {
             "api.example.com"
         }

@@ -217,7 +217,7 @@ mod tests {
             (Request::new("/x"), "\"Read all data\""),
             (Request::modern("/x"), "\"Read detailed stats\""),
             (
-                Request::modern("/x").wanting(Permission::ReadFoldersAndMedia),
+                Request::modern("/x").wanting(Permission::FoldersAndMedia),
                 "\"Read all folder and media data\"",
             ),
         ] {

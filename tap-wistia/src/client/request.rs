@@ -39,7 +39,7 @@ impl Request {
             api: Api::V1,
             path: path.into(),
             query: Vec::new(),
-            permission: Permission::ReadAllData,
+            permission: Permission::AllData,
             misfit: None,
         }
     }
@@ -51,7 +51,7 @@ impl Request {
 
     /// A request to the modern API for a resource that is not in every version.
     pub(crate) fn modern_at(version: &'static str, path: impl Into<String>) -> Self {
-        let permission = Permission::ReadDetailedStats;
+        let permission = Permission::DetailedStats;
         Self { api: Api::Modern { version }, permission, ..Self::new(path) }
     }
 
@@ -155,11 +155,11 @@ mod tests {
 
     #[test]
     fn each_api_has_its_permission_and_a_resource_may_want_another() {
-        assert_eq!(Request::new("/x").permission, Permission::ReadAllData);
-        assert_eq!(Request::modern("/x").permission, Permission::ReadDetailedStats);
-        let deleted = Request::modern_at("2026-09", "/deleted_media")
-            .wanting(Permission::ReadFoldersAndMedia);
-        assert_eq!(deleted.permission, Permission::ReadFoldersAndMedia);
+        assert_eq!(Request::new("/x").permission, Permission::AllData);
+        assert_eq!(Request::modern("/x").permission, Permission::DetailedStats);
+        let deleted =
+            Request::modern_at("2026-09", "/deleted_media").wanting(Permission::FoldersAndMedia);
+        assert_eq!(deleted.permission, Permission::FoldersAndMedia);
         assert_eq!(deleted.api, Api::Modern { version: "2026-09" });
     }
 }

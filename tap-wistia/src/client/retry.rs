@@ -13,7 +13,7 @@ use crate::error::{Error, Kind};
 const MALFORMED_TRIES: u32 = 3;
 
 /// Nothing is tried for longer, whatever the settings say: clocks end somewhere.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
 /// What an answer says about its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

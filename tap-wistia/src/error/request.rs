@@ -38,6 +38,10 @@ impl Error {
                 show(path);
                 server.clone_into(host);
             }
+            Self::EndlessPages { path, host } => {
+                show(path);
+                server.clone_into(host);
+            }
             Self::Misfit { path, id } => {
                 show(path);
                 show(id);
@@ -54,7 +58,6 @@ impl Error {
             | Self::File { .. }
             | Self::Document { .. }
             | Self::UnknownStream { .. }
-            | Self::EndlessPages { .. }
             | Self::Medias { .. }
             | Self::Output(_)
             | Self::Streams { .. }

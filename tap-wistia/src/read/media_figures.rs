@@ -1,40 +1,20 @@
 //! Figures that are asked for media by media: many at a time, written in the order of the medias.
 
-use chrono::NaiveDate;
 use futures::future::LocalBoxFuture;
 use futures::{StreamExt, stream};
 
 use super::days::{Days, MediaDays};
+use super::figures::MediaFigures;
 use super::media_pass::MediaPass;
-use crate::client::{Request, Resource};
+use crate::client::Request;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::members::Members;
-use crate::output::Output;
 use crate::state::{Bookmark, Pass};
 use crate::stream::{MediaId, Stream};
 
 /// Medias between two states. An interrupted pass reads fewer than so many again.
 pub(crate) const MEDIAS_PER_STATE: usize = 100;
-
-/// What is answered for one media.
-pub(crate) trait MediaFigures: Resource {
-    /// For figures by day: asks for these days. They are read in increments.
-    const BY_DAY: Option<fn(Request, Days) -> Request> = None;
-
-    /// For figures by day: the earliest day that can be asked for with this last one.
-    const EARLIEST: fn(NaiveDate) -> NaiveDate = |_| NaiveDate::MIN;
-
-    /// The request for a media, without days.
-    fn request(media_id: &str) -> Request;
-
-    /// Whether there are no figures in it. Of figures by day, the days are asked for again.
-    fn is_empty(&self) -> bool;
-
-    /// Writes the records of a media, as they are in a sync that began `today`; nothing where anything
-    /// of it is no record.
-    fn emit(self, media_id: &str, today: NaiveDate, output: &mut Output) -> Result<()>;
-}
 
 type Read = for<'a> fn(
     &'a mut Context<'_>,

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use chrono::NaiveDate;
 
-use super::media_figures::MediaFigures;
+use super::figures::MediaFigures;
 use crate::behind::Behind;
 use crate::clean::Column;
 use crate::client::{Answer, LOST, lost_column};

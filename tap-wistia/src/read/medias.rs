@@ -137,7 +137,8 @@ async fn read<R: MediaRow>(context: &mut Context<'_>, derived: &[OfMedia]) -> Re
             Next::Page => {}
             Next::End => break,
             Next::Endless => {
-                return Err(Error::EndlessPages { path: R::request().to_string() });
+                let path = R::request().to_string();
+                return Err(context.client.told(Error::EndlessPages { path, host: String::new() }));
             }
         }
         number += 1;

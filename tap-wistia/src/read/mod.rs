@@ -7,6 +7,7 @@
 mod account;
 mod days;
 mod events;
+mod figures;
 mod list;
 mod media_figures;
 mod media_pass;
@@ -21,8 +22,9 @@ use crate::stream::Stream;
 pub(crate) use account::{Account, AccountDay};
 pub(crate) use days::Days;
 pub(crate) use events::{EventRow, Events};
+pub(crate) use figures::MediaFigures;
 pub(crate) use list::{List, ListRow};
-pub(crate) use media_figures::{MediaFigures, PerMedia};
+pub(crate) use media_figures::PerMedia;
 pub(crate) use medias::{MediaRow, Medias, OfMedia};
 
 /// A place of the API that is read in one pass, and the streams that the pass feeds.

@@ -88,7 +88,7 @@ impl Listed for DeletedMedia {
 impl ListRow for DeletedMedia {
     fn request() -> Request {
         // The version of the tap's other requests has no such list.
-        Request::modern_at("2026-09", "/deleted_media").wanting(Permission::ReadFoldersAndMedia)
+        Request::modern_at("2026-09", "/deleted_media").wanting(Permission::FoldersAndMedia)
     }
 
     fn emit(self, _: &Privacy, output: &mut Output) -> Result<()> {
