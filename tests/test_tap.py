@@ -459,6 +459,22 @@ def test_faults_that_pass_change_nothing(simulator, pipe, faults):
     assert_equals(server, job.lake)
 
 
+OF_ANOTHER_KIND = {
+    "pages capped below what was asked": {"kind": "cap", "rows": 40},
+    "answers compressed": {"kind": "gzip"},
+    "a page of medias of which some may not be seen": {"kind": "short", "path": "medias", "rows": 60, "times": 1},
+}
+
+
+@pytest.mark.parametrize("fault", OF_ANOTHER_KIND.values(), ids=OF_ANOTHER_KIND.keys())
+def test_a_server_of_another_kind_is_read_to_the_same_end(simulator, pipe, fault):
+    server = simulator(seed=66, medias=130, events=700)
+    server.fault(**fault)
+    job = pipe(server, catalog=catalog("dim_media", "fact_events", "dim_visitors", "visitors"))
+    job.sync()
+    assert_equals(server, job.lake, ["dim_media", "fact_events", "dim_visitors", "visitors"])
+
+
 LASTING = {
     "500 for good": ({"kind": "status", "status": 500}, ["500", "/stats/events"]),
     "HTML for good": ({"kind": "html"}, ["/stats/events"]),
