@@ -39,7 +39,7 @@ impl Context<'_> {
     }
 
     /// Sets the bookmark of those of the streams that are wanted.
-    pub(crate) fn bookmark(&mut self, streams: &[&'static Stream], bookmark: Bookmark) {
+    pub(crate) fn bookmark(&mut self, streams: &[&'static Stream], bookmark: &Bookmark) {
         for stream in self.output.wanted(streams) {
             self.state.set(stream, bookmark.clone());
         }
@@ -52,18 +52,17 @@ impl Context<'_> {
         let period = self.settings.period;
         let bookmark = self.state.bookmark(stream);
         if bookmark.start.is_some_and(|start| start > period.start) {
-            return self
-                .from_the_beginning(stream, "`start_date` is earlier than in the last sync");
+            return self.all_days(stream, "`start_date` is earlier than in the last sync");
         }
         if bookmark.day.is_none() && self.goes_on {
-            return self.from_the_beginning(stream, "the last sync did not read it");
+            return self.all_days(stream, "the last sync did not read it");
         }
         let next = bookmark.next_day(lookback_days);
         next.unwrap_or(period.start).clamp(period.start, period.end)
     }
 
     /// The first day of all, and why a stream is read from there.
-    pub(crate) fn from_the_beginning(&self, stream: &Stream, reason: &str) -> NaiveDate {
+    pub(crate) fn all_days(&self, stream: &Stream, reason: &str) -> NaiveDate {
         let start = self.settings.period.start;
         tracing::info!(
             stream = stream.name,

@@ -7,6 +7,9 @@ use serde_ignored::Path;
 
 use crate::shown::Shown;
 
+/// Fields that are named.
+const TOLD: usize = 100;
+
 /// Fields that the API has sent so far and no table has.
 #[derive(Debug, Default)]
 pub(crate) struct Drift {
@@ -30,7 +33,12 @@ impl Drift {
         let resource = self.shown.line(request.split('?').next().unwrap_or(request));
         for field in fields {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.insert((table, field.clone())) {
+            if known.len() > TOLD || !known.insert((table, field.clone())) {
+                continue;
+            }
+            if known.len() > TOLD {
+                tracing::warn!(resource, "there are more than {TOLD} fields that no table has");
+            } else {
                 let field = self.shown.line(&field);
                 tracing::info!(
                     field,

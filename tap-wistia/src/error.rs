@@ -218,7 +218,7 @@ pub(crate) enum Error {
         of: usize,
         /// The error of the first one.
         #[source]
-        source: Box<Error>,
+        source: Box<Self>,
     },
     /// Messages could not be written.
     #[error("could not write messages to standard output")]

@@ -73,6 +73,6 @@ async fn read<D: AccountDay>(
         day.emit(&mut context.output)?;
     }
     let done = context.read_until(settings.period.end);
-    context.bookmark(streams, done);
+    context.bookmark(streams, &done);
     context.write_state()
 }

@@ -18,6 +18,14 @@ pub(crate) struct Days {
     pub(crate) last: NaiveDate,
 }
 
+impl Days {
+    /// How many they are: one at least.
+    pub(super) fn count(self) -> usize {
+        let after_first = (self.last - self.first).num_days().max(0);
+        usize::try_from(after_first).map_or(usize::MAX, |days| days.saturating_add(1))
+    }
+}
+
 /// The days of all medias.
 #[derive(Debug, Clone)]
 pub(super) struct MediaDays {
@@ -105,8 +113,7 @@ impl MediaDays {
     /// Rows of these medias: one a day.
     pub(super) fn rows(&self, medias: &[MediaId]) -> u64 {
         let days = medias.iter().map(|media| self.days(media));
-        // The first day is never after the last: both stem from one period.
-        days.map(|days| (days.last - days.first).num_days().unsigned_abs() + 1).sum()
+        days.map(|days| days.count() as u64).sum()
     }
 
     /// The bookmark of the stream once all its medias have been read, but for those that are behind.

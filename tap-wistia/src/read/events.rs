@@ -82,7 +82,7 @@ async fn read<R: EventRow>(
     let start = wanted
         .iter()
         .map(|stream| match newly_included(&context.state.bookmark(stream), settings) {
-            Some(reason) => context.from_the_beginning(stream, reason),
+            Some(reason) => context.all_days(stream, reason),
             None => context.start_of(stream, lookback_days),
         })
         .min()
@@ -99,7 +99,7 @@ async fn read<R: EventRow>(
             personal_data: Some(settings.config.personal_data),
             ..context.read_until(slice.end)
         };
-        context.bookmark(streams, bookmark);
+        context.bookmark(streams, &bookmark);
         context.write_state()?;
         read = all.min(read + slice.days());
         context.show(usize::try_from(read).ok().zip(usize::try_from(all).ok()));

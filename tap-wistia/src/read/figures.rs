@@ -18,8 +18,8 @@ pub(crate) trait MediaFigures: Resource {
     /// The request for a media, without days.
     fn request(media_id: &str) -> Request;
 
-    /// Whether there are no figures in it. Of figures by day, the days are asked for again.
-    fn is_empty(&self) -> bool;
+    /// How many rows of figures are in it. Of figures by day without any, the days are asked for again.
+    fn rows(&self) -> usize;
 
     /// Writes the records of a media, as they are in a sync that began `today`; nothing where anything
     /// of it is no record.

@@ -87,8 +87,8 @@ async fn read<F: MediaFigures>(
     let mut read = 0;
     while let Some((media, answer)) = answers.next().await {
         read += 1;
-        let first_day = days.as_ref().map(|(_, days)| days.days(media).first);
-        pass.answer(context, media, first_day, answer)?;
+        let asked = days.as_ref().map(|(_, days)| days.days(media));
+        pass.answer(context, media, asked, answer)?;
         if read % MEDIAS_PER_STATE == 0 {
             pass.checkpoint(context, &fed, &medias[..read_before + read], media)?;
         }
@@ -102,7 +102,7 @@ async fn read<F: MediaFigures>(
         Some((_, days)) => days.done(context, medias, behind),
         None => Bookmark::default(),
     };
-    context.bookmark(&fed, done);
+    context.bookmark(&fed, &done);
     context.write_state()?;
     outcome.result(medias.len())
 }

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use chrono::NaiveDate;
 
+use super::days::Days;
 use super::figures::MediaFigures;
 use crate::behind::Behind;
 use crate::clean::Column;
@@ -34,6 +35,8 @@ pub(super) struct MediaPass<F> {
     left_out: usize,
     /// Medias whose answer is none.
     failed: usize,
+    /// Medias with fewer days in their answers than were asked for.
+    incomplete: usize,
     /// The first error of a media that failed, else of one that was left out.
     error: Option<Error>,
     /// Medias that could not be read, and from which day on: of this pass, and before it of the last
@@ -71,6 +74,7 @@ impl<F: MediaFigures> MediaPass<F> {
             good: 0,
             left_out: 0,
             failed: 0,
+            incomplete: 0,
             error: None,
             behind: read.iter().filter_map(behind).collect(),
             suspects: BTreeMap::new(),
@@ -80,17 +84,18 @@ impl<F: MediaFigures> MediaPass<F> {
         }
     }
 
-    /// Takes the answer for a media, which was asked for its figures from a day on.
+    /// Takes the answer for a media, which was asked for its figures, of these days where they are by day.
     pub(super) fn answer(
         &mut self,
         context: &mut Context<'_>,
         media: &MediaId,
-        first_day: Option<NaiveDate>,
+        days: Option<Days>,
         answer: Result<Answer<F>>,
     ) -> Result<()> {
+        let first_day = days.map(|days| days.first);
         let outcome = match answer {
             // Whoever asks for days again finds them, when there are some.
-            Ok(Answer { value, .. }) if value.is_empty() && first_day.is_some() => {
+            Ok(Answer { value, .. }) if value.rows() == 0 && days.is_some() => {
                 tracing::warn!(
                     stream = self.stream,
                     media_id = media.hashed_id,
@@ -100,7 +105,7 @@ impl<F: MediaFigures> MediaPass<F> {
                 self.leave(media, first_day);
                 Ok(())
             }
-            Ok(Answer { value, .. }) if value.is_empty() => {
+            Ok(Answer { value, .. }) if value.rows() == 0 => {
                 let nothing = Error::Malformed {
                     path: F::request(&media.hashed_id).to_string(),
                     expected: F::NAME,
@@ -110,7 +115,12 @@ impl<F: MediaFigures> MediaPass<F> {
                 self.leave_out(media, first_day, context.client.told(nothing));
                 return Ok(());
             }
-            Ok(Answer { value, columns }) => self.write(context, media, value, columns),
+            Ok(Answer { value, columns }) => {
+                // Today may not have begun in the account's time zone.
+                let is_whole = days.is_none_or(|days| value.rows() + 1 >= days.count());
+                self.incomplete += usize::from(!is_whole);
+                self.write(context, media, value, columns)
+            }
             Err(error) => Err(error),
         };
         match outcome {
@@ -235,6 +245,14 @@ impl<F: MediaFigures> MediaPass<F> {
     /// Ends the pass: the medias that are behind, and how it went.
     pub(super) fn end(mut self, context: &mut Context<'_>) -> Result<(Behind, Outcome)> {
         self.write_waiting(context)?;
+        if self.incomplete > 0 {
+            let (medias, stream) = (self.incomplete, self.stream);
+            tracing::warn!(
+                stream,
+                medias,
+                "the answers for {medias} medias have fewer days than were asked for"
+            );
+        }
         let behind = Behind::of(std::mem::take(&mut self.behind));
         Ok((behind, self.outcome()))
     }

@@ -72,8 +72,8 @@ impl MediaFigures for Page<Day> {
         Request::new("/stats/medias").segment(media_id).segment("by_date")
     }
 
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    fn rows(&self) -> usize {
+        self.rows.len()
     }
 
     fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {

@@ -124,8 +124,8 @@ impl MediaFigures for clean::Row<Stats> {
         Request::new("/stats/medias").segment(media_id)
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.is_none()
+    fn rows(&self) -> usize {
+        usize::from(self.0.is_some())
     }
 
     fn emit(self, media_id: &str, today: NaiveDate, output: &mut Output) -> Result<()> {

@@ -84,8 +84,8 @@ impl MediaFigures for clean::Row<Cells> {
         Request::new("/stats/medias").segment(media_id).segment("engagement")
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.is_none()
+    fn rows(&self) -> usize {
+        usize::from(self.0.is_some())
     }
 
     fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {

@@ -240,7 +240,7 @@ async fn actions_are_of_the_answer_that_has_the_figures() {
     for streams in [&["fact_media_actions"][..], &["fact_engagements", "fact_media_actions"]] {
         let run = read(streams, "").await;
         assert_eq!(run.asked[2..], ["/stats/medias/abc"]);
-        assert_eq!(run.records("fact_media_actions"), [expected.clone()]);
+        assert_eq!(run.records("fact_media_actions"), std::slice::from_ref(&expected));
         assert_eq!(run.records("fact_engagements").len(), streams.len() - 1);
     }
     assert_eq!(read(&["fact_engagements"], "").await.records("fact_media_actions").len(), 0);

@@ -126,8 +126,8 @@ impl MediaFigures for Page<Point> {
             .with("granularity", "daily")
     }
 
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    fn rows(&self) -> usize {
+        self.rows.len()
     }
 
     fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {

@@ -158,8 +158,8 @@ impl MediaFigures for Likes {
         Request::new(format!("/likes/{media_id}"))
     }
 
-    fn is_empty(&self) -> bool {
-        false
+    fn rows(&self) -> usize {
+        1
     }
 
     fn emit(self, media_id: &str, today: NaiveDate, output: &mut Output) -> Result<()> {
@@ -194,8 +194,8 @@ impl MediaFigures for Page<FilmDay> {
         Request::new(format!("/days/{media_id}"))
     }
 
-    fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+    fn rows(&self) -> usize {
+        self.rows.len()
     }
 
     fn emit(self, media_id: &str, _: NaiveDate, output: &mut Output) -> Result<()> {
