@@ -56,7 +56,7 @@ class Demo:
     def truth(self, table: str) -> list[Json]:
         """The true rows of a table."""
         if table not in self.rows:
-            self.rows[table] = self.simulator.truth(table, **DAYS)
+            self.rows[table] = self.simulator.truth(table, DAYS["start"], DAYS["end"])
         return self.rows[table]
 
     def stop(self) -> None:

@@ -46,9 +46,10 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def first_day() -> date:
+def first_day(table: str = "") -> date:
     """The first day of a sync without `start_date`."""
-    return today() - timedelta(days=730)
+    # What is measured is answered for two years at most, of which today is a day.
+    return today() - timedelta(days=729 if table == "fact_media_timeseries" else 730)
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -208,7 +209,8 @@ class Simulator(Server):
     ) -> list[Json]:
         """The rows that a lake with these days must hold, with those of medias that were deleted since or
         without."""
-        days = {"start_date": str(start or first_day()), "end_date": str(end or today()), "sync_date": str(today())}
+        start, end = start or first_day(table), end or today()
+        days = {"start_date": str(start), "end_date": str(end), "sync_date": str(today())}
         if deleted:
             days["deleted"] = "kept"
         answer = requests.get(f"{self.steer}/truth/{table}", params=days, timeout=DEADLINE)

@@ -7,8 +7,8 @@
 //! - `POST`, `DELETE faults`: a [`Fault`], and the end of all. Statistics of a media that are gone
 //!   for a while are a fault of `status` 404 with its id in `path`.
 //! - `POST revoke`: the token is accepted no more.
-//! - `GET truth/<table>`: the rows of a correct lake, from `start_date` to `end_date`, last synced on
-//!   `sync_date`. With `deleted=kept` it was filled before medias were deleted.
+//! - `GET truth/<table>`: the rows of a correct lake, from `start_date` to `end_date`, last synced
+//!   on `sync_date`. With `deleted=kept` it was filled before medias were deleted.
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;

@@ -1,4 +1,5 @@
-//! Where medias are: projects and their subfolders, channels and their episodes; and tags and captions.
+//! Where medias are: projects and their subfolders, channels and their episodes. And tags and
+//! captions.
 
 use chrono::{DateTime, Duration, NaiveDate, NaiveTime, Utc};
 

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::span::{Span, file, utc, with_offset};
 use crate::account::{Account, Media};
 
-/// `dim_media`. Of a deleted media Wistia tells no number any more, so that its row stays what it was:
-/// `dim_deleted_media` says when it went.
+/// `dim_media`. Of a deleted media Wistia tells no number any more, so that its row stays what it
+/// was: `dim_deleted_media` says when it went.
 pub(super) fn medias(account: &Account, span: Span) -> Vec<Value> {
     let row = |media: &Media| {
         let id = &media.hashed_id;
