@@ -66,8 +66,28 @@ pub(crate) fn is_of_row(field: &Path<'_>) -> bool {
 /// The path of a field without its positions in lists, unless it is expected. Where something else stands
 /// than an object, there is no field.
 pub(crate) fn name(field: &Path<'_>, expected: &[&str]) -> Option<String> {
+    // Most fields are expected, and told so without putting their paths together.
+    if expected.iter().any(|expected| is(field, expected)) {
+        return None;
+    }
     let name = path(field);
-    (!name.is_empty() && !expected.contains(&name.as_str())).then_some(name)
+    (!name.is_empty()).then_some(name)
+}
+
+/// Whether the path of a field is this one.
+fn is(field: &Path<'_>, expected: &str) -> bool {
+    match field {
+        Path::Root => expected.is_empty(),
+        Path::Seq { parent, .. }
+        | Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => is(parent, expected),
+        Path::Map { parent, key } => match expected.strip_suffix(key.as_str()) {
+            Some("") => is(parent, ""),
+            Some(rest) => rest.strip_suffix('.').is_some_and(|rest| is(parent, rest)),
+            None => false,
+        },
+    }
 }
 
 fn path(field: &Path<'_>) -> String {

@@ -1,6 +1,6 @@
 //! What cleaning took away: how many values and rows, and of which columns.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use serde::de;
@@ -40,20 +40,49 @@ impl Column {
     }
 }
 
-/// What is known while an answer is read.
-#[derive(Debug, Default)]
-struct Reading {
-    tally: Tally,
-    /// The path of the value that is read, where columns are traced.
-    path: Option<Vec<String>>,
-    /// Bytes that columns hold so far.
-    held: usize,
-    /// Members of the present row that no column has.
-    unknown: usize,
-    /// Members that a row has, where columns are traced.
-    measures: &'static [&'static str],
+/// What is counted while an answer is read. It is touched for every value.
+#[derive(Debug, Clone, Copy)]
+struct Counts {
+    nulled: u64,
+    skipped: u64,
+    /// Members that no column has, of all rows.
+    unknown: u64,
+    /// The same of the present row.
+    unknown_of_row: usize,
     /// The present row has a key that cannot be decoded.
     keyless: bool,
+    /// Bytes that columns hold so far.
+    held: usize,
+    /// Columns are traced.
+    is_traced: bool,
+}
+
+impl Counts {
+    const NONE: Self = Self {
+        nulled: 0,
+        skipped: 0,
+        unknown: 0,
+        unknown_of_row: 0,
+        keyless: false,
+        held: 0,
+        is_traced: false,
+    };
+}
+
+/// What is traced while an answer is read.
+#[derive(Debug, Default)]
+struct Trace {
+    /// The path of the value that is read.
+    path: Vec<String>,
+    columns: BTreeMap<String, Column>,
+    /// Members that a row has.
+    measures: &'static [&'static str],
+}
+
+impl Trace {
+    fn column(&mut self) -> &mut Column {
+        self.columns.entry(self.path.join(".")).or_default()
+    }
 }
 
 // serde calls the functions of this folder with a deserializer and nothing else, so there is no argument
@@ -61,71 +90,77 @@ struct Reading {
 // channel is hidden, but it is short: it opens and closes in `count` and `trace`, around one synchronous
 // call, during which nothing else runs on this thread.
 thread_local! {
-    static READING: RefCell<Reading> = RefCell::default();
+    static COUNTS: Cell<Counts> = const { Cell::new(Counts::NONE) };
+    static TRACE: RefCell<Trace> = RefCell::default();
 }
 
-fn with<T>(change: impl FnOnce(&mut Reading) -> T) -> T {
-    READING.with_borrow_mut(change)
+fn change(change: impl FnOnce(&mut Counts)) -> Counts {
+    let mut counts = COUNTS.get();
+    change(&mut counts);
+    COUNTS.set(counts);
+    counts
+}
+
+fn tracing(note: impl FnOnce(&mut Trace)) {
+    if is_tracing() {
+        TRACE.with_borrow_mut(note);
+    }
 }
 
 /// Reads something, and counts what cleaning changed in it. Not to be nested.
 pub(crate) fn count<T>(read: impl FnOnce() -> T) -> (T, Tally) {
-    during(Reading::default(), read)
+    COUNTS.set(Counts::NONE);
+    let value = read();
+    let Counts { nulled, skipped, unknown, .. } = COUNTS.replace(Counts::NONE);
+    (value, Tally { nulled, skipped, unknown, columns: BTreeMap::new() })
 }
 
 /// As [`count`], column by column. It takes longer. A row has all these `measures`: where it lacks some,
 /// and has as many members that are not known, or has none but such, they have been renamed, and that is
 /// an error.
 pub(crate) fn trace<T>(measures: &'static [&'static str], read: impl FnOnce() -> T) -> (T, Tally) {
-    during(Reading { path: Some(Vec::new()), measures, ..Reading::default() }, read)
-}
-
-fn during<T>(reading: Reading, read: impl FnOnce() -> T) -> (T, Tally) {
-    READING.set(reading);
-    let value = read();
-    (value, READING.take().tally)
+    TRACE.set(Trace { measures, ..Trace::default() });
+    let (value, tally) = count(|| {
+        change(|counts| counts.is_traced = true);
+        read()
+    });
+    (value, Tally { columns: TRACE.take().columns, ..tally })
 }
 
 /// A member of the row that is read has no column.
 pub(crate) fn unknown_member() {
-    with(|reading| {
-        reading.unknown += 1;
-        reading.tally.unknown += 1;
+    change(|counts| {
+        counts.unknown += 1;
+        counts.unknown_of_row += 1;
     });
 }
 
 /// Whether columns are traced.
 pub(super) fn is_tracing() -> bool {
-    with(|reading| reading.path.is_some())
+    COUNTS.get().is_traced
 }
 
 /// The value of this column is read next.
 pub(super) fn enter(column: &str) {
-    with(|reading| reading.path.as_mut().map(|path| path.push(snake_case(column))));
+    tracing(|trace| trace.path.push(snake_case(column)));
 }
 
 /// The value of the column has been read.
 pub(super) fn leave() {
-    with(|reading| reading.path.as_mut().map(Vec::pop));
+    tracing(|trace| {
+        trace.path.pop();
+    });
 }
 
 /// Something stands in the column that is read, and holds so many bytes.
 pub(super) fn present<E: de::Error>(bytes: usize) -> Result<(), E> {
-    with(|reading| {
-        if let Some(path) = &reading.path {
-            reading.tally.columns.entry(path.join(".")).or_default().present += 1;
-        }
-    });
+    tracing(|trace| trace.column().present += 1);
     hold(bytes)
 }
 
 /// Columns hold so many more bytes.
 pub(super) fn hold<E: de::Error>(bytes: usize) -> Result<(), E> {
-    let held = with(|reading| {
-        reading.held += bytes;
-        reading.held
-    });
-    if held > HELD {
+    if change(|counts| counts.held += bytes).held > HELD {
         return Err(E::custom(format!("its columns hold more than {} MiB", HELD >> 20)));
     }
     Ok(())
@@ -133,41 +168,43 @@ pub(super) fn hold<E: de::Error>(bytes: usize) -> Result<(), E> {
 
 /// Null, because the value is nothing of the kind but something of this shape.
 pub(super) fn nulled<T>(shape: impl FnOnce() -> String) -> Option<T> {
-    with(|reading| {
-        reading.tally.nulled += 1;
-        if let Some(path) = &reading.path {
-            let column = reading.tally.columns.entry(path.join(".")).or_default();
-            column.nulled += 1;
-            column.shape = shape();
-        }
+    change(|counts| counts.nulled += 1);
+    tracing(|trace| {
+        let column = trace.column();
+        column.nulled += 1;
+        column.shape = shape();
     });
     None
 }
 
 /// Nothing, because the row is empty.
 pub(super) fn skipped<T>() -> Option<T> {
-    with(|reading| reading.tally.skipped += 1);
+    change(|counts| counts.skipped += 1);
     None
 }
 
 /// The row that is read has a key that cannot be decoded.
 pub(super) fn keyless() {
-    with(|reading| reading.keyless = true);
+    change(|counts| counts.keyless = true);
 }
 
 /// A row begins.
 pub(super) fn begin_row() {
-    with(|reading| (reading.unknown, reading.keyless) = (0, false));
+    change(|counts| (counts.unknown_of_row, counts.keyless) = (0, false));
 }
 
 /// How many members of the row no column has, and whether its key cannot be decoded.
 pub(super) fn end_row() -> (usize, bool) {
-    with(|reading| (reading.unknown, std::mem::take(&mut reading.keyless)))
+    let Counts { unknown_of_row, keyless, .. } = COUNTS.get();
+    (unknown_of_row, keyless)
 }
 
 /// The measures that a row with members of these names has lost to `unknown` others.
 pub(super) fn renamed(names: &[String], unknown: usize) -> Vec<&'static str> {
-    let measures = with(|reading| reading.measures);
+    if !is_tracing() {
+        return Vec::new();
+    }
+    let measures = TRACE.with_borrow(|trace| trace.measures);
     let is_absent = |measure: &&'static str| !names.iter().any(|name| name == measure);
     let absent: Vec<&str> = measures.iter().copied().filter(is_absent).collect();
     let is_renamed = absent.len() <= unknown || (absent.len() == measures.len() && unknown > 0);

@@ -46,6 +46,9 @@ pub(crate) trait EventRow: Listed {
     fn emit(slice: &[Self], output: &mut Output) -> Result<()>;
 }
 
+/// Rows of all slices that are open at the same time.
+const OPEN: usize = 12_000;
+
 /// Days before today from which a sync has few enough to be read in one go, if their rows are few too.
 const NIGHT: u64 = 7;
 
@@ -207,11 +210,12 @@ impl<'a, R: EventRow> Slices<'a, R> {
             return Ok(Some(read));
         }
         loop {
-            let (wanted, look_ahead) = if self.slicer.is_calibrated() {
-                (self.reader.settings.config.concurrency, LookAhead::Little)
+            let wanted = if self.slicer.is_calibrated() {
+                self.slicer.open_at_once(OPEN).min(self.reader.settings.config.concurrency)
             } else {
-                (1, LookAhead::Much)
+                1
             };
+            let look_ahead = if wanted == 1 { LookAhead::Much } else { LookAhead::Little };
             while self.in_flight.len() < wanted
                 && let Some(slice) = self.slicer.take()
             {

@@ -42,12 +42,20 @@ pub(super) struct Slicer {
     width: u64,
     /// Whether the width rests on what slices held.
     calibrated: bool,
+    /// Events that the next slice is likely to hold.
+    likely: u64,
 }
 
 impl Slicer {
     /// Cuts the days from `start` to `end`; there are none where `start` is after `end`.
     pub(super) fn new(start: NaiveDate, end: NaiveDate) -> Self {
-        Self { next: (start <= end).then_some(start), end, width: FIRST, calibrated: false }
+        Self {
+            next: (start <= end).then_some(start),
+            end,
+            width: FIRST,
+            calibrated: false,
+            likely: 0,
+        }
     }
 
     /// Slices of other days, as wide as the next one here.
@@ -77,6 +85,12 @@ impl Slicer {
         self.calibrated
     }
 
+    /// How many slices may be open at the same time: as many as are likely to hold so many events.
+    pub(super) fn open_at_once(&self, events: usize) -> usize {
+        let slices = (events as u64).checked_div(self.likely).unwrap_or(u64::MAX);
+        usize::try_from(slices).unwrap_or(usize::MAX).max(1)
+    }
+
     /// Fits the width of the next slices to what this one held.
     pub(super) fn observe(&mut self, slice: Slice, events: usize) {
         let events = events as u64;
@@ -86,6 +100,7 @@ impl Slicer {
         // A slice that was empty in part says little about the next; a wide one after it, many at a
         // time, would hold too much in memory.
         self.calibrated = events >= TARGET / 8 && self.width <= 2 * slice.days();
+        self.likely = events * self.width / slice.days();
     }
 }
 
@@ -123,6 +138,17 @@ mod tests {
         let (slices, pages) = slices(730, |_| 500);
         assert!(slices.iter().skip(1).all(|slice| slice.days() <= 5));
         assert!(pages <= 3650 + slices.len());
+    }
+
+    #[test]
+    fn slices_are_open_at_the_same_time_while_their_events_fit_into_memory() {
+        let mut slicer = Slicer::new(day(0), day(700));
+        assert!(slicer.open_at_once(10_000) > 64, "nothing is known of them");
+        let slice = slicer.take().unwrap();
+        slicer.observe(slice, 64 * 500);
+        assert_eq!(slicer.open_at_once(10_000), 10_000 / 2000);
+        slicer.observe(Slice { start: day(9), end: day(9) }, 50_000);
+        assert_eq!(slicer.open_at_once(10_000), 1);
     }
 
     #[test]
