@@ -86,7 +86,18 @@ pub(super) fn read<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Resul
 
 /// In one go, with what the parser makes of the bytes.
 fn parse<T: Resource>(body: &[u8], path: &str, drift: &Drift) -> serde_json::Result<T> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    // A body that is looked at as a whole is not looked at text by text.
+    match std::str::from_utf8(body) {
+        Ok(text) => parse_with(serde_json::Deserializer::from_str(text), path, drift),
+        Err(_) => parse_with(serde_json::Deserializer::from_slice(body), path, drift),
+    }
+}
+
+fn parse_with<'de, T: Resource>(
+    mut deserializer: serde_json::Deserializer<impl serde_json::de::Read<'de>>,
+    path: &str,
+    drift: &Drift,
+) -> serde_json::Result<T> {
     let value = noting::<T, _>(&mut deserializer, path, drift)?;
     deserializer.end().map(|()| value)
 }
