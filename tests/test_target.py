@@ -474,6 +474,39 @@ def test_overwrite_replaces_a_table_only_when_its_stream_was_seen_to_end(load, r
     assert [row["id"] for row in rows()] == [2, 3]
 
 
+@pytest.mark.parametrize("method", ["overwrite", "upsert", "append"])
+def test_a_new_table_in_a_folder_with_other_files_is_refused_and_they_stay(load, tmp_path, method):
+    others = [tmp_path / "lake" / "docs" / "thesis.txt", tmp_path / "lake" / "docs" / "sub" / "photo.jpg"]
+    for other in others:
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_text("mine")
+    messages = [schema(ID, stream="docs"), record("docs", id=1), state()]
+    load(messages, load_method=method).refused("`docs`", "`docs/thesis.txt`", "`docs/sub/photo.jpg`")
+    assert all(other.read_text() == "mine" for other in others)
+    assert not list((tmp_path / "lake").glob("docs/**/*.parquet"))
+
+
+@pytest.mark.parametrize("through_a_link", [False, True], ids=["folder", "link"])
+def test_files_that_others_put_beside_a_table_stay_when_it_is_replaced(load, tmp_path, through_a_link):
+    lake = tmp_path / "lake"
+    if through_a_link:
+        (tmp_path / "elsewhere").mkdir()
+        lake.mkdir()
+        (lake / "s").symlink_to(tmp_path / "elsewhere")
+    load([schema(ID), record(id=1), state()], load_method="overwrite").succeeded()
+    other = lake / "s" / "part-00000-5c2f.snappy.parquet"
+    other.write_text("mine")
+    done = load([schema(ID), record(id=2), state()], load_method="overwrite").succeeded()
+    assert other.read_text() == "mine"
+    assert "are not its own and stay" in done.err and "part-00000-5c2f" in done.err
+    found = [row["id"] for path in files(lake, "s") if path.name != other.name for row in read(path)]
+    assert found == [2]
+
+
+def read(path):
+    return pq.ParquetFile(path).read().to_pylist()
+
+
 def test_deep_nesting_wide_tables_and_long_strings(load, rows, tmp_path):
     deep, value = {"type": "integer"}, 1
     for _ in range(50):

@@ -2,6 +2,7 @@
 
 pub(crate) mod content;
 pub(crate) mod definition;
+pub(crate) mod file_name;
 pub mod key;
 pub(crate) mod partition;
 pub(crate) mod projection;

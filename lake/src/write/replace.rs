@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use super::committed::Committed;
 use super::core::Core;
 use crate::error::Result;
-use crate::store::Condition;
+use crate::store::{Condition, Object};
+use crate::table::file_name;
 
-/// Puts the staged groups in place and removes every other object of the table.
+/// Puts the staged groups in place and removes every other file of the table.
 pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> {
     let old = table.lake.store.list(&table.prefix())?;
     let reader = table.stage.reader()?;
@@ -19,11 +20,33 @@ pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> 
         committed.count(&part.finish()?, &table.stage.folder(*group)?);
         current.insert(key);
     }
-    for object in old.iter().filter(|object| !current.contains(&object.key)) {
-        table.lake.store.delete(&object.key)?;
-    }
+    remove(table, &old, |key| current.contains(key))?;
     committed.replaced = true;
     // Whatever types the old objects had, none of them is left.
     table.defined.set_widened();
+    Ok(())
+}
+
+/// Removes the files of the table but those that are kept. What no lake has written stays, and is told.
+pub(super) fn remove(
+    table: &Core,
+    objects: &[Object],
+    is_kept: impl Fn(&String) -> bool,
+) -> Result<()> {
+    let prefix = table.prefix();
+    let foreign = file_name::foreign(&prefix, objects);
+    if !foreign.is_empty() {
+        tracing::warn!(
+            table = table.definition().table,
+            files = foreign.len(),
+            "files in the folder of table `{}` are not its own and stay: {}",
+            table.definition().table,
+            file_name::told(&foreign)
+        );
+    }
+    let own = |object: &&Object| object.key.strip_prefix(&prefix).is_some_and(file_name::is_own);
+    for object in objects.iter().filter(own).filter(|object| !is_kept(&object.key)) {
+        table.lake.store.delete(&object.key)?;
+    }
     Ok(())
 }

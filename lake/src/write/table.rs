@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::file::writer::ENCODE_BYTES;
 use crate::lake::Lake;
 use crate::table::definition::{Definition, Generation};
-use crate::table::key;
 use crate::table::spec::{Refresh, Spec};
+use crate::table::{file_name, key};
 
 /// One table in one run.
 ///
@@ -35,6 +35,9 @@ impl Table {
     pub fn open(lake: &Arc<Lake>, spec: &Arc<Spec>) -> Result<Self> {
         let wanted = define(spec)?;
         let found = lake.definition(&spec.table)?;
+        if found.is_none() {
+            check_folder(lake, &spec.table)?;
+        }
         let root = spec.refresh.and_then(|refresh| {
             let known = found.as_ref().map(|(_, definition)| definition.generation);
             waiting::root(&spec.table, &refresh, known)
@@ -353,4 +356,23 @@ impl Table {
     pub(super) fn set_generation(&mut self, generation: Option<Generation>) {
         self.core.defined.set_generation(generation);
     }
+}
+
+/// A table is made where there is nothing, or nothing but files of a table: in a folder with others, its
+/// readers would find these too.
+fn check_folder(lake: &Lake, table: &str) -> Result<()> {
+    let prefix = format!("{table}/");
+    let objects = lake.store.list(&prefix)?;
+    let foreign = file_name::foreign(&prefix, &objects);
+    if foreign.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Table {
+        table: table.into(),
+        reason: format!(
+            "its folder has files that are not a table's: {}; move them, or name another table or \
+             destination",
+            file_name::told(&foreign)
+        ),
+    })
 }

@@ -91,7 +91,7 @@ fn copy(core: &Core, waiting: &[Object], how: Promotion, committed: &mut Committ
         current.push(key);
     }
     committed.replaced = how == Promotion::Alone;
-    delete(core, old.iter().filter(|object| !current.contains(&object.key)))?;
+    replace::remove(core, &old, |key| current.contains(key))?;
     if narrow { upsert::widen_rest(core, committed) } else { Ok(()) }
 }
 
