@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::store::Object;
 use crate::table::definition::{Definition, LoadMethod};
+use crate::table::file_name;
 use crate::write::FILE_BYTES;
 
 /// A file below a quarter of a full one is small, where it is not alone in its partition.
@@ -125,7 +126,7 @@ fn is_data(definition: &Definition, folder: &str, name: &str) -> bool {
     };
     let is_number = number.len() >= 5 && number.bytes().all(|digit| digit.is_ascii_digit());
     let is_own = match definition.load_method {
-        LoadMethod::Append => true,
+        LoadMethod::Append => file_name::is_own(name),
         LoadMethod::Upsert | LoadMethod::Overwrite => {
             stem == "part" && number.parse().is_ok_and(|shard: u32| shard < definition.shards)
         }

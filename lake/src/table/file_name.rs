@@ -22,7 +22,7 @@ pub(crate) fn is_own(inner: &str) -> bool {
 /// Whether it is the name of a run: a time and the number of a process.
 fn is_run(name: &str) -> bool {
     let Some((time, process)) = name.split_once('-') else { return false };
-    let is_process = process.len() >= 6 && process.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let is_process = process.len() >= 5 && process.bytes().all(|digit| digit.is_ascii_hexdigit());
     let is_time =
         time.split_once('T').is_some_and(|(day, time)| is_number(day, 8) && is_number(time, 6));
     is_process && is_time
