@@ -156,7 +156,9 @@ fn overlay(
             let key = name.strip_prefix(environment.prefix)?.strip_prefix('_')?.to_lowercase();
             let path: Vec<String> = key.split("__").map(str::to_owned).collect();
             let leaf = property_at(schema, &path)?;
-            Some((name, path, leaf, text))
+            // A secret that was never stored is an empty variable in many a runner.
+            let is_absent = is_secret(leaf) && text.trim().is_empty();
+            (!is_absent).then_some((name, path, leaf, text))
         })
         .collect();
     // A whole object first, then the single keys inside it.
@@ -173,6 +175,10 @@ fn overlay(
         }
     }
     Ok(())
+}
+
+fn is_secret(leaf: &Value) -> bool {
+    leaf.get("secret") == Some(&Value::Bool(true))
 }
 
 fn property_at<'a>(schema: &'a Value, path: &[String]) -> Option<&'a Value> {
@@ -323,8 +329,7 @@ fn explain(
     let keys: Vec<String> = path.split('.').map(str::to_owned).collect();
     let leaf = property_at(schema, &keys);
     let found = keys.iter().try_fold(settings, |value, key| value.get(key));
-    let is_secret = leaf.and_then(|leaf| leaf.get("secret")) == Some(&Value::Bool(true));
-    let reason = match (is_secret, found) {
+    let reason = match (leaf.is_some_and(is_secret), found) {
         (true, Some(value)) => format!("expected a string, found {}", kind_of(value)),
         // What a person knows it as; the value itself stays as it was written.
         _ => ["usize", "u32", "u64"].iter().fold(text, |text, kind| {
@@ -427,6 +432,15 @@ mod tests {
         assert_eq!(s3.region.as_deref(), Some("eu-west-1"));
         assert_eq!(s3.path_style, Some(true));
         assert!(loaded.warnings.is_empty());
+    }
+
+    #[test]
+    fn an_empty_variable_of_a_secret_is_none() {
+        let documents = [document(r#"{"api_token":"a"}"#)];
+        let empty = environment(&[("TAP_X_API_TOKEN", " ")]);
+        let loaded: Loaded<Config> = load(&documents, Some(&empty)).unwrap();
+        assert_eq!(loaded.config.api_token.expose(), "a");
+        assert!(matches!(load::<Config>(&[], Some(&empty)), Err(SettingsError::Missing { .. })));
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) personal_data: PersonalData,
 
-    /// Secret that goes into the hashes of personal data. Keep it: with another one, visitors are
+    /// Secret that goes into the hashes of personal data, of 16 bytes at least. Keep it: with another one, visitors are
     /// others.
     pub(crate) personal_data_salt: Option<Secret>,
 
@@ -201,6 +201,9 @@ impl Period {
     }
 }
 
+/// Bytes of a salt at least.
+const SALT: usize = 16;
+
 /// Days for which Wistia keeps events: the last two years, as `/stats/events` is documented.
 const KEPT_DAYS: u64 = 730;
 
@@ -230,11 +233,20 @@ impl Config {
         if self.request_timeout_seconds == 0 {
             return fault("request_timeout_seconds", "it must be at least 1".into());
         }
-        if self.personal_data != PersonalData::Keep && self.personal_data_salt.is_none() {
-            return fault(
-                "personal_data_salt",
-                "`personal_data` needs it; any long secret will do".into(),
-            );
+        let salt = self.personal_data_salt.as_ref().map(|salt| salt.expose().trim().len());
+        match (self.personal_data, salt) {
+            (PersonalData::Keep, _) => {}
+            (PersonalData::Hash | PersonalData::Drop, None) => {
+                let reason = format!("`personal_data` needs it: a secret of {SALT} bytes at least");
+                return fault("personal_data_salt", reason);
+            }
+            // There are few IP addresses, so that a short salt is found by trying all with all.
+            (PersonalData::Hash | PersonalData::Drop, Some(length)) if length < SALT => {
+                let reason =
+                    format!("it has {length} bytes; it needs {SALT} at least, of no words");
+                return fault("personal_data_salt", reason);
+            }
+            (PersonalData::Hash | PersonalData::Drop, Some(_)) => {}
         }
         Ok(())
     }
@@ -308,6 +320,10 @@ mod tests {
             (r#"{"api_token":"x","api_url":"nowhere"}"#, "api_url"),
             (r#"{"api_token":"x","concurrency":0}"#, "concurrency"),
             (r#"{"api_token":"x","personal_data":"hash"}"#, "personal_data_salt"),
+            (
+                r#"{"api_token":"x","personal_data":"drop","personal_data_salt":"  fifteen  bytes  "}"#,
+                "personal_data_salt",
+            ),
         ] {
             let error = config(text).validate().unwrap_err().to_string();
             assert!(error.contains(&format!("`{key}`")), "{error}");
