@@ -379,29 +379,39 @@ def rollback(aws: Aws, options: argparse.Namespace) -> None:
 
 def run(aws: Aws, name: str, mode: str) -> None:
     """Runs the job with the arguments of the account's trigger, to its end."""
-    glue = aws.glue
-    trigger = glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]
-    (action,) = trigger["Actions"]
-    arguments = {**action["Arguments"], "--mode": mode}
-    if aws.dry_run:
-        print(f"job {action['JobName']}: would run with {json.dumps(arguments)}")
+    begun = begin(aws, name, {"--mode": mode})
+    if not begun:
         return
-    number = glue.start_job_run(JobName=action["JobName"], Arguments=arguments)["JobRunId"]
-    print(f"job {action['JobName']}: run {number} began", flush=True)
-    pause, longest = LOOKS
-    while True:
-        state = glue.get_job_run(JobName=action["JobName"], RunId=number)["JobRun"]
-        if state["JobRunState"] not in ("WAITING", "STARTING", "RUNNING", "STOPPING"):
-            break
-        time.sleep(pause)
-        pause = min(pause * 1.5, longest)
+    job, number = begun
+    state, reason = end_of(aws, job, number)
     for group in ("error", "output"):
         print_log(aws, f"/aws-glue/python-jobs/{group}", number)
-    if state["JobRunState"] != "SUCCEEDED":
-        raise Failure(
-            f"run {number} of {action['JobName']} is {state['JobRunState']}: {state.get('ErrorMessage', 'no reason')}"
-        )
-    print(f"job {action['JobName']}: run {number} succeeded")
+    if state != "SUCCEEDED":
+        raise Failure(f"run {number} of {job} is {state}: {reason}")
+    print(f"job {job}: run {number} succeeded")
+
+
+def begin(aws: Aws, name: str, more: Mapping[str, str]) -> tuple[str, str] | None:
+    """Starts the job with the arguments of the account's trigger and these. Its name and the run's, if it runs."""
+    (action,) = aws.glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]["Actions"]
+    job, arguments = action["JobName"], {**action["Arguments"], **more}
+    if aws.dry_run:
+        print(f"job {job}: would run with {json.dumps(arguments)}")
+        return None
+    number = aws.glue.start_job_run(JobName=job, Arguments=arguments)["JobRunId"]
+    print(f"job {job}: run {number} began", flush=True)
+    return job, number
+
+
+def end_of(aws: Aws, job: str, number: str) -> tuple[str, str]:
+    """Waits for the end of a run. Its state, and the reason for it."""
+    pause, longest = LOOKS
+    while True:
+        found = aws.glue.get_job_run(JobName=job, RunId=number)["JobRun"]
+        if found["JobRunState"] not in ("WAITING", "STARTING", "RUNNING", "STOPPING"):
+            return found["JobRunState"], found.get("ErrorMessage", "no reason")
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)
 
 
 def print_log(aws: Aws, group: str, stream: str) -> None:

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from aws import BUCKET, LAKE, Account, add_account, deploy_lake
-from harness import ROOT, TOKEN
+from harness import ROOT, TOKEN, until
 
 
 def script(folder, name, text):
@@ -210,6 +210,19 @@ def test_a_release_that_fails_its_try_is_taken_back(deployed, programs, tmp_path
         f"releases/broken/{file}"
         for file in ("manifest.json", "nightly.py", "tap-wistia", "target-s3-parquet", "tap.json", "target.json")
     }
+
+
+def test_who_listens_hears_of_a_run_that_fails(deployed):
+    sqs, sns = deployed.service("sqs"), deployed.service("sns")
+    queue = sqs.create_queue(QueueName="mails")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    (topic,) = sns.list_topics()["Topics"]
+    sns.subscribe(TopicArn=topic["TopicArn"], Protocol="sqs", Endpoint=arn)
+    # Without the arguments of an account it knows no destination.
+    number = deployed.glue.start_job_run(JobName=LAKE)["JobRunId"]
+    until(lambda: deployed.glue.get_job_run(JobName=LAKE, RunId=number)["JobRun"]["JobRunState"] == "FAILED")
+    (mail,) = sqs.receive_message(QueueUrl=queue).get("Messages", [])
+    assert f"Job {LAKE}, run {number}: FAILED." in json.loads(mail["Body"])["Message"]
 
 
 def test_the_role_of_github_can_deploy_and_nothing_else(deployed, programs):
