@@ -48,6 +48,8 @@ TEMPLATES = HERE / "cloudformation"
 PROGRAMS = ("tap-wistia", "target-s3-parquet")
 BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 """What a stack says of itself when a change of it begins."""
+CHECK = {"--only": "check"}
+"""What makes a run a try."""
 LOOKS = (0.5, 10)
 """Seconds between two looks at a run: at its begin, and at most."""
 
@@ -349,7 +351,7 @@ def release(aws: Aws, options: argparse.Namespace) -> None:
     point(aws, before, name, checksum(listed))
     if options.check and not aws.dry_run:
         try:
-            run(aws, options.check, "check")
+            run(aws, options.check, CHECK)
         except Failure as error:
             if before["Release"] in ("none", name):
                 raise Failure(f"{error}\nThe job stays at the release {name}: there was no other") from error
@@ -377,9 +379,9 @@ def rollback(aws: Aws, options: argparse.Namespace) -> None:
     point(aws, now, name, checksum(listed))
 
 
-def run(aws: Aws, name: str, mode: str) -> None:
-    """Runs the job with the arguments of the account's trigger, to its end."""
-    begun = begin(aws, name, {"--mode": mode})
+def run(aws: Aws, name: str, more: Mapping[str, str]) -> None:
+    """Runs the job with the arguments of the account's trigger and these, to its end."""
+    begun = begin(aws, name, more)
     if not begun:
         return
     job, number = begun
@@ -460,7 +462,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     one.add_argument("--id", help="name of the release (default: the commit)")
     one.add_argument("--check", metavar="ACCOUNT", help="try it for this account, and go back if that fails")
     command("rollback", rollback).add_argument("--to", metavar="ID", help="a certain release")
-    one = command("run", lambda aws, options: run(aws, options.account, "check" if options.check else "sync"))
+    one = command("run", lambda aws, options: run(aws, options.account, CHECK if options.check else {}))
     one.add_argument("account", metavar="NAME")
     one.add_argument("--check", action="store_true", help="try all but the sync")
     command("status", status)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import HERE, Aws, Failure, begin, end_of, run
+from deploy import CHECK, HERE, Aws, Failure, begin, end_of, run
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift_data.type_defs import DescribeStatementResponseTypeDef
@@ -63,12 +63,12 @@ def promised(table: str) -> dict[str, str]:
 
 def check(aws: Aws, account: str) -> None:
     """The job starts, its programs run in Glue's image, the token reads"""
-    run(aws, account, "check")
+    run(aws, account, CHECK)
 
 
 def night(aws: Aws, account: str) -> None:
     """A night comes to its end"""
-    run(aws, account, "sync")
+    run(aws, account, {})
 
 
 def catalog(aws: Aws, account: str) -> None:
@@ -105,7 +105,7 @@ def metrics(aws: Aws, account: str) -> None:
 def failure(aws: Aws, account: str) -> None:
     """EventBridge brings a failed night to the alert topic"""
     rule, began = f"{aws.name}-night-failed", datetime.now(timezone.utc).replace(second=0, microsecond=0)
-    begun = begin(aws, account, {"--mode": "check"})
+    begun = begin(aws, account, CHECK)
     if not begun:
         return
     job, number = begun

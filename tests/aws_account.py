@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 
+RESERVED = ("--conf", "--debug", "--mode", "--JOB_NAME")
+"""Arguments that Glue uses itself, and its developer guide says never to set: no script is given them."""
+
+
 class JobRun(models.FakeJobRun):
     """A run of a Python shell job: its script, with its arguments and the rights of its role."""
 
@@ -65,7 +69,7 @@ class JobRun(models.FakeJobRun):
             path.write_bytes(script.value)
             command = [os.environ.get("GLUE_PYTHON", sys.executable), str(path)]
             for name, value in arguments.items():
-                if name.startswith("--"):
+                if name.startswith("--") and name not in RESERVED:
                     command += [name, value]
             environment = {
                 "PATH": os.environ["PATH"],
