@@ -212,6 +212,16 @@ def test_a_release_that_fails_its_try_is_taken_back(deployed, programs, tmp_path
     }
 
 
+def test_a_stack_whose_first_creation_failed_can_be_made_again(empty_account):
+    empty_account.steer("faults", action="CreateJob", code="InvalidInputException", message="Not today")
+    empty_account.deploy("lake").refused("what was done is taken back", "Not today")
+    empty_account.heal()
+    empty_account.deploy("lake").refused("was never completed", "delete-stack --stack-name wistia-lake")
+    cloudformation = empty_account.service("cloudformation")
+    cloudformation.delete_stack(StackName=LAKE)
+    empty_account.deploy("lake").succeeded()
+
+
 def test_who_listens_hears_of_a_run_that_fails(deployed):
     sqs, sns = deployed.service("sqs"), deployed.service("sns")
     queue = sqs.create_queue(QueueName="mails")["QueueUrl"]
