@@ -48,6 +48,8 @@ TEMPLATES = HERE / "cloudformation"
 PROGRAMS = ("tap-wistia", "target-s3-parquet")
 BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 """What a stack says of itself when a change of it begins."""
+CHECK = {"--only": "check"}
+"""What makes a run a try."""
 LOOKS = (0.5, 10)
 """Seconds between two looks at a run: at its begin, and at most."""
 
@@ -349,7 +351,7 @@ def release(aws: Aws, options: argparse.Namespace) -> None:
     point(aws, before, name, checksum(listed))
     if options.check and not aws.dry_run:
         try:
-            run(aws, options.check, "check")
+            run(aws, options.check, CHECK)
         except Failure as error:
             if before["Release"] in ("none", name):
                 raise Failure(f"{error}\nThe job stays at the release {name}: there was no other") from error
@@ -377,31 +379,41 @@ def rollback(aws: Aws, options: argparse.Namespace) -> None:
     point(aws, now, name, checksum(listed))
 
 
-def run(aws: Aws, name: str, mode: str) -> None:
-    """Runs the job with the arguments of the account's trigger, to its end."""
-    glue = aws.glue
-    trigger = glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]
-    (action,) = trigger["Actions"]
-    arguments = {**action["Arguments"], "--mode": mode}
-    if aws.dry_run:
-        print(f"job {action['JobName']}: would run with {json.dumps(arguments)}")
+def run(aws: Aws, name: str, more: Mapping[str, str]) -> None:
+    """Runs the job with the arguments of the account's trigger and these, to its end."""
+    begun = begin(aws, name, more)
+    if not begun:
         return
-    number = glue.start_job_run(JobName=action["JobName"], Arguments=arguments)["JobRunId"]
-    print(f"job {action['JobName']}: run {number} began", flush=True)
-    pause, longest = LOOKS
-    while True:
-        state = glue.get_job_run(JobName=action["JobName"], RunId=number)["JobRun"]
-        if state["JobRunState"] not in ("WAITING", "STARTING", "RUNNING", "STOPPING"):
-            break
-        time.sleep(pause)
-        pause = min(pause * 1.5, longest)
+    job, number = begun
+    state, reason = end_of(aws, job, number)
     for group in ("error", "output"):
         print_log(aws, f"/aws-glue/python-jobs/{group}", number)
-    if state["JobRunState"] != "SUCCEEDED":
-        raise Failure(
-            f"run {number} of {action['JobName']} is {state['JobRunState']}: {state.get('ErrorMessage', 'no reason')}"
-        )
-    print(f"job {action['JobName']}: run {number} succeeded")
+    if state != "SUCCEEDED":
+        raise Failure(f"run {number} of {job} is {state}: {reason}")
+    print(f"job {job}: run {number} succeeded")
+
+
+def begin(aws: Aws, name: str, more: Mapping[str, str]) -> tuple[str, str] | None:
+    """Starts the job with the arguments of the account's trigger and these. Its name and the run's, if it runs."""
+    (action,) = aws.glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]["Actions"]
+    job, arguments = action["JobName"], {**action["Arguments"], **more}
+    if aws.dry_run:
+        print(f"job {job}: would run with {json.dumps(arguments)}")
+        return None
+    number = aws.glue.start_job_run(JobName=job, Arguments=arguments)["JobRunId"]
+    print(f"job {job}: run {number} began", flush=True)
+    return job, number
+
+
+def end_of(aws: Aws, job: str, number: str) -> tuple[str, str]:
+    """Waits for the end of a run. Its state, and the reason for it."""
+    pause, longest = LOOKS
+    while True:
+        found = aws.glue.get_job_run(JobName=job, RunId=number)["JobRun"]
+        if found["JobRunState"] not in ("WAITING", "STARTING", "RUNNING", "STOPPING"):
+            return found["JobRunState"], found.get("ErrorMessage", "no reason")
+        time.sleep(pause)
+        pause = min(pause * 1.5, longest)
 
 
 def print_log(aws: Aws, group: str, stream: str) -> None:
@@ -450,7 +462,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     one.add_argument("--id", help="name of the release (default: the commit)")
     one.add_argument("--check", metavar="ACCOUNT", help="try it for this account, and go back if that fails")
     command("rollback", rollback).add_argument("--to", metavar="ID", help="a certain release")
-    one = command("run", lambda aws, options: run(aws, options.account, "check" if options.check else "sync"))
+    one = command("run", lambda aws, options: run(aws, options.account, CHECK if options.check else {}))
     one.add_argument("account", metavar="NAME")
     one.add_argument("--check", action="store_true", help="try all but the sync")
     command("status", status)

@@ -4,7 +4,8 @@ catalog, the metrics, the alert, and Redshift where the lake has one.
 
     deploy/verify.py [--name LAKE] [ACCOUNT]
 
-Run it once after the first deployment. It runs a night, and sends one message to the alert topic.
+Run it once after the first deployment. It runs a night, stops a try, and sends one message to the alert
+topic: two mails come, one of the try that was stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import HERE, Aws, Failure, run
+from deploy import CHECK, HERE, Aws, Failure, begin, end_of, run
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift_data.type_defs import DescribeStatementResponseTypeDef
@@ -62,12 +63,12 @@ def promised(table: str) -> dict[str, str]:
 
 def check(aws: Aws, account: str) -> None:
     """The job starts, its programs run in Glue's image, the token reads"""
-    run(aws, account, "check")
+    run(aws, account, CHECK)
 
 
 def night(aws: Aws, account: str) -> None:
     """A night comes to its end"""
-    run(aws, account, "sync")
+    run(aws, account, {})
 
 
 def catalog(aws: Aws, account: str) -> None:
@@ -99,6 +100,42 @@ def metrics(aws: Aws, account: str) -> None:
         )["Datapoints"],
         f"no LagDays of {account} in the namespace {aws.name}; see the log group /{aws.name}/runs",
     )
+
+
+def failure(aws: Aws, account: str) -> None:
+    """EventBridge brings a failed night to the alert topic"""
+    rule, began = f"{aws.name}-night-failed", datetime.now(timezone.utc).replace(second=0, microsecond=0)
+    begun = begin(aws, account, CHECK)
+    if not begun:
+        return
+    job, number = begun
+    aws.glue.batch_stop_job_run(JobName=job, JobRunIds=[number])
+    state, _ = end_of(aws, job, number)
+    if state != "STOPPED":
+        raise Failure(f"run {number} was to be stopped, and is {state}: nothing was tried")
+    until_true(lambda: counted(aws, rule, "Invocations", began), f"the rule {rule} did not hear that {job} was stopped")
+    # The other metric may come a moment later.
+    time.sleep(min(patience(), 60))
+    failed = counted(aws, rule, "FailedInvocations", began)
+    if failed:
+        raise Failure(
+            f"{failed:.0f} FailedInvocations of the rule {rule}: the topic's policy must let events.amazonaws.com "
+            "publish, without a condition"
+        )
+
+
+def counted(aws: Aws, rule: str, metric: str, since: datetime) -> float:
+    """What EventBridge counted of a rule."""
+    found = aws.cloudwatch.get_metric_statistics(
+        Namespace="AWS/Events",
+        MetricName=metric,
+        Dimensions=[{"Name": "RuleName", "Value": rule}],
+        StartTime=since,
+        EndTime=datetime.now(timezone.utc) + timedelta(minutes=10),
+        Period=60,
+        Statistics=["Sum"],
+    )
+    return sum(point["Sum"] for point in found["Datapoints"])
 
 
 def alert(aws: Aws, _account: str) -> None:
@@ -134,8 +171,12 @@ def ended(statement: DescribeStatementResponseTypeDef) -> DescribeStatementRespo
     return statement if statement["Status"] in ("FINISHED", "FAILED", "ABORTED") else None
 
 
+def patience() -> float:
+    return float(os.environ.get("VERIFY_PATIENCE", PATIENCE))
+
+
 def until_true(look: Callable[[], Found | None], complaint: str) -> Found:
-    until = time.monotonic() + float(os.environ.get("VERIFY_PATIENCE", PATIENCE))
+    until = time.monotonic() + patience()
     while True:
         found = look()
         if found:
@@ -151,7 +192,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("account", nargs="?", default="wistia", help="name of the Wistia account (default: wistia)")
     options = parser.parse_args(argv)
     aws, failed = Aws(options.name, dry_run=False), 0
-    steps: list[Callable[[Aws, str], str | None]] = [check, night, catalog, metrics, alert, redshift]
+    steps: list[Callable[[Aws, str], str | None]] = [check, night, catalog, metrics, failure, alert, redshift]
     for step in steps:
         try:
             skipped = step(aws, options.account)

@@ -73,7 +73,13 @@ class Resource:
     properties: Properties
     reference: str
     attributes: dict[str, str]
-    kept: bool
+    policy: str = "Delete"
+    """What its template says of its end."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether it outlives its stack."""
+        return self.policy in ("Retain", "RetainExceptOnCreate")
 
 
 @dataclass
@@ -233,8 +239,11 @@ class Stacks:
 
     def take_back(self, stack: Stack, old: dict[str, Resource], api: Api) -> None:
         for logical, resource in reversed(list(stack.resources.items())):
-            if logical not in old:
+            if logical not in old and resource.policy != "Retain":
                 KINDS[resource.kind].remove(api, resource)
+            elif logical not in old:
+                # It stays, and belongs to no stack.
+                continue
             elif resource is not old[logical]:
                 KINDS[resource.kind].change(api, resource, old[logical].properties)
         stack.resources = old
@@ -288,12 +297,12 @@ class Change:
             made = old
         elif old:
             kind.change(self.api, old, properties)
-            made = Resource(old.kind, properties, old.reference, old.attributes, old.kept)
+            made = Resource(old.kind, properties, old.reference, old.attributes, old.policy)
             self.stack.event(logical, self.kind, "UPDATE_COMPLETE")
         else:
             name = f"{self.stack.name}-{logical}-{uuid.uuid4().hex[:12].upper()}"
             reference, attributes = kind.make(self.api, properties, name)
-            made = Resource(self.kind, properties, reference, attributes, declared.get("DeletionPolicy") == "Retain")
+            made = Resource(self.kind, properties, reference, attributes, declared.get("DeletionPolicy", "Delete"))
             self.stack.event(logical, self.kind, "CREATE_COMPLETE")
         self.stack.resources[logical] = self.done[logical] = made
         return made

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from aws import BUCKET, LAKE, Account, add_account, deploy_lake
-from harness import ROOT, TOKEN
+from harness import ROOT, TOKEN, until
 
 
 def script(folder, name, text):
@@ -210,6 +210,29 @@ def test_a_release_that_fails_its_try_is_taken_back(deployed, programs, tmp_path
         f"releases/broken/{file}"
         for file in ("manifest.json", "nightly.py", "tap-wistia", "target-s3-parquet", "tap.json", "target.json")
     }
+
+
+def test_a_stack_whose_first_creation_failed_can_be_made_again(empty_account):
+    empty_account.steer("faults", action="CreateJob", code="InvalidInputException", message="Not today")
+    empty_account.deploy("lake").refused("what was done is taken back", "Not today")
+    empty_account.heal()
+    empty_account.deploy("lake").refused("was never completed", "delete-stack --stack-name wistia-lake")
+    cloudformation = empty_account.service("cloudformation")
+    cloudformation.delete_stack(StackName=LAKE)
+    empty_account.deploy("lake").succeeded()
+
+
+def test_who_listens_hears_of_a_run_that_fails(deployed):
+    sqs, sns = deployed.service("sqs"), deployed.service("sns")
+    queue = sqs.create_queue(QueueName="mails")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    (topic,) = sns.list_topics()["Topics"]
+    sns.subscribe(TopicArn=topic["TopicArn"], Protocol="sqs", Endpoint=arn)
+    # Without the arguments of an account it knows no destination.
+    number = deployed.glue.start_job_run(JobName=LAKE)["JobRunId"]
+    until(lambda: deployed.glue.get_job_run(JobName=LAKE, RunId=number)["JobRun"]["JobRunState"] == "FAILED")
+    (mail,) = sqs.receive_message(QueueUrl=queue).get("Messages", [])
+    assert f"Job {LAKE}, run {number}: FAILED." in json.loads(mail["Body"])["Message"]
 
 
 def test_the_role_of_github_can_deploy_and_nothing_else(deployed, programs):

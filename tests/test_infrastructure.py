@@ -111,6 +111,14 @@ def test_the_launcher_needs_what_glue_has():
     assert modules - set(sys.stdlib_module_names) == {"boto3", "botocore"}
 
 
+def test_no_argument_of_the_job_has_a_name_that_glue_keeps_for_itself():
+    """The developer guide names those that are never to be set."""
+    sources = [LAUNCHER, ROOT / "deploy" / "deploy.py", *TEMPLATES]
+    names = {name for source in sources for name in re.findall(r"--[A-Za-z][\w-]*", source.read_text())}
+    assert {"--account", "--only", "--release"} <= names
+    assert not names & {"--conf", "--debug", "--mode", "--JOB_NAME"}
+
+
 def test_the_picture_of_the_architecture_is_of_its_source():
     images = ROOT / "docs" / "images"
     drawn = re.sub(r"\s+", " ", (images / "architecture.svg").read_text())

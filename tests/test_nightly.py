@@ -128,7 +128,7 @@ def test_verification_tells_what_is_not_as_it_should_be(lake):
         for line in done.out.splitlines()
         if line.startswith(("ok  ", "FAILED ", "-   "))
     }
-    assert list(outcome.values()) == ["ok", "ok", "ok", "FAILED", "FAILED", "-"], done.out
+    assert list(outcome.values()) == ["ok", "ok", "ok", "FAILED", "ok", "FAILED", "-"], done.out
     tables = account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
     assert {table["Name"] for table in tables} == set(TABLES)
 
@@ -139,6 +139,22 @@ def test_verification_tells_what_is_not_as_it_should_be(lake):
     account.deploy("lake", "-p", "AlertEmail=you@example.com").succeeded()
     done = run(sys.executable, ROOT / "deploy" / "verify.py", lake.name, env=environment)
     assert done.code == 0 and "FAILED" not in done.out, done.out
+
+
+def test_verification_tells_that_the_topic_takes_nothing_of_eventbridge(lake):
+    """Somebody gave the topic another policy: the rule's target fails, and nobody hears of failed nights."""
+    account, sns = lake.account, lake.account.service("sns")
+    (topic,) = [topic["TopicArn"] for topic in sns.list_topics()["Topics"]]
+    good = sns.get_topic_attributes(TopicArn=topic)["Attributes"]["Policy"]
+    policy = json.loads(good)
+    for statement in policy["Statement"]:
+        statement["Condition"] = {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps(policy))
+    verify = [sys.executable, ROOT / "deploy" / "verify.py", lake.name]
+    done = run(*verify, env={**account.environment(), "VERIFY_PATIENCE": "0"})
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=good)
+    (line,) = [line for line in done.out.splitlines() if "EventBridge brings" in line]
+    assert line.startswith("FAILED") and "FailedInvocations" in line and "events.amazonaws.com" in line
 
 
 def test_nights_register_their_tables_without_a_crawler_too(lake):

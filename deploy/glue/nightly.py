@@ -51,7 +51,10 @@ class Failure(Exception):
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    # No abbreviations: an argument of Glue's own could be one.
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--account", default="wistia", help="name of the Wistia account, for logs and metrics")
     parser.add_argument("--destination", required=True, metavar="S3-URL", help="where its tables are")
     parser.add_argument("--state", metavar="S3-URL", help="where its state is (default: _lake/state.json there)")
@@ -62,7 +65,8 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--release-sha256", help="SHA-256 of its manifest")
     parser.add_argument("--programs", type=Path, help="their folder, without a release (default: that of this file)")
     parser.add_argument("--region", help="AWS region (default: that of the environment)")
-    parser.add_argument("--mode", choices=["sync", "check"], default="sync", help="check tries all but the sync")
+    # Glue keeps names of its own, such as mode: tests hold these against its list.
+    parser.add_argument("--only", choices=["check"], help="check tries all but the sync")
     parser.add_argument("--metrics-log-group", metavar="NAME", help="log group for the metrics (default: stdout)")
     parser.add_argument("--metrics-namespace", default="wistia-lake", metavar="NAME")
     # Glue adds arguments of its own.
@@ -317,7 +321,7 @@ def night(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], folder
     target_environment = {**inherited, "TARGET_S3_PARQUET_DESTINATION": options.destination}
     if options.region:
         target_environment["AWS_REGION"] = options.region
-    if options.mode == "check":
+    if options.only == "check":
         return check(tap_command, target_command, tap_environment, target_environment, summary)
     tap, target = run_pipe(tap_command, target_command, tap_environment, target_environment)
     codes = {"tap": tap.wait(), "target": target.wait()}
@@ -358,7 +362,7 @@ def main(argv: Sequence[str]) -> int:
     options = arguments(argv)
     aws, began, run = Aws(options.region), time.monotonic(), uuid.uuid4().hex[:12]
     summary = {
-        "event": "night" if options.mode == "sync" else "check",
+        "event": options.only or "night",
         "account": options.account,
         "run": run,
         "release": (options.release or "").rstrip("/").rpartition("/")[2] or None,
@@ -374,7 +378,7 @@ def main(argv: Sequence[str]) -> int:
     summary["outcome"] = "failed" if code else "succeeded"
     summary["seconds"] = round(time.monotonic() - began, 3)
     print(json.dumps(summary), flush=True)
-    if options.mode == "sync":
+    if not options.only:
         tell(options, aws, metrics(summary, options.metrics_namespace, datetime.now(timezone.utc)), run)
     return code
 
