@@ -339,7 +339,9 @@ def test_personal_data_is_hashed_so_that_joins_still_work(simulator, pipe):
 
 
 def test_personal_data_is_dropped(simulator, pipe):
-    done = personal(simulator(seed=44, events=400), pipe, personal_data="drop", personal_data_salt="pepper of some length")
+    done = personal(
+        simulator(seed=44, events=400), pipe, personal_data="drop", personal_data_salt="pepper of some length"
+    )
     for row in (m["record"] for m in done.of_type("RECORD", "fact_events")):
         assert [row[name] for name in ("city", "lat", "lon", "org")] == [None] * 4
         assert {"region", "country", "is_new_lead"} <= row.keys()
