@@ -39,10 +39,11 @@ pub(crate) fn text(text: &str) -> String {
     format!("a text like `{shown}{rest}`")
 }
 
-/// A name as it may stand in a line of text.
+/// A name as it may stand in a line of text. It is not cut: it may be a token, of which half would not be
+/// known any more.
 fn printable(name: &str) -> String {
     let mask = |character: char| if character.is_control() { '?' } else { character };
-    name.chars().take(LENGTH).map(mask).collect()
+    name.chars().map(mask).collect()
 }
 
 #[cfg(test)]

@@ -361,6 +361,22 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_token_is_hidden_wherever_in_a_body_it_stands() {
+        let mut config = config("");
+        config.api_token = Secret::new("simulated-token");
+        for before in 0..300 {
+            let text = format!("<{}simulated-token", " ".repeat(before));
+            let name = format!(r#"{{"{}simulated-token":1}}"#, "x".repeat(before));
+            for body in [text, name] {
+                let client = Client::over(Box::new(script(&[(200, None, body.leak())])), &config);
+                let request = Request::new("/row");
+                let error = client.get::<Page<Row>>(&request).await.unwrap_err().to_string();
+                assert!(!error.contains("simu"), "{before} {error}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_401_without_a_code_is_judged_by_what_was_answered_before() {
         let script = script(&[(401, None, "no"), (200, None, r#"{"id":1}"#), (401, None, "no")]);
