@@ -6,6 +6,7 @@
 //! where that is asked for ([`trace`]).
 
 mod decode;
+mod ignored;
 mod nested;
 mod row;
 mod scalar;
@@ -15,7 +16,7 @@ mod tally;
 
 pub(crate) use decode::decodable;
 pub(crate) use nested::{integers, list, object, tags};
-pub(crate) use row::{Row, Rows};
+pub(crate) use row::{Page, Row};
 pub(crate) use scalar::{bigint, boolean, double, hint, key, key_bigint, key_day, presence, text};
 pub(crate) use shape::text as shape;
 pub(crate) use spelling::{Spelling, settle};

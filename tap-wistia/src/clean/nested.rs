@@ -5,8 +5,9 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::ignored::{length, names};
 use super::scalar::{bigint, text};
 use super::shape;
 use super::tally::{enter, hold, is_tracing, leave, nulled, present, skipped};
@@ -65,11 +66,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
         formatter.write_str("an object or nothing")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut length = 0;
-        while list.next_element::<IgnoredAny>()?.is_some() {
-            length += 1;
-        }
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        let length = length(list)?;
         // Some languages know no empty object.
         if length == 0 { Ok(None) } else { odd(|| shape::list(length)) }
     }
@@ -259,11 +257,8 @@ where
             formatter.write_str("a list or nothing")
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut names = Vec::new();
-            while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
-                names.push(name);
-            }
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            let names = names(map)?;
             if names.is_empty() { Ok(None) } else { odd(|| shape::object(&names)) }
         }
 

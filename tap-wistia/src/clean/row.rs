@@ -3,8 +3,9 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::ignored::{length, names};
 use super::nested::Members;
 use super::shape;
 use super::tally::{begin_row, end_row, present, renamed, skipped};
@@ -104,25 +105,25 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for RowVisitor<T> {
     }
 }
 
-/// The rows of a list. Empty ones are left out.
+/// A page of a list. Empty rows are left out.
 #[derive(Debug)]
-pub(crate) struct Rows<T> {
+pub(crate) struct Page<T> {
     /// The rows that hold something.
     pub(crate) rows: Vec<T>,
-    /// Rows with those that were left out: they count for the end of the list.
+    /// Page with those that were left out: they count for the end of the list.
     pub(crate) received: usize,
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Rows<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Page<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RowsVisitor(PhantomData))
+        deserializer.deserialize_any(PageVisitor(PhantomData))
     }
 }
 
-struct RowsVisitor<T>(PhantomData<T>);
+struct PageVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for RowsVisitor<T> {
-    type Value = Rows<T>;
+impl<'de, T: Deserialize<'de>> Visitor<'de> for PageVisitor<T> {
+    type Value = Page<T>;
 
     refuse_scalars!("a list");
 
@@ -134,16 +135,12 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for RowsVisitor<T> {
         Err(instead("a list", &shape::text(value)))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut names = Vec::new();
-        while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
-            names.push(name);
-        }
-        Err(instead("a list", &shape::object(&names)))
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Err(instead("a list", &shape::object(&names(map)?)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut all = Rows { rows: Vec::new(), received: 0 };
+        let mut all = Page { rows: Vec::new(), received: 0 };
         while let Some(Row(row)) = list.next_element()? {
             all.received += 1;
             if all.received > MOST {
@@ -153,14 +150,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for RowsVisitor<T> {
         }
         Ok(all)
     }
-}
-
-fn length<'de, A: SeqAccess<'de>>(mut list: A) -> Result<usize, A::Error> {
-    let mut length = 0;
-    while list.next_element::<IgnoredAny>()?.is_some() {
-        length += 1;
-    }
-    Ok(length)
 }
 
 #[cfg(test)]
@@ -191,7 +180,7 @@ mod tests {
     #[test]
     fn empty_rows_are_skipped_and_counted_and_still_received() {
         let (rows, tally) =
-            count(|| read::<Rows<Film>>(r#"[{"id":"a"},{},null,"",{"id":"b"}]"#).unwrap());
+            count(|| read::<Page<Film>>(r#"[{"id":"a"},{},null,"",{"id":"b"}]"#).unwrap());
         let ids: Vec<&str> = rows.rows.iter().map(|row| row.id.as_str()).collect();
         assert_eq!((ids, rows.received, tally.skipped), (vec!["a", "b"], 5, 3));
     }
@@ -208,7 +197,7 @@ mod tests {
             ("1.5", "a number stands where a list belongs"),
             (r#"[{"length":1}]"#, "missing field `id`"),
         ] {
-            let error = count(|| read::<Rows<Film>>(json).unwrap_err()).0.to_string();
+            let error = count(|| read::<Page<Film>>(json).unwrap_err()).0.to_string();
             assert!(error.starts_with(found), "{error}");
         }
     }
@@ -244,7 +233,7 @@ mod tests {
     fn a_row_whose_key_cannot_be_decoded_is_skipped_and_counted() {
         let json =
             r#"[{"id":"\u0000undecodable","length":1},{"id":"b","length":"\u0000undecodable"}]"#;
-        let (rows, tally) = count(|| read::<Rows<Film>>(json).unwrap());
+        let (rows, tally) = count(|| read::<Page<Film>>(json).unwrap());
         assert_eq!(
             (rows.rows.len(), rows.rows[0].id.as_str(), rows.rows[0].length),
             (1, "b", None)
@@ -255,7 +244,7 @@ mod tests {
     #[test]
     fn a_list_without_end_is_an_error_and_no_memory() {
         let many = format!("[{}{{}}]", "{},".repeat(MOST));
-        let error = count(|| read::<Rows<Film>>(&many).unwrap_err()).0.to_string();
+        let error = count(|| read::<Page<Film>>(&many).unwrap_err()).0.to_string();
         assert!(error.starts_with("more than 10000 rows"), "{error}");
     }
 }

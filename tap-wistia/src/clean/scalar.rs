@@ -3,11 +3,12 @@
 use std::fmt;
 
 use chrono::NaiveDate;
-use serde::de::{self, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::decode::UNDECODABLE;
+use super::ignored::{length, names};
 use super::shape;
-use super::tally::{is_tracing, keyless, nulled, present};
+use super::tally::{keyless, nulled, present};
 
 /// A key column of text.
 pub(crate) fn key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -55,7 +56,7 @@ enum Scalar {
     Text(String),
     /// Bytes that are no text, or a number that no double holds.
     Undecodable,
-    /// An object, where none belongs. Its members are told where columns are traced.
+    /// An object with these members, where none belongs.
     Object(Vec<String>),
     /// A list of that length, where none belongs.
     List(usize),
@@ -118,28 +119,13 @@ impl<'de> Visitor<'de> for ScalarVisitor {
         })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scalar, A::Error> {
-        let mut is_empty = true;
-        let mut names = Vec::new();
-        if is_tracing() {
-            while let Some((name, _)) = map.next_entry::<String, IgnoredAny>()? {
-                names.push(name);
-            }
-            is_empty = names.is_empty();
-        } else {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-                is_empty = false;
-            }
-        }
-        Ok(if is_empty { Scalar::Absent } else { Scalar::Object(names) })
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Scalar, A::Error> {
+        let names = names(map)?;
+        Ok(if names.is_empty() { Scalar::Absent } else { Scalar::Object(names) })
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar, A::Error> {
-        let mut length = 0;
-        while list.next_element::<IgnoredAny>()?.is_some() {
-            length += 1;
-        }
-        Ok(Scalar::List(length))
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Scalar, A::Error> {
+        length(list).map(Scalar::List)
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::Value;
 
-use crate::clean::{self, Spelling, Tally};
+use crate::clean::{self, Page, Spelling, Tally};
 use crate::drift::{self, Drift};
 use crate::error::{Error, Result};
 
@@ -33,22 +32,6 @@ pub(crate) trait Resource: DeserializeOwned + 'static {
     const MEASURES: &'static [&'static str] = &[];
     /// Fields that come under two names.
     const SPELLINGS: &'static [Spelling] = &[];
-}
-
-/// A page of a list. Empty rows are left out.
-#[derive(Debug)]
-pub(crate) struct Page<T> {
-    /// The rows that hold something.
-    pub(crate) rows: Vec<T>,
-    /// Rows with those that were left out: they count for the end of the list.
-    pub(crate) received: usize,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Page<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let clean::Rows { rows, received } = clean::Rows::deserialize(deserializer)?;
-        Ok(Self { rows, received })
-    }
 }
 
 impl<T: Resource> Resource for Page<T> {
@@ -188,6 +171,8 @@ fn malformed<T: Resource>(path: &str, body: &[u8], cut: bool, error: &str) -> Er
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[derive(Debug, Deserialize)]

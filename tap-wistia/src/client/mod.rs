@@ -31,7 +31,8 @@ use patience::Patience;
 use retry::{Budget, Next, Verdict, judge};
 use transport::Http;
 
-pub(crate) use answer::{LOST, PAGE, Page, Resource, lost_column};
+pub(crate) use crate::clean::Page;
+pub(crate) use answer::{LOST, PAGE, Resource, lost_column};
 pub(crate) use request::Request;
 pub(crate) use traffic::Traffic;
 #[cfg(test)]
@@ -66,13 +67,14 @@ impl Client {
 
     /// A client whose requests `transport` carries.
     pub(crate) fn over(transport: Box<dyn Transport>, config: &Config) -> Self {
+        let shown = Shown::hiding(&config.api_token);
         Self {
             transport,
             limit: Limit::new(config.requests_per_minute, config.concurrency),
             patience: Patience::of(Duration::from_secs(config.retry_for_seconds)),
-            shown: Shown::hiding(&config.api_token),
             traffic: Arc::default(),
-            drift: Drift::new(Shown::hiding(&config.api_token)),
+            drift: Drift::new(shown.clone()),
+            shown,
         }
     }
 
