@@ -1,4 +1,4 @@
-.PHONY: run test test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
+.PHONY: run test unit test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -15,10 +15,13 @@ run: $(VENV)
 	scripts/run.sh
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK)
+test: $(VENV) $(LOCALSTACK) unit
+	.venv/bin/pytest tests -n 2 --dist loadgroup
+
+## All of Rust is built, and its own tests run.
+unit:
 	cargo build --workspace --locked
 	cargo test --workspace --locked
-	.venv/bin/pytest tests -n 2 --dist loadgroup
 
 ## Airbyte's own parts drive the programs: PyAirbyte, the CDK's standard tests, the smoke test.
 test-airbyte: .venv-airbyte/.ready
