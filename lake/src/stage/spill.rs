@@ -21,7 +21,6 @@ use arrow::ipc::writer::{
     DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message,
 };
 use arrow::ipc::{Block, MetadataVersion};
-use rustix::fs::{FallocateFlags, fallocate};
 
 use crate::error::{Error, Result};
 use crate::table::projection::Projection;
@@ -140,14 +139,27 @@ impl Spill {
 impl Drop for Spill {
     /// Gives the room back to the disk, where the file system can.
     fn drop(&mut self) {
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         for piece in &self.pieces {
-            let length = (piece.metadata + piece.body) as u64;
-            if fallocate(&*self.file, hole, piece.at, length).is_err() {
+            if punch_hole(&self.file, piece.at, (piece.metadata + piece.body) as u64).is_err() {
                 return;
             }
         }
     }
+}
+
+/// Takes the room of a part of a file back (<https://man7.org/linux/man-pages/man2/fallocate.2.html>).
+#[cfg(target_os = "linux")]
+fn punch_hole(file: &File, at: u64, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    Ok(fallocate(file, flags, at, length)?)
+}
+
+/// Elsewhere the room of a file comes back when the run ends.
+#[cfg(not(target_os = "linux"))]
+fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// A batch as an IPC message, with the lengths of its two parts.
