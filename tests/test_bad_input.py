@@ -2,10 +2,12 @@
 
 import json
 import os
+import sys
 
 import pytest
 
 from harness import TAP, TARGET, TOKEN, lines, run
+from test_hostile_answers import MEASURED
 
 SCHEMA = {
     "type": "SCHEMA",
@@ -210,6 +212,41 @@ def test_a_column_whose_type_changes_for_good(target, tmp_path):
     other["schema"]["properties"]["at"] = {"type": "array", "items": {"type": "integer"}}
     target(lines(other, {**RECORD, "record": {"id": 2, "at": [1]}}, STATE)).refused("users", "at")
     assert before == sorted(path.read_bytes() for path in (tmp_path / "lake").rglob("*.parquet"))
+
+
+def nested(levels, width, branch=None):
+    """A schema of a few kilobytes for `width ** levels` columns."""
+    definitions = {f"d{levels}": {"type": "integer"}}
+    for at in range(levels):
+        following = {"$ref": f"#/definitions/d{at + 1}"}
+        if branch:
+            definitions[f"d{at}"] = {branch: [following] * width}
+        else:
+            definitions[f"d{at}"] = {"type": "object", "properties": {f"p{n}": following for n in range(width)}}
+    properties = {"id": {"type": "integer"}, "x": {"$ref": "#/definitions/d0"}}
+    return {**SCHEMA, "schema": {"properties": properties, "definitions": definitions}}
+
+
+@pytest.mark.parametrize("settings", [{}, {"flattening_enabled": True}, {"stream_maps": {"users": {"y": "id"}}}])
+@pytest.mark.parametrize("schema", [nested(9, 8), nested(40, 2), nested(9, 8, "anyOf"), nested(30, 3, "allOf")])
+def test_a_small_schema_of_millions_of_columns(tmp_path, schema, settings):
+    assert len(json.dumps(schema)) < 6000
+    config = {"destination": str(tmp_path / "lake"), **settings}
+    (tmp_path / "target.json").write_text(json.dumps(config))
+    command = [TARGET, "--config", tmp_path / "target.json"]
+    messages = lines({**SCHEMA, "stream": "others"}, schema, RECORD, STATE)
+    done = run(sys.executable, "-S", "-c", MEASURED, tmp_path / "memory", *command, stdin=messages)
+    done.refused("line 2", "users", "$ref", "more than 10", "leave some of its properties out")
+    assert done.out == "" and is_empty(tmp_path / "lake")
+    # What ran without a limit took gigabytes.
+    assert int((tmp_path / "memory").read_text()) < 400_000
+
+
+def test_a_wide_stream_is_no_attack(target, tmp_path):
+    wide = {f"c{at}": {"type": ["null", "string"], "description": "A column. " * 20} for at in range(1600)}
+    schema = {**SCHEMA, "schema": {"properties": {"id": {"type": "integer"}, **wide}}}
+    target(lines(schema, RECORD, STATE)).succeeded()
+    assert not is_empty(tmp_path / "lake")
 
 
 def test_the_tap_ends_quietly_when_the_target_does(tap, tmp_path, simulator):

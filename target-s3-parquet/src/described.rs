@@ -7,7 +7,7 @@ use lake::table::{Refresh, Spec, key};
 use serde_json::Value;
 
 use crate::decode::conventions::Conventions;
-use crate::decode::derive::{Derivation, Derived};
+use crate::decode::derive::Derived;
 use crate::decode::plan::Plan;
 use crate::json_schema;
 use crate::settings::stream::StreamSettings;
@@ -42,8 +42,16 @@ impl Described<'_> {
         if !may_be_empty && !json_schema::is_object_schema(self.schema) {
             return Err("it has no `properties`".into());
         }
+        // What is read of a record, the columns, and the way from the one to the other.
+        let (reads, mut columns, derivation) = match self.derived {
+            Some(Derived { reads, columns, derivation }) => (reads, columns, Some(derivation)),
+            None => {
+                let columns =
+                    json_schema::columns(self.schema).map_err(|error| error.to_string())?;
+                (columns.clone(), columns, None)
+            }
+        };
         let validator = settings.validate_records.then(|| validator(self.source_schema));
-        let (reads, mut columns, derivation) = columns(self.schema, self.derived);
         let keys = settings.key_properties.as_deref().unwrap_or(self.keys);
         let keys = key_positions(&columns, keys)?;
         let extra_from = has_extra.then_some(columns.len());
@@ -79,20 +87,6 @@ impl Described<'_> {
             validator: validator.transpose()?,
             conventions: self.conventions,
         })
-    }
-}
-
-/// What is read of a record, the columns, and the way from the one to the other.
-fn columns(
-    schema: &Value,
-    derived: Option<Derived>,
-) -> (Vec<Column>, Vec<Column>, Option<Derivation>) {
-    match derived {
-        Some(Derived { reads, columns, derivation }) => (reads, columns, Some(derivation)),
-        None => {
-            let columns = json_schema::columns(schema);
-            (columns.clone(), columns, None)
-        }
     }
 }
 

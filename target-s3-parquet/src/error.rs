@@ -373,7 +373,7 @@ mod tests {
                 Exit::Usage,
             ),
             failed(Error::Setting { key: text(), reason: text() }, Setting),
-            failed(Error::Map(MapError { key: text(), reason: text() }), Input),
+            failed(Error::Map(MapError::Setting { key: text(), reason: text() }), Input),
             failed(Error::Input { name: text(), source: io() }, Setting),
             failed(Error::Batch { file: text(), reason: text() }, Input),
             failed(Error::Line { line: 1, reason: text() }, Input),

@@ -2,6 +2,9 @@
 //!
 //! Every construct that taps emit is resolved to one type from the schema alone; where several
 //! types are possible, to the narrowest that holds them all ([`join`]).
+//!
+//! A schema is the tap's word: what references repeat is paid for from a [`Budget`] before it is
+//! looked at.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -9,6 +12,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use lake::schema::{Column, Kind, names};
+use protocol::schema_limits::{Budget, TooLarge};
 
 /// Nesting beyond this becomes JSON text: Hive and Redshift stop at 100 levels.
 const MAX_DEPTH: usize = 64;
@@ -21,17 +25,15 @@ const DECIMAL_SCALE: i8 = 9;
 
 /// Whether a schema describes an object with named properties, as a table needs.
 pub(crate) fn is_object_schema(schema: &Value) -> bool {
-    let resolver = Resolver { root: schema, open: RefCell::default() };
-    resolver.properties(schema).is_some_and(|properties| !properties.is_empty())
+    let properties = Resolver::of(schema).properties(schema);
+    // Too long a reference to the properties is an error of their columns.
+    properties
+        .map_or(true, |properties| properties.is_some_and(|properties| !properties.is_empty()))
 }
 
 /// The columns of a stream, in the order of its schema.
-pub(crate) fn columns(schema: &Value) -> Vec<Column> {
-    let resolver = Resolver { root: schema, open: RefCell::default() };
-    match resolver.properties(schema) {
-        Some(properties) => resolver.columns(properties, 0),
-        None => Vec::new(),
-    }
+pub(crate) fn columns(schema: &Value) -> Result<Vec<Column>, TooLarge> {
+    Resolver::of(schema).all()
 }
 
 struct Resolver<'a> {
@@ -39,88 +41,123 @@ struct Resolver<'a> {
     /// References being resolved: one that comes up again inside itself describes a tree, which no
     /// column type can.
     open: RefCell<Vec<&'a str>>,
+    budget: Budget,
 }
 
 impl<'a> Resolver<'a> {
-    fn properties(&self, schema: &'a Value) -> Option<&'a Map<String, Value>> {
-        let schema = self.dereference(schema.as_object()?)?;
-        schema.get("properties")?.as_object()
+    fn of(root: &'a Value) -> Self {
+        Self { root, open: RefCell::default(), budget: Budget::default() }
     }
 
-    fn columns(&self, properties: &'a Map<String, Value>, depth: usize) -> Vec<Column> {
+    fn all(&self) -> Result<Vec<Column>, TooLarge> {
+        match self.properties(self.root)? {
+            Some(properties) => self.columns(properties, 0),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn properties(&self, schema: &'a Value) -> Result<Option<&'a Map<String, Value>>, TooLarge> {
+        let Some(schema) = schema.as_object() else { return Ok(None) };
+        let schema = self.dereference(schema)?;
+        Ok(schema.and_then(|schema| schema.get("properties")?.as_object()))
+    }
+
+    fn columns(
+        &self,
+        properties: &'a Map<String, Value>,
+        depth: usize,
+    ) -> Result<Vec<Column>, TooLarge> {
+        self.budget.fields(properties.len())?;
+        self.budget.text(properties.keys().map(String::len).sum())?;
         // A name that needs no folding keeps it, whatever stands before it.
         let plain: HashSet<String> =
             properties.keys().filter(|source| names::fold(source) == **source).cloned().collect();
         let mut taken = plain.clone();
-        properties
-            .iter()
-            .map(|(source, schema)| {
-                let name = if plain.contains(source) {
-                    source.clone()
-                } else {
-                    names::unique(source, &taken)
-                };
-                taken.insert(name.clone());
-                Column {
-                    source: source.clone(),
-                    name,
-                    kind: self.kind(schema, depth + 1).unwrap_or(Kind::Json),
-                    description: self.description(schema),
-                }
+        let columns = properties.iter().map(|(source, schema)| {
+            let name =
+                if plain.contains(source) { source.clone() } else { names::unique(source, &taken) };
+            taken.insert(name.clone());
+            Ok(Column {
+                source: source.clone(),
+                name,
+                kind: self.kind(schema, depth + 1)?.unwrap_or(Kind::Json),
+                description: self.description(schema)?,
             })
-            .collect()
+        });
+        columns.collect()
     }
 
-    fn description(&self, schema: &'a Value) -> Option<String> {
-        let schema = schema.as_object()?;
+    fn description(&self, schema: &'a Value) -> Result<Option<String>, TooLarge> {
+        let Some(schema) = schema.as_object() else { return Ok(None) };
         let own = schema.get("description").and_then(Value::as_str);
-        own.or_else(|| self.dereference(schema)?.get("description")?.as_str()).map(str::to_owned)
+        let description = match own {
+            Some(own) => Some(own),
+            None => {
+                self.dereference(schema)?.and_then(|schema| schema.get("description")?.as_str())
+            }
+        };
+        self.budget.text(description.map_or(0, str::len))?;
+        Ok(description.map(str::to_owned))
     }
 
     /// The schema behind local references, or nothing for a reference that leads nowhere or round.
-    fn dereference(&self, schema: &'a Map<String, Value>) -> Option<&'a Map<String, Value>> {
+    fn dereference(
+        &self,
+        schema: &'a Map<String, Value>,
+    ) -> Result<Option<&'a Map<String, Value>>, TooLarge> {
         let mut schema = schema;
         for _ in 0..MAX_DEPTH {
-            let Some(Value::String(reference)) = schema.get("$ref") else { return Some(schema) };
-            schema = self.root.pointer(reference.strip_prefix('#')?)?.as_object()?;
+            let Some(Value::String(reference)) = schema.get("$ref") else {
+                return Ok(Some(schema));
+            };
+            self.budget.text(reference.len())?;
+            let target = reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+            match target.and_then(Value::as_object) {
+                Some(target) => schema = target,
+                None => return Ok(None),
+            }
         }
-        None
+        Ok(None)
     }
 
     /// The type of a schema, or nothing where it allows no value but null.
-    fn kind(&self, schema: &'a Value, depth: usize) -> Option<Kind> {
+    fn kind(&self, schema: &'a Value, depth: usize) -> Result<Option<Kind>, TooLarge> {
         let Some(object) = schema.as_object().filter(|_| depth <= MAX_DEPTH) else {
-            return Some(Kind::Json);
+            return Ok(Some(Kind::Json));
         };
         if let Some(reference) = object.get("$ref").and_then(Value::as_str) {
             if self.open.borrow().contains(&reference) {
-                return Some(Kind::Json);
+                return Ok(Some(Kind::Json));
             }
             self.open.borrow_mut().push(reference);
-            let kind = match self.dereference(object) {
-                Some(schema) => self.resolved(schema, depth),
+            let kind = match self.dereference(object)? {
+                Some(schema) => self.resolved(schema, depth)?,
                 None => Some(Kind::Json),
             };
             self.open.borrow_mut().pop();
-            return kind;
+            return Ok(kind);
         }
         self.resolved(object, depth)
     }
 
-    fn resolved(&self, schema: &'a Map<String, Value>, depth: usize) -> Option<Kind> {
+    fn resolved(
+        &self,
+        schema: &'a Map<String, Value>,
+        depth: usize,
+    ) -> Result<Option<Kind>, TooLarge> {
         if let Some(kind) = decimal_string(schema) {
-            return Some(kind);
+            return Ok(Some(kind));
         }
-        if let Some(types) = types_of(schema) {
-            let kinds = types.iter().filter(|name| **name != "null");
-            let own = kinds.filter_map(|name| self.typed(name, schema, depth)).reduce(join);
+        if let Some(types) = self.types_of(schema)? {
+            let kinds = types.into_iter().map(|name| self.typed(name, schema, depth));
+            let own = joined(kinds)?;
             // `{"type": ["object", "null"], "anyOf": […]}`: the branches may know more.
-            return match (own, self.branches(schema, depth)) {
+            return Ok(match (own, self.branches(schema, depth)?) {
                 (Some(Kind::Json), Some(Some(kind @ (Kind::Struct(_) | Kind::List(_))))) => {
                     Some(kind)
                 }
                 (own, _) => own,
-            };
+            });
         }
         if schema.contains_key("properties") {
             return self.typed("object", schema, depth);
@@ -128,41 +165,67 @@ impl<'a> Resolver<'a> {
         if schema.contains_key("items") {
             return self.typed("array", schema, depth);
         }
-        if let Some(kind) = self.branches(schema, depth) {
-            return kind;
+        if let Some(kind) = self.branches(schema, depth)? {
+            return Ok(kind);
         }
         if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-            return values.iter().filter_map(kind_of_value).reduce(join);
+            self.budget.text(values.len())?;
+            return Ok(values.iter().filter_map(kind_of_value).reduce(join));
         }
         if let Some(value) = schema.get("const") {
-            return kind_of_value(value);
+            return Ok(kind_of_value(value));
         }
-        Some(Kind::Json)
+        Ok(Some(Kind::Json))
     }
 
-    /// The type of `anyOf`, `oneOf` or `allOf`; the outer option says whether there is one.
-    fn branches(&self, schema: &'a Map<String, Value>, depth: usize) -> Option<Option<Kind>> {
-        let alternatives = ["anyOf", "oneOf"]
-            .into_iter()
-            .find_map(|key| schema.get(key)?.as_array())
-            .map(|branches| {
-                branches.iter().filter_map(|branch| self.kind(branch, depth + 1)).reduce(join)
-            });
-        alternatives.or_else(|| {
-            // All parts hold at once, so a part that says nothing takes nothing away.
-            let parts = schema.get("allOf")?.as_array()?;
-            let kinds = parts.iter().map(|part| self.kind(part, depth + 1));
-            let mut known =
-                kinds.filter(|kind| *kind != Some(Kind::Json)).collect::<Vec<_>>().into_iter();
-            let first = known.next().unwrap_or(Some(Kind::Json));
-            Some(known.fold(first, |left, right| Some(join(left?, right?))))
+    /// The names in `type`, each once: the same type again allows nothing more.
+    fn types_of(&self, schema: &'a Map<String, Value>) -> Result<Option<Vec<&'a str>>, TooLarge> {
+        Ok(match schema.get("type") {
+            Some(Value::String(name)) => Some(vec![name]),
+            Some(Value::Array(names)) => {
+                self.budget.parts(names.len())?;
+                let mut known = HashSet::new();
+                let names = names.iter().filter_map(Value::as_str);
+                Some(names.filter(|name| known.insert(*name)).collect())
+            }
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => None,
         })
     }
 
-    fn typed(&self, name: &str, schema: &'a Map<String, Value>, depth: usize) -> Option<Kind> {
+    /// The type of `anyOf`, `oneOf` or `allOf`; the outer option says whether there is one.
+    fn branches(
+        &self,
+        schema: &'a Map<String, Value>,
+        depth: usize,
+    ) -> Result<Option<Option<Kind>>, TooLarge> {
+        let branches = |key: &str| schema.get(key).and_then(Value::as_array);
+        if let Some(alternatives) = branches("anyOf").or_else(|| branches("oneOf")) {
+            self.budget.parts(alternatives.len())?;
+            return joined(alternatives.iter().map(|branch| self.kind(branch, depth + 1)))
+                .map(Some);
+        }
+        let Some(parts) = branches("allOf") else { return Ok(None) };
+        self.budget.parts(parts.len())?;
+        let kinds = parts.iter().map(|part| self.kind(part, depth + 1));
+        // All parts hold at once, so a part that says nothing takes nothing away.
+        let mut known = Vec::new();
+        for kind in kinds {
+            known.extend(Some(kind?).filter(|kind| *kind != Some(Kind::Json)));
+        }
+        let mut known = known.into_iter();
+        let first = known.next().unwrap_or(Some(Kind::Json));
+        Ok(Some(known.fold(first, |left, right| Some(join(left?, right?)))))
+    }
+
+    fn typed(
+        &self,
+        name: &str,
+        schema: &'a Map<String, Value>,
+        depth: usize,
+    ) -> Result<Option<Kind>, TooLarge> {
         let text = |key: &str| schema.get(key).and_then(Value::as_str);
-        Some(match name {
-            "null" => return None,
+        Ok(Some(match name {
+            "null" => return Ok(None),
             "boolean" => Kind::Boolean,
             "integer" => integer(schema),
             "number" if text("airbyte_type") == Some("integer") => Kind::Bigint,
@@ -174,25 +237,37 @@ impl<'a> Resolver<'a> {
             },
             "object" => match schema.get("properties").and_then(Value::as_object) {
                 Some(properties) if !properties.is_empty() => {
-                    Kind::Struct(self.columns(properties, depth))
+                    Kind::Struct(self.columns(properties, depth)?)
                 }
                 _ => Kind::Json,
             },
             "array" => {
-                let element = schema.get("items").and_then(|items| self.kind(items, depth + 1));
+                let element = match schema.get("items") {
+                    Some(items) => {
+                        self.budget.parts(1)?;
+                        self.kind(items, depth + 1)?
+                    }
+                    None => None,
+                };
                 Kind::List(Box::new(element.unwrap_or(Kind::Json)))
             }
             _ => Kind::Json,
-        })
+        }))
     }
 }
 
-fn types_of(schema: &Map<String, Value>) -> Option<Vec<&str>> {
-    match schema.get("type")? {
-        Value::String(name) => Some(vec![name]),
-        Value::Array(names) => Some(names.iter().filter_map(Value::as_str).collect()),
-        _ => None,
+/// The narrowest type of all; nothing where none allows a value.
+fn joined(
+    kinds: impl Iterator<Item = Result<Option<Kind>, TooLarge>>,
+) -> Result<Option<Kind>, TooLarge> {
+    let mut all: Option<Kind> = None;
+    for kind in kinds {
+        all = match (all, kind?) {
+            (Some(left), Some(right)) => Some(join(left, right)),
+            (left, right) => left.or(right),
+        };
     }
+    Ok(all)
 }
 
 /// The narrowest type that holds the values of both.
@@ -281,6 +356,9 @@ fn kind_of_value(value: &Value) -> Option<Kind> {
 }
 
 #[cfg(test)]
+mod limits;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
@@ -294,7 +372,7 @@ mod tests {
                 "children": {"type": "array", "items": {"$ref": "#/$defs/tree"}}
             }}}
         });
-        columns(&root)[0].kind.to_string()
+        columns(&root).unwrap()[0].kind.to_string()
     }
 
     #[test]
@@ -377,8 +455,10 @@ mod tests {
 
     #[test]
     fn names_are_unique_after_folding_whatever_their_order() {
-        let forward = columns(&json!({"properties": {"Name": {}, "name": {}, "NAME": {}}}));
-        let backward = columns(&json!({"properties": {"NAME": {}, "name": {}, "Name": {}}}));
+        let forward =
+            columns(&json!({"properties": {"Name": {}, "name": {}, "NAME": {}}})).unwrap();
+        let backward =
+            columns(&json!({"properties": {"NAME": {}, "name": {}, "Name": {}}})).unwrap();
         let name = |columns: &[Column], source: &str| {
             columns.iter().find(|column| column.source == source).unwrap().name.clone()
         };

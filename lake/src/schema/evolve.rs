@@ -3,7 +3,7 @@
 //! New columns come last, lost ones stay, `int` widens to `bigint` and that to `double`. Anything
 //! else would leave files of two physical types under one column, so it is refused.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::column::{Column, Kind};
 use super::names;
@@ -32,30 +32,29 @@ pub(crate) struct Incompatible {
 pub(crate) fn evolve(old: &[Column], new: &[Column]) -> Result<Evolution, Incompatible> {
     let mut columns = old.to_vec();
     let mut widened = false;
+    // A column is the same when its source is.
+    let known = columns.iter().enumerate().map(|(at, column)| (column.source.clone(), at));
+    let mut known: HashMap<String, usize> = known.collect();
+    let mut taken: HashSet<String> = columns.iter().map(|column| column.name.clone()).collect();
     for column in new {
-        let position = position_of(&columns, column);
+        let position = known.get(&column.source).copied();
         match position.and_then(|at| columns.get_mut(at)) {
             Some(existing) => {
                 widened |= merge(existing, column)?;
             }
             None => {
-                let taken: HashSet<String> =
-                    columns.iter().map(|column| column.name.clone()).collect();
                 let name = if taken.contains(&column.name) {
                     names::unique(&column.source, &taken)
                 } else {
                     column.name.clone()
                 };
+                taken.insert(name.clone());
+                known.insert(column.source.clone(), columns.len());
                 columns.push(Column { name, ..column.clone() });
             }
         }
     }
     Ok(Evolution { columns, widened })
-}
-
-/// A column is the same when its source is; one whose source is gone may be taken over by name.
-fn position_of(columns: &[Column], wanted: &Column) -> Option<usize> {
-    columns.iter().position(|column| column.source == wanted.source)
 }
 
 fn merge(existing: &mut Column, new: &Column) -> Result<bool, Incompatible> {

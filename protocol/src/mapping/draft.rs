@@ -1,5 +1,7 @@
 //! A property while its stream is being mapped.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::filter::Literal;
@@ -20,8 +22,8 @@ pub enum Origin {
 }
 
 /// A property while it is being mapped.
-pub(super) struct Draft {
+pub(super) struct Draft<'a> {
     pub(super) name: String,
     pub(super) origin: Origin,
-    pub(super) schema: Value,
+    pub(super) schema: Cow<'a, Value>,
 }

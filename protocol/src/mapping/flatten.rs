@@ -1,9 +1,12 @@
 //! Flattening: `{"user": {"name": …}}` becomes `user__name`.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, Origin};
 use super::path::{MAX_DEPTH, Path};
+use crate::schema_limits::{Budget, TooLarge};
 
 /// How nested properties become flat ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,13 @@ pub struct Flattening {
     pub max_depth: usize,
     /// What stands between the names.
     pub separator: String,
+}
+
+/// Properties that have become flat.
+struct Flat<'a> {
+    root: &'a Value,
+    budget: Budget,
+    drafts: Vec<Draft<'a>>,
 }
 
 /// What a schema describes, as far as flattening asks.
@@ -34,108 +44,141 @@ impl Flattening {
         enabled.then(|| Self { max_depth, separator: separator.to_owned() })
     }
 
-    pub(super) fn apply(&self, drafts: Vec<Draft>, root: &Value) -> Vec<Draft> {
-        let mut flat = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            self.expand(draft, root, &[], 0, &mut flat);
+    pub(super) fn apply<'a>(
+        &self,
+        drafts: Vec<Draft<'a>>,
+        root: &'a Value,
+    ) -> Result<Vec<Draft<'a>>, TooLarge> {
+        let mut flat = Flat { root, budget: Budget::default(), drafts: Vec::new() };
+        for Draft { name, origin, schema } in drafts {
+            match (origin, schema) {
+                (Origin::Property { path, .. }, Cow::Borrowed(schema)) => {
+                    self.expand(name, path, schema, &[], 0, &mut flat)?;
+                }
+                (origin, schema) => flat.drafts.push(Draft { name, origin, schema }),
+            }
         }
-        flat
+        Ok(flat.drafts)
     }
 
-    /// `open` are the references that lead to the draft: one that comes round is a tree, which ends
-    /// in JSON text.
-    fn expand(
+    /// `open` are the references that lead to the property: one that comes round is a tree, which
+    /// ends in JSON text.
+    fn expand<'a>(
         &self,
-        draft: Draft,
-        root: &Value,
-        open: &[String],
+        name: String,
+        path: Path,
+        schema: &'a Value,
+        open: &[&'a str],
         depth: usize,
-        flat: &mut Vec<Draft>,
-    ) {
-        let Origin::Property { path, .. } = &draft.origin else {
-            flat.push(draft);
-            return;
-        };
+        flat: &mut Flat<'a>,
+    ) -> Result<(), TooLarge> {
+        // The name is the path, and both are written for each property.
+        flat.budget.text(2 * name.len())?;
         let mut open = open.to_vec();
-        let shape = shape(root, &draft.schema, &mut open);
-        match shape {
+        let (schema, text) = match shape(flat.root, schema, &mut open, &flat.budget)? {
             Shape::Object(properties) if depth < self.max_depth.min(MAX_DEPTH) => {
-                for (name, schema) in properties {
+                flat.budget.fields(properties.len())?;
+                for (inner, schema) in properties {
                     let mut path = path.clone();
-                    path.push(name.clone());
-                    let inner = Draft {
-                        name: format!("{}{}{name}", draft.name, self.separator),
-                        origin: Origin::Property { path, text: false },
-                        schema: schema.clone(),
-                    };
-                    self.expand(inner, root, &open, depth + 1, flat);
+                    path.push(inner.clone());
+                    let name = format!("{name}{}{inner}", self.separator);
+                    self.expand(name, path, schema, &open, depth + 1, flat)?;
                 }
+                return Ok(());
             }
             Shape::Object(_) | Shape::Nested => {
                 let mut text = json!({"type": ["null", "string"]});
-                if let Some(description) = draft.schema.get("description") {
+                if let Some(description) = schema.get("description") {
+                    flat.budget.text(weight(description))?;
                     text["description"] = description.clone();
                 }
-                let origin = Origin::Property { path: path.clone(), text: true };
-                flat.push(Draft { name: draft.name, origin, schema: text });
+                (Cow::Owned(text), true)
             }
-            Shape::Plain => flat.push(draft),
+            Shape::Plain => {
+                flat.budget.text(weight(schema))?;
+                (Cow::Borrowed(schema), false)
+            }
+        };
+        flat.drafts.push(Draft { name, origin: Origin::Property { path, text }, schema });
+        Ok(())
+    }
+}
+
+/// What a schema costs to copy, about in bytes.
+fn weight(schema: &Value) -> usize {
+    match schema {
+        Value::Null | Value::Bool(_) | Value::Number(_) => size_of::<Value>(),
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(weight).sum(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| name.len() + weight(value)).sum()
         }
     }
 }
 
 /// The schema of a property, if there is one under this path.
 pub(super) fn property<'a>(root: &'a Value, path: &Path) -> Option<&'a Value> {
-    path.iter().try_fold(root, |schema, name| match shape(root, schema, &mut Vec::new()) {
-        Shape::Object(properties) => properties.get(name),
-        _ => None,
+    let budget = Budget::default();
+    path.iter().try_fold(root, |schema, name| {
+        match shape(root, schema, &mut Vec::new(), &budget).ok()? {
+            Shape::Object(properties) => properties.get(name),
+            Shape::Nested | Shape::Plain => None,
+        }
     })
 }
 
 /// The shape of a schema behind references and alternatives; null is no alternative.
-fn shape<'a>(root: &'a Value, schema: &'a Value, open: &mut Vec<String>) -> Shape<'a> {
+fn shape<'a>(
+    root: &'a Value,
+    schema: &'a Value,
+    open: &mut Vec<&'a str>,
+    budget: &Budget,
+) -> Result<Shape<'a>, TooLarge> {
     if let Some(Value::String(reference)) = schema.get("$ref") {
-        if open.contains(reference) || open.len() > MAX_DEPTH {
-            return Shape::Nested;
+        if open.contains(&reference.as_str()) || open.len() > MAX_DEPTH {
+            return Ok(Shape::Nested);
         }
-        open.push(reference.clone());
+        budget.text(reference.len())?;
+        open.push(reference);
         let target = reference.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-        return target.map_or(Shape::Nested, |target| shape(root, target, open));
+        return target.map_or(Ok(Shape::Nested), |target| shape(root, target, open, budget));
     }
     if let Some(kind) = schema.get("type") {
+        budget.parts(kind.as_array().map_or(0, Vec::len))?;
         let has = |wanted| names_type(kind, wanted);
         if !has("object") && !has("array") {
-            return Shape::Plain;
+            return Ok(Shape::Plain);
         }
         let is_only_object = ["array", "string", "number", "integer", "boolean"]
             .into_iter()
             .all(|other| !has(other));
-        return match named(schema).filter(|_| is_only_object) {
+        return Ok(match named(schema).filter(|_| is_only_object) {
             Some(properties) => Shape::Object(properties),
             None => Shape::Nested,
-        };
+        });
     }
     if let Some(properties) = named(schema) {
-        return Shape::Object(properties);
+        return Ok(Shape::Object(properties));
     }
     if schema.get("items").is_some() {
-        return Shape::Nested;
+        return Ok(Shape::Nested);
     }
     let alternatives = ["anyOf", "oneOf"].into_iter().find_map(|key| schema.get(key)?.as_array());
+    let alternatives = alternatives.map_or(&[][..], Vec::as_slice);
+    budget.parts(alternatives.len())?;
     let mut shapes = alternatives
-        .into_iter()
-        .flatten()
+        .iter()
         .filter(|branch| branch.get("type") != Some(&json!("null")))
-        .map(|branch| shape(root, branch, open))
-        .collect::<Vec<_>>();
+        .map(|branch| shape(root, branch, open, budget))
+        .collect::<Result<Vec<_>, _>>()?;
     if shapes.len() == 1 {
-        return shapes.pop().unwrap_or(Shape::Plain);
+        return Ok(shapes.pop().unwrap_or(Shape::Plain));
     }
-    if shapes.iter().all(|shape| matches!(shape, Shape::Plain)) {
+    Ok(if shapes.iter().all(|shape| matches!(shape, Shape::Plain)) {
         Shape::Plain
     } else {
         Shape::Nested
-    }
+    })
 }
 
 fn named(schema: &Value) -> Option<&Map<String, Value>> {

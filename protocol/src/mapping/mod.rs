@@ -13,6 +13,7 @@ mod names;
 mod path;
 mod rules;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
@@ -24,6 +25,7 @@ pub use rules::{Misnamed, StreamMaps};
 pub use draft::Origin;
 pub use path::Path;
 
+use crate::schema_limits::TooLarge;
 use draft::Draft;
 use names::nearest;
 use rules::{Property, Rule, StreamMap};
@@ -39,14 +41,20 @@ pub struct Mapper {
     flattening: Option<Flattening>,
 }
 
-/// A setting that does not fit the stream.
+/// A map and a stream that do not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the setting `{key}` is not valid: {reason}")]
-pub struct MapError {
-    /// The setting.
-    pub key: String,
-    /// What is wrong with it.
-    pub reason: String,
+pub enum MapError {
+    /// A setting that does not fit the stream.
+    #[error("the setting `{key}` is not valid: {reason}")]
+    Setting {
+        /// The setting.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A schema that no table can have, however it is mapped.
+    #[error(transparent)]
+    Schema(#[from] TooLarge),
 }
 
 /// The names of mapped streams: each is one stream's of the tap.
@@ -142,11 +150,11 @@ impl Mapper {
             drafts = select(map, drafts, schema, &mapped.keys)?;
         }
         if let Some(flattening) = &self.flattening {
-            drafts = flattening.apply(drafts, schema);
+            drafts = flattening.apply(drafts, schema)?;
         }
         let mut names = HashSet::new();
         if let Some(twice) = drafts.iter().find(|draft| !names.insert(draft.name.as_str())) {
-            return Err(MapError {
+            return Err(MapError::Setting {
                 key: "flattening_enabled".into(),
                 reason: format!("stream `{name}` would have two columns `{}`", twice.name),
             });
@@ -158,7 +166,7 @@ impl Mapper {
                 .collect(),
         );
         let properties: Map<String, Value> =
-            drafts.into_iter().map(|draft| (draft.name, draft.schema)).collect();
+            drafts.into_iter().map(|draft| (draft.name, draft.schema.into_owned())).collect();
         if let Value::Object(schema) = &mut mapped.schema {
             if let Some(Value::Array(required)) = schema.get_mut("required") {
                 required
@@ -182,7 +190,7 @@ impl Names {
         if owner == source {
             return Ok(());
         }
-        Err(MapError {
+        Err(MapError::Setting {
             key: "stream_maps".into(),
             reason: format!("the streams `{owner}` and `{source}` would both be `{name}`"),
         })
@@ -223,29 +231,29 @@ fn at<'a>(record: &'a Value, path: &Path) -> Option<&'a Value> {
     path.iter().try_fold(record, |value, name| value.get(name))
 }
 
-fn drafts(properties: &Map<String, Value>) -> Vec<Draft> {
+fn drafts(properties: &Map<String, Value>) -> Vec<Draft<'_>> {
     properties
         .iter()
         .map(|(name, schema)| Draft {
             name: name.clone(),
             origin: Origin::Property { path: vec![name.clone()], text: false },
-            schema: schema.clone(),
+            schema: Cow::Borrowed(schema),
         })
         .collect()
 }
 
 /// The properties that a map leaves, takes and makes, those of the schema first.
-fn select(
+fn select<'a>(
     map: &StreamMap,
-    mut drafts: Vec<Draft>,
-    schema: &Value,
+    mut drafts: Vec<Draft<'a>>,
+    schema: &'a Value,
     keys: &[String],
-) -> Result<Vec<Draft>, MapError> {
+) -> Result<Vec<Draft<'a>>, MapError> {
     if map.drops_others {
         drafts.retain(|draft| keys.contains(&draft.name));
     }
     for (name, property) in &map.properties {
-        let fault = |reason: String| MapError { key: map.key_of(name), reason };
+        let fault = |reason: String| MapError::Setting { key: map.key_of(name), reason };
         let (origin, schema) = match property {
             Property::Drop => {
                 if keys.contains(name) {
@@ -261,11 +269,12 @@ fn select(
                 let from = flatten::property(schema, path).ok_or_else(|| {
                     fault(format!("the stream has no property `{}`", path.join(".")))
                 })?;
-                (Origin::Property { path: path.clone(), text: false }, from.clone())
+                (Origin::Property { path: path.clone(), text: false }, Cow::Borrowed(from))
             }
-            Property::Constant(literal) => {
-                (Origin::Constant(literal.clone()), json!({"type": literal.json_type()}))
-            }
+            Property::Constant(literal) => (
+                Origin::Constant(literal.clone()),
+                Cow::Owned(json!({"type": literal.json_type()})),
+            ),
         };
         match drafts.iter_mut().find(|draft| draft.name == *name) {
             Some(draft) => (draft.origin, draft.schema) = (origin, schema),
@@ -274,7 +283,7 @@ fn select(
     }
     match keys.iter().find(|key| drafts.iter().all(|draft| draft.name != **key)) {
         None => Ok(drafts),
-        Some(key) => Err(MapError {
+        Some(key) => Err(MapError::Setting {
             key: map.key_of("__key_properties__"),
             reason: format!("the stream has no property `{key}` that could be its key"),
         }),
@@ -302,7 +311,7 @@ fn check_filter(map: &StreamMap, schema: &Value) -> Result<(), MapError> {
     let Some(filter) = &map.filter else { return Ok(()) };
     match filter.paths().into_iter().find(|path| flatten::property(schema, path).is_none()) {
         None => Ok(()),
-        Some(path) => Err(MapError {
+        Some(path) => Err(MapError::Setting {
             key: map.key_of("__filter__"),
             reason: format!("the stream has no property `{}`", path.join(".")),
         }),

@@ -201,8 +201,21 @@ mod tests {
             object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             object
         };
+        // Each definition is eight of the next one.
+        let definitions: serde_json::Map<_, _> = (0..20)
+            .map(|at| {
+                let next = json!({"$ref": format!("#/definitions/d{}", at + 1)});
+                let eight: serde_json::Map<_, _> =
+                    (0..8).map(|at| (format!("p{at}"), next.clone())).collect();
+                (format!("d{at}"), json!({"properties": eight}))
+            })
+            .collect();
+        let schema =
+            json!({"properties": definitions["d0"]["properties"], "definitions": definitions});
+        let large = json!({"stream": {"name": "a", "json_schema": schema}});
         for (streams, word) in [
             (json!([]), "no streams"),
+            (json!([stream("a", None, &large)]), "stream `a`: with what `$ref` repeats"),
             (json!([stream("a", None, &json!({})), stream("a", None, &json!({}))]), "twice"),
             (json!([stream("a", None, &json!({"destination_sync_mode": "update"}))]), "update"),
             (json!([stream("a", None, &dedup(json!({})))]), "primary key"),

@@ -73,7 +73,7 @@ impl Derivation {
         wants.extend(paths.iter().map(|path| Want { path, text: false }));
         let reads = shape(raw, &wants);
         let position = |path: &[String]| {
-            position(&reads, path).ok_or_else(|| MapError {
+            position(&reads, path).ok_or_else(|| MapError::Setting {
                 key: "stream_maps".into(),
                 reason: format!(
                     "`{}` of stream `{}` is inside JSON text and cannot be read",
@@ -82,7 +82,7 @@ impl Derivation {
                 ),
             })
         };
-        let mut columns = json_schema::columns(&mapped.schema);
+        let mut columns = json_schema::columns(&mapped.schema)?;
         let mut picks = Vec::with_capacity(columns.len());
         for column in &mut columns {
             let field = mapped.fields.iter().flatten().find(|field| field.name == column.source);
@@ -103,7 +103,7 @@ impl Derivation {
             None => None,
             Some(filter) => Some(filter.bind(&mut |path, test| {
                 let (at, kind) = position(path)?;
-                let test = typed(test, kind).map_err(|reason| MapError {
+                let test = typed(test, kind).map_err(|reason| MapError::Setting {
                     key: "stream_maps".into(),
                     reason: format!(
                         "`__filter__` of stream `{}`: `{}` is {kind}; {reason}",
@@ -111,7 +111,7 @@ impl Derivation {
                         path.join(".")
                     ),
                 })?;
-                Ok((Place { path: at, kind: kind.clone() }, test))
+                Ok::<_, MapError>((Place { path: at, kind: kind.clone() }, test))
             })?),
         };
         let unread = raw.iter().map(|column| column.source.clone());
@@ -304,7 +304,7 @@ mod tests {
         let mapped =
             mapper(settings).map("a", &schema(), &[]).map_err(|error| error.to_string())?;
         let mapped = mapped.into_iter().next().unwrap();
-        let derived = Derivation::of(&json_schema::columns(&schema()), &mapped);
+        let derived = Derivation::of(&json_schema::columns(&schema()).unwrap(), &mapped);
         derived.map(|derived| (mapped, derived)).map_err(|error| error.to_string())
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use program::settings;
-use protocol::mapping::{Mapped, Mapper, Names};
+use protocol::mapping::{MapError, Mapped, Mapper, Names};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -84,7 +84,8 @@ impl Planner {
             return Ok(Some(plans));
         }
         let keys = message.key_properties.as_deref().unwrap_or_default();
-        let mapped = self.mapper.map(&message.stream, &message.schema, keys)?;
+        let mapped = self.mapper.map(&message.stream, &message.schema, keys);
+        let mapped = mapped.map_err(|error| refused(error, &message, number))?;
         let plans = mapped.iter().map(|mapped| self.plan(&message, mapped, number));
         let plans: Arc<[Arc<Plan>]> = plans.collect::<Result<Vec<_>>>()?.into();
         self.known.entry(message.stream).or_default().push(Known {
@@ -103,7 +104,10 @@ impl Planner {
         let derived = if mapped.is_plain() {
             None
         } else {
-            Some(Derivation::of(&json_schema::columns(&message.schema), mapped)?)
+            let derived = json_schema::columns(&message.schema)
+                .map_err(MapError::from)
+                .and_then(|columns| Derivation::of(&columns, mapped));
+            Some(derived.map_err(|error| refused(error, message, line))?)
         };
         let described = Described {
             name: &mapped.stream,
@@ -142,6 +146,16 @@ impl Planner {
                 format!("`{key}` names the stream `{name}`, which did not come{meant}")
             })
             .collect()
+    }
+}
+
+/// A map that does not fit the stream, or a schema that no map makes a table of.
+fn refused(error: MapError, message: &SchemaMessage, line: u64) -> Error {
+    match error {
+        MapError::Setting { .. } => Error::Map(error),
+        MapError::Schema(reason) => {
+            Error::Schema { line, stream: message.stream.clone(), reason: reason.to_string() }
+        }
     }
 }
 
@@ -234,6 +248,34 @@ mod tests {
             let start = "line 3: the schema of stream `a` cannot become a table: ";
             assert_eq!(error, format!("{start}{reason}"));
         }
+    }
+
+    #[test]
+    fn a_schema_that_references_make_too_large_is_refused_however_it_is_mapped() {
+        let of_next = |at: usize| {
+            let next = json!({"$ref": format!("#/properties/p{at}")});
+            json!({"type": "object", "properties": {"a": next, "b": next, "c": next, "d": next}})
+        };
+        let mut properties = id();
+        for at in 0..20 {
+            properties[format!("p{at}")] = of_next(at + 1);
+        }
+        for settings in [
+            json!({}),
+            json!({"flattening_enabled": true}),
+            json!({"stream_maps": {"a": {"number": "id"}}}),
+            json!({"stream_maps": {"a": {"__filter__": "id == 1"}}}),
+            json!({"streams": {"a": {"validate_records": true}}}),
+        ] {
+            let mut planner = Planner::new(config(settings.clone()));
+            let error = error(&mut planner, message("a", &properties, &json!(["id"])));
+            let start = "line 3: the schema of stream `a` cannot become a table: with what `$ref`";
+            assert!(error.starts_with(start), "{settings}: {error}");
+            assert!(error.contains("10000"), "{settings}: {error}");
+        }
+        let dropped = json!({"stream_maps": {"a": "__NULL__"}});
+        let plans = Planner::new(config(dropped)).plans(message("a", &properties, &json!([])), 3);
+        assert_eq!(plans.unwrap().unwrap().len(), 0);
     }
 
     #[test]
