@@ -410,10 +410,11 @@ def test_activate_version_of_a_stream_without_rows_empties_its_table(load, rows,
     assert [row["id"] for row in rows()] == [2]
 
 
-def test_batches_of_files_read_like_records(load, rows, tmp_path, s3):
-    def batch(*urls, **encoding):
-        return {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl", **encoding}, "manifest": list(urls)}
+def batch(*urls, **encoding):
+    return {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl", **encoding}, "manifest": list(urls)}
 
+
+def test_batches_of_files_read_like_records(load, rows, tmp_path, s3):
     plain, packed = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
     plain.write_text('{"id": 1, "v": "a"}\n\n{"id": 2, "v": "b"}')
     packed.write_bytes(gzip.compress(b'{"id": 3, "v": "c"}\n') + gzip.compress(b'{"id": 2, "v": "B"}\n'))
@@ -423,7 +424,7 @@ def test_batches_of_files_read_like_records(load, rows, tmp_path, s3):
     assert [row["v"] for row in rows()] == ["a", "B", "c"]
     bucket = s3.bucket("batches")
     s3.client.upload_file(str(packed), bucket, "dir/b.jsonl.gz")
-    settings = {"s3": s3.settings("")["s3"]}
+    settings = {"s3": s3.settings("")["s3"], "batch_from": [f"s3://{bucket}/dir"]}
     load([head, batch(f"s3://{bucket}/dir/b.jsonl.gz", compression="gzip"), state()], **settings).succeeded()
     assert len(rows()) == 3
 
@@ -432,6 +433,76 @@ def test_batches_of_files_read_like_records(load, rows, tmp_path, s3):
     load([head, batch(str(tmp_path / "none")), state()]).refused("none", "does not exist")
     load([head, batch(str(plain), compression="lz4"), state()]).refused("lz4")
     load([head, {**batch(), "encoding": {"format": "avro"}, "manifest": [str(plain)]}, state()]).refused("avro")
+
+
+def test_batches_are_read_from_where_they_may_lie_and_nowhere_else(tmp_path, s3):
+    temporary, private, other = tmp_path / "tmp", tmp_path / "private", tmp_path / "tmp-not"
+    for folder in (temporary, private, other):
+        folder.mkdir()
+    (temporary / "a b.jsonl").write_text('{"id": 1}\n')
+    for folder in (private, other):
+        (folder / "secret.jsonl").write_text('{"id": 666}\n')
+    (temporary / "link.jsonl").symlink_to(private / "secret.jsonl")
+    (temporary / "folder").symlink_to(private)
+    mine, others = s3.bucket("lake-of-batches"), s3.bucket("others")
+    for bucket, key in [(mine, "in/a"), (mine, "inside/a"), (others, "in/a")]:
+        s3.client.put_object(Bucket=bucket, Key=key, Body=b'{"id": 2}\n')
+    keys = iter(range(100))
+
+    def target(url, destination, **settings):
+        (tmp_path / "target.json").write_text(json.dumps({"destination": destination, **settings}))
+        command = [TARGET, "--config", tmp_path / "target.json"]
+        messages = lines(schema(ID), record(id=0), state(1), batch(url), state(2))
+        return run(*command, stdin=messages, env={"TMPDIR": str(temporary)}, cwd=tmp_path)
+
+    def local(url, **settings):
+        """What a run does with the file, and the ids that are in the lake then."""
+        lake = tmp_path / f"lake{next(keys)}"
+        done = target(url, str(lake), **settings)
+        return done, sorted(row for file in files(lake, "s") for row in pq.read_table(file)["id"].to_pylist())
+
+    allowed = {"batch_from": [str(private)]}
+    for url, settings, name in [
+        (str(temporary / "a b.jsonl"), {}, "a b"),
+        (f"file://{temporary}/a%20b.jsonl", {}, "a b"),
+        (str(private / "secret.jsonl"), allowed, "secret"),
+        (str(temporary / "link.jsonl"), allowed, "secret"),
+        ("private/secret.jsonl", {"batch_from": ["private"]}, "secret"),
+    ]:
+        done, ids = local(url, **settings)
+        done.succeeded()
+        assert ids == [0, 1 if name == "a b" else 666], url
+    for url, settings in [
+        (str(private / "secret.jsonl"), {}),
+        (f"file://{private}/secret.jsonl", {}),
+        (str(other / "secret.jsonl"), {}),
+        (f"{temporary}/../private/secret.jsonl", {}),
+        (f"file://{temporary}/%2E%2e/private%2Fsecret.jsonl", {}),
+        (str(temporary / "link.jsonl"), {}),
+        (str(temporary / "folder" / "secret.jsonl"), {}),
+        ("private/secret.jsonl", {}),
+        (str(temporary / "a b.jsonl"), allowed),
+        ("/dev/stdin", {}),
+        ("/etc/passwd", {}),
+        (f"s3://{mine}/in/a", {"s3": s3.settings("")["s3"]}),
+    ]:
+        done, ids = local(url, **settings)
+        done.refused(f"the batch file {url}", "line 4", "stream `s`", "`batch_from`")
+        assert ids in ([], [0]) and "666" not in done.err and '"bookmarks": 2' not in done.out, url
+
+    def remote(url, *places):
+        settings = s3.settings(f"s3://{mine}/lake{next(keys)}")
+        return target(url, settings.pop("destination"), **settings, **({"batch_from": places} if places else {}))
+
+    remote(f"s3://{mine}/in/a").succeeded()
+    remote(f"s3://{others}/in/a", f"s3://{others}/in/").succeeded()
+    for url, *places in [
+        (f"s3://{others}/in/a",),
+        (f"s3://{mine}/inside/a", f"s3://{mine}/in"),
+        (f"s3://{mine}/in/../inside/a", f"s3://{mine}/in"),
+        (f"s3://{others}/in/a", f"s3://{mine}/in"),
+    ]:
+        remote(url, *places).refused(f"the batch file {url}", "line 4", "stream `s`", "`batch_from`")
 
 
 def test_messages_in_every_spelling(load, rows):

@@ -76,6 +76,10 @@ pub(super) fn specification() -> Value {
             properties.remove("load_method");
         }
     }
+    // Airbyte has no messages that name files.
+    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+        properties.shift_remove("batch_from");
+    }
     // Where the lake is may be said in two ways; what is missing is said when the settings are read.
     if let Value::Object(root) = &mut schema {
         root.remove("required");

@@ -85,6 +85,11 @@ pub(crate) struct Config {
     /// Folder for temporary files. Default: the system's.
     pub(crate) temp_dir: Option<String>,
 
+    /// Folders and `s3://bucket/prefix` below which the files of BATCH messages are read: a message
+    /// of the tap names them, and they are read with the rights of the target. Default: the system's
+    /// temporary folder, and the bucket of `destination`.
+    pub(crate) batch_from: Option<Vec<String>>,
+
     /// Where queries find the tables: the Glue Data Catalog.
     #[serde(default)]
     pub(crate) catalog: CatalogConfig,
@@ -148,6 +153,19 @@ impl Config {
                 "destination",
                 format!("`{scheme}://` is not supported; use s3://bucket/prefix or a folder"),
             );
+        }
+        for place in self.batch_from.iter().flatten() {
+            let scheme = place.split_once("://").map(|(scheme, _)| scheme);
+            let is_bucket = place
+                .strip_prefix("s3://")
+                .is_none_or(|path| !path.trim_start_matches('/').is_empty());
+            if place.trim().is_empty()
+                || !is_bucket
+                || !matches!(scheme, None | Some("s3" | "file"))
+            {
+                let reason = format!("`{place}` is neither a folder nor s3://bucket/prefix");
+                return fault("batch_from", reason);
+            }
         }
         self.catalog.validate(&self.destination)?;
         if self.memory_mb < 32 {
@@ -272,6 +290,9 @@ mod tests {
             (r#"{"destination":""}"#, "destination"),
             (r#"{"destination":"gs://x"}"#, "destination"),
             (r#"{"destination":"x","shards":0}"#, "shards"),
+            (r#"{"destination":"x","batch_from":[""]}"#, "batch_from"),
+            (r#"{"destination":"x","batch_from":["/a","s3://"]}"#, "batch_from"),
+            (r#"{"destination":"x","batch_from":["gs://b/x"]}"#, "batch_from"),
             (r#"{"destination":"x","memory_mb":1}"#, "memory_mb"),
             (
                 r#"{"destination":"x","compression":"zstd","compression_level":99}"#,

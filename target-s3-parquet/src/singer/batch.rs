@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -10,6 +9,7 @@ use lake::Aws;
 use lake::store::{S3Store, Store as _};
 use serde::Deserialize;
 
+use super::batch_place::{self, Found, Refusal};
 use crate::error::{Error, Result};
 use crate::input::lines::BLOCK;
 use crate::settings::config::Config;
@@ -42,8 +42,14 @@ pub(super) struct BatchFile {
 }
 
 impl BatchMessage {
-    /// Opens one of the message's files.
-    pub(super) fn open(&self, url: &str, config: &Config, aws: &Aws) -> Result<BatchFile> {
+    /// Opens one of the files of the message, which stands in that line.
+    pub(super) fn open(
+        &self,
+        url: &str,
+        line: u64,
+        config: &Config,
+        aws: &Aws,
+    ) -> Result<BatchFile> {
         let fault = |reason: String| Error::Batch { file: url.to_owned(), reason };
         if self.encoding.format != "jsonl" {
             return Err(fault(format!(
@@ -51,7 +57,7 @@ impl BatchMessage {
                 self.encoding.format
             )));
         }
-        let file = fetch(url, aws)?;
+        let file = self.fetch(url, line, config, aws)?;
         let reader: Box<dyn Read> = match self.encoding.compression.as_deref() {
             None | Some("" | "none") => Box::new(file),
             Some("gzip" | "gz") => Box::new(MultiGzDecoder::new(file)),
@@ -70,6 +76,29 @@ impl BatchMessage {
             next_line: 1,
             longest: (config.memory_bytes() / 2).max(BLOCK),
         })
+    }
+
+    /// A local file or an S3 object as a file, if it is where files may come from.
+    fn fetch(&self, url: &str, line: u64, config: &Config, aws: &Aws) -> Result<File> {
+        let fault = |reason: String| Error::Batch { file: url.to_owned(), reason };
+        let missing = || fault("it does not exist".into());
+        match batch_place::find(url, config) {
+            Ok(Found::Local(file)) => Ok(file),
+            Ok(Found::Object { bucket, key }) => {
+                let bucket = S3Store::open(aws, bucket, "", "batch")?;
+                let object = bucket.head(key)?.ok_or_else(missing)?;
+                Ok(bucket.fetch(&object)?)
+            }
+            Err(Refusal::Missing) => Err(missing()),
+            Err(Refusal::NoFile) => Err(fault("it is no file".into())),
+            Err(Refusal::Unreadable(source)) => Err(Error::Input { name: url.to_owned(), source }),
+            Err(Refusal::Outside(places)) => {
+                let stream = &self.stream;
+                Err(fault(format!(
+                    "the BATCH message of stream `{stream}` in line {line} names it, and only what is below {places} is read; name the folder or the s3:// prefix of the tap's batches in `batch_from`"
+                )))
+            }
+        }
     }
 }
 
@@ -107,19 +136,4 @@ impl BatchFile {
         }
         Ok((!block.is_empty()).then(|| (block.into(), first_line)))
     }
-}
-
-/// A local file or an S3 object as a file.
-fn fetch(url: &str, aws: &Aws) -> Result<File> {
-    let missing = || Error::Batch { file: url.to_owned(), reason: "it does not exist".into() };
-    let Some((bucket, key)) = lake::s3_address(url) else {
-        let path = Path::new(url.strip_prefix("file://").unwrap_or(url));
-        return File::open(path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => missing(),
-            _ => Error::Input { name: url.to_owned(), source },
-        });
-    };
-    let bucket = S3Store::open(aws, bucket, "", "batch")?;
-    let object = bucket.head(key)?.ok_or_else(missing)?;
-    Ok(bucket.fetch(&object)?)
 }

@@ -94,7 +94,7 @@ impl Messages for SingerMessages {
             }
             MessageKind::Batch => {
                 let message: BatchMessage = serde_json::from_slice(line).map_err(broken)?;
-                self.batch(&message, outlet)
+                self.batch(&message, number, outlet)
             }
             MessageKind::Other => {
                 let TypeOnly { kind } = serde_json::from_slice(line).map_err(broken)?;
@@ -129,10 +129,10 @@ impl SingerMessages {
     }
 
     /// Reads the files of a BATCH as if their records stood in its place.
-    fn batch(&self, message: &BatchMessage, outlet: &Outlet) -> Result<(), Halt> {
+    fn batch(&self, message: &BatchMessage, number: u64, outlet: &Outlet) -> Result<(), Halt> {
         for url in &message.manifest {
             let file: Arc<str> = url.as_str().into();
-            let mut blocks = message.open(url, &self.config, &self.aws)?;
+            let mut blocks = message.open(url, number, &self.config, &self.aws)?;
             let received_at = chrono::Utc::now().timestamp_micros();
             while let Some((bytes, first_line)) = blocks.next()? {
                 outlet.records(Some(Arc::clone(&file)), bytes, first_line, received_at)?;
@@ -381,6 +381,21 @@ mod tests {
             assert!(error.contains(&format!("the batch file {name}: ")), "{error}");
             assert!(error.contains(reason), "{error}");
         }
+        let settings = json!({"batch_from": ["/nowhere", "s3://b/in"]});
+        let (items, error) =
+            read_with(&[SCHEMA, &batch(std::slice::from_ref(&name), "none")], settings);
+        let error = error.unwrap();
+        assert_eq!(items, ["schema a"]);
+        assert!(
+            error.starts_with(&format!(
+                "the batch file {name}: the BATCH message of stream `a` in line 2 "
+            )),
+            "{error}"
+        );
+        assert!(
+            error.contains("below s3://b/in is read") && error.contains("`batch_from`"),
+            "{error}"
+        );
         std::fs::remove_file(&path).unwrap();
         let (_, error) = read_lines(&[SCHEMA, &batch(std::slice::from_ref(&name), "none")]);
         assert_eq!(error.unwrap(), format!("the batch file {name}: it does not exist"));
