@@ -441,7 +441,7 @@ def test_batches_are_read_from_where_they_may_lie_and_nowhere_else(tmp_path, s3)
         folder.mkdir()
     (temporary / "a b.jsonl").write_text('{"id": 1}\n')
     for folder in (private, other):
-        (folder / "secret.jsonl").write_text('{"id": 666}\n')
+        (folder / "secret.jsonl").write_text('{"id": 987654321987}\n')
     (temporary / "link.jsonl").symlink_to(private / "secret.jsonl")
     (temporary / "folder").symlink_to(private)
     mine, others = s3.bucket("lake-of-batches"), s3.bucket("others")
@@ -471,7 +471,7 @@ def test_batches_are_read_from_where_they_may_lie_and_nowhere_else(tmp_path, s3)
     ]:
         done, ids = local(url, **settings)
         done.succeeded()
-        assert ids == [0, 1 if name == "a b" else 666], url
+        assert ids == [0, 1 if name == "a b" else 987654321987], url
     for url, settings in [
         (str(private / "secret.jsonl"), {}),
         (f"file://{private}/secret.jsonl", {}),
@@ -488,7 +488,7 @@ def test_batches_are_read_from_where_they_may_lie_and_nowhere_else(tmp_path, s3)
     ]:
         done, ids = local(url, **settings)
         done.refused(f"the batch file {url}", "line 4", "stream `s`", "`batch_from`")
-        assert ids in ([], [0]) and "666" not in done.err and '"bookmarks": 2' not in done.out, url
+        assert ids in ([], [0]) and "987654321987" not in done.err and '"bookmarks": 2' not in done.out, url
 
     def remote(url, *places):
         settings = s3.settings(f"s3://{mine}/lake{next(keys)}")
@@ -601,6 +601,32 @@ def test_a_thousand_interleaved_streams(load, tmp_path):
     load([*messages, state()]).succeeded()
     assert len(files(tmp_path / "lake")) == 1000
     assert pq.ParquetFile(files(tmp_path / "lake", "s999")[0]).metadata.num_rows == 5
+
+
+@pytest.mark.parametrize("umask", ["000", "022", "077"])
+def test_a_local_lake_is_its_makers_alone(tmp_path, umask):
+    messages = lines(schema({**ID, "day": {"type": "string"}}), record(id=1, day="a"), state())
+
+    def target(lake, mode=None):
+        """Loads into a folder of that mode, or of none; gives the modes of all that was made there."""
+        if mode:
+            lake.mkdir()
+            lake.chmod(mode)
+        config = {"destination": str(lake), "partition_by": {"column": "day"}}
+        (tmp_path / "t.json").write_text(json.dumps(config))
+        command = f"umask {umask}; exec '{TARGET}' --config '{tmp_path}/t.json' --state-out '{lake}.state'"
+        run("sh", "-c", command, stdin=messages).succeeded()
+        made = list(lake.rglob("*"))
+        assert any(path.suffix == ".parquet" for path in made) and any(path.is_dir() for path in made)
+        assert (tmp_path / f"{lake}.state").stat().st_mode & 0o777 == 0o600
+        assert lake.stat().st_mode & 0o777 == (mode or 0o700)
+        return {(path.is_dir(), path.stat().st_mode & 0o777) for path in made}
+
+    for name, mode in [("new", None), ("open", 0o755), ("private", 0o700)]:
+        assert target(tmp_path / name, mode) == {(True, 0o700), (False, 0o600)}
+    # A folder that was opened to its group, and to nobody else, goes on being read by it.
+    shared = {(True, 0o700), (False, 0o600)} if umask == "077" else {(True, 0o750), (False, 0o640)}
+    assert target(tmp_path / "shared", 0o750) == shared
 
 
 def test_rows_beyond_the_memory_spill_and_are_gone_after_the_run(load, rows, tmp_path):

@@ -2,7 +2,8 @@
 //!
 //! The lock is the system's (`flock(2)`), so that it is free the moment its holder ends, however it
 //! ends, and never while its holder lives. A file is removed before its lock is released; whoever
-//! has opened it meanwhile notices that its name is gone, and opens it again.
+//! has opened it meanwhile notices that its name is gone, and opens it again. A link in the place of a
+//! file is an error: what it leads to is not ours to write to.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backon::{BlockingRetryable as _, ExponentialBuilder};
+
+use crate::access::{self, Access};
 
 /// A file that is locked until this is dropped, and gone then.
 #[derive(Debug)]
@@ -21,9 +24,9 @@ pub(crate) struct FileLock {
 
 impl FileLock {
     /// Takes the lock if nobody holds it, making the file if it is not there.
-    pub(crate) fn try_take(path: &Path) -> Result<Self, TryLockError> {
+    pub(crate) fn try_take(path: &Path, access: Access) -> Result<Self, TryLockError> {
         loop {
-            let file = open(path).map_err(TryLockError::Error)?;
+            let file = access.open_or_make(path).map_err(TryLockError::Error)?;
             file.try_lock()?;
             if is_still_at(&file, path).map_err(TryLockError::Error)? {
                 return Ok(Self { file, path: path.to_owned() });
@@ -33,13 +36,17 @@ impl FileLock {
 
     /// Takes the lock, waiting with growing pauses for whoever holds it. Nothing when it is not free
     /// after `patience`.
-    pub(crate) fn take(path: &Path, patience: Duration) -> io::Result<Option<Self>> {
+    pub(crate) fn take(
+        path: &Path,
+        access: Access,
+        patience: Duration,
+    ) -> io::Result<Option<Self>> {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(2))
             .with_max_delay(Duration::from_millis(250))
             .with_total_delay(Some(patience))
             .without_max_times();
-        let taken = (|| Self::try_take(path))
+        let taken = (|| Self::try_take(path, access))
             .retry(pauses)
             .when(|error| matches!(error, TryLockError::WouldBlock))
             .call();
@@ -51,9 +58,9 @@ impl FileLock {
     }
 
     /// Takes a lock that nobody holds for longer than a moment.
-    pub(crate) fn wait(path: &Path) -> io::Result<Self> {
+    pub(crate) fn wait(path: &Path, access: Access) -> io::Result<Self> {
         loop {
-            let file = open(path)?;
+            let file = access.open_or_make(path)?;
             file.lock()?;
             if is_still_at(&file, path)? {
                 return Ok(Self { file, path: path.to_owned() });
@@ -77,7 +84,7 @@ impl Drop for FileLock {
 
 /// Whether the file is there and somebody holds its lock; nothing where there is no such file.
 pub(crate) fn is_held(path: &Path) -> io::Result<Option<bool>> {
-    let file = match File::open(path) {
+    let file = match access::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -90,14 +97,10 @@ pub(crate) fn is_held(path: &Path) -> io::Result<Option<bool>> {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    File::options().read(true).write(true).create(true).truncate(false).open(path)
-}
-
 /// Whether a file has its name yet, so that its lock keeps out who opens that name.
 fn is_still_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
@@ -119,9 +122,11 @@ mod tests {
                 scope.spawn(|| {
                     for turn in 0..50 {
                         let lock = if turn % 2 == 0 {
-                            FileLock::wait(&path).unwrap()
+                            FileLock::wait(&path, Access::OWN).unwrap()
                         } else {
-                            FileLock::take(&path, Duration::from_mins(1)).unwrap().unwrap()
+                            FileLock::take(&path, Access::OWN, Duration::from_mins(1))
+                                .unwrap()
+                                .unwrap()
                         };
                         assert!(!inside.swap(true, Ordering::SeqCst), "two hold it at once");
                         std::thread::yield_now();
@@ -135,18 +140,36 @@ mod tests {
     }
 
     #[test]
+    fn a_link_that_was_put_in_the_place_of_a_lock_leads_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (folder.path().join("a.lock"), folder.path().join("victim"));
+        for content in [Some("of somebody else"), None] {
+            if let Some(content) = content {
+                fs::write(&victim, content).unwrap();
+            }
+            std::os::unix::fs::symlink(&victim, &path).unwrap();
+            assert!(FileLock::wait(&path, Access::OWN).is_err());
+            assert!(FileLock::take(&path, Access::OWN, Duration::from_millis(5)).is_err());
+            assert!(is_held(&path).is_err());
+            assert_eq!(fs::read_to_string(&victim).ok().as_deref(), content);
+            fs::remove_file(&path).unwrap();
+            _ = fs::remove_file(&victim);
+        }
+    }
+
+    #[test]
     fn a_lock_that_is_held_is_not_taken_and_a_file_that_lies_about_is() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.lock");
         assert_eq!(is_held(&path).unwrap(), None);
         fs::write(&path, "of a run that died").unwrap();
         assert_eq!(is_held(&path).unwrap(), Some(false));
-        let mut lock = FileLock::try_take(&path).unwrap();
+        let mut lock = FileLock::try_take(&path, Access::OWN).unwrap();
         lock.sign("me").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "me");
         assert_eq!(is_held(&path).unwrap(), Some(true));
-        assert!(FileLock::take(&path, Duration::from_millis(5)).unwrap().is_none());
-        assert!(matches!(FileLock::try_take(&path), Err(TryLockError::WouldBlock)));
+        assert!(FileLock::take(&path, Access::OWN, Duration::from_millis(5)).unwrap().is_none());
+        assert!(matches!(FileLock::try_take(&path, Access::OWN), Err(TryLockError::WouldBlock)));
         drop(lock);
         assert_eq!(is_held(&path).unwrap(), None);
     }

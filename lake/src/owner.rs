@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::access::Access;
 use crate::lock::{self, FileLock};
 
 /// What the names of the files end with.
@@ -52,8 +53,8 @@ pub(crate) enum Life {
 
 impl Presence {
     /// A run whose file is in a folder of the lake.
-    pub(crate) fn in_lake(folder: &Path, run: &str) -> io::Result<Self> {
-        Self::begin(folder, IN_LAKE, run)
+    pub(crate) fn in_lake(folder: &Path, access: Access, run: &str) -> io::Result<Self> {
+        Self::begin(folder, access, IN_LAKE, run)
     }
 
     /// A run of a lake that is no folder: its file is among the temporary ones of this host. Where
@@ -62,7 +63,7 @@ impl Presence {
         let folder = std::env::temp_dir();
         let begun = place_of(&folder).and_then(|place| {
             remove_obsolete(&folder, &place);
-            Self::begin(&folder, &place, run)
+            Self::begin(&folder, Access::OWN, &place, run)
         });
         begun.unwrap_or_else(|error| {
             tracing::debug!(%error, "other runs will not know whether this one lives");
@@ -70,10 +71,10 @@ impl Presence {
         })
     }
 
-    fn begin(folder: &Path, place: &str, run: &str) -> io::Result<Self> {
+    fn begin(folder: &Path, access: Access, place: &str, run: &str) -> io::Result<Self> {
         let owner = format!("{}.{place}.{run}", host());
         let path = file_of(folder, &owner);
-        let lock = FileLock::take(&path, PATIENCE)?.ok_or_else(|| {
+        let lock = FileLock::take(&path, access, PATIENCE)?.ok_or_else(|| {
             let text = format!("a run has a name of its own, and another is called {run}");
             io::Error::new(io::ErrorKind::AlreadyExists, text)
         })?;
@@ -110,7 +111,7 @@ impl Presence {
     /// Removes the file of a run, unless the run lives.
     pub(crate) fn remove_file(path: &Path) {
         // Dropping the lock removes the file; that of a living run is not to be had.
-        drop(FileLock::try_take(path));
+        drop(FileLock::try_take(path, Access::OWN));
     }
 
     /// The owner whose file a name is, or nothing.
@@ -169,8 +170,8 @@ mod tests {
     #[test]
     fn a_run_lives_until_its_lock_is_free() {
         let folder = tempfile::tempdir().unwrap();
-        let one = Presence::in_lake(folder.path(), "run1").unwrap();
-        let two = Presence::in_lake(folder.path(), "run2").unwrap();
+        let one = Presence::in_lake(folder.path(), Access::OWN, "run1").unwrap();
+        let two = Presence::in_lake(folder.path(), Access::OWN, "run2").unwrap();
         let owner = one.owner().to_owned();
         assert_eq!(two.life(&owner), Life::Living);
         Presence::remove_file(&file_of(folder.path(), &owner));
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn of_other_hosts_other_folders_and_the_last_release_nothing_is_known() {
         let folder = tempfile::tempdir().unwrap();
-        let here = Presence::in_lake(folder.path(), "run1").unwrap();
+        let here = Presence::in_lake(folder.path(), Access::OWN, "run1").unwrap();
         let host = host();
         for owner in [
             "elsewhere.lake.run0".to_owned(),
@@ -226,8 +227,8 @@ mod tests {
     #[test]
     fn a_second_run_of_one_name_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let _one = Presence::in_lake(folder.path(), "run1").unwrap();
-        let error = Presence::in_lake(folder.path(), "run1").unwrap_err();
+        let _one = Presence::in_lake(folder.path(), Access::OWN, "run1").unwrap();
+        let error = Presence::in_lake(folder.path(), Access::OWN, "run1").unwrap_err();
         assert!(error.to_string().contains("another is called run1"), "{error}");
     }
 }

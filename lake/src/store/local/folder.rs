@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::access::Access;
 use crate::error::{Error, Result};
 use crate::lock::FileLock;
 use crate::store::contract::Object;
@@ -22,9 +23,24 @@ pub(super) const LOCKS: &str = "_lake/locks/";
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     pub(super) root: PathBuf,
+    pub(super) access: Access,
 }
 
 impl Folder {
+    /// Opens the folder, making it if it is not there.
+    pub(super) fn open(root: &Path) -> Result<Self> {
+        let made = Access::OWN.make_folder(root).and_then(|()| Access::of_folder(root));
+        let access = made.map_err(|error| failed("create", root, error))?;
+        Ok(Self { root: root.to_owned(), access })
+    }
+
+    /// Makes a folder in it.
+    pub(super) fn make(&self, key: &str) -> Result<PathBuf> {
+        let path = self.path(key);
+        self.access.make_folder(&path).map_err(|error| failed("create", &path, error))?;
+        Ok(path)
+    }
+
     pub(super) fn path(&self, key: &str) -> PathBuf {
         self.root.join(key)
     }
@@ -39,7 +55,7 @@ impl Folder {
 
     /// Keeps all other writers of the folder from changing an object meanwhile.
     pub(super) fn lock_writes(&self) -> io::Result<FileLock> {
-        FileLock::wait(&self.path(TEMPORARY).join(WRITES))
+        FileLock::wait(&self.path(TEMPORARY).join(WRITES), self.access)
     }
 
     pub(super) fn head(&self, key: &str) -> Result<Option<Object>> {
@@ -68,7 +84,7 @@ impl Folder {
     }
 
     /// The file of an object, and what it is: also when another takes its place meanwhile.
-    pub(super) fn open(&self, key: &str, action: &'static str) -> Result<Option<(Object, File)>> {
+    pub(super) fn read(&self, key: &str, action: &'static str) -> Result<Option<(Object, File)>> {
         let path = self.path(key);
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
         match opened {

@@ -4,6 +4,9 @@
 //! old or the new one. A file system has no conditional rename; whoever changes an object holds the
 //! lock `_lake/tmp/writes.lock` while it looks at what is there and renames. Writers of one table
 //! take turns for a whole commit by a lock under `_lake/locks/`.
+//!
+//! What is made is its maker's alone, or of a group that the lake's folder was opened to
+//! ([`crate::access`]).
 
 mod folder;
 mod upload;
@@ -12,7 +15,6 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, Result};
@@ -34,20 +36,17 @@ pub struct LocalStore {
     folder: Folder,
     /// What our temporary files begin with is its owner.
     presence: Arc<Presence>,
-    /// Uploads that were begun.
-    counter: AtomicU64,
 }
 
 impl LocalStore {
     /// Opens a folder, making it if it is not there, and removes what dead runs left behind.
     pub fn open(root: &Path, run: &str) -> Result<Self> {
-        let folder = Folder { root: root.to_owned() };
-        let temporary = folder.path(TEMPORARY);
-        fs::create_dir_all(&temporary).map_err(|error| failed("create", &temporary, error))?;
+        let folder = Folder::open(root)?;
+        let temporary = folder.make(TEMPORARY)?;
         // That it cannot be written to shows here, and not after an hour of reading.
-        let presence = Presence::in_lake(&temporary, run)
+        let presence = Presence::in_lake(&temporary, folder.access, run)
             .map_err(|error| failed("write to", &folder.root, error))?;
-        let store = Self { folder, presence: Arc::new(presence), counter: AtomicU64::new(0) };
+        let store = Self { folder, presence: Arc::new(presence) };
         store.remove_leftovers();
         Ok(store)
     }
@@ -92,7 +91,7 @@ impl Store for LocalStore {
     }
 
     fn get(&self, key: &str) -> Result<Option<(Object, Vec<u8>)>> {
-        let Some((object, mut file)) = self.folder.open(key, "read")? else { return Ok(None) };
+        let Some((object, mut file)) = self.folder.read(key, "read")? else { return Ok(None) };
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)
             .map_err(|error| failed("read", &self.folder.path(key), error))?;
@@ -100,16 +99,15 @@ impl Store for LocalStore {
     }
 
     fn fetch(&self, object: &Object) -> Result<File> {
-        match self.folder.open(&object.key, "open")? {
+        match self.folder.read(&object.key, "open")? {
             Some((found, file)) if found.version == object.version => Ok(file),
             Some(_) | None => Err(self.folder.conflict(&object.key)),
         }
     }
 
     fn create(&self, key: &str, condition: Condition) -> Result<Box<dyn Upload>> {
-        let number = self.counter.fetch_add(1, Ordering::Relaxed);
         let owner = self.presence.owner();
-        Ok(Box::new(LocalUpload::begin(&self.folder, owner, number, key, condition)?))
+        Ok(Box::new(LocalUpload::begin(&self.folder, owner, key, condition)?))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
@@ -127,11 +125,9 @@ impl Store for LocalStore {
     }
 
     fn lock(&self, table: &str) -> Result<Option<Box<dyn Guard>>> {
-        let folder = self.folder.path(LOCKS);
-        fs::create_dir_all(&folder).map_err(|error| failed("create", &folder, error))?;
-        let path = folder.join(format!("{table}.lock"));
-        let taken =
-            FileLock::take(&path, LOCK_PATIENCE).map_err(|error| failed("lock", &path, error))?;
+        let path = self.folder.make(LOCKS)?.join(format!("{table}.lock"));
+        let taken = FileLock::take(&path, self.folder.access, LOCK_PATIENCE)
+            .map_err(|error| failed("lock", &path, error))?;
         let Some(mut lock) = taken else {
             let owner = fs::read_to_string(&path).map_err(|error| failed("read", &path, error))?;
             let owner = owner.trim().replace('\n', " since ");

@@ -1,10 +1,12 @@
 //! What a folder owes beside what every store does: it outlives the processes that die in it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
+use crate::access::Access;
 use crate::lock;
 
 fn store(folder: &tempfile::TempDir) -> LocalStore {
@@ -69,7 +71,7 @@ fn a_lock_is_free_when_its_process_was_killed_and_not_before() {
     let child = Doomed::start(&folder);
     let store = store(&folder);
     assert_eq!(lock::is_held(&path).unwrap(), Some(true));
-    assert!(FileLock::take(&path, Duration::from_millis(20)).unwrap().is_none());
+    assert!(FileLock::take(&path, Access::OWN, Duration::from_millis(20)).unwrap().is_none());
     let holder = fs::read_to_string(&path).unwrap();
     assert!(holder.contains(".lake.run0\n"), "{holder}");
     child.kill();
@@ -184,4 +186,114 @@ fn a_folder_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = LocalStore::open(&file.path().join("lake"), "r").unwrap_err().to_string();
     assert!(error.contains("could not create") && error.contains("lake"), "{error}");
+}
+
+/// The modes of all that is below a folder, by their paths in it.
+fn modes(folder: &Path) -> Vec<(String, u32)> {
+    fn walk(root: &Path, folder: &Path, found: &mut Vec<(String, u32)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let metadata = entry.metadata().unwrap();
+            let path = entry.path().strip_prefix(root).unwrap().display().to_string();
+            found.push((path, metadata.permissions().mode() & 0o7777));
+            if metadata.is_dir() {
+                walk(root, &entry.path(), found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(folder, folder, &mut found);
+    found
+}
+
+#[test]
+fn what_is_made_is_its_makers_alone_unless_the_folder_was_opened_to_a_group() {
+    let set = |path: &Path, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (mode, folders, files) in [
+        (None, 0o700, 0o600),
+        (Some(0o700), 0o700, 0o600),
+        (Some(0o755), 0o700, 0o600),
+        (Some(0o777), 0o700, 0o600),
+        (Some(0o750), 0o750, 0o640),
+    ] {
+        let above = tempfile::tempdir().unwrap();
+        let root = above.path().join("lake");
+        if let Some(mode) = mode {
+            fs::create_dir(&root).unwrap();
+            set(&root, mode);
+            fs::create_dir(root.join("old")).unwrap();
+            set(&root.join("old"), 0o755);
+            fs::write(root.join("old/a"), "1").unwrap();
+            set(&root.join("old/a"), 0o644);
+        }
+        let store = LocalStore::open(&root, "run1").unwrap();
+        store.put("old/a", b"2", Condition::Always).unwrap();
+        store.put("t/dt=1/a", b"1", Condition::Absent).unwrap();
+        let _guard = store.lock("t").unwrap();
+        let mut upload = store.create("t/b", Condition::Absent).unwrap();
+        upload.write_all(b"1").unwrap();
+        let found = modes(&root);
+        assert!(found.len() >= 9, "{found:?}");
+        for (path, found) in found {
+            let is_folder = root.join(&path).is_dir();
+            let is_old = path == "old" && mode.is_some();
+            let expected = if is_old {
+                0o755
+            } else if is_folder {
+                folders
+            } else {
+                files
+            };
+            assert_eq!(found, expected, "{path} in a folder of {mode:?}");
+        }
+        let own = fs::metadata(&root).unwrap().permissions().mode() & 0o777;
+        assert_eq!(own, mode.unwrap_or(0o700));
+    }
+}
+
+#[test]
+fn links_that_were_put_among_the_stores_files_are_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let victim = folder.path().join("victim");
+    fs::write(&victim, "of somebody else").unwrap();
+    let lake = folder.path().join("lake");
+    let one = LocalStore::open(&lake, "run1").unwrap();
+    let (locks, temporary) = (lake.join(LOCKS), lake.join(TEMPORARY));
+    fs::create_dir_all(&locks).unwrap();
+    symlink(&victim, locks.join("t.lock")).unwrap();
+    // The names that the release before gave, one after the other.
+    for number in 0..9 {
+        let name = format!("{}.{number}.tmp", one.presence().owner());
+        symlink(&victim, temporary.join(name)).unwrap();
+    }
+    assert!(one.lock("t").is_err());
+    one.put("t/a", b"1", Condition::Absent).unwrap();
+    symlink(&victim, temporary.join(WRITES)).unwrap();
+    assert!(one.put("t/b", b"1", Condition::Absent).is_err());
+    fs::remove_file(temporary.join(WRITES)).unwrap();
+    // A link in the place of an object is replaced, and what it leads to stays.
+    symlink(&victim, lake.join("t/c")).unwrap();
+    one.put("t/c", b"1", Condition::Always).unwrap();
+    assert_eq!(fs::read(lake.join("t/c")).unwrap(), b"1");
+    assert!(fs::symlink_metadata(lake.join("t/c")).unwrap().is_file());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "of somebody else");
+}
+
+#[test]
+fn nobody_knows_the_name_of_an_unfinished_file_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder);
+    let uploads: Vec<_> = (0..3).map(|_| store.create("t/a", Condition::Always).unwrap()).collect();
+    let owner = store.presence().owner();
+    let names: Vec<String> = temporary(&folder)
+        .into_iter()
+        .filter(|name| upload::owner_of_file(name).is_some())
+        .collect();
+    assert_eq!(names.len(), uploads.len());
+    for name in names {
+        assert_eq!(upload::owner_of_file(&name), Some(owner), "{name}");
+        assert_eq!(name.len(), owner.len() + 1 + 16 + 4, "{name}");
+    }
 }

@@ -1,9 +1,11 @@
 //! A file that is not yet in its place.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
+
+use tempfile::TempPath;
 
 use super::folder::{Folder, TEMPORARY, failed, object_of};
 use crate::error::{Error, Result};
@@ -12,6 +14,9 @@ use crate::store::contract::{Condition, Object, Upload};
 /// What the names of unfinished files end with.
 const SUFFIX: &str = ".tmp";
 
+/// Random characters in the names of unfinished files.
+const RANDOM: usize = 16;
+
 /// Bytes that are kept before the file system gets them.
 const BUFFER: usize = 64 * 1024;
 
@@ -19,37 +24,42 @@ const BUFFER: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct LocalUpload {
     file: io::BufWriter<File>,
-    temporary: PathBuf,
+    /// Removed when it is dropped; what cannot be removed then is removed by a later run.
+    temporary: TempPath,
     key: String,
     folder: Folder,
     condition: Condition,
-    done: bool,
 }
 
 /// The owner of an unfinished file, or nothing for a file that is none.
 pub(super) fn owner_of_file(name: &str) -> Option<&str> {
-    let (owner, _number) = name.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    let (owner, _own) = name.strip_suffix(SUFFIX)?.rsplit_once('.')?;
     Some(owner)
 }
 
 impl LocalUpload {
-    /// Begins a file. `number` is one that the owner has not used before.
+    /// Begins a file, under a name that nobody can have put a link at.
     pub(super) fn begin(
         folder: &Folder,
         owner: &str,
-        number: u64,
         key: &str,
         condition: Condition,
     ) -> Result<Self> {
-        let temporary = folder.path(TEMPORARY).join(format!("{owner}.{number}{SUFFIX}"));
-        let file = File::create(&temporary).map_err(|error| failed("create", &temporary, error))?;
+        let place = folder.path(TEMPORARY);
+        let file = tempfile::Builder::new()
+            .prefix(&format!("{owner}."))
+            .suffix(SUFFIX)
+            .rand_bytes(RANDOM)
+            .permissions(folder.access.of_files())
+            .tempfile_in(&place)
+            .map_err(|error| failed("write to", &place, error))?;
+        let (file, temporary) = file.into_parts();
         Ok(Self {
             file: io::BufWriter::with_capacity(BUFFER, file),
             temporary,
             key: key.to_owned(),
             folder: folder.clone(),
             condition,
-            done: false,
         })
     }
 
@@ -91,10 +101,9 @@ impl Upload for LocalUpload {
         if !self.holds()? {
             return Err(self.folder.conflict(&self.key));
         }
-        fs::create_dir_all(folder).map_err(failed)?;
-        fs::rename(&self.temporary, &target).map_err(failed)?;
+        self.folder.access.make_folder(folder).map_err(failed)?;
+        self.temporary.persist(&target).map_err(|error| failed(error.error))?;
         drop(lock);
-        self.done = true;
         sync_folders(folder, &self.folder.root).map_err(failed)?;
         Ok(object)
     }
@@ -108,15 +117,6 @@ fn sync_folders(folder: &Path, root: &Path) -> io::Result<()> {
         match folder.parent() {
             Some(parent) if folder != root && folder.starts_with(root) => folder = parent,
             _ => return Ok(()),
-        }
-    }
-}
-
-impl Drop for LocalUpload {
-    fn drop(&mut self) {
-        if !self.done {
-            // What cannot be removed now is removed by a later run.
-            _ = fs::remove_file(&self.temporary);
         }
     }
 }
