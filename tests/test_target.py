@@ -364,6 +364,31 @@ def test_a_partition_is_a_plain_value(load):
     )
 
 
+@pytest.mark.parametrize("place", ["folder", "s3"])
+def test_a_value_that_no_folder_can_be_named_by_stops_no_lake(load, rows, tmp_path, s3, place):
+    columns = {**ID, "c": {"type": "string"}, "v": {"type": "string"}}
+    settings = {"partition_by": {"column": "c"}}
+    if place == "s3":
+        bucket = s3.bucket("long-partitions")
+        settings |= s3.settings(f"s3://{bucket}/lake")
+    long = "x" * 300
+    for version, count in [("a", 1), ("b", 2)]:
+        records = [record(id=1, c=long, v=version), record(id=2, c="short", v=version), record(id=3, v=version)]
+        done = load([schema(columns), *records, state(count)], **settings).succeeded()
+        assert done.err.count("at most 255 bytes") == 1 and long not in done.err
+        assert json.loads(done.out) == {"bookmarks": count}
+    if place == "s3":
+        keys = [item["Key"] for item in s3.client.list_objects_v2(Bucket=bucket, Prefix="lake/s/")["Contents"]]
+    else:
+        keys = [str(path.relative_to(tmp_path)) for path in files(tmp_path / "lake", "s")]
+        assert [(row["id"], row["c"], row["v"]) for row in rows()] == [
+            (1, long, "b"),
+            (2, "short", "b"),
+            (3, None, "b"),
+        ]
+    assert {key.split("/")[2] for key in keys} == {"p_c=short", "p_c=__HIVE_DEFAULT_PARTITION__"}
+
+
 @pytest.mark.parametrize(
     "setting", [{"streams": {"load_method": "upsert"}}, {"stream_maps": {"a": "id"}}], ids=["streams", "stream_maps"]
 )

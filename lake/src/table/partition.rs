@@ -16,6 +16,12 @@ use crate::schema::time;
 /// (`hive.exec.default.partition.name`, <https://hive.apache.org/docs/latest/user/configuration-properties/>).
 pub(crate) const DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
+/// The most bytes of a folder's name: `NAME_MAX` of the file systems that people use
+/// (<https://man7.org/linux/man-pages/man7/path_resolution.7.html>). On S3 it leaves a key of 1,024 bytes
+/// room for the rest (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>); a
+/// limit for both, so that a lake can be moved from the one to the other.
+const MAX_FOLDER: usize = 255;
+
 /// What is escaped in a folder's name.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
@@ -26,13 +32,15 @@ pub(crate) struct Partitioner {
     by: Option<(String, usize, Option<Granularity>)>,
     numbers: HashMap<String, u32>,
     values: Vec<String>,
+    /// Whether a value was too long for a folder's name.
+    has_long: bool,
 }
 
 impl Partitioner {
     /// A partitioner by `by`, whose column is at `column` of every batch.
     pub(crate) fn new(by: Option<(&PartitionBy, String, usize)>) -> Self {
         let by = by.map(|(by, key, column)| (key, column, by.granularity));
-        Self { by, numbers: HashMap::new(), values: Vec::new() }
+        Self { by, numbers: HashMap::new(), values: Vec::new(), has_long: false }
     }
 
     /// The folder of a partition below its table, with a slash behind it; empty without partitions.
@@ -46,9 +54,11 @@ impl Partitioner {
 
     /// The partition of every row.
     pub(crate) fn assign(&mut self, batch: &RecordBatch) -> Result<Vec<u32>> {
-        let Some((_, column, granularity)) = self.by else {
+        let Some((key, column, granularity)) = &self.by else {
             return Ok(vec![0; batch.num_rows()]);
         };
+        let (column, granularity) = (*column, *granularity);
+        let longest = MAX_FOLDER.saturating_sub(key.len() + "=".len());
         let array = batch.column(column);
         let mut last: Option<(String, u32)> = None;
         let mut assigned = Vec::with_capacity(array.len());
@@ -70,7 +80,11 @@ impl Partitioner {
             let number = match &last {
                 Some((value, number)) if *value == text => *number,
                 _ => {
-                    let number = self.number(&text)?;
+                    let number = if is_longer(&text, longest) {
+                        self.number_of_long()?
+                    } else {
+                        self.number(&text)?
+                    };
                     last = Some((text.clone(), number));
                     number
                 }
@@ -78,6 +92,19 @@ impl Partitioner {
             assigned.push(number);
         }
         Ok(assigned)
+    }
+
+    /// The partition of a value that no folder can be named by: the column still tells it.
+    fn number_of_long(&mut self) -> Result<u32> {
+        if !self.has_long {
+            self.has_long = true;
+            let key = self.by.as_ref().map(|(key, ..)| key.as_str());
+            tracing::warn!(
+                key,
+                "a partition's folder has a name of at most {MAX_FOLDER} bytes: rows whose value is longer are in {DEFAULT_PARTITION}"
+            );
+        }
+        self.number(DEFAULT_PARTITION)
     }
 
     fn number(&mut self, value: &str) -> Result<u32> {
@@ -159,6 +186,12 @@ fn escape(value: &str) -> String {
     if escaped.bytes().all(|byte| byte == b'.') { escaped.replace('.', "%2E") } else { escaped }
 }
 
+/// Whether a value has more bytes than that once it is escaped.
+fn is_longer(value: &str, longest: usize) -> bool {
+    // An escaped byte is three.
+    value.len() > longest / 3 && escape(value).len() > longest
+}
+
 /// The value of the partition whose folder this is; nothing for a folder of another key.
 #[cfg_attr(not(feature = "glue"), allow(dead_code, reason = "only the catalog asks for it"))]
 pub(crate) fn value(folder: &str, key: &str) -> Option<String> {
@@ -226,6 +259,25 @@ mod tests {
         for other in ["p_d=1/", "p_c=1", "p_c=/", "p_c=1/x/", "p_c=%f/", ""] {
             assert_eq!(value(other, "p_c"), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_no_folder_can_be_named_by_is_in_the_default_partition() {
+        // With `p_c=` before them.
+        let (fits, long) = ("x".repeat(251), "x".repeat(252));
+        let (escaped, long_escaped) = ("ü".repeat(41) + "12345", "ü".repeat(41) + "123456");
+        let texts = [&fits, &long, &escaped, &long_escaped, &"界".repeat(100), &fits];
+        let found = folders(Arc::new(StringArray::from_iter_values(texts)), None);
+        let default = format!("p_c={DEFAULT_PARTITION}/");
+        let escaped = format!("p_c={}12345/", "%C3%BC".repeat(41));
+        let fits = format!("p_c={fits}/");
+        assert_eq!(
+            found.iter().collect::<Vec<_>>(),
+            [&fits, &default, &escaped, &default, &default, &fits]
+        );
+        assert!(found.iter().all(|folder| folder.len() <= MAX_FOLDER + 1));
+        assert_eq!(fits.len(), MAX_FOLDER + 1);
+        assert_eq!(escaped.len(), MAX_FOLDER + 1);
     }
 
     #[test]

@@ -52,7 +52,8 @@ pub(crate) enum LoadMethod {
 /// Splits a table into folders.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) struct PartitionBy {
-    /// Column whose value decides.
+    /// Column whose value decides. Rows without a value, or with one that is too long for a folder's
+    /// name (255 bytes, with the key and with escapes), are in `__HIVE_DEFAULT_PARTITION__`.
     pub(crate) column: String,
     /// Part of a date or time that decides; without it, the value itself.
     pub(crate) granularity: Option<Granularity>,
