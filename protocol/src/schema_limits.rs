@@ -14,6 +14,10 @@ use std::cell::Cell;
 /// what is nested. A field costs its writer about 30 kilobytes, so these cost 300 megabytes.
 pub const MAX_FIELDS: usize = 10_000;
 
+/// The most columns and fields of all schemas of a run: a thousand streams of a thousand. What is known
+/// of a field is about 700 bytes, so these are 700 megabytes.
+pub const MAX_FIELDS_OF_RUN: usize = 1_000_000;
+
 /// The most parts of a schema that are looked at: fields, elements of arrays, and the alternatives
 /// of each. Ten for each field are more than any tap writes.
 pub const MAX_PARTS: usize = 100_000;
@@ -79,6 +83,24 @@ impl Budget {
     }
 }
 
+/// What the schemas of a run may still have.
+#[derive(Debug)]
+pub struct RunBudget(Cell<usize>);
+
+impl Default for RunBudget {
+    fn default() -> Self {
+        Self(Cell::new(MAX_FIELDS_OF_RUN))
+    }
+}
+
+impl RunBudget {
+    /// Pays for the columns and fields of one more schema.
+    pub fn fields(&self, count: usize) -> Result<(), TooLarge> {
+        let what = "columns and nested fields, together with the schemas before it";
+        pay(&self.0, count, TooLarge { limit: MAX_FIELDS_OF_RUN, what })
+    }
+}
+
 fn pay(left: &Cell<usize>, price: usize, refusal: TooLarge) -> Result<(), TooLarge> {
     left.set(left.get().checked_sub(price).ok_or(refusal)?);
     Ok(())
@@ -100,5 +122,8 @@ mod tests {
         assert!(budget.parts(1).is_err());
         assert!(budget.text(usize::MAX).is_err());
         assert_eq!(budget.text(MAX_TEXT), Ok(()));
+        let budget = RunBudget::default();
+        assert_eq!(budget.fields(MAX_FIELDS_OF_RUN), Ok(()));
+        assert!(budget.fields(1).unwrap_err().to_string().contains("together"));
     }
 }

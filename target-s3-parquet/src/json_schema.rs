@@ -36,6 +36,27 @@ pub(crate) fn columns(schema: &Value) -> Result<Vec<Column>, TooLarge> {
     Resolver::of(schema).all()
 }
 
+/// How many columns there are, with the fields inside them.
+pub(crate) fn count(columns: &[Column]) -> usize {
+    columns.iter().map(|column| 1 + count_inside(&column.kind)).sum()
+}
+
+fn count_inside(kind: &Kind) -> usize {
+    match kind {
+        Kind::Struct(columns) => count(columns),
+        Kind::List(element) => count_inside(element),
+        Kind::Boolean
+        | Kind::Int
+        | Kind::Bigint
+        | Kind::Double
+        | Kind::Decimal(..)
+        | Kind::String
+        | Kind::Json
+        | Kind::Date
+        | Kind::Timestamp => 0,
+    }
+}
+
 struct Resolver<'a> {
     root: &'a Value,
     /// References being resolved: one that comes up again inside itself describes a tree, which no

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use lake::table::Refresh;
 use protocol::airbyte::{ConfiguredCatalog, ConfiguredStream, DestinationSyncMode, StreamName};
+use protocol::schema_limits::RunBudget;
 
 use super::columns::{AirbyteColumns, conventions};
 use super::envelope::key;
 use crate::decode::plan::{Plan, Registry};
 use crate::described::Described;
 use crate::error::{Error, Result};
+use crate::json_schema;
 use crate::settings::config::Config;
 use crate::settings::stream::{LoadMethod, StreamSettings};
 
@@ -31,10 +33,11 @@ pub(super) fn plans(
     if catalog.streams.is_empty() {
         return Err(fault("it has no streams".into()));
     }
+    let budget = RunBudget::default();
     let mut plans: Vec<NamedPlan> = Vec::new();
     for (stream, id) in catalog.streams.iter().zip(1..) {
         let name = stream.name();
-        let plan = plan(stream, config, id)
+        let plan = plan(stream, config, id, &budget)
             .map_err(|reason| fault(format!("stream `{name}`: {reason}")))?;
         if plans.iter().any(|other| other.plan.stream == plan.stream) {
             return Err(fault(format!("it has the stream `{}` twice", plan.stream)));
@@ -44,7 +47,12 @@ pub(super) fn plans(
     Ok(plans)
 }
 
-fn plan(stream: &ConfiguredStream, config: &Config, id: u64) -> Result<Plan, String> {
+fn plan(
+    stream: &ConfiguredStream,
+    config: &Config,
+    id: u64,
+    budget: &RunBudget,
+) -> Result<Plan, String> {
     let name = stream.name();
     let full = name.to_string();
     let mode = stream.destination_sync_mode.ok_or("it has no `destination_sync_mode`")?;
@@ -73,7 +81,9 @@ fn plan(stream: &ConfiguredStream, config: &Config, id: u64) -> Result<Plan, Str
         refresh: Some(refresh),
         conventions: conventions(name.namespace, columns),
     };
-    described.plan(&settings, id)
+    let plan = described.plan(&settings, id)?;
+    budget.fields(json_schema::count(&plan.spec.columns)).map_err(|error| error.to_string())?;
+    Ok(plan)
 }
 
 /// The settings of a stream, of which its sync mode and its names decide some.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use program::settings;
 use protocol::mapping::{MapError, Mapped, Mapper, Names};
+use protocol::schema_limits::RunBudget;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -41,6 +42,7 @@ pub(super) struct Planner {
     /// What each stream has had so far, the schema in force last.
     known: HashMap<String, Vec<Known>>,
     names: Names,
+    budget: RunBudget,
     next_id: u64,
     warnings: Vec<String>,
 }
@@ -59,6 +61,7 @@ impl Planner {
             config,
             known: HashMap::new(),
             names: Names::default(),
+            budget: RunBudget::default(),
             next_id: 0,
             warnings: Vec::new(),
         }
@@ -120,6 +123,11 @@ impl Planner {
             conventions: conventions(),
         };
         let plan = described.plan(&self.config.stream(&mapped.stream), self.next_id);
+        let plan = plan.and_then(|plan| {
+            let fields = json_schema::count(&plan.spec.columns);
+            self.budget.fields(fields).map_err(|error| error.to_string())?;
+            Ok(plan)
+        });
         let stream = || message.stream.clone();
         plan.map(Arc::new).map_err(|reason| Error::Schema { line, stream: stream(), reason })
     }
@@ -163,6 +171,7 @@ fn refused(error: MapError, message: &SchemaMessage, line: u64) -> Error {
 mod tests {
     use super::*;
     use crate::testing::config;
+    use protocol::schema_limits::MAX_FIELDS_OF_RUN;
     use serde_json::json;
 
     fn message(stream: &str, properties: &Value, keys: &Value) -> SchemaMessage {
@@ -276,6 +285,32 @@ mod tests {
         let dropped = json!({"stream_maps": {"a": "__NULL__"}});
         let plans = Planner::new(config(dropped)).plans(message("a", &properties, &json!([])), 3);
         assert_eq!(plans.unwrap().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn many_schemas_that_are_allowed_each_are_not_allowed_all() {
+        let of_next = |next: &Value| {
+            let properties = (0..95).map(|at| (format!("p{at}"), next.clone()));
+            json!({"type": "object", "properties": properties.collect::<serde_json::Map<_, _>>()})
+        };
+        let mut properties = id();
+        properties["x"] = of_next(&json!({"$ref": "#/properties/y"}));
+        properties["y"] = of_next(&json!({"type": "integer"}));
+        let mut planner = Planner::new(config(json!({})));
+        planner.budget.fields(MAX_FIELDS_OF_RUN - 30_000).unwrap();
+        let mut plan = |stream: &str, at: usize| {
+            properties["id"]["description"] = at.into();
+            planner.plans(message(stream, &properties, &json!(["id"])), 3)
+        };
+        // Of streams with one schema, and of one with many: each has 9,218 fields.
+        for (stream, at) in [("a", 1), ("a", 2), ("b", 3)] {
+            plan(stream, at).unwrap();
+        }
+        let error = plan("c", 4).unwrap_err().to_string();
+        let start = "line 3: the schema of stream `c` cannot become a table: ";
+        assert!(error.starts_with(start), "{error}");
+        assert!(error.contains("1000000 columns") && error.contains("before it"), "{error}");
+        assert_eq!(plan("a", 1).unwrap().unwrap().len(), 1, "what is known already");
     }
 
     #[test]
