@@ -86,7 +86,6 @@ def test_an_image_writes_a_lake(image, tmp_path):
     name, tag = image
     if name != "destination-s3-parquet":
         pytest.skip("a source writes none")
-    tmp_path.chmod(0o777)
     (tmp_path / "config.json").write_text(json.dumps({"destination": "/local/lake"}))
     stream = {"name": "s", "json_schema": {"type": "object", "properties": {"id": {"type": "integer"}}}}
     catalog = {"streams": [{"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "append"}]}
@@ -95,7 +94,9 @@ def test_an_image_writes_a_lake(image, tmp_path):
     status = {"stream_descriptor": {"name": "s"}, "status": "COMPLETE"}
     trace = {"type": "TRACE", "trace": {"type": "STREAM_STATUS", "emitted_at": 1, "stream_status": status}}
     lines = json.dumps(record) + "\n" + json.dumps(trace) + "\n"
-    run = ["run", "--rm", "-i", "--network", "none", "--volume", f"{tmp_path}:/local", tag]
+    # A lake in a folder is readable by the user alone that loads it.
+    user = f"{os.getuid()}:{os.getgid()}"
+    run = ["run", "--rm", "-i", "--network", "none", "--user", user, "--volume", f"{tmp_path}:/local", tag]
     files = ["--config", "/local/config.json"]
     checked = docker(*run, "check", *files)
     assert json.loads(checked.stdout)["connectionStatus"]["status"] == "SUCCEEDED", checked.stderr

@@ -1,5 +1,5 @@
 //! Wire formats: the messages, catalogs and states of Singer and of Airbyte, and the maps that rename,
-//! drop and filter what streams carry.
+//! drop and filter what streams carry; and how much of a JSON Schema is looked at.
 //!
 //! Pure: text comes in, text goes out. Nothing here opens a file or a socket, and nothing knows how a
 //! program is configured or what it does with a record.
