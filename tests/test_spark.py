@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 import duckdb
 import pytest
 
+import redshift
 import spark as engine
 from answers import ANSWERS, assert_answers
 from demo import DEPLOY, scan, text_of
@@ -99,9 +100,13 @@ def test_spark_refuses_a_column_whose_type_is_another_one(spark, wistia, column)
 
 @pytest.fixture(scope="module")
 def catalog(spark, wistia):
-    """A Spark that knows the tables of the demo."""
+    """A Spark that knows the tables of the demo, in two databases, and the views that some questions need."""
     for table in KEYS:
-        wistia.create(spark, table)
+        database = "wistia__personal" if table in redshift.PERSONAL else "wistia"
+        engine.create(spark, wistia.registered(table), wistia.copy, database)
+    spark.sql("create database wistia_views")
+    for path in (DEPLOY / "athena").glob("viewing_*.sql"):
+        engine.ask.ask(spark, path.read_text())
     return spark
 
 
