@@ -155,7 +155,7 @@ mod tests {
         let personal = Column { personal: true, ..plain.clone() };
         for (old, new) in [(&plain, &personal), (&personal, &plain)] {
             let evolution = evolve(std::slice::from_ref(old), std::slice::from_ref(new)).unwrap();
-            assert_eq!(evolution.columns, [personal.clone()]);
+            assert_eq!(evolution.columns, std::slice::from_ref(&personal));
         }
         let inner = |column: &Column| vec![Column::same("s", Kind::Struct(vec![column.clone()]))];
         let evolution = evolve(&inner(&plain), &inner(&personal)).unwrap();
