@@ -28,13 +28,6 @@ EXTERNAL = "wistia"
 EXTERNAL_PERSONAL = "wistia_personal"
 """The external schema of the others."""
 
-PERSONAL = {
-    "dim_visitors": {"visitor_id", "ip_address"},
-    "fact_events": {"city", "lat", "lon", "org", "embed_url", "iframe_heatmap_url", "visitor_key"},
-    "visitors": {"visitor_key", "last_event_key", "identifying_event_key", "visitor_identity"},
-}
-"""The tables with personal data, and which of their columns are personal."""
-
 SNAPSHOTS = {"fact_engagements", "fact_media_actions"}
 """Partitioned tables of few rows a day."""
 
@@ -68,6 +61,24 @@ def external_tables() -> dict[str, dict[str, exp.DataType]]:
 
 
 TABLES = external_tables()
+
+
+def personal_columns() -> dict[str, set[str]]:
+    """The tables with personal data, and which of their columns are marked as personal, or have a field that is."""
+
+    def marked(schema: Json) -> bool:
+        inner = [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]
+        return schema.get("x-personal") is True or any(marked(field) for field in inner)
+
+    tables = {}
+    for path in (ROOT / "schemas").glob("*.json"):
+        columns = json.loads(path.read_text())["properties"]
+        if found := {name for name, schema in columns.items() if marked(schema)}:
+            tables[path.stem] = found
+    return tables
+
+
+PERSONAL = personal_columns()
 SCHEMA: dict[str, dict[str, dict[str, exp.DataType]]] = {
     EXTERNAL: {name: columns for name, columns in TABLES.items() if name not in PERSONAL},
     EXTERNAL_PERSONAL: {name: columns for name, columns in TABLES.items() if name in PERSONAL},

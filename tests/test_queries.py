@@ -287,6 +287,8 @@ def test_analysts_can_ask_every_question_and_read_all_that_is_made_for_them():
 
 
 def test_analysts_read_nothing_personal_and_visitor_analysts_do():
+    # Those of the page and of SECURITY.md.
+    assert set(redshift.PERSONAL) == {"dim_visitors", "fact_events", "visitors"}
     made = set_up()
     assert made.personal_columns("analysts") == []
     assert made.personal_columns("anyone") == []
