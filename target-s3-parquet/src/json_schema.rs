@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use lake::schema::{Column, Kind, names};
+use protocol::personal;
 
 /// Nesting beyond this becomes JSON text: Hive and Redshift stop at 100 levels.
 const MAX_DEPTH: usize = 64;
@@ -18,9 +19,6 @@ const DECIMAL_PRECISION: u8 = 38;
 
 /// Scale of a Singer decimal whose schema names none.
 const DECIMAL_SCALE: i8 = 9;
-
-/// The keyword by which a schema says that a value is personal data.
-const PERSONAL: &str = "x-personal";
 
 /// Whether a schema describes an object with named properties, as a table needs.
 pub(crate) fn is_object_schema(schema: &Value) -> bool {
@@ -84,7 +82,7 @@ impl<'a> Resolver<'a> {
     /// Whether a schema, what it refers to or its elements are marked as personal data.
     fn is_personal(&self, schema: &'a Value) -> bool {
         let has_mark =
-            |schema: &Map<String, Value>| schema.get(PERSONAL) == Some(&Value::Bool(true));
+            |schema: &Map<String, Value>| schema.get(personal::KEYWORD) == Some(&Value::Bool(true));
         let Some(schema) = schema.as_object() else { return false };
         let elements = schema.get("items").and_then(Value::as_object);
         has_mark(schema)

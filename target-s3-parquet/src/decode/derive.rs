@@ -97,7 +97,7 @@ impl Derivation {
             };
             let (at, kind) = position(path)?;
             column.kind = kind.clone();
-            // A part of what is personal is so as well.
+            // A part of what is personal is so as well, also behind references.
             column.personal |= is_personal(raw, path);
             picks.push(Pick::Read(at));
         }
@@ -375,7 +375,12 @@ mod tests {
     #[test]
     fn what_is_made_of_a_personal_value_is_personal() {
         let mut schema = schema();
-        schema["properties"]["home"]["x-personal"] = json!(true);
+        let mut home = std::mem::replace(
+            &mut schema["properties"]["home"],
+            json!({"$ref": "#/definitions/home"}),
+        );
+        home["x-personal"] = json!(true);
+        schema["definitions"] = json!({"home": home});
         schema["properties"]["name"]["x-personal"] = json!(true);
         let raw = json_schema::columns(&schema);
         let personal = |settings: Value| {
