@@ -1,7 +1,7 @@
 """Who may ask what, by the SQL that sets Redshift up, as AWS says that Redshift decides it.
 
-- A relation is reached by those who have USAGE on its schema. On an external schema nothing else can be
-  granted, so USAGE opens all tables of it (https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html).
+- A relation is reached by those who have USAGE on its schema. On an external table nothing can be granted,
+  so USAGE opens all of a schema (https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_EXTERNAL_SCHEMA.html).
 - A view or a table of Redshift's own needs SELECT beside it. Who asks a view needs USAGE on the schemas
   below it too, also where it is a materialized one
   (https://docs.aws.amazon.com/redshift/latest/dg/materialized-view-query.html). A table has no schemas

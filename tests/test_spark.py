@@ -35,7 +35,12 @@ class Lake:
         self.copy = None
 
     def load(self, messages, **settings):
-        catalog = {"type": "glue", "database": self.name, "endpoint_url": self.s3.url}
+        catalog = {
+            "type": "glue",
+            "database": self.name,
+            "personal_database": f"{self.name}__personal",
+            "endpoint_url": self.s3.url,
+        }
         config = self.folder / "target.json"
         config.write_text(json.dumps(self.s3.settings(f"s3://{self.bucket}/lake", catalog=catalog, **settings)))
         run(TARGET, "--config", config, stdin=messages).succeeded()
@@ -48,7 +53,8 @@ class Lake:
         return self.copy / "lake"
 
     def registered(self, table):
-        return engine.registered(self.s3.glue, self.name, table)
+        database = f"{self.name}__personal" if table in redshift.PERSONAL else self.name
+        return engine.registered(self.s3.glue, database, table)
 
     def create(self, spark, table):
         """The table in the catalog of Spark."""
@@ -67,7 +73,7 @@ def assert_spark_reads(spark, lake, table, keys):
 
 @pytest.fixture(scope="module")
 def wistia(demo, s3, tmp_path_factory):
-    """The demo's lake on S3, in the Glue database `wistia`."""
+    """The demo's lake on S3, in the Glue databases `wistia` and `wistia__personal`."""
     return Lake(s3, tmp_path_factory.mktemp("wistia"), "wistia").load(demo.messages, streams=PARTITIONS)
 
 

@@ -1,6 +1,6 @@
 -- Shows the lake's tables, as the Glue Data Catalog knows them, in Redshift: as schema `wistia`, and those
--- with personal data as schema `wistia_personal`. They are two, because a grant on an external schema is
--- one on all of its tables (https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT.html).
+-- with personal data as schema `wistia_personal`. They are two, because nothing can be granted on an external
+-- table, only on its schema (https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_EXTERNAL_SCHEMA.html).
 -- Run once, with the right to create schemas in this database. Put in place of:
 --   <region>    the region of bucket, Glue databases and Redshift: it must be one and the same
 --   <role-arn>  a role attached to the cluster or the Serverless namespace that may read the bucket

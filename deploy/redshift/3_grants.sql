@@ -19,8 +19,9 @@ grant select on all tables in schema wistia_personal_views to group visitor_anal
 
 -- By default everyone may `copy` and `unload` with every role of the cluster, and so read the files of any
 -- table (https://docs.aws.amazon.com/redshift/latest/dg/r_GRANT-usage-notes.html). This is for the whole
--- cluster: grant `assumerole` to those who load other data. Nor give `create` on the database to anyone
--- who may not see visitors: with it goes an external schema of their own.
+-- cluster: grant `assumerole` to those who load other data. Nor give to anyone who may not see visitors
+-- `create` on the database, with which they make an external schema of their own, or `usage` on
+-- `awsdatacatalog` (https://docs.aws.amazon.com/redshift/latest/mgmt/query-editor-v2-glue.html).
 revoke assumerole on all from public for all;
 
 -- Joins of external tables put their parts into temporary tables.
