@@ -189,18 +189,18 @@ def visitors(folder, table):
     return sorted(row["visitor_key"] for row in rows)
 
 
-def test_a_person_is_forgotten_in_every_table(lake, tmp_path):
+def test_a_person_is_erased_in_every_table(lake, tmp_path):
     methods = {"streams": {"a": {"load_method": "append"}}}
     lake.load(*visits("u", "ann", "bob", "cid"), *visits("a", "bob", "bob", "dan"), *visits("o", "cid"), **methods)
-    done = lake.maintain("--forget", "visitor_key=bob", "--dry-run").succeeded()
+    done = lake.maintain("--erase", "visitor_key=bob", "--dry-run").succeeded()
     told = {table["table"]: table["actions"] for table in json.loads(done.out)["tables"]}
     assert told == {
-        "a": [{"action": "forget", "rows": 2, "files": 1}],
-        "o": [{"action": "forget", "rows": 0, "files": 0}],
-        "u": [{"action": "forget", "rows": 1, "files": 1}],
+        "a": [{"action": "erase", "rows": 2, "files": 1}],
+        "o": [{"action": "erase", "rows": 0, "files": 0}],
+        "u": [{"action": "erase", "rows": 1, "files": 1}],
     }
     assert visitors(lake.folder, "a") == ["bob", "bob", "dan"]
-    done = lake.maintain("--forget", "visitor_key=bob").succeeded()
+    done = lake.maintain("--erase", "visitor_key=bob").succeeded()
     assert "bob" not in done.out + done.err
     assert visitors(lake.folder, "u") == ["ann", "cid"] and visitors(lake.folder, "a") == ["dan"]
     # No byte of it is left in the lake.
@@ -208,9 +208,9 @@ def test_a_person_is_forgotten_in_every_table(lake, tmp_path):
     values = tmp_path / "values"
     values.write_text("cid@example.com\nnobody@example.com\n")
     text = run(
-        TARGET, "maintain", "--config", lake.settings(), "--table", "u", "--forget", f"who.mail=@{values}"
+        TARGET, "maintain", "--config", lake.settings(), "--table", "u", "--erase", f"who.mail=@{values}"
     ).succeeded()
-    assert "u: 1 rows in 1 files were forgotten" in text.out
+    assert "u: rows erased: 1, files written again: 1" in text.out
     assert visitors(lake.folder, "u") == ["ann"] and visitors(lake.folder, "o") == ["cid"]
     # The table goes on, and who comes again is there again.
     lake.load(*visits("u", "eve", "bob"), **methods)
@@ -220,25 +220,25 @@ def test_a_person_is_forgotten_in_every_table(lake, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ("who", ["--forget", "a column and a value"]),
-        ("=x", ["--forget", "a column and a value"]),
-        ("visitor_key=", ["--forget", "no value"]),
+        ("who", ["--erase", "a column and a value"]),
+        ("=x", ["--erase", "a column and a value"]),
+        ("visitor_key=", ["--erase", "no value"]),
         ("visitor_key=@/no/such/file", ["/no/such/file"]),
         ("visitor=secret@example.com", ["no column `visitor`", "`u`"]),
         ("who=secret@example.com", ["`who`", "struct<mail:string>"]),
         ("id=secret@example.com", ["`id`", "not every value is an integer"]),
     ],
 )
-def test_what_cannot_be_forgotten_is_said_without_the_value(lake, asked, words):
+def test_what_cannot_be_erased_is_said_without_the_value(lake, asked, words):
     lake.load(*visits("u", "ann"))
-    done = lake.maintain("--forget", asked)
+    done = lake.maintain("--erase", asked)
     done.refused(*words)
     assert "secret" not in done.out + done.err
     assert visitors(lake.folder, "u") == ["ann"]
 
 
-def test_a_person_is_forgotten_on_s3_while_a_sync_runs(s3, tmp_path):
-    bucket = s3.bucket("forget")
+def test_a_person_is_erased_on_s3_while_a_sync_runs(s3, tmp_path):
+    bucket = s3.bucket("erase")
     settings = tmp_path / "t.json"
     settings.write_text(json.dumps(s3.settings(f"s3://{bucket}/lake")))
     load = [TARGET, "--config", settings]
@@ -248,14 +248,14 @@ def test_a_person_is_forgotten_on_s3_while_a_sync_runs(s3, tmp_path):
         env=environment(), text=True,
     )  # fmt: skip
     beside.stdin.write(lines(*visits("u", *[f"w{number}" for number in range(25)])))
-    done = run(TARGET, "maintain", "--config", settings, "--report", "json", "--forget", "visitor_key=v40").succeeded()
+    done = run(TARGET, "maintain", "--config", settings, "--report", "json", "--erase", "visitor_key=v40").succeeded()
     beside.communicate(timeout=60)
     assert beside.returncode == 0
-    assert json.loads(done.out)["tables"][0]["actions"] == [{"action": "forget", "rows": 1, "files": 1}]
-    rows = run(TARGET, "maintain", "--config", settings, "--report", "json", "--dry-run", "--forget", "visitor_key=v40")
+    assert json.loads(done.out)["tables"][0]["actions"] == [{"action": "erase", "rows": 1, "files": 1}]
+    rows = run(TARGET, "maintain", "--config", settings, "--report", "json", "--dry-run", "--erase", "visitor_key=v40")
     assert json.loads(rows.succeeded().out)["tables"][0]["actions"][0]["rows"] == 0
     both = run(
         *[TARGET, "maintain", "--config", settings, "--report", "json", "--dry-run"],
-        *[word for number in range(50) for word in ("--forget", f"id={number}")],
+        *[word for number in range(50) for word in ("--erase", f"id={number}")],
     )
     assert json.loads(both.succeeded().out)["tables"][0]["actions"][0]["rows"] == 49

@@ -86,7 +86,7 @@ pub(crate) struct Maintain {
         value_name = "COLUMN=VALUE|COLUMN=@FILE",
         conflicts_with_all = ["compact", "shards"]
     )]
-    pub(crate) forget: Vec<String>,
+    pub(crate) erase: Vec<String>,
 
     /// Say what would be done, and do nothing.
     #[arg(long)]

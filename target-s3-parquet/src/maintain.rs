@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lake::maintain::{Action, Forget, Options, Report, SMALL_BYTES, Survey, TableReport};
+use lake::maintain::{Action, Erase, Options, Report, SMALL_BYTES, Survey, TableReport};
 use lake::table::LoadMethod;
 use program::report;
 
@@ -22,7 +22,7 @@ pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
         tables: arguments.table.clone(),
         compact: arguments.compact,
         shards: arguments.shards,
-        forget: arguments.forget.iter().map(|text| forget(text)).collect::<Result<_>>()?,
+        erase: arguments.erase.iter().map(|text| erase(text)).collect::<Result<_>>()?,
         dry_run: arguments.dry_run,
     };
     let encoding = |stream: &str| config.stream(stream).encoding();
@@ -35,8 +35,8 @@ pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
 }
 
 /// What `COLUMN=VALUE` or `COLUMN=@FILE` asks for. No value is shown: it may be a person's.
-fn forget(text: &str) -> Result<Forget> {
-    let fault = |reason: &str| Error::Setting { key: "--forget".into(), reason: reason.into() };
+fn erase(text: &str) -> Result<Erase> {
+    let fault = |reason: &str| Error::Setting { key: "--erase".into(), reason: reason.into() };
     let Some((column, value)) = text.split_once('=').filter(|(column, _)| !column.is_empty())
     else {
         return Err(fault("name a column and a value, such as `visitor_key=…`"));
@@ -52,7 +52,7 @@ fn forget(text: &str) -> Result<Forget> {
     if values.iter().all(String::is_empty) {
         return Err(fault("it has no value"));
     }
-    Ok(Forget { column: column.into(), values })
+    Ok(Erase { column: column.into(), values })
 }
 
 /// The report for a person.
@@ -102,9 +102,11 @@ fn describe(action: &Action, table: &str, dry_run: bool) -> String {
             let verb = if dry_run { "would become" } else { "became" };
             format!("{table}{place}: {files} files of {bytes} bytes together {verb} one")
         }
-        Action::Forget { rows, files } => {
-            let verb = if dry_run { "would be" } else { "were" };
-            format!("{table}: {rows} rows in {files} files {verb} forgotten")
+        Action::Erase { rows, files } if dry_run => {
+            format!("{table}: rows to erase: {rows}, files to write again: {files}")
+        }
+        Action::Erase { rows, files } => {
+            format!("{table}: rows erased: {rows}, files written again: {files}")
         }
         Action::Reshard { from, to, partitions } => {
             let verb = if dry_run { "would be" } else { "were" };

@@ -3,10 +3,10 @@
 //! [`survey`] judges a table by its listing alone. [`compact`] makes one file of the small ones of an
 //! appended table, [`reshard`] moves the rows of an upserted table to another number of objects. Both
 //! keep every row whatever kills them; what a reader may find meanwhile stands where they are.
-//! [`forget`] removes rows by what they hold.
+//! [`erase`] removes rows by what they hold.
 
 mod compact;
-mod forget;
+mod erase;
 mod report;
 mod reshard;
 mod survey;
@@ -20,7 +20,7 @@ use crate::file::encoding::Encoding;
 use crate::lake::Lake;
 use crate::table::definition::LoadMethod;
 
-pub use forget::Forget;
+pub use erase::Erase;
 pub use report::{Action, Options, Report, TableReport};
 use survey::TableFiles;
 pub use survey::{SMALL_BYTES, Survey};
@@ -35,7 +35,7 @@ pub fn run(lake: &Lake, encoding: &dyn Fn(&str) -> Encoding, options: &Options) 
     let tables = lake.tables()?;
     let mut report = Report { tables: Vec::new(), unknown: Vec::new() };
     let selected = selected(&tables, &options.tables)?;
-    forget::check(lake, &selected, &options.forget)?;
+    erase::check(lake, &selected, &options.erase)?;
     for table in selected {
         report.tables.push(maintain(lake, table, encoding, options)?);
     }
@@ -74,9 +74,9 @@ fn maintain(
     let files = TableFiles::new(&definition, &objects)?;
     let survey = survey::survey(&definition, &files);
     let encoding = encoding(&definition.stream);
-    if !options.forget.is_empty() {
-        let asked = &options.forget;
-        let done = forget::forget(lake, &definition, &encoding, asked, options.dry_run)?;
+    if !options.erase.is_empty() {
+        let asked = &options.erase;
+        let done = erase::erase(lake, &definition, &encoding, asked, options.dry_run)?;
         return Ok(TableReport { survey, actions: done.into_iter().collect() });
     }
     let actions = match (definition.load_method, options.compact, options.shards) {

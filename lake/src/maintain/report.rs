@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::forget::Forget;
+use super::erase::Erase;
 use super::survey::Survey;
 
 /// What is asked of a lake.
@@ -15,7 +15,7 @@ pub struct Options {
     /// Objects per partition that upserted tables shall have.
     pub shards: Option<u32>,
     /// Rows that shall go. With some, nothing else is done.
-    pub forget: Vec<Forget>,
+    pub erase: Vec<Erase>,
     /// Report what would be done, and do nothing.
     pub dry_run: bool,
 }
@@ -62,7 +62,7 @@ pub enum Action {
         partitions: usize,
     },
     /// Rows with certain values went.
-    Forget {
+    Erase {
         /// How many.
         rows: u64,
         /// Files that held some, and were written again.

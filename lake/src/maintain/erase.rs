@@ -1,4 +1,4 @@
-//! Forgetting: the rows that hold a value leave a table, such as those of a person who asks for it.
+//! Erasing: the rows that hold a value leave a table, such as those of a person who asks for it.
 //!
 //! Each object is read, and where it holds such rows it is put back without them in one atomic write.
 //! It is done when a listing shows no object that was not looked at since it was last written, so that
@@ -26,9 +26,9 @@ use crate::write::waiting;
 /// Listings that may show something new before it is given up: someone writes the rows again and again.
 const LISTINGS: usize = 10;
 
-/// Rows to be forgotten: those with one of these values in a column.
+/// Rows to be erased: those with one of these values in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forget {
+pub struct Erase {
     /// The column, by its name in the lake; of a field of a struct the dotted path.
     pub column: String,
     /// The values, as text.
@@ -36,7 +36,7 @@ pub struct Forget {
 }
 
 /// Each column must be one of some table, and be of a type that can be compared: else nothing is done.
-pub(super) fn check(lake: &Lake, tables: &[&String], asked: &[Forget]) -> Result<()> {
+pub(super) fn check(lake: &Lake, tables: &[&String], asked: &[Erase]) -> Result<()> {
     let mut unknown: Vec<&str> = asked.iter().map(|asked| asked.column.as_str()).collect();
     for table in tables {
         let Some((_, definition)) = lake.definition(table)? else { continue };
@@ -53,7 +53,7 @@ pub(super) fn check(lake: &Lake, tables: &[&String], asked: &[Forget]) -> Result
     Err(Error::Table {
         table: tables.join("`, `"),
         reason: format!(
-            "there is no column `{}` by which rows could be forgotten",
+            "there is no column `{}` by which rows could be erased",
             unknown.join("`, `")
         ),
     })
@@ -61,11 +61,11 @@ pub(super) fn check(lake: &Lake, tables: &[&String], asked: &[Forget]) -> Result
 
 /// Removes the rows from a table, and from what waits to enter it. Nothing where the table has none of
 /// the columns.
-pub(super) fn forget(
+pub(super) fn erase(
     lake: &Lake,
     definition: &Definition,
     encoding: &Encoding,
-    asked: &[Forget],
+    asked: &[Erase],
     dry_run: bool,
 ) -> Result<Option<Action>> {
     let tests = asked.iter().map(|asked| Test::new(definition, asked));
@@ -88,8 +88,8 @@ pub(super) fn forget(
         tests,
         dry_run,
     };
-    let (rows, files) = table.forget()?;
-    Ok(Some(Action::Forget { rows, files }))
+    let (rows, files) = table.erase()?;
+    Ok(Some(Action::Erase { rows, files }))
 }
 
 /// A table, and which of its rows go.
@@ -104,7 +104,7 @@ struct Table<'a> {
 
 impl Table<'_> {
     /// How many rows went, out of how many files.
-    fn forget(&self) -> Result<(u64, usize)> {
+    fn erase(&self) -> Result<(u64, usize)> {
         let mut clean: HashMap<String, String> = HashMap::new();
         let (mut rows, mut files) = (0, 0);
         for _ in 0..LISTINGS {
@@ -114,7 +114,7 @@ impl Table<'_> {
                     continue;
                 }
                 is_done = self.dry_run;
-                let gone = match self.forget_in(&object) {
+                let gone = match self.erase_in(&object) {
                     // It is listed again as what it has become, or not at all.
                     Err(Error::Conflict { .. }) => continue,
                     other => other?,
@@ -135,10 +135,9 @@ impl Table<'_> {
         }
         Err(Error::Table {
             table: self.definition.table.clone(),
-            reason:
-                "others write to it all the time; forget the rows while nothing loads into it, \
+            reason: "others write to it all the time; erase the rows while nothing loads into it, \
                      and remove them at their source first"
-                    .into(),
+                .into(),
         })
     }
 
@@ -153,7 +152,7 @@ impl Table<'_> {
         Ok(objects)
     }
 
-    fn forget_in(&self, object: &Object) -> Result<Gone> {
+    fn erase_in(&self, object: &Object) -> Result<Gone> {
         let file = self.lake.store.fetch(object)?;
         let rows = self.count(&file, object)?;
         if rows == 0 || self.dry_run {
@@ -218,10 +217,10 @@ enum Values {
 
 impl Test {
     /// Nothing where the table has no such column.
-    fn new(definition: &Definition, asked: &Forget) -> Result<Option<Self>> {
+    fn new(definition: &Definition, asked: &Erase) -> Result<Option<Self>> {
         let fault = |reason: String| Error::Table {
             table: definition.table.clone(),
-            reason: format!("rows cannot be forgotten by its column `{}`: {reason}", asked.column),
+            reason: format!("rows cannot be erased by its column `{}`: {reason}", asked.column),
         };
         let mut columns = definition.columns.as_slice();
         let (mut path, mut root, mut kind) = (Vec::new(), None, None);
@@ -322,14 +321,14 @@ mod tests {
     use crate::table::LoadMethod;
     use crate::testing::{LakeFolder, found, objects, once};
 
-    fn asked(column: &str, values: &[&str]) -> Vec<Forget> {
+    fn asked(column: &str, values: &[&str]) -> Vec<Erase> {
         let values = values.iter().map(ToString::to_string).collect();
-        vec![Forget { column: column.into(), values }]
+        vec![Erase { column: column.into(), values }]
     }
 
-    fn forgotten(lake: &Lake, asked: &[Forget], dry_run: bool) -> Result<Option<Action>> {
+    fn erased(lake: &Lake, asked: &[Erase], dry_run: bool) -> Result<Option<Action>> {
         let (_, definition) = lake.definition("t")?.unwrap();
-        forget(lake, &definition, &Encoding::default(), asked, dry_run)
+        erase(lake, &definition, &Encoding::default(), asked, dry_run)
     }
 
     /// A table of three partitions, in which rows 0 to 6 are of `a` and 6 to 12 of `b`.
@@ -345,13 +344,13 @@ mod tests {
     fn rows_with_the_value_go_and_no_other() {
         for load in [LoadMethod::Append, LoadMethod::Upsert] {
             let folder = loaded(load);
-            let action = forgotten(&folder.lake(), &asked("name", &["a", "x"]), false).unwrap();
-            assert_eq!(action, Some(Action::Forget { rows: 6, files: 3 }), "{load:?}");
+            let action = erased(&folder.lake(), &asked("name", &["a", "x"]), false).unwrap();
+            assert_eq!(action, Some(Action::Erase { rows: 6, files: 3 }), "{load:?}");
             assert_eq!(found(&folder.lake()), once([(6..12, "b")]));
-            let again = forgotten(&folder.lake(), &asked("name", &["a"]), false).unwrap();
-            assert_eq!(again, Some(Action::Forget { rows: 0, files: 0 }));
-            let action = forgotten(&folder.lake(), &asked("id", &["7", "8", "1"]), false).unwrap();
-            assert_eq!(action, Some(Action::Forget { rows: 2, files: 2 }));
+            let again = erased(&folder.lake(), &asked("name", &["a"]), false).unwrap();
+            assert_eq!(again, Some(Action::Erase { rows: 0, files: 0 }));
+            let action = erased(&folder.lake(), &asked("id", &["7", "8", "1"]), false).unwrap();
+            assert_eq!(action, Some(Action::Erase { rows: 2, files: 2 }));
             assert_eq!(found(&folder.lake()), once([(6..7, "b"), (9..12, "b")]));
             // What is loaded next finds the table as it must be.
             let load = if load == LoadMethod::Append { append } else { upsert };
@@ -368,8 +367,8 @@ mod tests {
         let (_, text) = lake.store.get(&file.key).unwrap().unwrap();
         let waits = "_lake/generations/t/3/run-00000.parquet";
         lake.store.put(waits, &text, Condition::Absent).unwrap();
-        let action = forgotten(&folder.lake(), &asked("name", &["a"]), false).unwrap();
-        assert_eq!(action, Some(Action::Forget { rows: 8, files: 4 }));
+        let action = erased(&folder.lake(), &asked("name", &["a"]), false).unwrap();
+        assert_eq!(action, Some(Action::Erase { rows: 8, files: 4 }));
         let object = lake.store.head(waits).unwrap().unwrap();
         let reader = PartReader::open(lake.store.fetch(&object).unwrap(), waits).unwrap();
         assert_eq!(reader.schema().fields().len(), 3);
@@ -384,7 +383,7 @@ mod tests {
     fn files_without_such_rows_are_not_written() {
         let folder = loaded(LoadMethod::Append);
         let before = objects(&folder.lake());
-        forgotten(&folder.lake(), &asked("id", &["1"]), false).unwrap();
+        erased(&folder.lake(), &asked("id", &["1"]), false).unwrap();
         let changed = objects(&folder.lake()).iter().filter(|now| !before.contains(now)).count();
         assert_eq!(changed, 1);
     }
@@ -393,8 +392,8 @@ mod tests {
     fn a_dry_run_counts_and_changes_nothing() {
         let folder = loaded(LoadMethod::Upsert);
         let before = folder.lake().store.list("").unwrap();
-        let action = forgotten(&folder.lake(), &asked("name", &["a"]), true).unwrap();
-        assert_eq!(action, Some(Action::Forget { rows: 6, files: 3 }));
+        let action = erased(&folder.lake(), &asked("name", &["a"]), true).unwrap();
+        assert_eq!(action, Some(Action::Erase { rows: 6, files: 3 }));
         assert_eq!(folder.lake().store.list("").unwrap(), before);
     }
 
@@ -402,10 +401,10 @@ mod tests {
     fn a_column_that_the_table_has_not_is_nothing_and_one_that_cannot_be_compared_is_named() {
         let folder = loaded(LoadMethod::Upsert);
         for column in ["ip", "name.of", "id.x", ""] {
-            let none = forgotten(&folder.lake(), &asked(column, &["a"]), false).unwrap();
+            let none = erased(&folder.lake(), &asked(column, &["a"]), false).unwrap();
             assert_eq!(none, None, "{column}");
         }
-        let error = forgotten(&folder.lake(), &asked("id", &["a"]), false).unwrap_err().to_string();
+        let error = erased(&folder.lake(), &asked("id", &["a"]), false).unwrap_err().to_string();
         assert!(error.contains("`id`") && error.contains("integer"), "{error}");
         let (_, mut definition) = folder.lake().definition("t").unwrap().unwrap();
         definition.columns[1].kind = Kind::List(Box::new(Kind::String));
@@ -428,8 +427,8 @@ mod tests {
         };
         let listed = table.objects().unwrap();
         upsert(&folder.lake(), 30..33, "a");
-        assert!(matches!(table.forget_in(&listed[0]), Err(Error::Conflict { .. })));
-        assert_eq!(table.forget().unwrap(), (9, 3));
+        assert!(matches!(table.erase_in(&listed[0]), Err(Error::Conflict { .. })));
+        assert_eq!(table.erase().unwrap(), (9, 3));
         assert_eq!(found(&lake), once([(6..12, "b")]));
     }
 
@@ -439,14 +438,14 @@ mod tests {
             let mut deaths = 0;
             for nth in 1.. {
                 let folder = loaded(load);
-                let outcome = forgotten(&dying(&folder, nth), &asked("name", &["a"]), false);
+                let outcome = erased(&dying(&folder, nth), &asked("name", &["a"]), false);
                 let left = found(&folder.lake());
                 assert!((6..12).all(|id| left.get(&id) == Some(&vec!["b".to_owned()])), "{nth}");
                 if outcome.is_ok() {
                     break;
                 }
                 deaths += 1;
-                forgotten(&folder.lake(), &asked("name", &["a"]), false).unwrap();
+                erased(&folder.lake(), &asked("name", &["a"]), false).unwrap();
                 assert_eq!(found(&folder.lake()), once([(6..12, "b")]));
             }
             assert_eq!(deaths, 3);
