@@ -17,6 +17,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from harness import PARTITIONS, ROOT, Json
+from lake import marked
 
 QUERIES = ROOT / "deploy" / "redshift"
 SETUP = sorted(QUERIES.glob("[0-9]_*.sql"))
@@ -64,18 +65,9 @@ TABLES = external_tables()
 
 
 def personal_columns() -> dict[str, set[str]]:
-    """The tables with personal data, and which of their columns are marked as personal, or have a field that is."""
-
-    def marked(schema: Json) -> bool:
-        inner = [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]
-        return schema.get("x-personal") is True or any(marked(field) for field in inner)
-
-    tables = {}
-    for path in (ROOT / "schemas").glob("*.json"):
-        columns = json.loads(path.read_text())["properties"]
-        if found := {name for name, schema in columns.items() if marked(schema)}:
-            tables[path.stem] = found
-    return tables
+    """The tables with personal data, and which of their columns are marked so."""
+    schemas = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schemas").glob("*.json")}
+    return {table: marked(schema) for table, schema in schemas.items() if marked(schema)}
 
 
 PERSONAL = personal_columns()
