@@ -5,7 +5,7 @@ select
     v.device_platform,
     v.browser,
     sum(v.watched_count) as watched_count,
-    round(avg(1.0 * v.visitors), 1) as visitors_a_month,
+    round(1.0000 * sum(v.visitors) / count(*), 1) as visitors_a_month,
     round(100 * sum(v.percent_viewed_total) / nullif(sum(v.percent_viewed_known), 0), 1) as mean_percent_viewed,
     round(100.00 * sum(v.watched_count) / sum(sum(v.watched_count)) over (), 1) as percent_of_all
 from wistia_views.viewing_by_device v
