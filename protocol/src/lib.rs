@@ -7,5 +7,6 @@
 pub mod airbyte;
 pub mod lines;
 pub mod mapping;
+pub mod personal;
 pub mod schema_limits;
 pub mod singer;

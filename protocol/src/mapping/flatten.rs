@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, Origin};
 use super::path::{MAX_DEPTH, Path};
+use crate::personal;
 use crate::schema_limits::{Budget, TooLarge};
 
 /// How nested properties become flat ones.
@@ -15,6 +16,14 @@ pub struct Flattening {
     pub max_depth: usize,
     /// What stands between the names.
     pub separator: String,
+}
+
+/// A property that may become several.
+struct Property<'a> {
+    name: String,
+    path: Path,
+    schema: &'a Value,
+    is_personal: bool,
 }
 
 /// Properties that have become flat.
@@ -50,12 +59,15 @@ impl Flattening {
         root: &'a Value,
     ) -> Result<Vec<Draft<'a>>, TooLarge> {
         let mut flat = Flat { root, budget: Budget::default(), drafts: Vec::new() };
-        for Draft { name, origin, schema } in drafts {
+        for Draft { name, origin, schema, is_personal } in drafts {
             match (origin, schema) {
                 (Origin::Property { path, .. }, Cow::Borrowed(schema)) => {
-                    self.expand(name, path, schema, &[], 0, &mut flat)?;
+                    let property = Property { name, path, schema, is_personal };
+                    self.expand(property, &[], 0, &mut flat)?;
                 }
-                (origin, schema) => flat.drafts.push(Draft { name, origin, schema }),
+                (origin, schema) => {
+                    flat.drafts.push(Draft { name, origin, schema, is_personal });
+                }
             }
         }
         Ok(flat.drafts)
@@ -65,33 +77,35 @@ impl Flattening {
     /// ends in JSON text.
     fn expand<'a>(
         &self,
-        name: String,
-        path: Path,
-        schema: &'a Value,
+        property: Property<'a>,
         open: &[&'a str],
         depth: usize,
         flat: &mut Flat<'a>,
     ) -> Result<(), TooLarge> {
+        let Property { name, path, schema, mut is_personal } = property;
         // The name is the path, and both are written for each property.
         flat.budget.text(2 * name.len())?;
         let mut open = open.to_vec();
         let (schema, text) = match shape(flat.root, schema, &mut open, &flat.budget)? {
             Shape::Object(properties) if depth < self.max_depth.min(MAX_DEPTH) => {
                 flat.budget.fields(properties.len())?;
+                is_personal |= personal::is_marked(schema);
                 for (inner, schema) in properties {
                     let mut path = path.clone();
                     path.push(inner.clone());
                     let name = format!("{name}{}{inner}", self.separator);
-                    self.expand(name, path, schema, &open, depth + 1, flat)?;
+                    let property = Property { name, path, schema, is_personal };
+                    self.expand(property, &open, depth + 1, flat)?;
                 }
                 return Ok(());
             }
             Shape::Object(_) | Shape::Nested => {
+                flat.budget.text(weight(schema))?;
                 let mut text = json!({"type": ["null", "string"]});
                 if let Some(description) = schema.get("description") {
-                    flat.budget.text(weight(description))?;
                     text["description"] = description.clone();
                 }
+                is_personal |= personal::holds_marked(schema);
                 (Cow::Owned(text), true)
             }
             Shape::Plain => {
@@ -99,7 +113,8 @@ impl Flattening {
                 (Cow::Borrowed(schema), false)
             }
         };
-        flat.drafts.push(Draft { name, origin: Origin::Property { path, text }, schema });
+        let origin = Origin::Property { path, text };
+        flat.drafts.push(Draft { name, origin, schema, is_personal });
         Ok(())
     }
 }
@@ -116,12 +131,16 @@ fn weight(schema: &Value) -> usize {
     }
 }
 
-/// The schema of a property, if there is one under this path.
-pub(super) fn property<'a>(root: &'a Value, path: &Path) -> Option<&'a Value> {
+/// The schema of a property, if there is one under this path, and whether it is inside of something
+/// personal.
+pub(super) fn property<'a>(root: &'a Value, path: &Path) -> Option<(&'a Value, bool)> {
     let budget = Budget::default();
-    path.iter().try_fold(root, |schema, name| {
+    path.iter().try_fold((root, false), |(schema, is_personal), name| {
         match shape(root, schema, &mut Vec::new(), &budget).ok()? {
-            Shape::Object(properties) => properties.get(name),
+            Shape::Object(properties) => {
+                let schema = properties.get(name)?;
+                Some((schema, is_personal || personal::is_marked(schema)))
+            }
             Shape::Nested | Shape::Plain => None,
         }
     })

@@ -165,8 +165,7 @@ impl Mapper {
                 .map(|draft| Field { name: draft.name.clone(), origin: draft.origin.clone() })
                 .collect(),
         );
-        let properties: Map<String, Value> =
-            drafts.into_iter().map(|draft| (draft.name, draft.schema.into_owned())).collect();
+        let properties: Map<String, Value> = drafts.into_iter().map(Draft::into_property).collect();
         if let Value::Object(schema) = &mut mapped.schema {
             if let Some(Value::Array(required)) = schema.get_mut("required") {
                 required
@@ -238,6 +237,7 @@ fn drafts(properties: &Map<String, Value>) -> Vec<Draft<'_>> {
             name: name.clone(),
             origin: Origin::Property { path: vec![name.clone()], text: false },
             schema: Cow::Borrowed(schema),
+            is_personal: false,
         })
         .collect()
 }
@@ -254,7 +254,7 @@ fn select<'a>(
     }
     for (name, property) in &map.properties {
         let fault = |reason: String| MapError::Setting { key: map.key_of(name), reason };
-        let (origin, schema) = match property {
+        let (origin, schema, is_personal) = match property {
             Property::Drop => {
                 if keys.contains(name) {
                     return Err(fault(
@@ -266,19 +266,22 @@ fn select<'a>(
                 continue;
             }
             Property::Copy(path) => {
-                let from = flatten::property(schema, path).ok_or_else(|| {
+                let (from, is_personal) = flatten::property(schema, path).ok_or_else(|| {
                     fault(format!("the stream has no property `{}`", path.join(".")))
                 })?;
-                (Origin::Property { path: path.clone(), text: false }, Cow::Borrowed(from))
+                let origin = Origin::Property { path: path.clone(), text: false };
+                (origin, Cow::Borrowed(from), is_personal)
             }
             Property::Constant(literal) => (
                 Origin::Constant(literal.clone()),
                 Cow::Owned(json!({"type": literal.json_type()})),
+                false,
             ),
         };
+        let made = Draft { name: name.clone(), origin, schema, is_personal };
         match drafts.iter_mut().find(|draft| draft.name == *name) {
-            Some(draft) => (draft.origin, draft.schema) = (origin, schema),
-            None => drafts.push(Draft { name: name.clone(), origin, schema }),
+            Some(draft) => *draft = made,
+            None => drafts.push(made),
         }
     }
     match keys.iter().find(|key| drafts.iter().all(|draft| draft.name != **key)) {
