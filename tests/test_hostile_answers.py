@@ -196,7 +196,7 @@ def test_what_would_be_larger_in_memory_ends_its_request(foreign, tmp_path, page
 def test_nobody_waits_longer_than_the_settings_allow(foreign, tmp_path, status, asked):
     server = foreign(lambda _: answer(status, b"busy", Retry_After=asked))
     done, seconds, _ = Tap(tmp_path, server, "dim_projects", retry_for_seconds=2).run()
-    failed(done, f"answered {status}: busy", "asks to wait", "`retry_for_seconds` (2)")
+    failed(done, f"answered {status}: text, 4 bytes", "asks to wait", "`retry_for_seconds` (2)")
     assert seconds < 2 and len(server.asked) == 1
 
 

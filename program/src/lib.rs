@@ -6,6 +6,7 @@
 //! a stream or a table.
 
 pub mod about;
+mod exposed;
 pub mod form;
 pub mod log;
 pub mod report;
@@ -15,5 +16,6 @@ pub mod settings;
 pub mod shell;
 mod start;
 
+pub use exposed::warn_of_plain_http;
 pub use secret::Secret;
 pub use start::{LogFormat, is_watched, load, print, report_error, start_log};

@@ -177,7 +177,8 @@ fn overlay(
     Ok(())
 }
 
-fn is_secret(leaf: &Value) -> bool {
+/// Whether the schema of a setting says that it is a secret.
+pub(crate) fn is_secret(leaf: &Value) -> bool {
     leaf.get("secret") == Some(&Value::Bool(true))
 }
 

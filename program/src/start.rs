@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
+use crate::exposed;
 use crate::log::{Plain, Structured};
 use crate::report;
 use crate::settings::{self, Document, Environment, Loaded, SettingsError};
@@ -33,13 +34,15 @@ pub fn print(text: &str) -> io::Result<()> {
 }
 
 /// Reads settings as the command line names them: files, and `ENV` for the environment variables
-/// that begin with `prefix`. Without any name it is the environment. Warnings go to the log.
+/// that begin with `prefix`. Without any name it is the environment. Warnings go to the log, and one of
+/// them is that a file lies open.
 pub fn load<C: DeserializeOwned + JsonSchema>(
     names: &[String],
     prefix: &'static str,
 ) -> Result<C, SettingsError> {
     let files = names.iter().filter(|name| *name != "ENV");
     let documents = files.map(|name| Document::read(name)).collect::<Result<Vec<_>, _>>()?;
+    exposed::warn_of_files(&documents, &settings::schema::<C>());
     let environment = documents.len() < names.len() || names.is_empty();
     let environment = environment.then(|| Environment {
         prefix,

@@ -17,7 +17,7 @@ pub(crate) struct Config {
     /// make one under Account > Settings > API Access.
     pub(crate) api_token: Secret,
 
-    /// Base URL of the v1 API; it ends in `/v1`.
+    /// Base URL of the v1 API; it ends in `/v1`. By `http://` the token goes unencrypted.
     #[serde(default = "default_api_url")]
     #[schemars(extend("pattern" = "^https?://"))]
     pub(crate) api_url: String,
@@ -85,14 +85,17 @@ pub(crate) struct Config {
     #[serde(default = "default_include_archived")]
     pub(crate) include_archived: bool,
 
-    /// What happens to personal data: `keep` it, `hash` it (IP address and visitor key as HMAC of
-    /// `personal_data_salt`, so that joins still work; tokens and queries are cut from URLs), or
-    /// `drop` it (as `hash`, and IP address, city, coordinates and organisation are null).
+    /// What happens to personal data. `keep`: it stays as Wistia has it, but for email addresses, of which
+    /// it is only told whether there is one; the queries of page addresses (`embed_url` may hold
+    /// `?mail=…`) and the tokens of heatmap addresses stay too. `hash`: IP address, visitor key and name
+    /// become HMACs with `personal_data_salt`, so that joins still work, and those queries and tokens are
+    /// cut; organisation and title, city and coordinates stay. `drop`: as `hash`, and IP address, city,
+    /// coordinates, organisation and the visitor's identity are null. Pseudonyms are personal data too.
     #[serde(default)]
     pub(crate) personal_data: PersonalData,
 
-    /// Secret that goes into the hashes of personal data, of 16 bytes at least. Keep it: with another one, visitors are
-    /// others.
+    /// Secret that goes into the hashes of personal data, of 16 bytes at least. Keep it: with another
+    /// one, visitors are others.
     pub(crate) personal_data_salt: Option<Secret>,
 
     /// User agent of all requests. Default: name and version of the program.
@@ -220,10 +223,7 @@ impl Config {
                 "it has characters that no token has, such as spaces".into(),
             );
         }
-        match url::Url::parse(&self.api_url) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => {}
-            _ => return fault("api_url", format!("`{}` is no http(s) URL", self.api_url)),
-        }
+        self.validate_url()?;
         if self.requests_per_minute == 0 {
             return fault("requests_per_minute", "it must be at least 1".into());
         }
@@ -249,6 +249,24 @@ impl Config {
             (PersonalData::Hash | PersonalData::Drop, Some(_)) => {}
         }
         Ok(())
+    }
+
+    /// Checks where the API is, and warns of a way to it that others can read.
+    fn validate_url(&self) -> Result<(), Error> {
+        let fault = |reason: String| Err(Error::Setting { key: "api_url", reason });
+        // Before it is known to be a URL: what is shown below must not hold a password.
+        if self.api_url.contains('@') {
+            return fault(
+                "it holds a user or a password; the API takes `api_token` and nothing else".into(),
+            );
+        }
+        match url::Url::parse(&self.api_url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => {
+                program::warn_of_plain_http("api_url", Some(&self.api_url), "the token goes");
+                Ok(())
+            }
+            _ => fault(format!("`{}` is no http(s) URL", self.api_url)),
+        }
     }
 
     /// How streams are mapped.
@@ -318,6 +336,7 @@ mod tests {
         for (text, key) in [
             (r#"{"api_token":" "}"#, "api_token"),
             (r#"{"api_token":"x","api_url":"nowhere"}"#, "api_url"),
+            (r#"{"api_token":"x","api_url":"https://u:p@api.wistia.com/v1"}"#, "api_url"),
             (r#"{"api_token":"x","concurrency":0}"#, "concurrency"),
             (r#"{"api_token":"x","personal_data":"hash"}"#, "personal_data_salt"),
             (
@@ -327,6 +346,21 @@ mod tests {
         ] {
             let error = config(text).validate().unwrap_err().to_string();
             assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_refused_and_not_shown() {
+        for url in [
+            "https://user:qzx@api.wistia.com/v1",
+            "https://qzx@api.wistia.com/v1",
+            "htps://user:qzx@api.wistia.com/v1",
+            "user:qzx@api.wistia.com",
+            "https://user:qzx@",
+        ] {
+            let config = config(&format!(r#"{{"api_token":"x","api_url":"{url}"}}"#));
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains("`api_url`") && !error.contains("qzx"), "{error}");
         }
     }
 

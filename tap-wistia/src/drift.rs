@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_ignored::Path;
 
+use crate::clean;
 use crate::shown::Shown;
 
 /// Fields that are named.
@@ -98,8 +99,8 @@ fn path(field: &Path<'_>) -> String {
         | Path::NewtypeStruct { parent }
         | Path::NewtypeVariant { parent } => path(parent),
         Path::Map { parent, key } => {
-            let parent = path(parent);
-            if parent.is_empty() { key.clone() } else { format!("{parent}.{key}") }
+            let (parent, key) = (path(parent), clean::name(key));
+            if parent.is_empty() { key } else { format!("{parent}.{key}") }
         }
     }
 }
@@ -128,10 +129,11 @@ mod tests {
             .unwrap();
             drift.note("rows", "/rows?page=1", fields);
         };
+        note(r#"[{"ada@example.com":1}]"#);
         note(r#"[{"new":1,"inner":[{"expected":1},{"odd":1}]},{"new":2,"inner":[{"odd":2}]}]"#);
         let known = drift.known.lock().unwrap();
         let mut known: Vec<&str> = known.iter().map(|(_, name)| name.as_str()).collect();
         known.sort_unstable();
-        assert_eq!(known, ["inner.odd", "new"]);
+        assert_eq!(known, ["aaa@aaaaaaa.aaa", "inner.odd", "new"]);
     }
 }

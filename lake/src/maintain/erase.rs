@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef};
 
-use super::report::Action;
+use super::report::{Action, Erase};
 use super::survey::TableFiles;
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
@@ -25,15 +25,6 @@ use crate::write::waiting;
 
 /// Listings that may show something new before it is given up: someone writes the rows again and again.
 const LISTINGS: usize = 10;
-
-/// Rows to be erased: those with one of these values in a column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Erase {
-    /// The column, by its name in the lake; of a field of a struct the dotted path.
-    pub column: String,
-    /// The values, as text.
-    pub values: BTreeSet<String>,
-}
 
 /// Each column must be one of some table, and be of a type that can be compared: else nothing is done.
 pub(super) fn check(lake: &Lake, tables: &[&String], asked: &[Erase]) -> Result<()> {

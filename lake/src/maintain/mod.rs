@@ -20,8 +20,7 @@ use crate::file::encoding::Encoding;
 use crate::lake::Lake;
 use crate::table::definition::LoadMethod;
 
-pub use erase::Erase;
-pub use report::{Action, Options, Report, TableReport};
+pub use report::{Action, Erase, Options, Report, TableReport};
 use survey::TableFiles;
 pub use survey::{SMALL_BYTES, Survey};
 

@@ -1,8 +1,9 @@
 //! What is asked of maintenance, and what it found and did.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::erase::Erase;
 use super::survey::Survey;
 
 /// What is asked of a lake.
@@ -18,6 +19,15 @@ pub struct Options {
     pub erase: Vec<Erase>,
     /// Report what would be done, and do nothing.
     pub dry_run: bool,
+}
+
+/// Rows to be erased: those with one of these values in a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erase {
+    /// The column, by its name in the lake; of a field of a struct the dotted path.
+    pub column: String,
+    /// The values, as text.
+    pub values: BTreeSet<String>,
 }
 
 /// What was found and done.

@@ -18,6 +18,6 @@ pub(crate) use decode::decodable;
 pub(crate) use nested::{integers, list, object, tags};
 pub(crate) use row::{Page, Row};
 pub(crate) use scalar::{bigint, boolean, double, hint, key, key_bigint, key_day, presence, text};
-pub(crate) use shape::text as shape;
+pub(crate) use shape::{name, text as shape};
 pub(crate) use spelling::{Spelling, settle};
 pub(crate) use tally::{Column, Tally, count, trace, unknown_member};

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use serde::de::{DeserializeOwned, Deserializer};
 use serde_json::Value;
 
+use super::body;
+use super::transport::Response;
 use crate::clean::{self, Page, Spelling, Tally};
 use crate::drift::{self, Drift};
 use crate::error::{Error, Result};
@@ -12,10 +14,6 @@ use crate::error::{Error, Result};
 /// Rows of a full page. Wistia serves no more, whatever is asked:
 /// <https://docs.wistia.com/docs/making-api-requests>.
 pub(crate) const PAGE: usize = 100;
-
-/// Bytes of a body that an error holds. How much of them is shown, and how, is the matter of
-/// [`shown`](crate::shown): a cut before it would leave half a token.
-const START: usize = 8 << 10;
 
 /// Bytes of a body that is read value by value where it cannot be read in one go. No page comes near.
 const CAREFUL: usize = 4 << 20;
@@ -44,9 +42,21 @@ impl<T: Resource> Resource for Page<T> {
 
 /// Reads the body of an answer, and counts what cleaning changed. An answer of which a column is lost is
 /// an error: what it says is not what the column means.
-pub(super) fn read<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Result<(T, Tally)> {
-    // Parsers of JSON may ignore it: <https://www.rfc-editor.org/rfc/rfc8259#section-8.1>.
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+pub(super) fn read<T: Resource>(
+    path: &str,
+    response: &Response,
+    drift: &Drift,
+) -> Result<(T, Tally)> {
+    let body = body::without_mark(&response.body);
+    // Of what is no JSON, the parser knows no more than that it is none.
+    let malformed = |cut: bool, error: String| {
+        let reason = if cut {
+            format!("{} with status {}", body::described(response), response.status)
+        } else {
+            error
+        };
+        Error::Malformed { path: path.to_owned(), expected: T::NAME, reason, cut }
+    };
     let (value, tally) = clean::count(|| parse::<T>(body, path, drift));
     match value {
         Ok(value) if tally.nulled == 0 && (tally.unknown == 0 || T::MEASURES.is_empty()) => {
@@ -54,15 +64,13 @@ pub(super) fn read<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Resul
         }
         Ok(_) => {
             let (value, tally) = clean::trace(T::MEASURES, || parse::<T>(body, path, drift));
-            let value =
-                value.map_err(|error| malformed::<T>(path, body, false, &error.to_string()))?;
+            let value = value.map_err(|error| malformed(false, error.to_string()))?;
             whole::<T>(path, value, tally)
         }
-        Err(error) if body.len() > CAREFUL => {
-            Err(malformed::<T>(path, body, !error.is_data(), &error.to_string()))
-        }
+        Err(error) if body.len() > CAREFUL => Err(malformed(!error.is_data(), error.to_string())),
         Err(_) => {
-            let (value, tally) = careful(path, body, drift)?;
+            let (value, tally) =
+                careful(path, body, drift).map_err(|(cut, error)| malformed(cut, error))?;
             whole::<T>(path, value, tally)
         }
     }
@@ -86,11 +94,16 @@ fn parse_with<'de, T: Resource>(
     deserializer.end().map(|()| value)
 }
 
-/// Value by value: what cannot be decoded is marked, of two names of a field one is chosen.
-fn careful<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Result<(T, Tally)> {
+/// Value by value: what cannot be decoded is marked, of two names of a field one is chosen. An error
+/// says whether the body is no JSON.
+fn careful<T: Resource>(
+    path: &str,
+    body: &[u8],
+    drift: &Drift,
+) -> Result<(T, Tally), (bool, String)> {
     let decodable = clean::decodable(body);
-    let mut value: Value = serde_json::from_slice(&decodable)
-        .map_err(|error| malformed::<T>(path, body, true, &error.to_string()))?;
+    let mut value: Value =
+        serde_json::from_slice(&decodable).map_err(|error| (true, error.to_string()))?;
     clean::settle(&mut value, T::SPELLINGS);
     let (outcome, tally) = clean::trace(T::MEASURES, || {
         let mut track = serde_path_to_error::Track::new();
@@ -101,7 +114,7 @@ fn careful<T: Resource>(path: &str, body: &[u8], drift: &Drift) -> Result<(T, Ta
         Ok(value) => Ok((value, tally)),
         Err((place, error)) => {
             let place = if place == "." { String::new() } else { format!("at {place}: ") };
-            Err(malformed::<T>(path, body, false, &format!("{place}{error}")))
+            Err((false, format!("{place}{error}")))
         }
     }
 }
@@ -158,17 +171,6 @@ pub(crate) fn lost_column<T: Resource>(path: &str, name: &str, column: &clean::C
     Error::Malformed { path: path.to_owned(), expected: T::NAME, reason, cut: false }
 }
 
-/// Words what is wrong with a body. Of one that is no JSON, the start is shown: it may be a proxy's.
-fn malformed<T: Resource>(path: &str, body: &[u8], cut: bool, error: &str) -> Error {
-    let reason = if cut {
-        let start = String::from_utf8_lossy(&body[..body.len().min(START)]);
-        format!("{error}; it begins with: {start}")
-    } else {
-        error.to_owned()
-    };
-    Error::Malformed { path: path.to_owned(), expected: T::NAME, reason, cut }
-}
-
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
@@ -192,7 +194,7 @@ mod tests {
     }
 
     fn page(body: &str) -> Result<(Page<Film>, Tally)> {
-        read("/films?page=1", body.as_bytes(), &Drift::default())
+        read("/films?page=1", &Response::new(200, body.to_owned()), &Drift::default())
     }
 
     #[test]
@@ -228,7 +230,9 @@ mod tests {
     fn a_value_that_cannot_be_decoded_takes_nothing_else_away() {
         let body =
             b"\xef\xbb\xbf[{\"id\":1,\"length\":1e400},{\"id\":\"\xff\"},{\"id\":3,\"length\":4}]";
-        let (page, tally) = read::<Page<Film>>("/films", body, &Drift::default()).unwrap();
+        let (page, tally) =
+            read::<Page<Film>>("/films", &Response::new(200, &body[..]), &Drift::default())
+                .unwrap();
         let ids: Vec<i64> = page.rows.iter().map(|row| row.id).collect();
         assert_eq!((ids, page.received), (vec![1, 3], 3));
         assert_eq!((tally.nulled, tally.skipped), (1, 1));
@@ -253,7 +257,21 @@ mod tests {
         );
         assert!(matches!(error(r#"[{"id":1},{"#), Error::Malformed { cut: true, .. }));
         assert!(matches!(error("[] []"), Error::Malformed { cut: true, .. }));
-        let html = error("<html>").to_string();
-        assert!(html.ends_with("it begins with: <html>"), "{html}");
+    }
+
+    #[test]
+    fn of_what_is_no_json_nothing_is_shown() {
+        for (body, reason) in [
+            ("<html>192.0.2.1", "an HTML page, 15 bytes with status 200"),
+            (
+                r#"[{"ip":"192.0.2.1"#,
+                "JSON that breaks off at line 1 column 17, 17 bytes with status 200",
+            ),
+            ("Ada was here", "text, 12 bytes with status 200"),
+            ("", "an empty body with status 200"),
+        ] {
+            let said = "GET /films?page=1 answered something else than a list: ";
+            assert_eq!(page(body).unwrap_err().to_string(), format!("{said}{reason}"));
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! the client before what the server said was made fit to be [`shown`](crate::shown).
 
 mod answer;
+mod body;
 mod bounds;
 mod limit;
 mod patience;
@@ -35,9 +36,7 @@ pub(crate) use crate::clean::Page;
 pub(crate) use answer::{LOST, PAGE, Resource, lost_column};
 pub(crate) use request::Request;
 pub(crate) use traffic::Traffic;
-#[cfg(test)]
-pub(crate) use transport::Response;
-pub(crate) use transport::Transport;
+pub(crate) use transport::{Response, Transport};
 
 /// What was read from an answer.
 #[derive(Debug)]
@@ -159,15 +158,23 @@ impl Client {
                     }
                 }
                 let answered = self.patience.has_answered();
+                self.show(&response);
                 return Err(refusal::refusal(request, &response, verdict, answered));
             }
         }
         if let Some(limit) = bounds::excess(&response.body) {
             return Err(Error::TooLarge { path, limit, host: String::new() });
         }
-        let (value, tally) = answer::read::<T>(&path, &response.body, &self.drift)?;
+        let read = answer::read::<T>(&path, &response, &self.drift);
+        let (value, tally) = read.inspect_err(|_| self.show(&response))?;
         self.traffic.cleaned(T::TABLE, &tally);
         Ok(Answer { value, columns: tally.columns })
+    }
+
+    /// Shows the start of a body that is of no use to who looks for the reason. It may be a page of
+    /// viewers: no message above debug has any of it.
+    fn show(&self, response: &Response) {
+        tracing::debug!(body = self.shown.bytes(&response.body), "what was answered");
     }
 
     /// An error that names the server, and in which what the server says can be shown.
@@ -264,7 +271,7 @@ mod tests {
         let script = script(&[(503, None, "busy")]);
         let started = Instant::now();
         let error = client(script, 30).get::<Row>(&Request::new("/row")).await.unwrap_err();
-        assert_eq!(error.to_string(), "GET /row answered 503: busy (api.example.com)");
+        assert_eq!(error.to_string(), "GET /row answered 503: text, 4 bytes (api.example.com)");
         assert_eq!(started.elapsed().as_secs(), 30);
     }
 

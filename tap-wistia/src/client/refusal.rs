@@ -1,15 +1,19 @@
 //! Answers without success: which error each is, and what the server says about it.
+//!
+//! Of a body, only what Wistia documents as the words of a refusal is repeated: `error`, `errors` and
+//! `code` (<https://docs.wistia.com/docs/making-api-requests>), and `message`. All else may be anything,
+//! and is told by its length, type and kind.
 
 use serde_json::Value;
 
+use super::body;
 use super::request::Request;
 use super::retry::Verdict;
 use super::transport::Response;
 use crate::error::{Error, Unaccepted};
 
-/// Fields in which servers say what is wrong, best first.
-const REASONS: [&str; 7] =
-    ["error", "errors", "message", "error_description", "detail", "title", "reason"];
+/// Fields in which a refusal says what is wrong, best first.
+const REASONS: [&str; 3] = ["error", "errors", "message"];
 
 /// The error of an answer without success. `answered` says whether any request was answered with
 /// success before.
@@ -20,7 +24,7 @@ pub(super) fn refusal(
     answered: bool,
 ) -> Error {
     let (path, host, status) = (request.to_string(), String::new(), response.status);
-    let said = Said::of(&response.body);
+    let said = Said::of(response);
     let (reason, wants) = (said.reason, request.permission);
     match (status, verdict) {
         (_, Verdict::Again { after, .. }) => Error::Unavailable {
@@ -68,22 +72,25 @@ struct Said {
 }
 
 impl Said {
-    fn of(body: &[u8]) -> Self {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        if let Ok(value) = serde_json::from_slice::<Value>(body) {
-            let code = [value.get("code"), value.pointer("/error/code")];
-            let code = code.into_iter().flatten().find_map(Value::as_str);
-            return Self { code: code.map(str::to_owned), reason: reason(&value), is_page: false };
+    fn of(response: &Response) -> Self {
+        let body = body::without_mark(&response.body);
+        let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let code = [value.get("code"), value.pointer("/error/code")];
+        let code = code.into_iter().flatten().find_map(Value::as_str);
+        let code = code.map(str::to_owned);
+        let mut reason = reason(&value);
+        if reason.is_empty() {
+            reason = match &code {
+                Some(code) => format!("the code {code}"),
+                None if body.is_empty() => String::new(),
+                None => body::described(response),
+            };
         }
-        let text = String::from_utf8_lossy(body);
-        match page(&text) {
-            Some(title) => Self { code: None, reason: title, is_page: true },
-            None => Self { code: None, reason: text.into_owned(), is_page: false },
-        }
+        Self { code, reason, is_page: body::is_page(body) }
     }
 }
 
-/// The reason that a JSON body gives, each part once; the body where no part is known.
+/// The reason that a JSON body gives, each part once.
 fn reason(body: &Value) -> String {
     let known = REASONS.iter().filter_map(|name| body.get(name));
     let mut parts: Vec<String> = Vec::new();
@@ -92,58 +99,35 @@ fn reason(body: &Value) -> String {
             parts.push(part);
         }
     }
-    if parts.is_empty() { words(body) } else { parts.join("; ") }
+    parts.join("; ")
 }
 
-/// A value as a person writes it.
+/// A reason as a person writes it: a text, several, an object with one as its `message`, or texts by the
+/// name of what they are about. What is none of these is no reason.
 fn words(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
+    let message = |value: &Value| match value {
         Value::String(text) => text.trim().to_owned(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(words).filter(|item| !item.is_empty()).collect();
-            items.join(", ")
-        }
         Value::Object(fields) => {
-            let named = |name| fields.get(name).map(words).filter(|words| !words.is_empty());
-            // An object about one mistake: the field that it is about, and what is wrong with it.
-            if let Some(text) = named("message").or_else(|| named("detail")) {
-                return match named("field").or_else(|| named("param")) {
-                    Some(field) => format!("{field}: {text}"),
-                    None => text,
-                };
-            }
-            let fields = fields.iter().map(|(name, value)| (name, words(value)));
-            let fields = fields.filter(|(_, words)| !words.is_empty());
-            let fields: Vec<_> = fields.map(|(name, words)| format!("{name}: {words}")).collect();
+            let text = fields.get("message").and_then(Value::as_str);
+            text.unwrap_or_default().trim().to_owned()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => String::new(),
+    };
+    let list = |items: &[Value]| {
+        let items: Vec<_> = items.iter().map(message).filter(|item| !item.is_empty()).collect();
+        items.join(", ")
+    };
+    match (value, message(value)) {
+        (Value::Array(items), _) => list(items),
+        (Value::Object(fields), text) if text.is_empty() => {
+            let fields = fields.iter().filter_map(|(name, value)| Some((name, value.as_array()?)));
+            let fields = fields.map(|(name, texts)| (name, list(texts)));
+            let fields = fields.filter(|(_, texts)| !texts.is_empty());
+            let fields: Vec<_> = fields.map(|(name, texts)| format!("{name}: {texts}")).collect();
             fields.join("; ")
         }
+        (_, text) => text,
     }
-}
-
-/// What a web page is called; nothing where the text is none.
-fn page(text: &str) -> Option<String> {
-    let lower = text.to_ascii_lowercase();
-    let start = lower.trim_start();
-    if !start.starts_with('<')
-        || !["<html", "<!doctype html", "<title", "<head", "<body", "<h1"]
-            .iter()
-            .any(|tag| start.contains(tag))
-    {
-        return None;
-    }
-    // Lower case of ASCII leaves every byte in its place.
-    let title = lower.find("<title").and_then(|open| {
-        let begin = open + lower.get(open..)?.find('>')? + 1;
-        let length = lower.get(begin..)?.find("</title")?;
-        text.get(begin..begin + length)
-    });
-    let title = title.map(|title| title.split_whitespace().collect::<Vec<_>>().join(" "));
-    Some(match title.filter(|title| !title.is_empty()) {
-        Some(title) => format!("an HTML page, \"{title}\""),
-        None => "an HTML page".into(),
-    })
 }
 
 #[cfg(test)]
@@ -232,7 +216,7 @@ mod tests {
         let error = refused(403, page);
         assert_eq!(
             error.to_string(),
-            "the server or a proxy on the way refuses GET /x (403): an HTML page, \"Access denied\""
+            "the server or a proxy on the way refuses GET /x (403): an HTML page, 67 bytes"
         );
         assert!(!error.hint().unwrap().contains("permission"));
         assert_eq!(error.kind(), Kind::Api);
@@ -270,27 +254,38 @@ mod tests {
             (r#"{"error":"bad","message":"Try later."}"#, "bad; Try later."),
             (r#"{"errors":["a","b"]}"#, "a, b"),
             (
-                r#"{"errors":[{"field":"end_date","message":"is wrong"},{"detail":"no"}]}"#,
-                "end_date: is wrong, no",
+                r#"{"errors":[{"field":"end_date","message":"is wrong"},{"message":"no"}]}"#,
+                "is wrong, no",
             ),
             (
                 r#"{"errors":{"end_date":["is wrong","is old"],"x":null}}"#,
                 "end_date: is wrong, is old",
             ),
             (r#"{"message":"gone"}"#, "gone"),
-            (r#"{"a":1,"b":[true]}"#, "a: 1; b: true"),
-            (r#""text""#, "text"),
-            ("[]", ""),
-            ("{}", ""),
+            (r#"{"code":"unauthorized_params"}"#, "the code unauthorized_params"),
             ("", ""),
             ("\u{feff}{\"error\":\"bad\"}", "bad"),
-            ("Too many requests", "Too many requests"),
-            ("<html>", "an HTML page"),
-            ("  <html><title></title>", "an HTML page"),
-            ("<title>Bad gateway", "an HTML page"),
-            ("<?xml version='1.0'?><Error/>", "<?xml version='1.0'?><Error/>"),
         ] {
-            assert_eq!(Said::of(body.as_bytes()).reason, reason, "{body}");
+            assert_eq!(Said::of(&Response::new(400, body)).reason, reason, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_reason_is_told_by_what_it_is() {
+        for (body, reason) in [
+            (r#"{"ip":"192.0.2.1","b":[true]}"#, "JSON, 29 bytes"),
+            (r#"{"error":{"ip":"192.0.2.1"}}"#, "JSON, 28 bytes"),
+            (r#"{"error":[["192.0.2.1"]]}"#, "JSON, 25 bytes"),
+            (r#"{"detail":"192.0.2.1"}"#, "JSON, 22 bytes"),
+            (r#"[{"error":"192.0.2.1"}]"#, "JSON, 23 bytes"),
+            (r#""192.0.2.1""#, "JSON, 11 bytes"),
+            ("{}", "JSON, 2 bytes"),
+            (r#"{"error":"192.0.2"#, "JSON that breaks off at line 1 column 17, 17 bytes"),
+            ("Too many requests of 192.0.2.1", "text, 30 bytes"),
+            ("<title>192.0.2.1</title>", "an HTML page, 24 bytes"),
+            ("<?xml version='1.0'?><Error/>", "markup, 29 bytes"),
+        ] {
+            assert_eq!(Said::of(&Response::new(400, body)).reason, reason, "{body}");
         }
     }
 }

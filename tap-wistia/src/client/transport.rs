@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use program::Secret;
 use reqwest::Url;
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bounds;
@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 const LARGE: usize = 1024 * 1024;
 
 /// Bytes of a body without success that are read.
-const REASON: usize = 64 * 1024;
+pub(super) const REASON: usize = 64 * 1024;
 
 /// User agent where the settings name none.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
@@ -40,7 +40,9 @@ pub(crate) struct Response {
     pub(crate) retry_after: Option<String>,
     /// Where a redirection points, without query.
     pub(crate) location: Option<String>,
-    /// The whole body.
+    /// The header Content-Type, as it was sent.
+    pub(crate) content_type: Option<String>,
+    /// The whole body, or as much of it as is of use.
     pub(crate) body: Bytes,
     /// That no other body is as large, for as long as this one is held.
     pub(super) permit: Option<OwnedSemaphorePermit>,
@@ -56,6 +58,11 @@ impl Response {
     /// Whether it is one of success.
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
+    }
+
+    /// Whether the body is all that was sent.
+    pub(super) fn is_whole(&self) -> bool {
+        self.is_success() || self.body.len() < REASON
     }
 }
 
@@ -129,6 +136,7 @@ impl Http {
         let mut response = Response {
             status: answer.status().as_u16(),
             retry_after: text(RETRY_AFTER).map(Into::into),
+            content_type: text(CONTENT_TYPE).map(Into::into),
             location,
             ..Response::default()
         };

@@ -117,6 +117,8 @@ impl CatalogConfig {
         if self.kind == CatalogKind::None {
             return Ok(());
         }
+        let endpoint = self.endpoint_url.as_deref();
+        program::warn_of_plain_http("catalog.endpoint_url", endpoint, "requests to Glue go");
         if !destination.starts_with("s3://") {
             return fault(
                 "type",

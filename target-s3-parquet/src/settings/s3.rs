@@ -100,6 +100,7 @@ pub(crate) enum Checksum {
 impl S3Config {
     /// A setting that does nothing without another would be ignored in silence.
     pub(super) fn validate(&self) -> Result<(), Error> {
+        program::warn_of_plain_http("s3.endpoint_url", self.endpoint_url.as_deref(), "all rows go");
         let has_keys = self.access_key_id.is_some();
         let is_kms = matches!(self.sse, Some(Encryption::Kms | Encryption::KmsTwice));
         for (key, is_set, needed, is_there) in [
