@@ -6,23 +6,21 @@
 //! A schema is the tap's word: what references repeat is paid for from a [`Budget`] before it is
 //! looked at.
 
-use std::cell::RefCell;
+mod scalar;
+
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
 use lake::schema::{Column, Kind, names};
 use protocol::personal;
+
 use protocol::schema_limits::{Budget, TooLarge};
+use scalar::{DECIMAL_PRECISION, decimal_number, decimal_string, integer, kind_of_value};
 
 /// Nesting beyond this becomes JSON text: Hive and Redshift stop at 100 levels.
 const MAX_DEPTH: usize = 64;
-
-/// Digits of a decimal whose schema names no precision.
-const DECIMAL_PRECISION: u8 = 38;
-
-/// Scale of a Singer decimal whose schema names none.
-const DECIMAL_SCALE: i8 = 9;
 
 /// Whether a schema describes an object with named properties, as a table needs.
 pub(crate) fn is_object_schema(schema: &Value) -> bool {
@@ -63,12 +61,21 @@ struct Resolver<'a> {
     /// References being resolved: one that comes up again inside itself describes a tree, which no
     /// column type can.
     open: RefCell<Vec<&'a str>>,
+    /// Whether a schema that was looked at for the column at hand is marked as personal data: its own,
+    /// one that it refers to, that of its elements or of one of its alternatives. Fields inside of it
+    /// are columns with marks of their own.
+    is_marked: Cell<bool>,
     budget: Budget,
 }
 
 impl<'a> Resolver<'a> {
     fn of(root: &'a Value) -> Self {
-        Self { root, open: RefCell::default(), budget: Budget::default() }
+        Self {
+            root,
+            open: RefCell::default(),
+            is_marked: Cell::default(),
+            budget: Budget::default(),
+        }
     }
 
     fn all(&self) -> Result<Vec<Column>, TooLarge> {
@@ -99,13 +106,11 @@ impl<'a> Resolver<'a> {
             let name =
                 if plain.contains(source) { source.clone() } else { names::unique(source, &taken) };
             taken.insert(name.clone());
-            Ok(Column {
-                source: source.clone(),
-                name,
-                kind: self.kind(schema, depth + 1)?.unwrap_or(Kind::Json),
-                description: self.description(schema)?,
-                personal: self.is_personal(schema)?,
-            })
+            let outer = self.is_marked.replace(false);
+            let kind = self.kind(schema, depth + 1)?.unwrap_or(Kind::Json);
+            let personal = self.is_marked.replace(outer);
+            let description = self.description(schema)?;
+            Ok(Column { source: source.clone(), name, kind, description, personal })
         });
         columns.collect()
     }
@@ -121,17 +126,6 @@ impl<'a> Resolver<'a> {
         };
         self.budget.text(description.map_or(0, str::len))?;
         Ok(description.map(str::to_owned))
-    }
-
-    /// Whether a schema, what it refers to or its elements are marked as personal data.
-    fn is_personal(&self, schema: &'a Value) -> Result<bool, TooLarge> {
-        let has_mark =
-            |schema: &Map<String, Value>| schema.get(personal::KEYWORD) == Some(&Value::Bool(true));
-        let Some(schema) = schema.as_object() else { return Ok(false) };
-        let elements = schema.get("items").and_then(Value::as_object);
-        Ok(has_mark(schema)
-            || self.dereference(schema)?.is_some_and(has_mark)
-            || elements.is_some_and(has_mark))
     }
 
     /// The schema behind local references, or nothing for a reference that leads nowhere or round.
@@ -156,6 +150,7 @@ impl<'a> Resolver<'a> {
 
     /// The type of a schema, or nothing where it allows no value but null.
     fn kind(&self, schema: &'a Value, depth: usize) -> Result<Option<Kind>, TooLarge> {
+        self.note_mark(schema.get(personal::KEYWORD));
         let Some(object) = schema.as_object().filter(|_| depth <= MAX_DEPTH) else {
             return Ok(Some(Kind::Json));
         };
@@ -165,13 +160,22 @@ impl<'a> Resolver<'a> {
             }
             self.open.borrow_mut().push(reference);
             let kind = match self.dereference(object)? {
-                Some(schema) => self.resolved(schema, depth)?,
+                Some(schema) => {
+                    self.note_mark(schema.get(personal::KEYWORD));
+                    self.resolved(schema, depth)?
+                }
                 None => Some(Kind::Json),
             };
             self.open.borrow_mut().pop();
             return Ok(kind);
         }
         self.resolved(object, depth)
+    }
+
+    fn note_mark(&self, keyword: Option<&Value>) {
+        if keyword == Some(&Value::Bool(true)) {
+            self.is_marked.set(true);
+        }
     }
 
     fn resolved(
@@ -344,52 +348,6 @@ fn join_columns(mut left: Vec<Column>, right: Vec<Column>) -> Vec<Column> {
     left
 }
 
-/// `int` when both bounds fit 32 bits, else `bigint`.
-fn integer(schema: &Map<String, Value>) -> Kind {
-    let bound = |inclusive: &str, exclusive: &str| {
-        [inclusive, exclusive].iter().find_map(|key| schema.get(*key)?.as_f64())
-    };
-    let fits = |bound: f64| (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&bound);
-    match (bound("minimum", "exclusiveMinimum"), bound("maximum", "exclusiveMaximum")) {
-        (Some(low), Some(high)) if fits(low) && fits(high) => Kind::Int,
-        _ => Kind::Bigint,
-    }
-}
-
-/// A number whose `multipleOf` is a decimal fraction: as many decimals as that has.
-fn decimal_number(schema: &Map<String, Value>) -> Option<Kind> {
-    let step = schema.get("multipleOf")?.as_f64().filter(|step| *step > 0.0)?;
-    let text = format!("{step:e}");
-    let (mantissa, exponent) = text.split_once('e')?;
-    let digits = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-    let scale = i64::try_from(digits).ok()? - exponent.parse::<i64>().ok()?;
-    let scale = i8::try_from(scale.max(0)).ok()?;
-    (scale <= 37).then_some(Kind::Decimal(DECIMAL_PRECISION, scale))
-}
-
-/// The decimal formats of singer-python and of the Meltano SDK.
-fn decimal_string(schema: &Map<String, Value>) -> Option<Kind> {
-    let format = schema.get("format")?.as_str()?;
-    if format != "singer.decimal" && format != "x-singer.decimal" {
-        return None;
-    }
-    let number = |key: &str| schema.get(key).and_then(Value::as_u64);
-    let precision = number("precision").unwrap_or(u64::from(DECIMAL_PRECISION)).clamp(1, 38);
-    let scale = number("scale").unwrap_or(DECIMAL_SCALE as u64).min(precision);
-    Some(Kind::Decimal(u8::try_from(precision).ok()?, i8::try_from(scale).ok()?))
-}
-
-fn kind_of_value(value: &Value) -> Option<Kind> {
-    Some(match value {
-        Value::Null => return None,
-        Value::Bool(_) => Kind::Boolean,
-        Value::Number(number) if number.is_f64() => Kind::Double,
-        Value::Number(_) => Kind::Bigint,
-        Value::String(_) => Kind::String,
-        Value::Array(_) | Value::Object(_) => Kind::Json,
-    })
-}
-
 #[cfg(test)]
 mod limits;
 
@@ -515,6 +473,9 @@ mod tests {
             marked.clone(),
             json!({"$ref": "#/$defs/m"}),
             json!({"type": "array", "items": marked}),
+            json!({"type": "array", "items": {"$ref": "#/$defs/m"}}),
+            json!({"anyOf": [{"type": "null"}, marked]}),
+            json!({"type": "array", "items": {"oneOf": [{"$ref": "#/$defs/m"}, {}]}}),
             json!({"type": "object", "properties": {"a": {}, "b": marked}}),
             json!({"type": "array", "items": {"type": "object", "properties": {"b": marked}}}),
             json!({"anyOf": [
