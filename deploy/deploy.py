@@ -4,7 +4,8 @@
     deploy.py lake                       the bucket, the job, roles, alerts (lake.yaml)
     deploy.py account NAME               a Wistia account: secret, tables, night, alarm (account.yaml)
     deploy.py token NAME                 puts the account's token, from stdin, into its secret
-    deploy.py release FILE...            uploads programs or their wheels, and points the job at them
+    deploy.py release FILE...            uploads programs or their wheels, tries them with --check ACCOUNT,
+                                         and points the job at them
     deploy.py rollback                   points the job at the release before
     deploy.py run NAME [--check]         a night now, or a try without a sync; prints its log
     deploy.py status                     what is deployed
@@ -26,6 +27,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -341,22 +343,28 @@ def token(aws: Aws, options: argparse.Namespace) -> None:
 
 
 def release(aws: Aws, options: argparse.Namespace) -> None:
+    """A release is tried before the job points at it: what interrupts this leaves the job as it is."""
     files, name = pack(options.file), options.id or commit()
+    # Before anything is uploaded: an account that does not exist is told at once.
+    night = night_of(aws, options.check) if options.check else None
     listed = manifest(files)
     for file, content in files.items():
         aws.put_once(f"releases/{name}/{file}", content)
     # Last: a release that has a manifest is complete.
     aws.put_once(f"releases/{name}/manifest.json", listed)
-    before = aws.lake().parameters()
-    point(aws, before, name, checksum(listed))
-    if options.check and not aws.dry_run:
+    if night:
+        folder = f"s3://{aws.bucket()}/releases/{name}"
+        # Glue takes the script from there, and not from the job's definition: developer guide, "Using job parameters
+        # in AWS Glue jobs".
+        of_release = {"--scriptLocation": f"{folder}/nightly.py"}
+        of_release |= {"--release": folder, "--release-sha256": checksum(listed)}
         try:
-            run(aws, options.check, CHECK)
+            complete(aws, night, {**of_release, **CHECK})
         except Failure as error:
-            if before["Release"] in ("none", name):
-                raise Failure(f"{error}\nThe job stays at the release {name}: there was no other") from error
-            aws.lake().apply({key: before[key] for key in ("Release", "ReleaseSha256", "PreviousRelease")})
-            raise Failure(f"{error}\nThe job is back at the release {before['Release']}") from error
+            raise Failure(f"{error}\nThe job stays at the release {aws.lake().parameters()['Release']}") from error
+    else:
+        print(f"release {name}: was not tried; --check ACCOUNT tries one before the job points at it")
+    point(aws, aws.lake().parameters(), name, checksum(listed))
 
 
 def point(aws: Aws, now: Mapping[str, str], name: str, sha256: str) -> None:
@@ -379,30 +387,52 @@ def rollback(aws: Aws, options: argparse.Namespace) -> None:
     point(aws, now, name, checksum(listed))
 
 
+@dataclass(frozen=True)
+class Night:
+    """What runs every night for an account: a job, with these arguments."""
+
+    job: str
+    arguments: Mapping[str, str]
+
+
+def night_of(aws: Aws, name: str) -> Night:
+    """What the account's trigger starts."""
+    try:
+        trigger = aws.glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
+        raise Failure(f"the lake {aws.name} has no account {name}; make it: deploy.py account {name}") from error
+    (action,) = trigger["Actions"]
+    return Night(action["JobName"], action["Arguments"])
+
+
 def run(aws: Aws, name: str, more: Mapping[str, str]) -> None:
-    """Runs the job with the arguments of the account's trigger and these, to its end."""
-    begun = begin(aws, name, more)
-    if not begun:
+    """Runs the night of an account with these arguments beside its own, to its end."""
+    complete(aws, night_of(aws, name), more)
+
+
+def complete(aws: Aws, night: Night, more: Mapping[str, str]) -> None:
+    number = begin(aws, night, more)
+    if number is None:
         return
-    job, number = begun
-    state, reason = end_of(aws, job, number)
+    state, reason = end_of(aws, night.job, number)
     for group in ("error", "output"):
         print_log(aws, f"/aws-glue/python-jobs/{group}", number)
     if state != "SUCCEEDED":
-        raise Failure(f"run {number} of {job} is {state}: {reason}")
-    print(f"job {job}: run {number} succeeded")
+        raise Failure(f"run {number} of {night.job} is {state}: {reason}")
+    print(f"job {night.job}: run {number} succeeded")
 
 
-def begin(aws: Aws, name: str, more: Mapping[str, str]) -> tuple[str, str] | None:
-    """Starts the job with the arguments of the account's trigger and these. Its name and the run's, if it runs."""
-    (action,) = aws.glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]["Actions"]
-    job, arguments = action["JobName"], {**action["Arguments"], **more}
+def begin(aws: Aws, night: Night, more: Mapping[str, str]) -> str | None:
+    """Starts a night with these arguments beside its own. The run's name, if it runs."""
+    arguments = {**night.arguments, **more}
     if aws.dry_run:
-        print(f"job {job}: would run with {json.dumps(arguments)}")
+        print(f"job {night.job}: would run with {json.dumps(arguments)}")
         return None
-    number = aws.glue.start_job_run(JobName=job, Arguments=arguments)["JobRunId"]
-    print(f"job {job}: run {number} began", flush=True)
-    return job, number
+    number = aws.glue.start_job_run(JobName=night.job, Arguments=arguments)["JobRunId"]
+    print(f"job {night.job}: run {number} began", flush=True)
+    return number
 
 
 def end_of(aws: Aws, job: str, number: str) -> tuple[str, str]:
@@ -417,6 +447,7 @@ def end_of(aws: Aws, job: str, number: str) -> tuple[str, str]:
 
 
 def print_log(aws: Aws, group: str, stream: str) -> None:
+    """Prints the log of a run. It only shows what was: whether it can be read decides nothing."""
     pages = aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[stream])
     try:
         for page in pages:
@@ -424,7 +455,7 @@ def print_log(aws: Aws, group: str, stream: str) -> None:
                 print(event["message"].rstrip())
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
+            print(f"warning: the log {stream} in {group} could not be read: {error}", file=sys.stderr)
 
 
 def status(aws: Aws, _options: argparse.Namespace) -> None:
@@ -460,7 +491,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     one = command("release", release)
     one.add_argument("file", nargs="+", type=Path, help="tap-wistia and target-s3-parquet, or their wheels")
     one.add_argument("--id", help="name of the release (default: the commit)")
-    one.add_argument("--check", metavar="ACCOUNT", help="try it for this account, and go back if that fails")
+    one.add_argument("--check", metavar="ACCOUNT", help="try it for this account before the job points at it")
     command("rollback", rollback).add_argument("--to", metavar="ID", help="a certain release")
     one = command("run", lambda aws, options: run(aws, options.account, CHECK if options.check else {}))
     one.add_argument("account", metavar="NAME")
@@ -476,6 +507,9 @@ def main(argv: list[str]) -> int:
     except (Failure, ClientError, BotoCoreError, OSError, zipfile.BadZipFile) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import CHECK, HERE, Aws, Failure, begin, end_of, run
+from deploy import CHECK, HERE, Aws, Failure, begin, end_of, night_of, run
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift_data.type_defs import DescribeStatementResponseTypeDef
@@ -105,10 +105,10 @@ def metrics(aws: Aws, account: str) -> None:
 def failure(aws: Aws, account: str) -> None:
     """EventBridge brings a failed night to the alert topic"""
     rule, began = f"{aws.name}-night-failed", datetime.now(timezone.utc).replace(second=0, microsecond=0)
-    begun = begin(aws, account, CHECK)
-    if not begun:
+    night = night_of(aws, account)
+    job, number = night.job, begin(aws, night, CHECK)
+    if number is None:
         return
-    job, number = begun
     aws.glue.batch_stop_job_run(JobName=job, JobRunIds=[number])
     state, _ = end_of(aws, job, number)
     if state != "STOPPED":

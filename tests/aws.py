@@ -29,9 +29,9 @@ class Account(S3):
             "AWS_SECRET_ACCESS_KEY": "test",
         }
 
-    def deploy(self, *words: object, role: str | None = None, stdin: str = "") -> Run:
-        """Runs deploy.py."""
-        return run(sys.executable, DEPLOY, *words, stdin=stdin, env=self.environment(role))
+    def deploy(self, *words: object, role: str | None = None, stdin: str = "", **more: str) -> Run:
+        """Runs deploy.py, with these variables too."""
+        return run(sys.executable, DEPLOY, *words, stdin=stdin, env={**self.environment(role), **more})
 
     def role(self, of: str) -> str:
         """The name of the stack's role of that name."""

@@ -1,13 +1,17 @@
 """A deployment: what is there afterwards, what a second one changes, and how it goes back."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
 import zipfile
 
 import boto3
 import pytest
 
-from aws import BUCKET, LAKE, Account, add_account, deploy_lake
-from harness import ROOT, TOKEN, until
+from aws import BUCKET, DEPLOY, LAKE, Account, add_account, deploy_lake
+from harness import DEADLINE, ROOT, TOKEN, environment, until
 
 
 def script(folder, name, text):
@@ -197,19 +201,129 @@ def test_a_release_may_come_as_wheels(deployed, programs, tmp_path):
     deployed.deploy("rollback").succeeded()
 
 
-def test_a_release_that_fails_its_try_is_taken_back(deployed, programs, tmp_path):
+def begun(out):
+    """The run that began, if one did."""
+    found = re.search("job .*: run (.*) began", out)
+    return found and found[1]
+
+
+RELEASE_FILES = ("manifest.json", "nightly.py", "tap-wistia", "target-s3-parquet", "tap.json", "target.json")
+
+
+def test_a_release_that_fails_its_try_never_becomes_the_jobs(deployed, programs, tmp_path):
     before = everything(deployed)
     broken = [script(tmp_path, "tap-wistia", "echo 'error: broken' >&2; exit 3"), programs[1]]
     done = deployed.deploy("release", *broken, "--id", "broken", "--check", "wistia", role=deployed.role("DeployRole"))
-    done.refused("is FAILED", "The job is back at the release r1")
+    done.refused("is FAILED", "The job stays at the release r1")
     # What the try said is there to read, its summary too.
     assert "error: broken" in done.out and '"exit_codes": {"tap": 3, "target": 0}' in done.out
     after = everything(deployed)
     assert after["job"] == before["job"]
     assert {key for key in after["objects"] if key not in before["objects"]} == {
-        f"releases/broken/{file}"
-        for file in ("manifest.json", "nightly.py", "tap-wistia", "target-s3-parquet", "tap.json", "target.json")
+        f"releases/broken/{file}" for file in RELEASE_FILES
     }
+
+
+def test_a_first_release_is_tried_too(empty_account, programs):
+    """When the job has none, and its own script is nowhere."""
+    empty_account.deploy("lake").succeeded()
+    add_account(empty_account, "wistia")
+    empty_account.deploy("release", *programs, "--id", "r1", "--check", "wistia").succeeded()
+    assert deployed_release(empty_account) == "r1"
+
+
+def test_a_try_is_made_with_the_script_and_the_programs_of_the_release(deployed, programs, tmp_path):
+    """And not with those that the job has."""
+    own = [script(tmp_path, "tap-wistia", "echo 'error: I am new' >&2"), programs[1]]
+    done = deployed.deploy("release", *own, "--id", "tried", "--check", "wistia").succeeded()
+    assert '"release": "tried"' in done.out and "error: I am new" in done.out
+    assert deployed_release(deployed) == "tried"
+    run = deployed.glue.get_job_run(JobName=LAKE, RunId=begun(done.out))["JobRun"]
+    assert {run["Arguments"][name] for name in ("--scriptLocation", "--release")} == {
+        f"s3://{BUCKET}/releases/tried/nightly.py",
+        f"s3://{BUCKET}/releases/tried",
+    }
+    deployed.deploy("rollback", "--to", "r1").succeeded()
+
+
+def test_a_release_without_a_try_says_so(deployed, programs):
+    done = deployed.deploy("release", *programs, "--id", "r1").succeeded()
+    assert "release r1: was not tried" in done.out
+
+
+def a_night_runs(account):
+    account.steer(
+        "faults", action="StartJobRun", code="ConcurrentRunsExceededException", message="Concurrent runs exceeded"
+    )
+    return ["--check", "wistia"], {}, "Concurrent runs exceeded"
+
+
+def the_account_is_mistyped(_account):
+    return ["--check", "wistai"], {}, f"the lake {LAKE} has no account wistai"
+
+
+def the_run_cannot_be_looked_at(account):
+    account.steer("faults", action="GetJobRun", code="ThrottlingException", message="Rate exceeded", times=-1)
+    return ["--check", "wistia"], {"AWS_MAX_ATTEMPTS": "1"}, "Rate exceeded"
+
+
+@pytest.mark.parametrize("interrupt", [a_night_runs, the_account_is_mistyped, the_run_cannot_be_looked_at])
+def test_what_interrupts_a_release_leaves_the_job_as_it_is(deployed, programs, tmp_path, interrupt):
+    before = everything(deployed)
+    words, environment, said = interrupt(deployed)
+    name = interrupt.__name__
+    done = deployed.deploy("release", *programs, "--id", name, *words, **environment)
+    deployed.heal()
+    done.refused(said)
+    after = everything(deployed)
+    assert after["job"] == before["job"]
+    if interrupt is the_account_is_mistyped:
+        assert after == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_release_that_is_stopped_in_its_try_never_becomes_the_jobs(deployed, programs, tmp_path, number):
+    """By a person, by GitHub's timeout, by the end of the machine."""
+    before, name = everything(deployed)["job"], f"stopped-{number}"
+    slow = [script(tmp_path, "tap-wistia", "exec sleep 60"), programs[1]]
+    command = [sys.executable, DEPLOY, "release", *slow, "--id", name, "--check", "wistia"]
+    # The runner of the tests may leave SIGINT to its children as ignored.
+    release = subprocess.Popen(
+        [str(word) for word in command],
+        env=environment(deployed.environment()),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    line = ""
+    while not begun(line):
+        line = release.stdout.readline()
+        assert line, release.communicate()
+    release.send_signal(number)
+    _, err = release.communicate(timeout=DEADLINE)
+    deployed.glue.batch_stop_job_run(JobName=LAKE, JobRunIds=[begun(line)])
+    assert release.returncode == (130 if number == signal.SIGINT else -number)
+    assert "Traceback" not in err
+    assert everything(deployed)["job"] == before
+
+
+@pytest.mark.parametrize("program", ["exit 0", "exit 3"])
+def test_a_log_that_cannot_be_read_is_a_warning(deployed, programs, tmp_path, program):
+    """How the try ended decides, and not what can be read of it."""
+    own = [script(tmp_path, "tap-wistia", program), programs[1]]
+    name = f"unread-{program[-1]}"
+    deployed.steer("faults", action="FilterLogEvents", code="ThrottlingException", message="Rate exceeded", times=-1)
+    done = deployed.deploy("release", *own, "--id", name, "--check", "wistia", AWS_MAX_ATTEMPTS="1")
+    deployed.heal()
+    assert "warning: the log " in done.err and "Rate exceeded" in done.err
+    if program == "exit 0":
+        done.succeeded()
+        assert deployed_release(deployed) == name
+        deployed.deploy("rollback", "--to", "r1").succeeded()
+    else:
+        done.refused("is FAILED", "The job stays at the release r1")
+        assert deployed_release(deployed) == "r1"
 
 
 def test_a_stack_whose_first_creation_failed_can_be_made_again(empty_account):
