@@ -336,6 +336,29 @@ def test_a_stack_whose_first_creation_failed_can_be_made_again(empty_account):
     empty_account.deploy("lake").succeeded()
 
 
+def test_a_lake_that_is_deleted_leaves_its_data(empty_account, programs):
+    deploy_lake(empty_account, programs)
+    add_account(empty_account, "wistia")
+    cloudformation = empty_account.service("cloudformation")
+    # As long as an account stands on it, the lake stays.
+    cloudformation.delete_stack(StackName=LAKE)
+    (stack,) = cloudformation.describe_stacks(StackName=LAKE)["Stacks"]
+    (event, *_) = cloudformation.describe_stack_events(StackName=LAKE)["StackEvents"]
+    assert stack["StackStatus"] == "UPDATE_COMPLETE" and "Delete canceled" in event["ResourceStatusReason"]
+    for name in (f"{LAKE}-wistia", LAKE):
+        cloudformation.delete_stack(StackName=name)
+        with pytest.raises(cloudformation.exceptions.ClientError, match="does not exist"):
+            cloudformation.describe_stacks(StackName=name)
+    assert empty_account.objects("releases/r1/")
+    assert not empty_account.service("iam").list_roles()["Roles"]
+    assert not empty_account.service("events").list_rules()["Rules"]
+    groups = [group["logGroupName"] for group in empty_account.service("logs").describe_log_groups()["logGroups"]]
+    assert groups == ["/aws-glue/crawlers", "/aws-glue/python-jobs/error", "/aws-glue/python-jobs/output"]
+    assert [each["Name"] for each in empty_account.service("secretsmanager").list_secrets()["SecretList"]] == [
+        f"{LAKE}/wistia"
+    ]
+
+
 def test_who_listens_hears_of_a_run_that_fails(deployed):
     sqs, sns = deployed.service("sqs"), deployed.service("sns")
     queue = sqs.create_queue(QueueName="mails")["QueueUrl"]
