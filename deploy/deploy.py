@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Deploys the lake: stacks, releases, tokens, nights. Says with --dry-run what it would do.
 
-    deploy.py lake                       the bucket, the job, roles, alerts (lake.yaml)
+    deploy.py lake                       the bucket, roles, alerts (lake.yaml) and the job (job.yaml)
     deploy.py account NAME               a Wistia account: secret, tables, night, alarm (account.yaml)
     deploy.py token NAME                 puts the account's token, from stdin, into its secret
     deploy.py release FILE...            uploads programs or their wheels, tries them with --check ACCOUNT,
@@ -18,288 +18,70 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import functools
 import getpass
-import hashlib
 import json
-import subprocess
 import sys
 import time
+import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError
 
-if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import StackTypeDef
-    from mypy_boto3_cloudwatch import CloudWatchClient
-    from mypy_boto3_glue import GlueClient
-    from mypy_boto3_logs import CloudWatchLogsClient
-    from mypy_boto3_redshift_data import RedshiftDataAPIServiceClient
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_sns import SNSClient
+from releases import checksum, commit, manifest, pack
+from stacks import NAMING, Aws, Failure, Stack
 
-HERE = Path(__file__).resolve().parent
-TEMPLATES = HERE / "cloudformation"
-PROGRAMS = ("tap-wistia", "target-s3-parquet")
-BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
-"""What a stack says of itself when a change of it begins."""
 CHECK = {"--only": "check"}
 """What makes a run a try."""
 LOOKS = (0.5, 10)
 """Seconds between two looks at a run: at its begin, and at most."""
 
 
-class Failure(Exception):
-    """Why a command stopped, in a sentence with what to do."""
-
-
-# Releases
-
-
-def program(path: Path) -> tuple[str, bytes]:
-    """The name and the bytes of a program: of the file itself, or of the one in a wheel."""
-    if path.suffix == ".whl":
-        with zipfile.ZipFile(path) as wheel:
-            for name in wheel.namelist():
-                if Path(name).name in PROGRAMS and "/scripts/" in name:
-                    return Path(name).name, wheel.read(name)
-        raise Failure(f"{path} is a wheel without {' or '.join(PROGRAMS)}")
-    if path.name not in PROGRAMS:
-        raise Failure(f"{path} is neither a wheel nor {' or '.join(PROGRAMS)}")
-    return path.name, path.read_bytes()
-
-
-def pack(paths: list[Path]) -> dict[str, bytes]:
-    """The files of a release: both programs, the launcher, and the settings of deploy/config."""
-    files = dict(map(program, paths))
-    missing = [name for name in PROGRAMS if name not in files]
-    if missing:
-        raise Failure(f"{' and '.join(missing)} is missing; name both programs, or their wheels")
-    files["nightly.py"] = (HERE / "glue" / "nightly.py").read_bytes()
-    for config in sorted((HERE / "config").glob("*.json")):
-        files[config.name] = config.read_bytes()
-    return files
-
-
-def manifest(files: Mapping[str, bytes]) -> bytes:
-    """What a release consists of. The job is given its checksum, and it all others."""
-    entries = {name: {"sha256": checksum(content), "size": len(content)} for name, content in sorted(files.items())}
-    return (json.dumps({"files": entries}, indent=2) + "\n").encode()
-
-
-def checksum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def commit() -> str:
-    """The commit that is checked out, as the name of its release."""
-    found = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True)
-    if found.returncode:
-        raise Failure("this is no git checkout; name the release with --id")
-    return found.stdout.strip()
-
-
-# Stacks
-
-
-class Stack:
-    """A stack, there or to be."""
-
-    def __init__(self, aws: Aws, name: str, template: Path | None = None) -> None:
-        self.aws, self.name, self.template = aws, name, template
-
-    def describe(self) -> StackTypeDef | None:
-        try:
-            return self.aws.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
-
-    def must(self) -> StackTypeDef:
-        found = self.describe()
-        if not found:
-            raise Failure(f"there is no stack {self.name}; make it: deploy.py lake, deploy.py account")
-        return found
-
-    def parameters(self) -> dict[str, str]:
-        return {item["ParameterKey"]: item["ParameterValue"] for item in self.must().get("Parameters", [])}
-
-    def output(self, name: str) -> str:
-        found = self.must()
-        for item in found.get("Outputs", []):
-            if item["OutputKey"] == name:
-                return item["OutputValue"]
-        raise Failure(
-            f"the stack {self.name} is {found['StackStatus']} and has no {name}; "
-            "make it again: deploy.py lake, deploy.py account"
-        )
-
-    def apply(self, changes: Mapping[str, str]) -> None:
-        """Makes the stack, or changes it: to its template, if it has one, and to these parameters; the
-        others keep their values."""
-        there = self.describe()
-        if there and there["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
-            raise Failure(
-                f"the stack {self.name} was never completed; see its events for why, then delete it: "
-                f"aws cloudformation delete-stack --stack-name {self.name}"
-            )
-        if self.aws.dry_run:
-            self.foretell(there, changes)
-            return
-        cloudformation = self.aws.cloudformation
-        known = {item["ParameterKey"] for item in there.get("Parameters", [])} if there else set()
-        if self.template:
-            # One that the template has no more is forgotten.
-            summary = cloudformation.get_template_summary(TemplateBody=self.template.read_text())
-            known &= {item["ParameterKey"] for item in summary["Parameters"]}
-        request: dict[str, Any] = {
-            "StackName": self.name,
-            "Capabilities": ["CAPABILITY_IAM"],
-            "Parameters": [
-                *({"ParameterKey": key, "ParameterValue": value} for key, value in changes.items()),
-                *({"ParameterKey": key, "UsePreviousValue": True} for key in sorted(known - set(changes))),
-            ],
-        }
-        request |= {"TemplateBody": self.template.read_text()} if self.template else {"UsePreviousTemplate": True}
-        verb = "update" if there else "create"
-        try:
-            if there:
-                cloudformation.update_stack(**request)
-            else:
-                cloudformation.create_stack(**request)
-        except ClientError as error:
-            if "No updates are to be performed" in str(error):
-                print(f"stack {self.name}: nothing to change")
-                return
-            raise
-        print(f"stack {self.name}: {verb} began")
-        try:
-            if there:
-                cloudformation.get_waiter("stack_update_complete").wait(StackName=self.name)
-            else:
-                cloudformation.get_waiter("stack_create_complete").wait(StackName=self.name)
-        except WaiterError as error:
-            raise Failure(
-                f"the stack {self.name} could not be {verb}d; what was done is taken back:\n{self.reasons()}"
-            ) from error
-        print(f"stack {self.name}: {verb}d")
-
-    def reasons(self) -> str:
-        """Why the last change failed."""
-        lines = []
-        for event in self.aws.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]:
-            if event["ResourceStatus"].endswith("_FAILED"):
-                lines.append(f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}")
-            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in BEGUN:
-                break
-        return "\n".join(reversed(lines)) or "  its events give no reason"
-
-    def foretell(self, there: StackTypeDef | None, changes: Mapping[str, str]) -> None:
-        """Prints what apply would change."""
-        if self.template and not there:
-            print(f"stack {self.name}: would be created from {self.template.name} with {changes or 'defaults'}")
-            return
-        current, lines = self.parameters(), list[str]()
-        for key, value in changes.items():
-            if current.get(key) != value:
-                lines.append(f"  {key}: {current.get(key)} -> {value}")
-        if self.template:
-            body = str(self.aws.cloudformation.get_template(StackName=self.name)["TemplateBody"])
-            new = self.template.read_text()
-            lines += difflib.unified_diff(
-                body.splitlines(), new.splitlines(), "deployed", self.template.name, lineterm="", n=2
-            )
-        print("\n".join([f"stack {self.name}: {'would be updated' if lines else 'nothing to change'}", *lines]))
-
-
-class Aws:
-    """The account that is deployed into."""
-
-    def __init__(self, name: str, dry_run: bool) -> None:
-        self.name, self.dry_run = name, dry_run
-
-    @functools.cached_property
-    def cloudformation(self) -> CloudFormationClient:
-        return boto3.client("cloudformation")
-
-    @functools.cached_property
-    def cloudwatch(self) -> CloudWatchClient:
-        return boto3.client("cloudwatch")
-
-    @functools.cached_property
-    def glue(self) -> GlueClient:
-        return boto3.client("glue")
-
-    @functools.cached_property
-    def logs(self) -> CloudWatchLogsClient:
-        return boto3.client("logs")
-
-    @functools.cached_property
-    def redshift(self) -> RedshiftDataAPIServiceClient:
-        return boto3.client("redshift-data")
-
-    @functools.cached_property
-    def s3(self) -> S3Client:
-        return boto3.client("s3")
-
-    @functools.cached_property
-    def secrets(self) -> SecretsManagerClient:
-        return boto3.client("secretsmanager")
-
-    @functools.cached_property
-    def sns(self) -> SNSClient:
-        return boto3.client("sns")
-
-    def lake(self, template: Path | None = None) -> Stack:
-        return Stack(self, self.name, template)
-
-    def account(self, account: str, template: Path | None = None) -> Stack:
-        return Stack(self, f"{self.name}-{account.replace('_', '-')}", template)
-
-    def bucket(self) -> str:
-        return self.lake().output("Bucket")
-
-    def put_once(self, key: str, content: bytes) -> None:
-        """Writes an object that never changes. One that is there must be the same."""
-        s3, bucket = self.s3, self.bucket()
-        if self.dry_run:
-            print(f"s3://{bucket}/{key}: would be uploaded, {len(content):,} bytes")
-            return
-        try:
-            s3.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-            print(f"s3://{bucket}/{key}: uploaded, {len(content):,} bytes")
-            return
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "PreconditionFailed":
-                raise
-        if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
-            raise Failure(
-                f"s3://{bucket}/{key} is there with another content; a release never changes: give it another --id"
-            )
-        print(f"s3://{bucket}/{key}: is there")
-
-
-# Commands
-
-
 def lake(aws: Aws, options: argparse.Namespace) -> None:
-    aws.lake(TEMPLATES / "lake.yaml").apply({"Name": aws.name, **given(options.parameter)})
+    """Both stacks of the lake. Each parameter goes to the one that knows it."""
+    changes: dict[str, dict[str, str]] = {"lake": {}, "job": {}}
+    stacks = (aws.lake, aws.job)
+    for key, value in given(options.parameter).items():
+        knowing = [stack.template.kind for stack in stacks if key in stack.template.parameters]
+        if not knowing:
+            names = [name for stack in stacks for name in stack.template.parameters]
+            close = difflib.get_close_matches(key, names, 1) or ["one of " + ", ".join(names)]
+            raise Failure(f"a lake has no parameter {key}; did you mean {close[0]}?")
+        changes[knowing[0]][key] = value
+    agree(aws, {stack: changes[stack.template.kind] for stack in stacks}, options.yes)
+    for stack in stacks:
+        stack.apply(changes[stack.template.kind])
+
+
+def agree(aws: Aws, wanted: Mapping[Stack, Mapping[str, str]], yes: bool) -> None:
+    """Shows all that differs from the defaults, and asks whether what is kept of it is meant: somebody else may have
+    left it, and it would now be deployed with the rights of who asks."""
+    any_kept = False
+    for stack, changes in wanted.items():
+        found = stack.unusual({**stack.whose, **changes})
+        for name, value, kept in found:
+            any_kept = any_kept or kept
+            shown = value if value.isprintable() else repr(value)
+            print(f"stack {stack.name}: {name}={shown} ({'kept' if kept else 'given now'})", flush=True)
+        stack.template.check({name: value for name, value, _ in found})
+    if not any_kept or yes or aws.dry_run:
+        return
+    if not sys.stdin.isatty():
+        raise Failure(
+            "parameters are kept that differ from their defaults, as listed above; say --yes if they are meant"
+        )
+    if input("Deploy with these? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Failure("nothing was changed")
 
 
 def account(aws: Aws, options: argparse.Namespace) -> None:
     name = options.account
     database = "wistia" if name == "wistia" else f"wistia_{name}"
-    stack = aws.account(name, TEMPLATES / "account.yaml")
+    stack = aws.account(name)
     first = {} if stack.describe() else {"Database": database}
-    stack.apply({"Lake": aws.name, "Account": name, **first, **given(options.parameter)})
+    stack.apply({**first, **given(options.parameter)})
     if not aws.dry_run:
         set_going(aws, stack)
 
@@ -318,8 +100,13 @@ def set_going(aws: Aws, stack: Stack) -> None:
 
 
 def given(parameters: list[str]) -> dict[str, str]:
+    """What -p says."""
     pairs = (parameter.partition("=") for parameter in parameters)
-    return {key.strip(): value for key, _, value in pairs}
+    found = {key.strip(): value for key, _, value in pairs}
+    for key in NAMING:
+        if key in found:
+            raise Failure(f"{key} is no parameter to give: --name and the account's name say it")
+    return found
 
 
 def token(aws: Aws, options: argparse.Namespace) -> None:
@@ -353,7 +140,7 @@ def release(aws: Aws, options: argparse.Namespace) -> None:
     # Last: a release that has a manifest is complete.
     aws.put_once(f"releases/{name}/manifest.json", listed)
     if night:
-        folder = f"s3://{aws.bucket()}/releases/{name}"
+        folder = f"s3://{aws.bucket}/releases/{name}"
         # Glue takes the script from there, and not from the job's definition: developer guide, "Using job parameters
         # in AWS Glue jobs".
         of_release = {"--scriptLocation": f"{folder}/nightly.py"}
@@ -361,25 +148,25 @@ def release(aws: Aws, options: argparse.Namespace) -> None:
         try:
             complete(aws, night, {**of_release, **CHECK})
         except Failure as error:
-            raise Failure(f"{error}\nThe job stays at the release {aws.lake().parameters()['Release']}") from error
+            raise Failure(f"{error}\nThe job stays at the release {aws.job.parameters()['Release']}") from error
     else:
         print(f"release {name}: was not tried; --check ACCOUNT tries one before the job points at it")
-    point(aws, aws.lake().parameters(), name, checksum(listed))
+    point(aws, aws.job.parameters(), name, checksum(listed))
 
 
 def point(aws: Aws, now: Mapping[str, str], name: str, sha256: str) -> None:
-    """Points the job at a release. The stack's template stays, and with it all other resources."""
+    """Points the job at a release."""
     previous = now["PreviousRelease"] if name == now["Release"] else now["Release"]
-    aws.lake().apply({"Release": name, "ReleaseSha256": sha256, "PreviousRelease": previous})
+    aws.job.apply({"Release": name, "ReleaseSha256": sha256, "PreviousRelease": previous})
 
 
 def rollback(aws: Aws, options: argparse.Namespace) -> None:
-    now = aws.lake().parameters()
+    now = aws.job.parameters()
     name = options.to or now["PreviousRelease"]
     if name == "none":
         raise Failure("there is no release before this one; deploy.py release makes one")
     try:
-        listed = aws.s3.get_object(Bucket=aws.bucket(), Key=f"releases/{name}/manifest.json")["Body"].read()
+        listed = aws.s3.get_object(Bucket=aws.bucket, Key=f"releases/{name}/manifest.json")["Body"].read()
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchKey":
             raise
@@ -413,12 +200,15 @@ def run(aws: Aws, name: str, more: Mapping[str, str]) -> None:
 
 
 def complete(aws: Aws, night: Night, more: Mapping[str, str]) -> None:
-    number = begin(aws, night, more)
+    name = uuid.uuid4().hex[:12]
+    number = begin(aws, night, {**more, "--run": name})
     if number is None:
         return
     state, reason = end_of(aws, night.job, number)
-    for group in ("error", "output"):
-        print_log(aws, f"/aws-glue/python-jobs/{group}", number)
+    shown = [print_log(aws, f"/aws-glue/python-jobs/{group}", number) for group in ("error", "output")]
+    if not all(shown):
+        # What a try tells, for those who may read what the lake's job writes and no other job's.
+        print_log(aws, f"/{aws.name}/runs", f"check/{name}")
     if state != "SUCCEEDED":
         raise Failure(f"run {number} of {night.job} is {state}: {reason}")
     print(f"job {night.job}: run {number} succeeded")
@@ -446,21 +236,28 @@ def end_of(aws: Aws, job: str, number: str) -> tuple[str, str]:
         pause = min(pause * 1.5, longest)
 
 
-def print_log(aws: Aws, group: str, stream: str) -> None:
-    """Prints the log of a run. It only shows what was: whether it can be read decides nothing."""
+def print_log(aws: Aws, group: str, stream: str) -> bool:
+    """Prints the log of a run, if it can be read: it only shows what was, and decides nothing."""
     pages = aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[stream])
     try:
         for page in pages:
             for event in page["events"]:
                 print(event["message"].rstrip())
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+        code = error.response["Error"]["Code"]
+        if code == "ResourceNotFoundException":
+            return True
+        if code == "AccessDeniedException":
+            print(f"log {stream} in {group}: is not for you to read")
+        else:
             print(f"warning: the log {stream} in {group} could not be read: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def status(aws: Aws, _options: argparse.Namespace) -> None:
-    now, job = aws.lake().parameters(), aws.glue.get_job(JobName=aws.lake().output("Job"))["Job"]
-    print(f"bucket    {aws.bucket()}")
+    now, job = aws.job.parameters(), aws.glue.get_job(JobName=aws.name)["Job"]
+    print(f"bucket    {aws.bucket}")
     print(f"release   {now['Release']}, before it {now['PreviousRelease']}")
     print(f"job       {job['Name']}: {job['Command']['ScriptLocation']}")
     for page in aws.glue.get_paginator("get_triggers").paginate():
@@ -484,6 +281,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         one = command(name, action)
         if name == "account":
             one.add_argument("account", metavar="NAME")
+        if name == "lake":
+            one.add_argument("--yes", action="store_true", help="do not ask whether what is kept is meant")
         one.add_argument(
             "-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="parameter of the template"
         )

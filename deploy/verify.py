@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import CHECK, HERE, Aws, Failure, begin, end_of, night_of, run
+from deploy import CHECK, begin, end_of, night_of, run
+from stacks import HERE, Aws, Failure
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift_data.type_defs import DescribeStatementResponseTypeDef
@@ -140,7 +141,7 @@ def counted(aws: Aws, rule: str, metric: str, since: datetime) -> float:
 
 def alert(aws: Aws, _account: str) -> None:
     """The alert topic takes a message: look whether it reached you"""
-    topic = aws.lake().output("AlertTopic")
+    topic = aws.lake.output("AlertTopic")
     if not aws.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
         raise Failure(f"nobody listens to {topic}: deploy.py lake -p AlertEmail=…")
     aws.sns.publish(TopicArn=topic, Subject="Test of the alerts", Message="Sent by make verify-aws. All is well.")
@@ -148,9 +149,9 @@ def alert(aws: Aws, _account: str) -> None:
 
 def redshift(aws: Aws, account: str) -> str | None:
     """Redshift reads the tables (the query that was proven nowhere else)"""
-    if aws.lake().parameters()["Redshift"] != "serverless":
+    if aws.lake.parameters()["Redshift"] != "serverless":
         return "skipped: the lake has no Redshift Serverless"
-    database, role = aws.account(account).output("Database"), aws.lake().output("RedshiftRole")
+    database, role = aws.account(account).output("Database"), aws.lake.output("RedshiftRole")
     region = aws.glue.meta.region_name
     source = f"data catalog database '{database}' region '{region}' iam_role '{role}'"
     ask(aws, f"create external schema if not exists {database} from {source}")

@@ -161,10 +161,6 @@ class Stacks:
     def get_template(self, asked: Asked, _key: str) -> Properties:
         return {"TemplateBody": self.find(asked).template}
 
-    def get_template_summary(self, asked: Asked, _key: str) -> Properties:
-        parameters = yaml.load(asked["TemplateBody"], Loader).get("Parameters", {})
-        return {"Parameters": [{"ParameterKey": name} for name in parameters]}
-
     def list_exports(self, _asked: Asked, _key: str) -> Properties:
         exports = [
             {"ExportingStackId": stack.id, "Name": name, "Value": value}
@@ -256,6 +252,8 @@ class Stacks:
             change.run(stack, Api(self.url, key))
         except (ClientError, BotoCoreError, KeyError) as error:
             stack.event(change.at, change.kind, f"{verb}_FAILED", str(error))
+            if verb == "CREATE":
+                stack.parameters = change.parameters
             back = "ROLLBACK" if verb == "CREATE" else "UPDATE_ROLLBACK"
             stack.event(stack.name, "AWS::CloudFormation::Stack", f"{back}_IN_PROGRESS")
             stack.status = f"{back}_COMPLETE"

@@ -1,24 +1,17 @@
 """A deployment: what is there afterwards, what a second one changes, and how it goes back."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import zipfile
 
-import boto3
 import pytest
 
-from aws import BUCKET, DEPLOY, LAKE, Account, add_account, deploy_lake
+from aws import BUCKET, DEPLOY, LAKE, Account, add_account, deploy_lake, deployed_release, everything, job, script
 from harness import DEADLINE, ROOT, TOKEN, environment, until
-
-
-def script(folder, name, text):
-    path = folder / name
-    folder.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -36,51 +29,6 @@ def deployed(programs):
     add_account(account, "wistia")
     yield account
     account.stop()
-
-
-def job(account):
-    found = account.glue.get_job(JobName=LAKE)["Job"]
-    return {key: value for key, value in found.items() if key != "LastModifiedOn"}
-
-
-def deployed_release(account):
-    return (
-        job(account)["Command"]["ScriptLocation"].removeprefix(f"s3://{BUCKET}/releases/").removesuffix("/nightly.py")
-    )
-
-
-def policies(iam, role):
-    return {
-        name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
-    }
-
-
-def everything(account):
-    """What a deployment could have changed."""
-    cloudwatch, events, iam = account.service("cloudwatch"), account.service("events"), account.service("iam")
-    logs, secrets, sns = account.service("logs"), account.service("secretsmanager"), account.service("sns")
-    roles = iam.list_roles()["Roles"]
-    found = {
-        "job": job(account),
-        "trigger": account.glue.get_trigger(Name=f"{LAKE}-wistia")["Trigger"],
-        "crawler": account.glue.get_crawler(Name=f"{LAKE}-wistia")["Crawler"],
-        "databases": account.glue.get_databases()["DatabaseList"],
-        "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
-        "rules": events.list_rules()["Rules"],
-        "targets": events.list_targets_by_rule(Rule=f"{LAKE}-night-failed")["Targets"],
-        "roles": {
-            role["RoleName"]: [role["AssumeRolePolicyDocument"], policies(iam, role["RoleName"])] for role in roles
-        },
-        "groups": {
-            group["logGroupName"]: group.get("retentionInDays") for group in logs.describe_log_groups()["logGroups"]
-        },
-        "secrets": [secret["Name"] for secret in secrets.list_secrets()["SecretList"]],
-        "topics": sns.list_topics()["Topics"],
-        "providers": iam.list_open_id_connect_providers()["OpenIDConnectProviderList"],
-        "objects": account.objects(),
-    }
-    return json.loads(json.dumps(found, default=str))
 
 
 def test_a_deployment_makes_what_it_promises(deployed):
@@ -120,10 +68,10 @@ def test_a_deployment_makes_what_it_promises(deployed):
     assert found["groups"][f"/{LAKE}/runs"] == found["groups"]["/aws-glue/python-jobs/output"] == 30
     assert found["secrets"] == [f"{LAKE}/wistia"]
 
-    (topic,) = found["topics"]
+    (topic,) = found["rights"]["topics"]
     (alarm,) = found["alarms"]
-    assert alarm["AlarmActions"] == [topic["TopicArn"]] and alarm["TreatMissingData"] == "breaching"
-    assert [target["Arn"] for target in found["targets"]] == [topic["TopicArn"]]
+    assert alarm["AlarmActions"] == [topic] and alarm["TreatMissingData"] == "breaching"
+    assert [target["Arn"] for target in found["targets"]] == [topic]
     pattern = json.loads(found["rules"][0]["EventPattern"])
     assert pattern["detail"] == {"jobName": [LAKE], "state": ["FAILED", "TIMEOUT", "STOPPED"]}
 
@@ -131,7 +79,7 @@ def test_a_deployment_makes_what_it_promises(deployed):
 def test_what_is_deployed_again_stays_as_it_is(deployed, programs):
     before = everything(deployed)
     done = [
-        deployed.deploy("lake"),
+        deployed.lake(),
         deployed.deploy("account", "wistia"),
         deployed.deploy("release", *programs, "--id", "r1"),
     ]
@@ -326,13 +274,14 @@ def test_a_log_that_cannot_be_read_is_a_warning(deployed, programs, tmp_path, pr
         assert deployed_release(deployed) == "r1"
 
 
-def test_a_stack_whose_first_creation_failed_can_be_made_again(empty_account):
-    empty_account.steer("faults", action="CreateJob", code="InvalidInputException", message="Not today")
+@pytest.mark.parametrize(("stack", "action"), [(LAKE, "PutRule"), (f"{LAKE}-job", "CreateJob")])
+def test_a_stack_whose_first_creation_failed_can_be_made_again(empty_account, stack, action):
+    empty_account.steer("faults", action=action, code="InvalidInputException", message="Not today", times=-1)
     empty_account.deploy("lake").refused("what was done is taken back", "Not today")
     empty_account.heal()
-    empty_account.deploy("lake").refused("was never completed", "delete-stack --stack-name wistia-lake")
+    empty_account.deploy("lake").refused("was never completed", f"delete-stack --stack-name {stack}")
     cloudformation = empty_account.service("cloudformation")
-    cloudformation.delete_stack(StackName=LAKE)
+    cloudformation.delete_stack(StackName=stack)
     empty_account.deploy("lake").succeeded()
 
 
@@ -344,8 +293,8 @@ def test_a_lake_that_is_deleted_leaves_its_data(empty_account, programs):
     cloudformation.delete_stack(StackName=LAKE)
     (stack,) = cloudformation.describe_stacks(StackName=LAKE)["Stacks"]
     (event, *_) = cloudformation.describe_stack_events(StackName=LAKE)["StackEvents"]
-    assert stack["StackStatus"] == "UPDATE_COMPLETE" and "Delete canceled" in event["ResourceStatusReason"]
-    for name in (f"{LAKE}-wistia", LAKE):
+    assert stack["StackStatus"] == "CREATE_COMPLETE" and "Delete canceled" in event["ResourceStatusReason"]
+    for name in (f"{LAKE}-wistia", f"{LAKE}-job", LAKE):
         cloudformation.delete_stack(StackName=name)
         with pytest.raises(cloudformation.exceptions.ClientError, match="does not exist"):
             cloudformation.describe_stacks(StackName=name)
@@ -372,36 +321,8 @@ def test_who_listens_hears_of_a_run_that_fails(deployed):
     assert f"Job {LAKE}, run {number}: FAILED." in json.loads(mail["Body"])["Message"]
 
 
-def test_the_role_of_github_can_deploy_and_nothing_else(deployed, programs):
-    role = deployed.role("DeployRole")
-    deployed.deploy("release", *programs, "--id", "by-github", role=role).succeeded()
-    assert deployed_release(deployed) == "by-github"
-    deployed.deploy("rollback", role=role).succeeded()
-    assert deployed_release(deployed) == "r1"
-
-    before = everything(deployed)
-    # A template of its own, in the place of the administrator's.
-    cloudformation = boto3.client(
-        "cloudformation",
-        endpoint_url=deployed.url,
-        aws_access_key_id=f"role:{role}",
-        aws_secret_access_key="test",
-        region_name="us-east-1",
-    )
-    mine = (
-        (ROOT / "deploy" / "cloudformation" / "lake.yaml").read_text().replace("log-group:/aws-glue/python-jobs/*", "*")
-    )
-    cloudformation.update_stack(StackName=LAKE, TemplateBody=mine, Capabilities=["CAPABILITY_IAM"])
-    (stack,) = cloudformation.describe_stacks(StackName=LAKE)["Stacks"]
-    assert stack["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
-    deployed.deploy("lake", "-p", "LogRetentionDays=90", role=role).refused("not authorized")
-    deployed.deploy("account", "other", role=role).refused("not authorized")
-    deployed.deploy("token", "wistia", role=role, stdin="stolen\n").refused("not authorized")
-    assert everything(deployed) == before
-
-
 def test_github_may_come_with_either_form_of_its_name(empty_account):
-    empty_account.deploy("lake", "-p", "GitHubRepository=acme/lake", "-p", "GitHubRepositoryIds=11/22").succeeded()
+    empty_account.lake("GitHubRepository=acme/lake", "GitHubRepositoryIds=11/22").succeeded()
     (statement,) = empty_account.service("iam").get_role(RoleName=empty_account.role("DeployRole"))["Role"][
         "AssumeRolePolicyDocument"
     ]["Statement"]
@@ -414,6 +335,52 @@ def test_github_may_come_with_either_form_of_its_name(empty_account):
     }
 
 
+def test_a_stack_that_is_something_else_is_never_touched(empty_account):
+    """Lake `wistia` with an account `lake` asks for the stack of lake `wistia-lake`."""
+    empty_account.deploy("lake").succeeded()
+    empty_account.deploy(
+        "--name", "wistia", "lake", "-p", "CreateOidcProvider=false", "-p", "ManageGlueLogGroups=false"
+    )
+    cloudformation = empty_account.service("cloudformation")
+    before = cloudformation.get_template(StackName=LAKE)["TemplateBody"]
+    empty_account.deploy("--name", "wistia", "account", "lake").refused(
+        "the stack wistia-lake is not that of account Lake=wistia Account=lake, but of lake Name=wistia-lake"
+    )
+    assert cloudformation.get_template(StackName=LAKE)["TemplateBody"] == before
+
+
+def test_what_is_kept_is_shown_and_asked_for(deployed):
+    before = everything(deployed)
+    words = ["lake", "-p", "TimeoutMinutes=100"]
+    done = deployed.deploy(*words)
+    done.refused("say --yes")
+    shown = {line for line in done.out.splitlines() if line.startswith("stack ")}
+    assert shown > {
+        f"stack {LAKE}: GitHubRepository=acme/lake (kept)",
+        f"stack {LAKE}-job: MaxConcurrentRuns=3 (kept)",
+        f"stack {LAKE}-job: Release=r1 (kept)",
+        f"stack {LAKE}-job: TimeoutMinutes=100 (given now)",
+    }
+    assert everything(deployed) == before
+    assert "nothing was changed" in at_a_terminal(deployed, words, "n\n")
+    assert everything(deployed) == before
+    assert f"stack {LAKE}-job: updated" in at_a_terminal(deployed, words, "y\n")
+    deployed.lake("TimeoutMinutes=240").succeeded()
+
+
+def at_a_terminal(account, words, typed):
+    """What deploy.py says to a person."""
+    ours, its = os.openpty()
+    command = [sys.executable, DEPLOY, *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, env=environment(account.environment()), text=True, stdin=its, **pipes) as process:
+        os.write(ours, typed.encode())
+        out, _ = process.communicate(timeout=DEADLINE)
+    os.close(ours)
+    os.close(its)
+    return out
+
+
 def test_a_night_can_be_moved_and_stopped(deployed):
     deployed.deploy("account", "wistia", "-p", "Hour=5", "-p", "Schedule=off").succeeded()
     trigger = deployed.glue.get_trigger(Name=f"{LAKE}-wistia")["Trigger"]
@@ -424,9 +391,7 @@ def test_a_night_can_be_moved_and_stopped(deployed):
 def test_a_change_that_fails_is_taken_back_and_says_why(deployed):
     before = everything(deployed)
     deployed.steer("faults", action="UpdateJob", code="InvalidInputException", message="The job does not like it")
-    deployed.deploy("lake", "-p", "TimeoutMinutes=10").refused(
-        "what was done is taken back", "Job: ", "The job does not like it"
-    )
+    deployed.lake("TimeoutMinutes=10").refused("what was done is taken back", "Job: ", "The job does not like it")
     assert everything(deployed) == before
     deployed.heal()
 
@@ -440,6 +405,11 @@ def test_a_change_that_fails_is_taken_back_and_says_why(deployed):
         (["lake", "-p", "Redshift=yes"], ["Redshift"]),
         (["account", "Big Corp"], ["Account"]),
         (["account", "wistia"], ["No export named wistia-lake-"]),
+        (["account", "personal"], ["Account cannot be 'personal'"]),
+        (["account", "up_job"], ["Account cannot be 'up_job'"]),
+        (["--name", "wistia-job", "lake"], ["Name cannot be 'wistia-job'"]),
+        (["lake", "-p", "Name=other"], ["Name is no parameter to give"]),
+        (["lake", "-p", "TimeoutMinute=5"], ["a lake has no parameter TimeoutMinute; did you mean TimeoutMinutes?"]),
     ],
 )
 def test_mistakes_are_told(empty_account, words, said):

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from aws_stacks import Loader
-from harness import ROOT
+from harness import ROOT, run
 
 TOOLS = Path(sys.executable).parent
 TEMPLATES = sorted((ROOT / "deploy" / "cloudformation").glob("*.yaml"))
@@ -34,7 +34,7 @@ def named(path):
 
 
 def test_there_is_something_to_check():
-    assert {path.name for path in TEMPLATES} == {"account.yaml", "fargate.yaml", "lake.yaml"}
+    assert {path.name for path in TEMPLATES} == {"account.yaml", "fargate.yaml", "job.yaml", "lake.yaml"}
     assert {"ci.yml", "deploy-glue-job.yml", "nightly.yml"} <= {path.name for path in WORKFLOWS}
 
 
@@ -96,6 +96,22 @@ def test_roles_may_do_named_things_with_named_resources(template):
             assert "Condition" in statement, f"{logical} trusts a service whoever asks it"
 
 
+def test_parameters_are_read_from_templates_without_yaml():
+    """deploy.py shows what differs from the defaults, and has no YAML to read them with."""
+    script = """if True:
+        import json, pathlib, stacks
+        for path in sorted(pathlib.Path("cloudformation").glob("*.yaml")):
+            found = stacks.Template(path.stem).parameters
+            print(json.dumps({name: [each.default, each.pattern] for name, each in found.items()}))
+    """
+    done = run(sys.executable, "-c", script, cwd=ROOT / "deploy").succeeded()
+    for template, line in zip(TEMPLATES, done.out.splitlines(), strict=True):
+        declared = yaml.load(template.read_text(), Loader)["Parameters"]
+        assert json.loads(line) == {
+            name: [str(rules.get("Default", "")), rules.get("AllowedPattern")] for name, rules in declared.items()
+        }
+
+
 def test_the_launcher_needs_what_glue_has():
     tool("vermin", "--quiet", "--no-tips", "--violations", "-t=3.9-", LAUNCHER)
     launcher, modules = ast.parse(LAUNCHER.read_text(), feature_version=(3, 9)), set()
@@ -113,7 +129,7 @@ def test_the_launcher_needs_what_glue_has():
 
 def test_no_argument_of_the_job_has_a_name_that_glue_keeps_for_itself():
     """The developer guide names those that are never to be set."""
-    sources = [LAUNCHER, ROOT / "deploy" / "deploy.py", *TEMPLATES]
+    sources = [LAUNCHER, *(ROOT / "deploy").glob("*.py"), *TEMPLATES]
     names = {name for source in sources for name in re.findall(r"--[A-Za-z][\w-]*", source.read_text())}
     assert {"--account", "--only", "--release"} <= names
     assert not names & {"--conf", "--debug", "--mode", "--JOB_NAME"}

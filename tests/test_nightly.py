@@ -136,7 +136,7 @@ def test_verification_tells_what_is_not_as_it_should_be(lake):
     account.service("cloudwatch").put_metric_data(
         Namespace=LAKE, MetricData=[{"MetricName": "LagDays", "Dimensions": dimensions, "Value": 0}]
     )
-    account.deploy("lake", "-p", "AlertEmail=you@example.com").succeeded()
+    account.lake("AlertEmail=you@example.com").succeeded()
     done = run(sys.executable, ROOT / "deploy" / "verify.py", lake.name, env=environment)
     assert done.code == 0 and "FAILED" not in done.out, done.out
 

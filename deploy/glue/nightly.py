@@ -67,6 +67,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--region", help="AWS region (default: that of the environment)")
     # Glue keeps names of its own, such as mode: tests hold these against its list.
     parser.add_argument("--only", choices=["check"], help="check tries all but the sync")
+    parser.add_argument("--run", metavar="NAME", help="name of this run in the log group (default: made up)")
     parser.add_argument("--metrics-log-group", metavar="NAME", help="log group for the metrics (default: stdout)")
     parser.add_argument("--metrics-namespace", default="wistia-lake", metavar="NAME")
     # Glue adds arguments of its own.
@@ -123,9 +124,9 @@ class Aws:
         except (BotoCoreError, KeyError) as error:
             raise Failure(f"the secret {name} could not be read: {error}") from error
 
-    def log(self, group: str, stream: str, document: dict[str, Any]) -> None:
+    def log(self, group: str, stream: str, now: datetime, document: dict[str, Any]) -> None:
         self.logs.create_log_stream(logGroupName=group, logStreamName=stream)
-        at, message = document["_aws"]["Timestamp"], json.dumps(document)
+        at, message = int(now.timestamp() * 1000), json.dumps(document)
         self.logs.put_log_events(
             logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": at, "message": message}]
         )
@@ -333,11 +334,16 @@ def night(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], folder
         bytes=sum(stream["bytes"] for stream in target.summary.get("streams", {}).values()),
         rows={stream["table"]: stream["rows"] for stream in target.summary.get("streams", {}).values()},
         catalog=target.summary.get("catalog", []),
-        errors={name: one.error.strip() for name, one in (("tap", tap), ("target", target)) if one.error},
+        errors=errors({"tap": tap, "target": target}),
     )
     summary["lag_days"] = lag_days(aws.read(options.state), today())
     # When the target dies the tap does too, of the broken pipe: the cause comes first.
     return codes["target"] or codes["tap"]
+
+
+def errors(programs: Mapping[str, Program]) -> dict[str, str]:
+    """What those that failed said of it."""
+    return {name: program.error.strip() for name, program in programs.items() if program.error}
 
 
 def check(
@@ -353,14 +359,15 @@ def check(
         "tap": ([*tap_command, "--test"], tap_environment),
         "target": ([*target_command, "--input", os.devnull], target_environment),
     }
-    codes = {name: Program(command, env, stdout=sys.stderr).wait() for name, (command, env) in tries.items()}
-    summary["exit_codes"] = codes
+    tried = {name: Program(command, env, stdout=sys.stderr) for name, (command, env) in tries.items()}
+    codes = {name: program.wait() for name, program in tried.items()}
+    summary["exit_codes"], summary["errors"] = codes, errors(tried)
     return codes["target"] or codes["tap"]
 
 
 def main(argv: Sequence[str]) -> int:
     options = arguments(argv)
-    aws, began, run = Aws(options.region), time.monotonic(), uuid.uuid4().hex[:12]
+    aws, began, run = Aws(options.region), time.monotonic(), options.run or uuid.uuid4().hex[:12]
     summary = {
         "event": options.only or "night",
         "account": options.account,
@@ -378,21 +385,25 @@ def main(argv: Sequence[str]) -> int:
     summary["outcome"] = "failed" if code else "succeeded"
     summary["seconds"] = round(time.monotonic() - began, 3)
     print(json.dumps(summary), flush=True)
-    if not options.only:
-        tell(options, aws, metrics(summary, options.metrics_namespace, datetime.now(timezone.utc)), run)
+    tell(options, aws, summary, run)
     return code
 
 
-def tell(options: argparse.Namespace, aws: Aws, document: dict[str, Any], run: str) -> None:
-    """Gives the metrics away. That this fails does not make the night a failed one; the alarm hears the silence."""
+def tell(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], run: str) -> None:
+    """Gives the metrics away, or what a try found. That this fails does not make the night a failed one; the alarm
+    hears the silence."""
+    now = datetime.now(timezone.utc)
+    document = {"check": summary} if options.only else metrics(summary, options.metrics_namespace, now)
     if not options.metrics_log_group:
-        print(json.dumps(document), flush=True)
+        if not options.only:
+            print(json.dumps(document), flush=True)
         return
-    began = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%SZ")
+    stream = f"check/{run}" if options.only else f"{options.account}/{now.strftime('%Y-%m-%dT%H-%M-%SZ')}-{run}"
     try:
-        aws.log(options.metrics_log_group, f"{options.account}/{began}-{run}", document)
+        aws.log(options.metrics_log_group, stream, now, document)
     except (ClientError, BotoCoreError) as error:
-        print(f"warning: the metrics of this night are lost: {error}", file=sys.stderr, flush=True)
+        lost = "what this try found is" if options.only else "the metrics of this night are"
+        print(f"warning: {lost} lost: {error}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
