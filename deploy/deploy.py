@@ -50,9 +50,29 @@ def lake(aws: Aws, options: argparse.Namespace) -> None:
             close = difflib.get_close_matches(key, names, 1) or ["one of " + ", ".join(names)]
             raise Failure(f"a lake has no parameter {key}; did you mean {close[0]}?")
         changes[knowing[0]][key] = value
+    if not aws.lake.describe():
+        changes["lake"].setdefault("DatabasePrefix", prefix_of(aws.name))
+    if "DatabasePrefix" in changes["lake"]:
+        not_taken(aws, changes["lake"]["DatabasePrefix"])
     agree(aws, {stack: changes[stack.template.kind] for stack in stacks}, options.yes)
     for stack in stacks:
         stack.apply(changes[stack.template.kind])
+
+
+def prefix_of(lake: str) -> str:
+    """What the names of a lake's databases begin with, if nothing else is said: of wistia-lake it is wistia."""
+    return (lake[: -len("-lake")] if lake.endswith("-lake") else lake).replace("-", "_")
+
+
+def not_taken(aws: Aws, prefix: str) -> None:
+    """Refuses a prefix that is another lake's. So would CloudFormation, after it has made all else."""
+    for page in aws.cloudformation.get_paginator("list_exports").paginate():
+        for export in page["Exports"]:
+            if export["Name"] == f"DatabasePrefix-{prefix.replace('_', '-')}" and export["Value"] != aws.name:
+                raise Failure(
+                    f"the databases {prefix} and {prefix}__… are those of the lake {export['Value']}: "
+                    "choose another prefix with -p DatabasePrefix=…"
+                )
 
 
 def agree(aws: Aws, wanted: Mapping[Stack, Mapping[str, str]], yes: bool) -> None:
@@ -77,11 +97,8 @@ def agree(aws: Aws, wanted: Mapping[Stack, Mapping[str, str]], yes: bool) -> Non
 
 
 def account(aws: Aws, options: argparse.Namespace) -> None:
-    name = options.account
-    database = "wistia" if name == "wistia" else f"wistia_{name}"
-    stack = aws.account(name)
-    first = {} if stack.describe() else {"Database": database}
-    stack.apply({**first, **given(options.parameter)})
+    stack = aws.account(options.account)
+    stack.apply(given(options.parameter))
     if not aws.dry_run:
         set_going(aws, stack)
 
@@ -185,7 +202,7 @@ class Night:
 def night_of(aws: Aws, name: str) -> Night:
     """What the account's trigger starts."""
     try:
-        trigger = aws.glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]
+        trigger = aws.glue.get_trigger(Name=f"{aws.name}.{name}")["Trigger"]
     except ClientError as error:
         if error.response["Error"]["Code"] != "EntityNotFoundException":
             raise

@@ -130,8 +130,8 @@ def everything(account: Account) -> Json:
     logs, secrets = account.service("logs"), account.service("secretsmanager")
     found = {
         "job": job(account),
-        "trigger": account.glue.get_trigger(Name=f"{LAKE}-wistia")["Trigger"],
-        "crawler": account.glue.get_crawler(Name=f"{LAKE}-wistia")["Crawler"],
+        "trigger": account.glue.get_trigger(Name=f"{LAKE}.wistia")["Trigger"],
+        "crawler": account.glue.get_crawler(Name=f"{LAKE}.wistia")["Crawler"],
         "databases": account.glue.get_databases()["DatabaseList"],
         "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
         "rules": events.list_rules()["Rules"],

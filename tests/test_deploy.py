@@ -383,7 +383,7 @@ def at_a_terminal(account, words, typed):
 
 def test_a_night_can_be_moved_and_stopped(deployed):
     deployed.deploy("account", "wistia", "-p", "Hour=5", "-p", "Schedule=off").succeeded()
-    trigger = deployed.glue.get_trigger(Name=f"{LAKE}-wistia")["Trigger"]
+    trigger = deployed.glue.get_trigger(Name=f"{LAKE}.wistia")["Trigger"]
     assert trigger["Schedule"] == "cron(17 5 * * ? *)" and trigger["State"] == "DEACTIVATED"
     deployed.deploy("account", "wistia", "-p", "Hour=3", "-p", "Schedule=on").succeeded()
 

@@ -129,7 +129,7 @@ def test_verification_tells_what_is_not_as_it_should_be(lake):
         if line.startswith(("ok  ", "FAILED ", "-   "))
     }
     assert list(outcome.values()) == ["ok", "ok", "ok", "FAILED", "ok", "FAILED", "-"], done.out
-    tables = account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
+    tables = account.glue.get_tables(DatabaseName=f"wistia__{lake.name}")["TableList"]
     assert {table["Name"] for table in tables} == set(TABLES)
 
     dimensions = [{"Name": "Account", "Value": lake.name}]
@@ -159,10 +159,10 @@ def test_verification_tells_that_the_topic_takes_nothing_of_eventbridge(lake):
 
 def test_nights_register_their_tables_without_a_crawler_too(lake):
     lake.account.deploy("account", lake.name, "-p", "Catalog=glue").succeeded()
-    assert not [name for name in lake.account.glue.list_crawlers()["CrawlerNames"] if name.endswith(f"-{lake.name}")]
+    assert not [name for name in lake.account.glue.list_crawlers()["CrawlerNames"] if name.endswith(f".{lake.name}")]
     summary = lake.succeeds()
     assert {entry["event"] for entry in summary["catalog"]} == {"registration"}
-    tables = lake.account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
+    tables = lake.account.glue.get_tables(DatabaseName=f"wistia__{lake.name}")["TableList"]
     assert {table["Name"] for table in tables} == set(TABLES)
 
 
@@ -207,8 +207,8 @@ def break_target(lake):
 
 
 def break_crawler(lake):
-    lake.account.steer("crawls", name=f"{LAKE}-{lake.name}", fail="The crawler stumbled")
-    return "The crawler stumbled", lambda: lake.account.steer("crawls", name=f"{LAKE}-{lake.name}", fail=None)
+    lake.account.steer("crawls", name=f"{LAKE}.{lake.name}", fail="The crawler stumbled")
+    return "The crawler stumbled", lambda: lake.account.steer("crawls", name=f"{LAKE}.{lake.name}", fail=None)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
-"""Who may do what in AWS, tried by attacks: of the role of GitHub on what an administrator deploys next."""
+"""Who may do what in AWS: what the role of GitHub could leave for an administrator, and one lake do to another."""
 
 import itertools
+import re
 
 import boto3
 import pytest
@@ -43,18 +44,18 @@ def lake(deployed):
     assert rights(deployed) == before
 
 
-def fargate(account, action):
+def fargate(account, action, lake=LAKE):
     """The administrator deploys the night as a Fargate task."""
     cloudformation = account.service("cloudformation")
-    parameters = {"SubnetIds": "subnet-1,subnet-2", "ImageTag": str(next(TAGS))}
+    parameters = {"Lake": lake, "SubnetIds": "subnet-1,subnet-2", "ImageTag": str(next(TAGS))}
     getattr(cloudformation, action)(
-        StackName="wistia-night",
+        StackName=f"night-{lake}",
         TemplateBody=template("fargate"),
         Capabilities=["CAPABILITY_IAM"],
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
     )
-    (stack,) = cloudformation.describe_stacks(StackName="wistia-night")["Stacks"]
-    events = cloudformation.describe_stack_events(StackName="wistia-night")["StackEvents"]
+    (stack,) = cloudformation.describe_stacks(StackName=f"night-{lake}")["Stacks"]
+    events = cloudformation.describe_stack_events(StackName=f"night-{lake}")["StackEvents"]
     assert stack["StackStatus"] == f"{action.removesuffix('_stack').upper()}_COMPLETE", events
 
 
@@ -111,7 +112,7 @@ def test_the_role_of_github_deploys_and_does_nothing_else(lake, programs):
     assert everything(lake) == before
 
 
-@pytest.mark.parametrize("stack", [LAKE, f"{LAKE}-wistia", "wistia-night"])
+@pytest.mark.parametrize("stack", [LAKE, f"{LAKE}-wistia", f"night-{LAKE}"])
 @pytest.mark.parametrize("action", ["update_stack", "delete_stack"])
 def test_github_changes_no_stack_but_the_jobs(lake, stack, action):
     more = {"UsePreviousTemplate": True} if action == "update_stack" else {}
@@ -180,3 +181,169 @@ def test_no_secret_is_read_by_an_administrator_for_github(lake):
     done.refused("PreviousRelease")
     assert f"stack {JOB}: PreviousRelease={secret} (kept)" in done.out
     lake.lake("PreviousRelease=none").succeeded()
+
+
+# Two lakes in one AWS account.
+
+LAKES = {"wistia": ("wistia", "acme", "acme2"), "wistia-lake": ("wistia", "acme"), "wistia-lake2": ("wistia", "acme")}
+"""Lakes and their accounts, with names that are the beginnings of others."""
+PREFIXES = {"wistia": "wistia", "wistia-lake": "wistia_lake", "wistia-lake2": "wistia_lake2"}
+
+
+@pytest.fixture(scope="module")
+def lakes():
+    account = Account()
+    for number, (lake, accounts) in enumerate(LAKES.items()):
+        parameters = {
+            "GitHubRepository": f"acme/{lake}",
+            "GitHubNightlyEnvironment": "nightly",
+            "Redshift": "role",
+            "DatabasePrefix": PREFIXES[lake],
+            # An AWS account has one of each.
+            "CreateOidcProvider": str(number == 0).lower(),
+            "ManageGlueLogGroups": str(number == 0).lower(),
+        }
+        words = [word for key, value in parameters.items() for word in ("-p", f"{key}={value}")]
+        account.deploy("--name", lake, "lake", *words).succeeded()
+        for name in accounts:
+            account.deploy("--name", lake, "account", name).succeeded()
+        fargate(account, "create_stack", lake)
+    yield account
+    account.stop()
+
+
+ARNS = {
+    "secret": "secretsmanager:us-east-1:123456789012:secret:{}-AbCdEf",
+    "crawler": "glue:us-east-1:123456789012:crawler/{}",
+    "trigger": "glue:us-east-1:123456789012:trigger/{}",
+    "job": "glue:us-east-1:123456789012:job/{}",
+    "database": "glue:us-east-1:123456789012:database/{}",
+    "table": "glue:us-east-1:123456789012:table/{}/fact_events",
+    "bucket": "s3:::{}",
+    "data": "s3:::{}/lake/acme/fact_events/part-00000.parquet",
+    "release": "s3:::{}/releases/r1/manifest.json",
+    "log": "logs:us-east-1:123456789012:log-group:{}:log-stream:acme/1",
+    "stack": "cloudformation:us-east-1:123456789012:stack/{}/1",
+    "role": "iam::123456789012:role/{}",
+}
+
+
+def names(lake):
+    """What is a lake's, by kind."""
+    accounts, prefix, bucket = LAKES[lake], PREFIXES[lake], f"{lake}-123456789012-us-east-1"
+    databases = [prefix if name == "wistia" else f"{prefix}__{name}" for name in accounts]
+    night = [f"{lake}.{name}" for name in accounts]
+    return {
+        "secret": [f"{lake}/{name}" for name in accounts],
+        "crawler": night,
+        "trigger": night,
+        "job": [lake],
+        "database": databases,
+        "table": databases,
+        "bucket": [bucket],
+        "data": [bucket],
+        "release": [bucket],
+        "log": [f"/{lake}/runs"],
+        "stack": [lake, f"{lake}-job"],
+        "role": [f"{lake}-job"],
+    }
+
+
+def arns(lake):
+    """The same, as IAM is asked for it."""
+    return {kind: [f"arn:aws:{ARNS[kind]}".format(name) for name in found] for kind, found in names(lake).items()}
+
+
+def statements(account, lake):
+    """What the roles of a lake, and of its Fargate task, may do."""
+    found = rights(account)
+    for role in found["trusts"]:
+        if not re.fullmatch(f"(night-)?{lake}-(job|[A-Z].*)", role):
+            continue
+        documents = [document for name, document in found["inline"].items() if name.split()[0] == role]
+        documents += [found["policies"][policy["PolicyArn"]] for policy in found["attached"][role]]
+        for document in documents:
+            for statement in document["Statement"]:
+                patterns = statement["Resource"]
+                yield role, statement, patterns if isinstance(patterns, list) else [patterns]
+
+
+def covers(pattern, arn):
+    """As IAM compares: a star is anything, slashes and colons too."""
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), arn)
+
+
+@pytest.mark.parametrize("lake", LAKES)
+def test_no_role_of_a_lake_reaches_anything_of_another(lakes, lake):
+    """Whatever the conditions of a statement: they could only take away."""
+    own = {kind: [] for kind in ARNS}
+    others = [arn for other in LAKES if other != lake for each in arns(other).values() for arn in each]
+    roles = set()
+    for role, statement, patterns in statements(lakes, lake):
+        roles.add(role)
+        assert statement["Effect"] == "Allow"
+        if patterns == ["*"]:
+            assert statement["Action"] == "ecr:GetAuthorizationToken"
+            continue
+        for pattern in patterns:
+            assert not [arn for arn in others if covers(pattern, arn)], f"{role} reaches another lake by {pattern}"
+            for kind, mine in arns(lake).items():
+                own[kind] += [arn for arn in mine if covers(pattern, arn)]
+    # These are the names that count: each kind is somebody's to use.
+    assert all(own.values()), own
+    assert len(roles) == 8, roles
+
+
+def test_the_lakes_have_what_they_are_said_to_have(lakes):
+    """The names above are those that are there."""
+    glue = lakes.glue
+    there = {
+        "secret": [each["Name"] for each in lakes.service("secretsmanager").list_secrets()["SecretList"]],
+        "crawler": glue.list_crawlers()["CrawlerNames"],
+        "trigger": glue.list_triggers()["TriggerNames"],
+        "job": glue.list_jobs()["JobNames"],
+        "database": [each["Name"] for each in glue.get_databases()["DatabaseList"]],
+        "bucket": [each["Name"] for each in lakes.client.list_buckets()["Buckets"]],
+    }
+    for kind, found in there.items():
+        assert sorted(found) == sorted(name for lake in LAKES for name in names(lake)[kind]), kind
+
+
+def test_two_lakes_cannot_have_the_databases_of_one(lakes):
+    """By default `other-lake` and `other` would."""
+    lakes.deploy("--name", "wistia-lake3", "lake", "-p", "DatabasePrefix=wistia_lake").refused(
+        "the databases wistia_lake and wistia_lake__… are those of the lake wistia-lake"
+    )
+    # Nor by hand.
+    cloudformation = lakes.service("cloudformation")
+    parameters = {"Name": "wistia-lake3", "DatabasePrefix": "wistia_lake", "ManageGlueLogGroups": "false"}
+    cloudformation.create_stack(
+        StackName="wistia-lake3",
+        TemplateBody=template("lake"),
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+    )
+    (stack,) = cloudformation.describe_stacks(StackName="wistia-lake3")["Stacks"]
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    cloudformation.delete_stack(StackName="wistia-lake3")
+
+
+@pytest.mark.parametrize(
+    ("lake", "account", "is_of"),
+    [
+        ("wistia", "lake", "lake Name=wistia-lake"),
+        ("wistia", "lake2", "lake Name=wistia-lake2"),
+        ("wistia", "lake_acme", "account Lake=wistia-lake Account=acme"),
+    ],
+)
+def test_an_account_never_takes_the_stack_of_another_lake(lakes, lake, account, is_of):
+    lakes.deploy("--name", lake, "account", account).refused(f"is not that of account Lake={lake}", f"but of {is_of}")
+
+
+@pytest.mark.parametrize(
+    ("lake", "prefix"),
+    [("wistia-lake", "wistia"), ("other-lake", "other"), ("lake", "lake"), ("a-b-c", "a_b_c"), ("lakes", "lakes")],
+)
+def test_the_databases_of_a_lake_begin_with_its_name(empty_account, lake, prefix):
+    told = empty_account.deploy("--name", lake, "lake", "--dry-run").succeeded().out
+    assert f"'DatabasePrefix': '{prefix}'" in told
