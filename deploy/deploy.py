@@ -30,11 +30,13 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from releases import checksum, commit, manifest, pack
+from releases import checksum, manifest, name_of, pack
 from stacks import NAMING, Aws, Failure, Stack
 
 CHECK = {"--only": "check"}
 """What makes a run a try."""
+SECRET_SETTINGS = ("api_token", "personal_data_salt")
+"""Settings of the tap that are for the secret alone."""
 LOOKS = (0.5, 10)
 """Seconds between two looks at a run: at its begin, and at most."""
 
@@ -97,10 +99,24 @@ def agree(aws: Aws, wanted: Mapping[Stack, Mapping[str, str]], yes: bool) -> Non
 
 
 def account(aws: Aws, options: argparse.Namespace) -> None:
-    stack = aws.account(options.account)
-    stack.apply(given(options.parameter))
+    stack, parameters = aws.account(options.account), given(options.parameter)
+    no_secrets(parameters.get("TapSettings", "{}"))
+    stack.apply(parameters)
     if not aws.dry_run:
         set_going(aws, stack)
+
+
+def no_secrets(tap_settings: str) -> None:
+    """Refuses what would be shown wherever the stack and its trigger are, and be logged."""
+    try:
+        settings = json.loads(tap_settings)
+    except ValueError as error:
+        raise Failure(f"TapSettings is no JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise Failure("TapSettings is no JSON object")
+    found = sorted(set(settings) & set(SECRET_SETTINGS))
+    if found:
+        raise Failure(f"TapSettings has {' and '.join(found)}; that belongs into the secret: deploy.py token")
 
 
 def set_going(aws: Aws, stack: Stack) -> None:
@@ -132,13 +148,7 @@ def token(aws: Aws, options: argparse.Namespace) -> None:
     value = getpass.getpass("Wistia API token: ") if sys.stdin.isatty() else sys.stdin.readline()
     if not value.strip():
         raise Failure("no token was given; type it, or give it by stdin")
-    try:
-        settings = json.loads(manager.get_secret_value(SecretId=secret)["SecretString"])
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-        settings = {}
-    settings["api_token"] = value.strip()
+    settings = {**beside_the_token(aws, secret), "api_token": value.strip()}
     if aws.dry_run:
         print(f"secret {secret}: would be given the token")
         return
@@ -146,12 +156,35 @@ def token(aws: Aws, options: argparse.Namespace) -> None:
     print(f"secret {secret}: has the token")
 
 
+def beside_the_token(aws: Aws, secret: str) -> dict[str, object]:
+    """What else a secret holds: nothing, where there is none yet or it is the token alone."""
+    try:
+        text = aws.secrets.get_secret_value(SecretId=secret).get("SecretString")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        return {}
+    if text is None:
+        raise Failure(f"the secret {secret} is binary, and stays as it is: no night could read it")
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        if text.lstrip().startswith("{"):
+            raise Failure(
+                f"the secret {secret} begins as JSON and is none, and stays as it is: it may hold a salt that "
+                "would be lost; mend it in the console"
+            ) from error
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def release(aws: Aws, options: argparse.Namespace) -> None:
     """A release is tried before the job points at it: what interrupts this leaves the job as it is."""
-    files, name = pack(options.file), options.id or commit()
+    files = pack(options.file)
+    listed = manifest(files)
+    name = options.id or name_of(listed)
     # Before anything is uploaded: an account that does not exist is told at once.
     night = night_of(aws, options.check) if options.check else None
-    listed = manifest(files)
     for file, content in files.items():
         aws.put_once(f"releases/{name}/{file}", content)
     # Last: a release that has a manifest is complete.
@@ -306,7 +339,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     command("token", token).add_argument("account", metavar="NAME")
     one = command("release", release)
     one.add_argument("file", nargs="+", type=Path, help="tap-wistia and target-s3-parquet, or their wheels")
-    one.add_argument("--id", help="name of the release (default: the commit)")
+    one.add_argument(
+        "--id", help="name of the release (default: the commit, with -dirty- and a checksum where more lies here)"
+    )
     one.add_argument("--check", metavar="ACCOUNT", help="try it for this account before the job points at it")
     command("rollback", rollback).add_argument("--to", metavar="ID", help="a certain release")
     one = command("run", lambda aws, options: run(aws, options.account, CHECK if options.check else {}))

@@ -49,9 +49,15 @@ def checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def commit() -> str:
-    """The commit that is checked out, as the name of its release."""
-    found = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True)
+def name_of(listed: bytes) -> str:
+    """The commit that is checked out, as the name of its release; and of what is in it, where more lies here than that
+    commit has: another change then has another name."""
+    commit = git("rev-parse", "HEAD").strip()
+    return f"{commit}-dirty-{checksum(listed)[:8]}" if git("status", "--porcelain") else commit
+
+
+def git(*words: str) -> str:
+    found = subprocess.run(["git", "-C", str(HERE), *words], capture_output=True, text=True)
     if found.returncode:
         raise Failure("this is no git checkout; name the release with --id")
-    return found.stdout.strip()
+    return found.stdout

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import zipfile
 import pytest
 
 from aws import BUCKET, DEPLOY, LAKE, Account, add_account, deploy_lake, deployed_release, everything, job, script
-from harness import DEADLINE, ROOT, TOKEN, environment, until
+from harness import DEADLINE, ROOT, TOKEN, environment, run, until
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +84,8 @@ def test_what_is_deployed_again_stays_as_it_is(deployed, programs):
         deployed.deploy("account", "wistia"),
         deployed.deploy("release", *programs, "--id", "r1"),
     ]
-    for run in done:
-        assert "nothing to change" in run.succeeded().out
+    for each in done:
+        assert "nothing to change" in each.succeeded().out
     assert everything(deployed) == before
 
 
@@ -186,8 +187,8 @@ def test_a_try_is_made_with_the_script_and_the_programs_of_the_release(deployed,
     done = deployed.deploy("release", *own, "--id", "tried", "--check", "wistia").succeeded()
     assert '"release": "tried"' in done.out and "error: I am new" in done.out
     assert deployed_release(deployed) == "tried"
-    run = deployed.glue.get_job_run(JobName=LAKE, RunId=begun(done.out))["JobRun"]
-    assert {run["Arguments"][name] for name in ("--scriptLocation", "--release")} == {
+    tried = deployed.glue.get_job_run(JobName=LAKE, RunId=begun(done.out))["JobRun"]
+    assert {tried["Arguments"][name] for name in ("--scriptLocation", "--release")} == {
         f"s3://{BUCKET}/releases/tried/nightly.py",
         f"s3://{BUCKET}/releases/tried",
     }
@@ -426,6 +427,69 @@ def test_a_token_keeps_the_salt_and_is_never_shown(deployed):
     held = json.loads(secrets.get_secret_value(SecretId=f"{LAKE}/wistia")["SecretString"])
     assert held == {"api_token": TOKEN, "personal_data_salt": "s"}
     deployed.deploy("token", "wistia").refused("no token was given")
+
+
+@pytest.mark.parametrize("held", ["old-token", '"old-token"', "12345", '["old-token"]', "true"])
+def test_a_token_takes_the_place_of_one_that_is_the_whole_secret(deployed, held):
+    """As the launcher reads them: what is no object of settings is the token."""
+    secrets = deployed.service("secretsmanager")
+    secrets.put_secret_value(SecretId=f"{LAKE}/wistia", SecretString=held)
+    deployed.deploy("token", "wistia", stdin=f"{TOKEN}\n").succeeded()
+    assert json.loads(secrets.get_secret_value(SecretId=f"{LAKE}/wistia")["SecretString"]) == {"api_token": TOKEN}
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"SecretString": '{"personal_data_salt": "s"'}, "begins as JSON and is none"),
+        ({"SecretBinary": b"x"}, "binary"),
+    ],
+)
+def test_a_secret_that_a_token_would_destroy_stays(deployed, held, said):
+    secrets = deployed.service("secretsmanager")
+    secrets.put_secret_value(SecretId=f"{LAKE}/wistia", **held)
+    deployed.deploy("token", "wistia", stdin=f"{TOKEN}\n").refused(said, "stays as it is")
+    assert secrets.get_secret_value(SecretId=f"{LAKE}/wistia").items() >= held.items()
+    secrets.put_secret_value(SecretId=f"{LAKE}/wistia", SecretString="old-token")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('{"api_token": "t"}', "TapSettings has api_token; that belongs into the secret"),
+        ('{"start_date": "2026-01-01", "personal_data_salt": "s"}', "TapSettings has personal_data_salt"),
+        ("{", "TapSettings is no JSON"),
+        ("[]", "TapSettings is no JSON object"),
+    ],
+)
+def test_secrets_are_no_settings_of_a_stack(deployed, settings, said):
+    deployed.deploy("account", "wistia", "-p", f"TapSettings={settings}").refused(said)
+
+
+def test_a_release_of_a_changed_checkout_is_named_so(deployed, programs, tmp_path):
+    """And another change otherwise: a release never changes."""
+    shutil.copytree(ROOT / "deploy", tmp_path / "deploy")
+    shutil.rmtree(tmp_path / "deploy" / "__pycache__", ignore_errors=True)
+    git = ["git", "-C", tmp_path, "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "All"]):
+        run(*git, *words).succeeded()
+    commit = run(*git, "rev-parse", "HEAD").out.strip()
+
+    def name():
+        command = [sys.executable, "-B", tmp_path / "deploy" / "deploy.py", "release", *programs, "--dry-run"]
+        told = run(*command, env=deployed.environment()).succeeded().out
+        return re.search("Release: r1 -> (.*)", told)[1]
+
+    assert name() == commit
+    names = set()
+    for settings in ('{"lookback_days": 4}', '{"lookback_days": 5}'):
+        (tmp_path / "deploy" / "config" / "tap.json").write_text(settings)
+        names.add(name())
+    run(*git, "checkout", "-q", ".").succeeded()
+    # What git does not know yet is deployed too.
+    (tmp_path / "deploy" / "config" / "catalog.json").write_text("{}")
+    names.add(name())
+    assert len(names) == 3 and all(re.fullmatch(f"{commit}-dirty-[0-9a-f]{{8}}", each) for each in names), names
 
 
 def test_the_night_may_be_a_fargate_task(deployed):

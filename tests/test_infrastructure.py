@@ -73,6 +73,13 @@ def test_workflows_take_what_they_were_given_and_no_more(workflow):
                 assert step["with"]["persist-credentials"] is False
 
 
+UNCONDITIONAL = {
+    "JobRole": "no page of Glue says that it sends aws:SourceAccount",
+    "CrawlerRole": "no page of Glue says that it sends aws:SourceAccount",
+    "RedshiftRole": "no page of Redshift says that it sends aws:SourceAccount",
+    "ExecutionRole": "the page of ECS has it for the role of the task, and none for the one that starts it",
+}
+"""Roles that a service may take whoever asks it, and why: with a key that does not come, nobody could take them."""
 ANY_RESOURCE = {"ecr:GetAuthorizationToken"}
 """Actions that know no resource."""
 
@@ -88,12 +95,15 @@ def test_roles_may_do_named_things_with_named_resources(template):
         for statement in (statement for document in documents for statement in document["Statement"]):
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             assert not [action for action in actions if "*" in action], f"{logical}: {actions}"
+            if any(action.startswith("s3:") for action in actions):
+                mine = statement.get("Condition", {}).get("StringEquals", {}).get("aws:ResourceAccount")
+                assert mine == {"Ref": "AWS::AccountId"}, f"{logical}: a bucket of that name may be anyone's"
             if statement["Resource"] == "*":
                 assert set(actions) <= ANY_RESOURCE, f"{logical}: {actions} on everything"
         for arn in properties.get("ManagedPolicyArns", []):
             assert isinstance(arn, dict), f"{logical}: {arn} is somebody else's policy"
         for statement in properties.get("AssumeRolePolicyDocument", {}).get("Statement", []):
-            assert "Condition" in statement, f"{logical} trusts a service whoever asks it"
+            assert ("Condition" in statement) == (logical not in UNCONDITIONAL), f"{logical}: {statement}"
 
 
 def test_parameters_are_read_from_templates_without_yaml():

@@ -18,6 +18,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
 
 TAP, TARGET = "tap-wistia", "target-s3-parquet"
 SECRET_SETTINGS = ("api_token", "personal_data_salt")
+HANDED_TO_THE_TAP = re.compile(
+    r"PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|SSL_CERT_(FILE|DIR)|RUST_(LOG|BACKTRACE)"
+    r"|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy"
+)
+"""What of the environment a program needs that asks Wistia and writes to a pipe. The credentials of the night, for AWS
+or whatever else is near, are not its business."""
 KEPT_ERROR = 2000
 """Characters of a program's error that the summary repeats."""
 
@@ -159,14 +166,32 @@ def secret_settings(name: str, text: str) -> dict[str, str]:
     try:
         settings = json.loads(text)
     except ValueError:
-        settings = {"api_token": text.strip()}
+        settings = text
     if not isinstance(settings, dict):
-        settings = {"api_token": text.strip()}
+        settings = {"api_token": (settings if isinstance(settings, str) else text).strip()}
     unknown = sorted(set(settings) - set(SECRET_SETTINGS))
-    if unknown or not settings.get("api_token"):
-        what = f"has {', '.join(unknown)}" if unknown else "has no api_token"
-        raise Failure(f"the secret {name} {what}; it may hold {' and '.join(SECRET_SETTINGS)}")
-    return {f"TAP_WISTIA_{key.upper()}": value for key, value in settings.items()}
+    no_text = sorted(key for key, value in settings.items() if not isinstance(value, str))
+    if unknown:
+        problem = f"has {', '.join(unknown)}"
+    elif no_text:
+        problem = f"has {' and '.join(no_text)}, but not as text"
+    elif not settings.get("api_token"):
+        problem = "has no api_token"
+    else:
+        return {f"TAP_WISTIA_{key.upper()}": value for key, value in settings.items()}
+    raise Failure(f"the secret {name} {problem}; it may hold {' and '.join(SECRET_SETTINGS)}, as text")
+
+
+def refuse_secrets(tap_settings: str) -> None:
+    """Refuses secrets among the settings of an account: they are arguments, which many may read and logs repeat."""
+    try:
+        settings = json.loads(tap_settings)
+    except ValueError:
+        # The tap tells what is wrong with it.
+        return
+    found = sorted(set(settings) & set(SECRET_SETTINGS)) if isinstance(settings, dict) else []
+    if found:
+        raise Failure(f"--tap-settings has {' and '.join(found)}; that belongs into the secret: deploy.py token")
 
 
 class Program:
@@ -308,6 +333,7 @@ def night(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], folder
         fetch(aws, options.release.rstrip("/"), options.release_sha256, programs)
     else:
         programs = options.programs or Path(__file__).resolve().parent
+    refuse_secrets(options.tap_settings)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TAP_WISTIA_")}
     own = {key: value for key, value in os.environ.items() if key.startswith("TAP_WISTIA_")}
     if options.secret:
@@ -318,7 +344,8 @@ def night(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], folder
     summary["first_night"] = kept is None
     summary["lag_days"] = lag_days(kept, today())
     tap_command, target_command = commands(options, programs, state)
-    tap_environment = {**inherited, **own}
+    tap_environment = {key: value for key, value in inherited.items() if HANDED_TO_THE_TAP.fullmatch(key)}
+    tap_environment.update(own)
     target_environment = {**inherited, "TARGET_S3_PARQUET_DESTINATION": options.destination}
     if options.region:
         target_environment["AWS_REGION"] = options.region
