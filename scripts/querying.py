@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import redshift
-from demo import Demo, ask, connect
+from demo import Demo, analyst, ask
 from harness import ROOT
 
 PAGE = ROOT / "docs" / "querying.md"
@@ -80,7 +80,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         demo = Demo(Path(folder))
         try:
-            connection = connect(demo.lake, redshift.EXTERNAL)
+            connection = analyst(demo.lake)
             PAGE.write_text(fill(PAGE.read_text(), connection))
             for question, chart in CHARTS.items():
                 found = answer(connection, question)

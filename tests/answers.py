@@ -76,6 +76,14 @@ def engagement_trends(truth: Truth) -> Rows:
     return answer
 
 
+def visitors_a_month(rows: Rows) -> float | None:
+    """How many visitors a month has, of the months in which there were any."""
+    return mean(
+        len({row["visitor_key"] for row in month})
+        for month in grouped(rows, lambda row: row["received_at"][:7]).values()
+    )
+
+
 def active_regions(truth: Truth) -> Rows:
     countries = {row["visitor_id"]: row["country"] for row in truth("dim_visitors")}
     watched = events(truth)
@@ -85,8 +93,7 @@ def active_regions(truth: Truth) -> Rows:
             "country": country,
             "visitor_region": region,
             "watched_count": len(rows),
-            "visitors": len({row["visitor_key"] for row in rows}),
-            "medias": len({row["media_id"] for row in rows}),
+            "visitors_a_month": visitors_a_month(rows),
             "mean_percent_viewed": mean_percent_viewed(rows),
             "percent_of_all": percent(len(rows), len(watched)),
         }
@@ -239,7 +246,7 @@ def devices_and_browsers(truth: Truth) -> Rows:
             "device_platform": platform,
             "browser": browser,
             "watched_count": len(rows),
-            "visitors": len({row["visitor_key"] for row in rows}),
+            "visitors_a_month": visitors_a_month(rows),
             "mean_percent_viewed": mean_percent_viewed(rows),
             "percent_of_all": percent(len(rows), len(watched)),
         }
@@ -270,6 +277,7 @@ DECIMALS = {
     "percent_watching": 1,
     "play_rate_percent": 1,
     "engagement_percent": 1,
+    "visitors_a_month": 1,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+import redshift
 from harness import PARTITIONS, ROOT, TAP, Json, Pipe, Simulator, run
 from lake import files
 
@@ -69,14 +70,31 @@ def scan(lake: Path, table: str) -> str:
     return f"read_parquet({paths}, hive_partitioning = true, hive_types_autocast = false, union_by_name = true)"
 
 
-def connect(lake: Path, schema: str) -> duckdb.DuckDBPyConnection:
-    """A DuckDB that sees the tables of a lake as Glue would show them."""
+def connect(lake: Path, schema: str, personal: str) -> duckdb.DuckDBPyConnection:
+    """A DuckDB that sees the tables of a lake as Glue would show them: in two databases, of which the second
+    has the tables with personal data."""
     connection = duckdb.connect()
     # Sums of doubles depend on who adds them up.
     connection.execute("set threads = 1")
-    connection.execute(f"create schema {schema}")
+    for database in (schema, personal):
+        connection.execute(f"attach ':memory:' as {database}")
     for table in sorted(path.name for path in lake.iterdir() if path.name != "_lake"):
-        connection.execute(f"create view {schema}.{table} as select * from {scan(lake, table)}")
+        database = personal if table in redshift.PERSONAL else schema
+        connection.execute(f"create view {database}.{table} as select * from {scan(lake, table)}")
+    return connection
+
+
+def warehouse(lake: Path) -> duckdb.DuckDBPyConnection:
+    """A Redshift that was set up, in which nobody is refused anything."""
+    connection = connect(lake, redshift.EXTERNAL, redshift.EXTERNAL_PERSONAL)
+    redshift.set_up(connection)
+    return connection
+
+
+def analyst(lake: Path) -> duckdb.DuckDBPyConnection:
+    """The same as analysts have it: without the tables with personal data."""
+    connection = warehouse(lake)
+    connection.execute(f"detach {redshift.EXTERNAL_PERSONAL}")
     return connection
 
 

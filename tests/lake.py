@@ -122,6 +122,19 @@ TABLES = {
 }
 """The six tables of the lake, with their physical types."""
 
+# The columns of personal data of viewers, by table.
+PERSONAL = {
+    "dim_visitors": {"visitor_id", "ip_address"},
+    "fact_events": {"visitor_key", "city", "lat", "lon", "org", "embed_url", "iframe_heatmap_url"},
+    "visitors": {"visitor_key", "visitor_identity", "last_event_key", "identifying_event_key"},
+}
+
+
+def marked(schema: Json) -> set[str]:
+    """The columns of a JSON Schema that are marked as personal."""
+    return {name for name, column in schema["properties"].items() if column.get("x-personal") is True}
+
+
 KEYS = {
     "dim_media": ["id"],
     "dim_visitors": ["visitor_id"],

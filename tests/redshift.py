@@ -7,6 +7,7 @@ that runs in DuckDB proves little before `problems` finds nothing in it.
 import json
 from collections.abc import Iterator
 
+import duckdb
 import sqlglot
 from sqlglot import exp
 from sqlglot.dialects import Redshift
@@ -16,9 +17,17 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
 from harness import PARTITIONS, ROOT, Json
+from lake import marked
+
+QUERIES = ROOT / "deploy" / "redshift"
+SETUP = sorted(QUERIES.glob("[0-9]_*.sql"))
+"""What is run before anyone asks, in this order."""
 
 EXTERNAL = "wistia"
-"""The external schema."""
+"""The external schema of the tables without personal data."""
+
+EXTERNAL_PERSONAL = "wistia_personal"
+"""The external schema of the others."""
 
 SNAPSHOTS = {"fact_engagements", "fact_media_actions"}
 """Partitioned tables of few rows a day."""
@@ -53,7 +62,20 @@ def external_tables() -> dict[str, dict[str, exp.DataType]]:
 
 
 TABLES = external_tables()
-SCHEMA: dict[str, object] = {EXTERNAL: TABLES}
+
+
+def personal_columns() -> dict[str, set[str]]:
+    """The tables with personal data, and which of their columns are marked so."""
+    schemas = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schemas").glob("*.json")}
+    return {table: marked(schema) for table, schema in schemas.items() if marked(schema)}
+
+
+PERSONAL = personal_columns()
+SCHEMA: dict[str, dict[str, dict[str, exp.DataType]]] = {
+    EXTERNAL: {name: columns for name, columns in TABLES.items() if name not in PERSONAL},
+    EXTERNAL_PERSONAL: {name: columns for name, columns in TABLES.items() if name in PERSONAL},
+}
+"""The columns of what can be asked, by schema and name. What 2_views.sql makes is added at the end."""
 
 
 def statements(text: str) -> list[exp.Expr]:
@@ -102,19 +124,34 @@ def problems(statement: exp.Expr) -> list[str]:
     if query is None:
         return found
     scopes = traverse_scope(query)
-    if isinstance(statement, exp.Create):
+    if isinstance(statement, exp.Create) and statement.kind == "VIEW":
         found += late_binding(statement, scopes)
     found += [*places(query), *nulls(query)]
     for scope in scopes:
         found += [*alone(scope), *stars(scope), *rows_of_lists(scope)]
     if found:
         return found
+    found = [f"{table.sql()}: there is no such table" for table in unknown(scopes)]
+    if found:
+        return found
     try:
-        typed = qualify(query.copy(), schema=SCHEMA, dialect="redshift")
+        typed = with_types(query)
     except SqlglotError as error:
         return [str(error)]
-    typed = annotate_types(typed, schema=SCHEMA, dialect="redshift")
     return [*fields(typed), *scalars(typed), *integers(typed)]
+
+
+def with_types(query: exp.Query) -> exp.Query:
+    """The query with the table of each column and the type of each value."""
+    known: dict[str, object] = {**SCHEMA}
+    typed = annotate_types(qualify(query.copy(), schema=known, dialect="redshift"), schema=known, dialect="redshift")
+    assert isinstance(typed, exp.Query)
+    return typed
+
+
+def unknown(scopes: list[Scope]) -> list[exp.Table]:
+    tables = [table for scope in scopes for _, table in physical(scope)]
+    return [table for table in tables if table.name not in SCHEMA.get(table.db, {})]
 
 
 def words(statement: exp.Expr) -> Iterator[str]:
@@ -151,7 +188,7 @@ def physical(scope: Scope) -> list[tuple[str, exp.Table]]:
 
 def nested(scope: Scope) -> list[exp.Table]:
     """The tables of a query that have nested columns."""
-    known = [(table, TABLES.get(table.name, {})) for _, table in physical(scope) if table.db == EXTERNAL]
+    known = [(table, SCHEMA.get(table.db, {}).get(table.name, {})) for _, table in physical(scope)]
     return [table for table, columns in known if any(is_nested(kind) for kind in columns.values())]
 
 
@@ -226,3 +263,31 @@ def unpruned(query: exp.Expr) -> list[str]:
             if table.name in PARTITIONS and table.name not in SNAPSHOTS and not pruned:
                 found.append(table.name)
     return found
+
+
+def add_local_relations() -> None:
+    """Adds the views and tables of 2_views.sql to SCHEMA, each with what those before it made known."""
+    for statement in statements((QUERIES / "2_views.sql").read_text()):
+        assert isinstance(statement, exp.Create)
+        if statement.kind == "SCHEMA":
+            SCHEMA[statement.this.db] = {}
+        elif statement.kind == "TABLE":
+            definition = statement.this
+            SCHEMA[definition.this.db][definition.this.name] = {
+                column.name: column.kind for column in definition.expressions
+            }
+        else:
+            selects = with_types(statement.expression).selects
+            SCHEMA[statement.this.db][statement.this.name] = {
+                item.alias_or_name: item.type or exp.DataType.build("unknown") for item in selects
+            }
+
+
+add_local_relations()
+
+
+def set_up(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes and fills in DuckDB what SETUP makes in Redshift; of rights DuckDB knows nothing."""
+    for name in ("2_views.sql", "4_refresh.sql"):
+        for statement in statements((QUERIES / name).read_text()):
+            connection.execute(to_duckdb(statement))

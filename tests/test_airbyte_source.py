@@ -10,7 +10,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from harness import TAP, TOKEN, environment, today, until, waiting_in
-from lake import KEYS, TABLES, assert_equals
+from lake import KEYS, PERSONAL, TABLES, assert_equals, marked
 from verbs import Destination, Source, Verb, strict
 
 OTHERS = sorted(set(KEYS) - set(TABLES))
@@ -136,6 +136,7 @@ def test_the_catalog_keeps_to_the_rules(source):
         incremental = "incremental" in stream["supported_sync_modes"]
         assert stream["source_defined_cursor"] is incremental
         assert stream["is_resumable"] or not incremental
+        assert marked(schema) == PERSONAL.get(stream["name"], set())
     incremental = {s["name"] for s in streams if "incremental" in s["supported_sync_modes"]}
     assert incremental == {
         "dim_visitors",

@@ -725,3 +725,83 @@ def test_no_permission_to_start_a_crawler(lake, s3):
     s3.heal()
     made.load().succeeded()
     assert made.types()
+
+
+# A database of personal data
+
+MAIL = {"mail": {"type": "string", "x-personal": True}}
+
+
+def with_personal(lake, **catalog):
+    """A lake with a database for tables with personal columns."""
+    made = lake(**catalog)
+    made.catalog["personal_database"] = f"{made.database}_personal"
+    if made.catalog["type"] == "crawler":
+        crawler = {"create": True, "role_arn": "arn:aws:iam::1:role/x/crawler", "timeout_seconds": 60}
+        made.catalog["crawler"] = {"name": made.name, "personal_name": f"{made.name}.personal", **crawler}
+    return made
+
+
+def tables_of(made, database):
+    return [table["Name"] for table in made.glue.get_tables(DatabaseName=database)["TableList"]]
+
+
+def two_streams(number):
+    return (
+        schema(),
+        schema("who", **MAIL),
+        record(number),
+        record(number, stream="who", mail="a@example.com"),
+        state(number),
+    )
+
+
+@pytest.mark.parametrize("method", ["glue", "crawler"])
+def test_a_table_with_a_personal_column_is_in_a_database_of_its_own(lake, method):
+    made = with_personal(lake, type=method)
+    done = made.load(*two_streams(1)).succeeded()
+    personal = made.catalog["personal_database"]
+    assert tables_of(made, made.database) == ["s"]
+    assert tables_of(made, personal) == ["who"]
+    assert [event["database"] for event in events(done)] == [made.database, personal]
+    assert [event["database"] for event in done.summary["catalog"]] == [made.database, personal]
+    assert not made.remembers()
+    # A schema that has lost the mark changes nothing: older rows are what they were.
+    made.load(
+        schema("who", mail={"type": "string"}), record(2, "2026-11-02", "who", mail="b@example.com"), state(2)
+    ).succeeded()
+    assert tables_of(made, made.database) == ["s"]
+
+
+@pytest.mark.parametrize("method", ["glue", "crawler"])
+def test_a_table_that_was_in_the_database_of_all_is_named_until_it_is_gone(lake, method):
+    made = with_personal(lake, type=method)
+    personal = made.catalog.pop("personal_database")
+    crawler = made.catalog.get("crawler", {}).pop("personal_name", None)
+    made.load(*two_streams(1)).succeeded()
+    assert tables_of(made, made.database) == ["s", "who"]
+    made.catalog["personal_database"] = personal
+    if crawler:
+        made.catalog["crawler"]["personal_name"] = crawler
+    done = made.load(*two_streams(2)).succeeded()
+    assert tables_of(made, personal) == ["who"]
+    assert f"aws glue delete-table --database-name {made.database} --name who" in done.err
+    made.glue.delete_table(DatabaseName=made.database, Name="who")
+    if crawler:
+        # It has crawled the folder before, and would again.
+        targets = [{"Path": f"{made.location}s/", "Exclusions": []}]
+        made.glue.update_crawler(Name=made.name, Targets={"S3Targets": targets})
+    done = made.load(*two_streams(3)).succeeded()
+    assert "delete-table" not in done.err
+    assert tables_of(made, made.database) == ["s"]
+
+
+def test_a_run_that_leaves_both_databases_behind_names_all_tables_and_the_next_one_heals(lake, s3):
+    made = with_personal(lake)
+    denied(s3, "CreateTable")
+    made.load(*two_streams(1)).refused("behind: `s`, `who`", "glue:CreateTable", code=BEHIND)
+    assert len(made.remembers()) == 2
+    s3.heal()
+    made.load().succeeded()
+    assert tables_of(made, made.catalog["personal_database"]) == ["who"]
+    assert not made.remembers()

@@ -169,3 +169,93 @@ def test_a_table_that_is_not_there_is_named(lake):
     lake.load(SCHEMA, *records(0, 1), state(1))
     lake.maintain("--table", "other").refused("`other`", "it has s")
     assert len(lake.report("--table", "s*")["tables"]) == 1
+
+
+VISITS = {"visitor_key": {"type": ["null", "string"]}, "who": {"type": "object", "properties": {"mail": {}}}}
+
+
+def visits(stream, *keys):
+    """Rows of visitors in a stream."""
+    schema = {"properties": {"id": {"type": "integer"}, **VISITS}}
+    yield {"type": "SCHEMA", "stream": stream, "key_properties": ["id"], "schema": schema}
+    for number, key in enumerate(keys):
+        record = {"id": number, "visitor_key": key, "who": {"mail": f"{key}@example.com"}}
+        yield {"type": "RECORD", "stream": stream, "record": record}
+    yield state(1)
+
+
+def visitors(folder, table):
+    rows = (row for path in files(folder, table) for row in pq.ParquetFile(path).read().to_pylist())
+    return sorted(row["visitor_key"] for row in rows)
+
+
+def test_a_person_is_erased_in_every_table(lake, tmp_path):
+    methods = {"streams": {"a": {"load_method": "append"}}}
+    lake.load(*visits("u", "ann", "bob", "cid"), *visits("a", "bob", "bob", "dan"), *visits("o", "cid"), **methods)
+    done = lake.maintain("--erase", "visitor_key=bob", "--dry-run").succeeded()
+    told = {table["table"]: table["actions"] for table in json.loads(done.out)["tables"]}
+    assert told == {
+        "a": [{"action": "erase", "rows": 2, "files": 1}],
+        "o": [{"action": "erase", "rows": 0, "files": 0}],
+        "u": [{"action": "erase", "rows": 1, "files": 1}],
+    }
+    assert visitors(lake.folder, "a") == ["bob", "bob", "dan"]
+    done = lake.maintain("--erase", "visitor_key=bob").succeeded()
+    assert "bob" not in done.out + done.err
+    assert visitors(lake.folder, "u") == ["ann", "cid"] and visitors(lake.folder, "a") == ["dan"]
+    # No byte of it is left in the lake.
+    assert not [path for path in lake.folder.rglob("*") if path.is_file() and b"bob@" in path.read_bytes()]
+    values = tmp_path / "values"
+    values.write_text("cid@example.com\nnobody@example.com\n")
+    text = run(
+        TARGET, "maintain", "--config", lake.settings(), "--table", "u", "--erase", f"who.mail=@{values}"
+    ).succeeded()
+    assert "u: rows erased: 1, files written again: 1" in text.out
+    assert visitors(lake.folder, "u") == ["ann"] and visitors(lake.folder, "o") == ["cid"]
+    # The table goes on, and who comes again is there again.
+    lake.load(*visits("u", "eve", "bob"), **methods)
+    assert visitors(lake.folder, "u") == ["bob", "eve"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("who", ["--erase", "a column and a value"]),
+        ("=x", ["--erase", "a column and a value"]),
+        ("visitor_key=", ["--erase", "no value"]),
+        ("visitor_key=@/no/such/file", ["/no/such/file"]),
+        ("visitor=secret@example.com", ["no column `visitor`", "`u`"]),
+        ("who=secret@example.com", ["`who`", "struct<mail:string>"]),
+        ("id=secret@example.com", ["`id`", "not every value is an integer"]),
+    ],
+)
+def test_what_cannot_be_erased_is_said_without_the_value(lake, asked, words):
+    lake.load(*visits("u", "ann"))
+    done = lake.maintain("--erase", asked)
+    done.refused(*words)
+    assert "secret" not in done.out + done.err
+    assert visitors(lake.folder, "u") == ["ann"]
+
+
+def test_a_person_is_erased_on_s3_while_a_sync_runs(s3, tmp_path):
+    bucket = s3.bucket("erase")
+    settings = tmp_path / "t.json"
+    settings.write_text(json.dumps(s3.settings(f"s3://{bucket}/lake")))
+    load = [TARGET, "--config", settings]
+    run(*load, stdin=lines(*visits("u", *[f"v{number}" for number in range(50)]))).succeeded()
+    beside = subprocess.Popen(
+        [str(word) for word in load], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(), text=True,
+    )  # fmt: skip
+    beside.stdin.write(lines(*visits("u", *[f"w{number}" for number in range(25)])))
+    done = run(TARGET, "maintain", "--config", settings, "--report", "json", "--erase", "visitor_key=v40").succeeded()
+    beside.communicate(timeout=60)
+    assert beside.returncode == 0
+    assert json.loads(done.out)["tables"][0]["actions"] == [{"action": "erase", "rows": 1, "files": 1}]
+    rows = run(TARGET, "maintain", "--config", settings, "--report", "json", "--dry-run", "--erase", "visitor_key=v40")
+    assert json.loads(rows.succeeded().out)["tables"][0]["actions"][0]["rows"] == 0
+    both = run(
+        *[TARGET, "maintain", "--config", settings, "--report", "json", "--dry-run"],
+        *[word for number in range(50) for word in ("--erase", f"id={number}")],
+    )
+    assert json.loads(both.succeeded().out)["tables"][0]["actions"][0]["rows"] == 49

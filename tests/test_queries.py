@@ -7,13 +7,13 @@ import sqlglot
 import querying
 import redshift
 from answers import assert_answers
-from demo import DEPLOY, ask, connect, text_of
+from demo import DEPLOY, analyst, ask, connect, text_of, warehouse
+from redshift_rights import let_through, rights
 
 pytestmark = pytest.mark.xdist_group("demo")
 
 REDSHIFT = DEPLOY / "redshift"
-SETUP = sorted(REDSHIFT.glob("[0-9]_*.sql"))
-QUESTIONS = sorted(set(REDSHIFT.glob("*.sql")) - set(SETUP))
+QUESTIONS = sorted(set(REDSHIFT.glob("*.sql")) - set(redshift.SETUP))
 
 
 def name(path):
@@ -22,7 +22,23 @@ def name(path):
 
 @pytest.fixture(scope="module")
 def lake(demo):
-    return connect(demo.lake, redshift.EXTERNAL)
+    """As analysts have it."""
+    return analyst(demo.lake)
+
+
+@pytest.fixture(scope="module")
+def everything(demo):
+    return warehouse(demo.lake)
+
+
+@pytest.fixture(scope="module")
+def athena_lake(demo):
+    """The two databases, and the views that Athena needs for some questions."""
+    connection = connect(demo.lake, "wistia", "wistia__personal")
+    connection.execute("create schema wistia_views")
+    for path in sorted((DEPLOY / "athena").glob("viewing_*.sql")):
+        connection.execute(athena(path.read_text()))
+    return connection
 
 
 @pytest.mark.parametrize("path", QUESTIONS, ids=name)
@@ -47,8 +63,8 @@ def test_the_order_of_an_answer_is_the_one_that_was_asked_for(path, lake):
 
 
 @pytest.mark.parametrize("path", QUESTIONS, ids=name)
-def test_athena_takes_the_same_question(path, lake, demo):
-    assert_answers(path.stem, *ask(lake, athena(text_of(path.stem, "athena"))), demo.truth)
+def test_athena_takes_the_same_question(path, athena_lake, demo):
+    assert_answers(path.stem, *ask(athena_lake, athena(text_of(path.stem, "athena"))), demo.truth)
 
 
 def athena(text):
@@ -57,8 +73,8 @@ def athena(text):
     return query
 
 
-def test_athena_knows_the_order_of_a_list(lake, demo):
-    columns, rows = ask(lake, athena((DEPLOY / "athena" / "graph_points.sql").read_text()))
+def test_athena_knows_the_order_of_a_list(athena_lake, demo):
+    columns, rows = ask(athena_lake, athena((DEPLOY / "athena" / "graph_points.sql").read_text()))
     points = [dict(zip(columns, row, strict=True)) for row in rows]
     truth = demo.truth("fact_engagement_graph_points")
     assert points == sorted(truth, key=lambda row: (row["media_id"], row["position"]))
@@ -92,22 +108,23 @@ def test_the_account_has_drafts_of_episodes_and_two_channels_of_one_name(demo):
 
 def test_the_lake_is_set_up_in_redshift():
     """Only what a Redshift parser does not know in detail goes unread."""
-    found = [statement for path in SETUP for statement in redshift.statements(path.read_text())]
+    found = [statement for path in redshift.SETUP for statement in redshift.statements(path.read_text())]
     assert [problem for statement in found for problem in redshift.problems(statement)] == []
     opaque = [statement.sql() for statement in found if isinstance(statement, sqlglot.exp.Command)]
     assert [" ".join(text.split(" */ ")[-1].split()[:3]).lower() for text in opaque] == [
         "create external schema",
+        "create external schema",
         "create group analysts",
+        "create group visitor_analysts",
         "grant select on",
+        "grant select on",
+        "revoke assumerole on",
     ]
 
 
-def test_views_hold_every_column_of_what_they_flatten(lake, demo):
-    for statement in redshift.statements((REDSHIFT / "2_views.sql").read_text()):
-        lake.execute(redshift.to_duckdb(statement))
-
-    def view(table):
-        columns, rows = ask(lake, f"select * from wistia_views.{table}")
+def test_views_hold_every_column_of_what_they_flatten(everything, demo):
+    def view(table, schema="wistia_views"):
+        columns, rows = ask(everything, f"select * from {schema}.{table}")
         return [dict(zip(columns, row, strict=True)) for row in rows]
 
     medias = {row["media_id"]: row for row in view("media")}
@@ -128,7 +145,7 @@ def test_views_hold_every_column_of_what_they_flatten(lake, demo):
     tags = [(media["hashed_id"], tag) for media in medias for tag in media["tags"]]
     assert sorted((row["media_id"], row["tag_name"]) for row in view("media_tags")) == sorted(tags)
 
-    seen = {row["event_key"]: row for row in view("events")}
+    seen = {row["event_key"]: row for row in view("events", "wistia_personal_views")}
     for event in demo.truth("fact_events"):
         row = seen.pop(event["event_key"])
         assert row["received_at"].isoformat() == event["received_at"][:19]
@@ -173,7 +190,7 @@ def test_a_media_that_was_restored_is_not_gone():
 
 REFUSED = {
     "no star over dim_media": "select * from wistia.dim_media m",
-    "no star over fact_events": "select e.* from wistia.fact_events e",
+    "no star over fact_events": "select e.* from wistia_personal.fact_events e",
     "take its fields": "select m.project from wistia.dim_media m",
     "is ARRAY": "select m.name, m.assets from wistia.dim_media m",
     "is STRUCT": "select a from wistia.dim_media m, m.assets a",
@@ -187,10 +204,11 @@ REFUSED = {
     "tag is a word": "select t as tag from wistia.dim_media m, m.tags t",
     "without a fraction": "select b.play_count / b.load_count from wistia.fact_engagements_byday b",
     "mean of integers": "select avg(b.play_count) from wistia.fact_engagements_byday b",
-    "nulls last": "select v.country from wistia.dim_visitors v order by v.country desc",
+    "nulls last": "select v.country from wistia_personal.dim_visitors v order by v.country desc",
+    "no such table": "select e.month from wistia.fact_events e",
     "colour": "select m.colour from wistia.dim_media m",
     "no such field": "select m.project.colour from wistia.dim_media m",
-    "binds late": "create view wistia_views.v as select v.country from wistia.dim_visitors v",
+    "binds late": "create view wistia_views.v as select v.country from wistia_personal.dim_visitors v",
     "name the schema": "create view wistia_views.v as select v.country from dim_visitors v with no schema binding",
 }
 
@@ -207,19 +225,142 @@ ACCEPTED = [
     "select m.name, a.width from wistia.dim_media m left join m.assets a on true",
     "select m.name, (select count(*) from m.assets a where a.width > 100) as wide from wistia.dim_media m",
     "select m.name from wistia.dim_media m where exists (select 1 from m.tags t where t = 'q3')",
-    "select * from wistia.dim_visitors v",
+    "select * from wistia_personal.dim_visitors v",
     'select e."date", avg(e.engagement) as engagement from wistia.fact_engagements e group by e."date"',
 ]
 
 
 @pytest.mark.parametrize("query", ACCEPTED)
-def test_what_redshift_takes_is_left_alone_and_runs(query, lake):
+def test_what_redshift_takes_is_left_alone_and_runs(query, everything):
     (statement,) = redshift.statements(query)
     assert redshift.problems(statement) == []
-    assert ask(lake, redshift.to_duckdb(statement))[1]
+    assert ask(everything, redshift.to_duckdb(statement))[1]
 
 
 def test_a_query_of_a_whole_partitioned_table_is_found():
-    query = "select count(*) as n from wistia.fact_events e"
+    query = "select count(*) as n from wistia_personal.fact_events e"
     assert redshift.unpruned(redshift.question(query)) == ["fact_events"]
     assert redshift.unpruned(redshift.question(f"{query} where e.month >= '2026-01'")) == []
+
+
+def test_a_refresh_puts_new_figures_in_the_place_of_the_old(demo):
+    connection = warehouse(demo.lake)
+    figures = [f"select * from wistia_views.{table} order by all" for table in FILLED]
+    before = [ask(connection, query) for query in figures]
+    for statement in redshift.statements((REDSHIFT / "4_refresh.sql").read_text()):
+        connection.execute(redshift.to_duckdb(statement))
+    assert [ask(connection, query) for query in figures] == before
+    assert all(rows for _, rows in before)
+
+
+FILLED = ["viewing_by_media", "viewing_by_region", "viewing_by_device"]
+
+
+@pytest.mark.parametrize("table", FILLED)
+def test_athena_counts_what_redshift_counts(table, lake, athena_lake):
+    query = f"select * from wistia_views.{table} order by all"
+    assert ask(athena_lake, query) == ask(lake, query)
+
+
+def set_up(**changes):
+    """The rights of a Redshift, whose files of these numbers were changed: what is replaced, and by what."""
+    texts = {path.name[0]: path.read_text() for path in redshift.SETUP}
+    for number, (old, new) in ((name[1:], change) for name, change in changes.items()):
+        assert old in texts[number], f"{old} is not there"
+        texts[number] = texts[number].replace(old, new)
+    return rights(texts.values())
+
+
+def views_of(schema):
+    """A query of each view and table of a schema."""
+    return [redshift.question(f"select * from {schema}.{name}") for name in redshift.SCHEMA[schema]]
+
+
+def test_analysts_can_ask_every_question_and_read_all_that_is_made_for_them():
+    made = set_up()
+    questions = [redshift.question(path.read_text()) for path in QUESTIONS]
+    for query in (*questions, *views_of("wistia_views")):
+        assert made.refusals("analysts", query) == []
+    for query in views_of("wistia_personal_views"):
+        assert made.refusals("visitor_analysts", query) == []
+        assert made.refusals("analysts", query) != []
+
+
+def test_analysts_read_nothing_personal_and_visitor_analysts_do():
+    # Those of the page and of SECURITY.md.
+    assert set(redshift.PERSONAL) == {"dim_visitors", "fact_events", "visitors"}
+    made = set_up()
+    assert made.personal_columns("analysts") == []
+    assert made.personal_columns("anyone") == []
+    assert "wistia_personal.fact_events.visitor_key" in made.personal_columns("visitor_analysts")
+    assert "wistia_personal_views.events.org" in made.personal_columns("visitor_analysts")
+
+
+USAGE = "grant usage on schema wistia to group analysts;"
+SHOWN = {
+    "wistia_personal.fact_events.visitor_key": {"_3": (USAGE, f"{USAGE} {USAGE.replace('wistia', 'wistia_personal')}")},
+    "wistia_personal.dim_visitors.ip_address": {"_3": (USAGE, "grant usage on schema wistia_personal to public;")},
+    "wistia.visitors.visitor_identity": {"_1": ("database 'wistia'", "database 'wistia__personal'")},
+    "by `copy`": {"_3": ("revoke assumerole on all from public for all;", "")},
+    "viewing_by_region.visitor_region": {"_4": ("e.region", "e.city")},
+    "viewing_by_media.media": {"_4": ("max(e.media_name)", "max(e.embed_url)")},
+    "viewing_by_device.a row for each of them": {"_4": ("group by 1, 2, 3, 4", "group by 1, 2, 3, 4, e.visitor_key")},
+    "viewing_by_region.country": {"_4": ("coalesce(v.country, 'unknown')", "coalesce(v.ip_address, v.country)")},
+}
+"""What analysts would see after a change of a file."""
+
+
+@pytest.mark.parametrize("shown", SHOWN)
+def test_what_would_show_analysts_something_personal_is_found(shown):
+    found = set_up(**SHOWN[shown]).personal_columns("analysts")
+    assert any(shown in column for column in found), found
+
+
+MEDIA = {("wistia", "dim_media"): {"name", "tags"}}
+LET_THROUGH = {
+    "select m.hashed_id as media, count(m.name) as names from wistia.dim_media m group by 1": set(),
+    "select n.media from (select max(m.name) as media from wistia.dim_media m) n": {"media"},
+    "with n as (select m.name as media from wistia.dim_media m) select upper(n.media) as big from n": {"big"},
+    "select m.hashed_id as media, t as tag_name from wistia.dim_media m, m.tags t": {"tag_name"},
+    "select m.hashed_id as media from wistia.dim_media m union all select m.name from wistia.dim_media m": {"media"},
+    "select m.id, (select max(n.name) from wistia.dim_media n) as last from wistia.dim_media m": {"id", "last"},
+}
+"""Queries, and in which of their columns there would be something personal if names and tags were that."""
+
+
+@pytest.mark.parametrize("query", LET_THROUGH)
+def test_what_is_personal_is_followed_through_a_query(query):
+    assert let_through(redshift.question(query), MEDIA) == LET_THROUGH[query]
+
+
+TABLE = "create table if not exists wistia_views.viewing_by_region"
+COUNTRIES = "view wistia_views.countries as select v.country from wistia_personal.dim_visitors v"
+ASK_COUNTRIES = "select c.country from wistia_views.countries c"
+ASK_MEDIA = "select m.media from wistia_views.media m"
+LACKING = [
+    ("no usage on schema wistia, for dim_media", ASK_MEDIA, {"_3": (USAGE, "")}),
+    ("no usage on schema wistia_views", ASK_MEDIA, {"_3": (USAGE.replace("wistia", "wistia_views"), "")}),
+    (
+        "no select on wistia_views.media",
+        ASK_MEDIA,
+        {"_3": ("tables in schema wistia_views", "tables in schema wistia")},
+    ),
+    ("no usage on schema wistia_personal", "select v.country from wistia_personal.dim_visitors v", {}),
+    (
+        "no usage on schema wistia_personal",
+        ASK_COUNTRIES,
+        {"_2": (TABLE, f"create {COUNTRIES} with no schema binding;\n\n{TABLE}")},
+    ),
+    (
+        "no usage on schema wistia_personal",
+        ASK_COUNTRIES,
+        {"_2": (TABLE, f"create materialized {COUNTRIES};\n\n{TABLE}")},
+    ),
+]
+"""What analysts would lack for a query, after a change of a file."""
+
+
+@pytest.mark.parametrize(("lack", "query", "changes"), LACKING)
+def test_what_analysts_would_be_refused_is_found(lack, query, changes):
+    found = set_up(**changes).refusals("analysts", redshift.question(query))
+    assert [lack in refusal for refusal in found] == [True], found

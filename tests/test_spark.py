@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 import duckdb
 import pytest
 
+import redshift
 import spark as engine
 from answers import ANSWERS, assert_answers
 from demo import DEPLOY, scan, text_of
@@ -34,7 +35,12 @@ class Lake:
         self.copy = None
 
     def load(self, messages, **settings):
-        catalog = {"type": "glue", "database": self.name, "endpoint_url": self.s3.url}
+        catalog = {
+            "type": "glue",
+            "database": self.name,
+            "personal_database": f"{self.name}__personal",
+            "endpoint_url": self.s3.url,
+        }
         config = self.folder / "target.json"
         config.write_text(json.dumps(self.s3.settings(f"s3://{self.bucket}/lake", catalog=catalog, **settings)))
         run(TARGET, "--config", config, stdin=messages).succeeded()
@@ -47,7 +53,8 @@ class Lake:
         return self.copy / "lake"
 
     def registered(self, table):
-        return engine.registered(self.s3.glue, self.name, table)
+        database = f"{self.name}__personal" if table in redshift.PERSONAL else self.name
+        return engine.registered(self.s3.glue, database, table)
 
     def create(self, spark, table):
         """The table in the catalog of Spark."""
@@ -66,7 +73,7 @@ def assert_spark_reads(spark, lake, table, keys):
 
 @pytest.fixture(scope="module")
 def wistia(demo, s3, tmp_path_factory):
-    """The demo's lake on S3, in the Glue database `wistia`."""
+    """The demo's lake on S3, in the Glue databases `wistia` and `wistia__personal`."""
     return Lake(s3, tmp_path_factory.mktemp("wistia"), "wistia").load(demo.messages, streams=PARTITIONS)
 
 
@@ -99,9 +106,13 @@ def test_spark_refuses_a_column_whose_type_is_another_one(spark, wistia, column)
 
 @pytest.fixture(scope="module")
 def catalog(spark, wistia):
-    """A Spark that knows the tables of the demo."""
+    """A Spark that knows the tables of the demo, in two databases, and the views that some questions need."""
     for table in KEYS:
-        wistia.create(spark, table)
+        database = "wistia__personal" if table in redshift.PERSONAL else "wistia"
+        engine.create(spark, wistia.registered(table), wistia.copy, database)
+    spark.sql("create database wistia_views")
+    for path in (DEPLOY / "athena").glob("viewing_*.sql"):
+        engine.ask.ask(spark, path.read_text())
     return spark
 
 

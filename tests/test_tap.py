@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 
 from harness import DEADLINE, ROOT, TAP, TOKEN, environment, first_day, kill_after, run, today
-from lake import TABLES, assert_equals
+from lake import PERSONAL, TABLES, assert_equals, marked
 
 OTHERS = [
     "fact_engagement_graph_points",
@@ -360,6 +360,31 @@ def test_no_email_address_leaves_the_tap(simulator, pipe):
     for url in filter(None, urls):
         text = text.replace(url, "")
     assert "@example" not in text.replace("%40", "@")
+
+
+@pytest.mark.parametrize("treatment", ["keep", "hash", "drop"])
+def test_columns_of_viewers_are_marked_in_every_treatment(pipe, simulator, treatment):
+    """A pseudonym is personal data too."""
+    names = [stream["stream"] for stream in json.loads(run(TAP, "--discover").succeeded().out)["streams"]]
+    salt = "pepper of some length"
+    job = pipe(simulator(), catalog=catalog(*names), personal_data=treatment, personal_data_salt=salt)
+    schemas = run(*job.tap_command(), "--test=schema").succeeded().of_type("SCHEMA")
+    found = {message["stream"]: marked(message["schema"]) for message in schemas}
+    assert found == {name: PERSONAL.get(name, set()) for name in names}
+
+
+def test_what_the_tap_makes_of_a_marked_column_is_marked(pipe, simulator):
+    maps = {"fact_events": {"viewer": "visitor_key"}, "visitors": {"who": "visitor_identity.name"}}
+    maps["visitors"]["visitor_key"] = "visitor_key"
+    job = pipe(simulator(), catalog=catalog("fact_events", "visitors"), stream_maps=maps, flattening_enabled=True)
+    schemas = run(*job.tap_command(), "--test=schema").succeeded().of_type("SCHEMA")
+    found = {message["stream"]: marked(message["schema"]) for message in schemas}
+    identity = {"visitor_identity__name", "visitor_identity__email"}
+    identity |= {"visitor_identity__org__name", "visitor_identity__org__title"}
+    assert found == {
+        "fact_events": PERSONAL["fact_events"] | {"viewer"},
+        "visitors": PERSONAL["visitors"] - {"visitor_identity"} | identity | {"who"},
+    }
 
 
 # Command line

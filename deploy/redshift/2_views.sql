@@ -2,7 +2,11 @@
 -- external schema may come and go: a view of a stream that is not selected fails when it is asked,
 -- not when it is made. A view whose columns have changed has to be dropped before it is made again.
 
+-- What is in `wistia_views` has no personal column, and analysts may read it; `wistia_personal_views` is
+-- for those who may know the visitors.
+
 create schema if not exists wistia_views;
+create schema if not exists wistia_personal_views;
 
 -- A media, with its project and its still.
 create or replace view wistia_views.media as
@@ -83,34 +87,6 @@ select
 from wistia.dim_media m, m.tags t
 with no schema binding;
 
--- A view of a media, with the device of the visitor. Say which `month`s, or all are read.
-create or replace view wistia_views.events as
-select
-    e.event_key,
-    cast(replace(substring(e.received_at, 1, 19), 'T', ' ') as timestamp) as received_at,
-    e.month,
-    e.media_id,
-    e.media_name as media,
-    e.visitor_key,
-    e.email as email_known,
-    e.region as visitor_region,
-    e.city,
-    e.lat,
-    e.lon,
-    e.org,
-    e.percent_viewed,
-    e.conversion_type,
-    e.embed_url,
-    e.user_agent_details.browser as browser,
-    e.user_agent_details.browser_version as browser_version,
-    e.user_agent_details.platform as device_platform,
-    e.user_agent_details.mobile as mobile,
-    e.thumbnail.url as thumbnail_url,
-    e.country,
-    e.is_new_lead
-from wistia.fact_events e
-with no schema binding;
-
 -- Plays of a media on a day. Say which `month`s, or all are read.
 create or replace view wistia_views.engagement_by_day as
 select
@@ -140,3 +116,74 @@ from (
 ) newest
 where newest.age = 1
 with no schema binding;
+
+-- A view of a media, with its visitor and their device. Say which `month`s, or all are read.
+create or replace view wistia_personal_views.events as
+select
+    e.event_key,
+    cast(replace(substring(e.received_at, 1, 19), 'T', ' ') as timestamp) as received_at,
+    e.month,
+    e.media_id,
+    e.media_name as media,
+    e.visitor_key,
+    e.email as email_known,
+    e.region as visitor_region,
+    e.city,
+    e.lat,
+    e.lon,
+    e.org,
+    e.percent_viewed,
+    e.conversion_type,
+    e.embed_url,
+    e.user_agent_details.browser as browser,
+    e.user_agent_details.browser_version as browser_version,
+    e.user_agent_details.platform as device_platform,
+    e.user_agent_details.mobile as mobile,
+    e.thumbnail.url as thumbnail_url,
+    e.country,
+    e.is_new_lead
+from wistia_personal.fact_events e
+with no schema binding;
+
+-- The rest are tables: how often was watched, counted from the views of visitors by 4_refresh.sql. A row
+-- each is of one month, and `visitors` are those of that month: they do not add up, who came in two months
+-- is in both. The mean share that was watched is `percent_viewed_total / percent_viewed_known`.
+
+-- Of a media.
+create table if not exists wistia_views.viewing_by_media (
+    month varchar(64),
+    media_id varchar(65535),
+    media varchar(65535),
+    watched_count bigint,
+    visitors bigint,
+    by_known_people bigint,
+    watched_to_the_end bigint,
+    conversions bigint,
+    on_mobile_devices bigint,
+    percent_viewed_total double precision,
+    percent_viewed_known bigint,
+    last_day varchar(10)
+);
+
+-- In a region.
+create table if not exists wistia_views.viewing_by_region (
+    month varchar(64),
+    country varchar(65535),
+    visitor_region varchar(65535),
+    watched_count bigint,
+    visitors bigint,
+    percent_viewed_total double precision,
+    percent_viewed_known bigint
+);
+
+-- On a kind of device.
+create table if not exists wistia_views.viewing_by_device (
+    month varchar(64),
+    device varchar(7),
+    device_platform varchar(65535),
+    browser varchar(65535),
+    watched_count bigint,
+    visitors bigint,
+    percent_viewed_total double precision,
+    percent_viewed_known bigint
+);

@@ -7,4 +7,5 @@
 pub mod airbyte;
 pub mod lines;
 pub mod mapping;
+pub mod personal;
 pub mod singer;

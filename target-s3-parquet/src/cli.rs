@@ -78,6 +78,16 @@ pub(crate) struct Maintain {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) shards: Option<u32>,
 
+    /// Remove the rows that hold this value in this column, whatever tables they are in; with `@FILE`
+    /// those that hold a line of the file. For a field of a struct its path, such as `identity.email`.
+    /// May be given several times.
+    #[arg(
+        long,
+        value_name = "COLUMN=VALUE|COLUMN=@FILE",
+        conflicts_with_all = ["compact", "shards"]
+    )]
+    pub(crate) erase: Vec<String>,
+
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

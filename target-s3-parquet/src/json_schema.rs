@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use lake::schema::{Column, Kind, names};
+use protocol::personal;
 
 /// Nesting beyond this becomes JSON text: Hive and Redshift stop at 100 levels.
 const MAX_DEPTH: usize = 64;
@@ -66,6 +67,7 @@ impl<'a> Resolver<'a> {
                     name,
                     kind: self.kind(schema, depth + 1).unwrap_or(Kind::Json),
                     description: self.description(schema),
+                    personal: self.is_personal(schema),
                 }
             })
             .collect()
@@ -75,6 +77,17 @@ impl<'a> Resolver<'a> {
         let schema = schema.as_object()?;
         let own = schema.get("description").and_then(Value::as_str);
         own.or_else(|| self.dereference(schema)?.get("description")?.as_str()).map(str::to_owned)
+    }
+
+    /// Whether a schema, what it refers to or its elements are marked as personal data.
+    fn is_personal(&self, schema: &'a Value) -> bool {
+        let has_mark =
+            |schema: &Map<String, Value>| schema.get(personal::KEYWORD) == Some(&Value::Bool(true));
+        let Some(schema) = schema.as_object() else { return false };
+        let elements = schema.get("items").and_then(Value::as_object);
+        has_mark(schema)
+            || self.dereference(schema).is_some_and(has_mark)
+            || elements.is_some_and(has_mark)
     }
 
     /// The schema behind local references, or nothing for a reference that leads nowhere or round.
@@ -227,6 +240,7 @@ fn join_columns(mut left: Vec<Column>, right: Vec<Column>) -> Vec<Column> {
             Some(other) => {
                 let own = std::mem::replace(&mut other.kind, Kind::Json);
                 other.kind = join(own, column.kind);
+                other.personal |= column.personal;
             }
             None => left.push(column),
         }
@@ -386,6 +400,31 @@ mod tests {
         for source in ["Name", "NAME"] {
             assert_eq!(name(&forward, source), name(&backward, source));
             assert!(name(&forward, source).starts_with("name_"));
+        }
+    }
+
+    #[test]
+    fn a_column_is_personal_by_its_mark_and_by_what_it_holds() {
+        let marked = json!({"type": "string", "x-personal": true});
+        let is_personal = |schema: Value| {
+            let root = json!({"properties": {"x": schema}, "$defs": {"m": marked}});
+            columns(&root)[0].is_personal()
+        };
+        for personal in [
+            marked.clone(),
+            json!({"$ref": "#/$defs/m"}),
+            json!({"type": "array", "items": marked}),
+            json!({"type": "object", "properties": {"a": {}, "b": marked}}),
+            json!({"type": "array", "items": {"type": "object", "properties": {"b": marked}}}),
+            json!({"anyOf": [
+                {"type": "object", "properties": {"b": {"type": "string"}}},
+                {"type": "object", "properties": {"b": marked}},
+            ]}),
+        ] {
+            assert!(is_personal(personal.clone()), "{personal}");
+        }
+        for plain in [json!({}), json!({"x-personal": false}), json!({"x-personal": "no"})] {
+            assert!(!is_personal(plain.clone()), "{plain}");
         }
     }
 

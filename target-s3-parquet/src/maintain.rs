@@ -1,6 +1,8 @@
 //! `maintain`: what is asked of a lake's maintenance, and its report.
 
-use lake::maintain::{Action, Options, Report, SMALL_BYTES, Survey, TableReport};
+use std::collections::BTreeSet;
+
+use lake::maintain::{Action, Erase, Options, Report, SMALL_BYTES, Survey, TableReport};
 use lake::table::LoadMethod;
 use program::report;
 
@@ -20,6 +22,7 @@ pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
         tables: arguments.table.clone(),
         compact: arguments.compact,
         shards: arguments.shards,
+        erase: arguments.erase.iter().map(|text| erase(text)).collect::<Result<_>>()?,
         dry_run: arguments.dry_run,
     };
     let encoding = |stream: &str| config.stream(stream).encoding();
@@ -29,6 +32,27 @@ pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
         ReportFormat::Json => json(&report)?,
     };
     program::print(&text).map_err(|source| Error::Input { name: "standard output".into(), source })
+}
+
+/// What `COLUMN=VALUE` or `COLUMN=@FILE` asks for. No value is shown: it may be a person's.
+fn erase(text: &str) -> Result<Erase> {
+    let fault = |reason: &str| Error::Setting { key: "--erase".into(), reason: reason.into() };
+    let Some((column, value)) = text.split_once('=').filter(|(column, _)| !column.is_empty())
+    else {
+        return Err(fault("name a column and a value, such as `visitor_key=…`"));
+    };
+    let values: BTreeSet<String> = match value.strip_prefix('@') {
+        None => [value.to_owned()].into(),
+        Some(file) => {
+            let read = std::fs::read_to_string(file);
+            let text = read.map_err(|source| Error::Input { name: file.into(), source })?;
+            text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        }
+    };
+    if values.iter().all(String::is_empty) {
+        return Err(fault("it has no value"));
+    }
+    Ok(Erase { column: column.into(), values })
 }
 
 /// The report for a person.
@@ -77,6 +101,12 @@ fn describe(action: &Action, table: &str, dry_run: bool) -> String {
             let place = if partition.is_empty() { String::new() } else { format!(", {partition}") };
             let verb = if dry_run { "would become" } else { "became" };
             format!("{table}{place}: {files} files of {bytes} bytes together {verb} one")
+        }
+        Action::Erase { rows, files } if dry_run => {
+            format!("{table}: rows to erase: {rows}, files to write again: {files}")
+        }
+        Action::Erase { rows, files } => {
+            format!("{table}: rows erased: {rows}, files written again: {files}")
         }
         Action::Reshard { from, to, partitions } => {
             let verb = if dry_run { "would be" } else { "were" };

@@ -86,7 +86,8 @@ impl Run {
                     report: Box::new(program::report::event),
                     encoding: Box::new(move |stream| config.stream(stream).encoding()),
                 };
-                Some(Catalog::open(&self.lake, options, hooks)?)
+                let personal = self.config.catalog.personal_options();
+                Some(Catalog::open(&self.lake, options, personal, hooks)?)
             }
         };
         Ok(Engine::new(&self.config, Arc::clone(&self.lake), state, catalog))

@@ -150,11 +150,15 @@ fn dirty_tables(
     }
     let changed = session.dirty.iter().filter(|(_, partitions)| !partitions.is_empty());
     let mut dirty: BTreeSet<String> = changed.map(|(table, _)| table.clone()).collect();
-    dirty.extend(session.notes.others().flat_map(|note| note.tables.iter().cloned()));
+    for table in session.notes.others().flat_map(|note| &note.tables) {
+        if session.has(table)? {
+            dirty.insert(table.clone());
+        }
+    }
     let has_never_crawled =
         found.is_some_and(|found| found.is_none_or(|crawler| crawler.last_crawl().is_none()));
     if dirty.is_empty() && has_never_crawled {
-        dirty.extend(session.lake.tables()?);
+        dirty.extend(session.tables()?);
     }
     Ok(dirty)
 }
@@ -162,7 +166,7 @@ fn dirty_tables(
 /// The tables that the crawler must cover: all of the lake where it is ours to change, else those
 /// that are dirty.
 fn targets(session: &Session, spec: &CrawlerSpec, dirty: &BTreeSet<String>) -> Result<Vec<Target>> {
-    let tables = if spec.create { session.lake.tables()? } else { dirty.iter().cloned().collect() };
+    let tables = if spec.create { session.tables()? } else { dirty.clone() };
     let target = |table: String| Target {
         location: session.location(&table),
         table: session.options.table_name(&table),

@@ -14,11 +14,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::holds::Holds;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::store::Condition;
 
 const FOLDER: &str = "_lake/catalog/";
+
+/// The notes about a database of personal data.
+const PERSONAL: &str = "_lake/catalog/personal/";
 
 /// A note of a run that may be alive is signed again after this time.
 const RENEW_AFTER: Duration = Duration::from_hours(1);
@@ -46,6 +50,8 @@ pub(super) struct DirtyNote {
 /// The note of this run, and those of others.
 #[derive(Debug)]
 pub(super) struct DirtyNotes {
+    /// The tables that they are about.
+    holds: Holds,
     key: String,
     own: DirtyNote,
     written: bool,
@@ -63,9 +69,10 @@ struct Other {
 
 impl DirtyNotes {
     /// The notes as a run knows them that has neither written nor read one.
-    pub(super) fn new(lake: &Lake) -> Self {
+    pub(super) fn new(lake: &Lake, holds: Holds) -> Self {
         Self {
-            key: format!("{FOLDER}{}.json", lake.run),
+            holds,
+            key: format!("{}{}.json", folder(holds), lake.run),
             own: DirtyNote {
                 run: lake.run.clone(),
                 owner: lake.presence.owner().to_owned(),
@@ -94,8 +101,10 @@ impl DirtyNotes {
     /// Reads the notes of other runs.
     pub(super) fn read_others(&mut self, lake: &Lake) -> Result<()> {
         self.others.clear();
-        for object in lake.store.list(FOLDER)? {
-            if object.key == self.key {
+        for object in lake.store.list(folder(self.holds))? {
+            // Where one database has all tables, it takes over what was noted about the other.
+            let is_of_other = self.holds == Holds::Shared && object.key.starts_with(PERSONAL);
+            if object.key == self.key || is_of_other {
                 continue;
             }
             let Some(note) = read(lake, &object.key)? else { continue };
@@ -157,6 +166,13 @@ impl DirtyNotes {
     }
 }
 
+fn folder(holds: Holds) -> &'static str {
+    match holds {
+        Holds::All | Holds::Shared => FOLDER,
+        Holds::Personal => PERSONAL,
+    }
+}
+
 /// Reads a note; nothing where its run has removed it meanwhile, or where it is damaged.
 fn read(lake: &Lake, key: &str) -> Result<Option<DirtyNote>> {
     let Some((_, text)) = lake.store.get(key)? else { return Ok(None) };
@@ -208,7 +224,7 @@ pub(super) mod tests {
     }
 
     fn others(lake: &Lake) -> Vec<String> {
-        let mut notes = DirtyNotes::new(lake);
+        let mut notes = DirtyNotes::new(lake, Holds::All);
         notes.read_others(lake).unwrap();
         notes.others().flat_map(|note| note.tables.iter().cloned()).collect()
     }
@@ -217,7 +233,7 @@ pub(super) mod tests {
     fn a_note_is_there_from_the_first_mark_to_a_clean_end() {
         let folder = LakeFolder::new();
         let lake = folder.lake();
-        let mut notes = DirtyNotes::new(&lake);
+        let mut notes = DirtyNotes::new(&lake, Holds::All);
         assert!(stored(&lake).is_empty());
         notes.mark_dirty(&lake, ["t"]).unwrap();
         let note = &stored(&lake)[0];
@@ -230,7 +246,7 @@ pub(super) mod tests {
     fn the_fields_of_a_stored_note_are_those_of_the_first_release() {
         let folder = LakeFolder::new();
         let lake = folder.lake();
-        let mut notes = DirtyNotes::new(&lake);
+        let mut notes = DirtyNotes::new(&lake, Holds::All);
         notes.finish(&lake, ["t".to_owned()].into(), Some("1.5".into())).unwrap();
         let note = &stored(&lake)[0];
         let fields: Vec<&str> = note.as_object().unwrap().keys().map(String::as_str).collect();
@@ -248,7 +264,7 @@ pub(super) mod tests {
     fn a_note_is_written_again_for_another_table_or_after_an_hour() {
         let folder = LakeFolder::new();
         let lake = folder.lake();
-        let mut notes = DirtyNotes::new(&lake);
+        let mut notes = DirtyNotes::new(&lake, Holds::All);
         let marked = |notes: &mut DirtyNotes, tables: &[&str]| {
             notes.mark_dirty(&lake, tables.iter().copied()).unwrap();
             stored(&lake)[0].clone()
@@ -267,7 +283,7 @@ pub(super) mod tests {
         let folder = LakeFolder::new();
         let lake = folder.lake();
         leave_note_of_dead_run(&lake, &["t", "u"]);
-        let mut notes = DirtyNotes::new(&lake);
+        let mut notes = DirtyNotes::new(&lake, Holds::All);
         notes.read_others(&lake).unwrap();
         let tables: Vec<_> = notes.others().flat_map(|note| &note.tables).cloned().collect();
         assert_eq!(tables, ["t", "u"]);
@@ -279,8 +295,8 @@ pub(super) mod tests {
     fn the_note_of_a_living_run_is_found_and_stays() {
         let folder = LakeFolder::new();
         let (living, lake) = (folder.lake(), folder.lake());
-        DirtyNotes::new(&living).mark_dirty(&living, ["t"]).unwrap();
-        let mut notes = DirtyNotes::new(&lake);
+        DirtyNotes::new(&living, Holds::All).mark_dirty(&living, ["t"]).unwrap();
+        let mut notes = DirtyNotes::new(&lake, Holds::All);
         notes.read_others(&lake).unwrap();
         assert_eq!(notes.others().count(), 1);
         notes.remove_others(&lake, |_| true).unwrap();
@@ -292,7 +308,7 @@ pub(super) mod tests {
     fn a_run_of_another_host_counts_as_dead_after_six_hours() {
         let folder = LakeFolder::new();
         let lake = folder.lake();
-        let mut notes = DirtyNotes::new(&lake);
+        let mut notes = DirtyNotes::new(&lake, Holds::All);
         for (run, hours) in [("young", 5), ("old", 7)] {
             let at = Utc::now() - Duration::from_hours(hours);
             leave(&lake, run, "elsewhere.1-1.run", at, &[run]);
@@ -309,7 +325,7 @@ pub(super) mod tests {
         let folder = LakeFolder::new();
         let lake = folder.lake();
         leave_note_of_dead_run(&lake, &["t"]);
-        let mut notes = DirtyNotes::new(&lake);
+        let mut notes = DirtyNotes::new(&lake, Holds::All);
         notes.read_others(&lake).unwrap();
         notes.finish(&lake, ["t".to_owned(), "u".to_owned()].into(), None).unwrap();
         let left = stored(&lake);
@@ -325,7 +341,7 @@ pub(super) mod tests {
         lake.store.put(&key, b"{\"run\":", Condition::Always).unwrap();
         leave_note_of_dead_run(&lake, &["t"]);
         assert_eq!(others(&lake), ["t"]);
-        DirtyNotes::new(&lake).finish(&lake, BTreeSet::new(), None).unwrap();
+        DirtyNotes::new(&lake, Holds::All).finish(&lake, BTreeSet::new(), None).unwrap();
         assert!(lake.store.head(&key).unwrap().is_some());
     }
 
@@ -335,7 +351,7 @@ pub(super) mod tests {
         let lake = folder.lake();
         let at = Utc::now() + Duration::from_hours(48);
         leave(&lake, "ahead", "elsewhere.1-1.run", at, &["t"]);
-        let mut notes = DirtyNotes::new(&lake);
+        let mut notes = DirtyNotes::new(&lake, Holds::All);
         notes.read_others(&lake).unwrap();
         notes.finish(&lake, BTreeSet::new(), None).unwrap();
         assert_eq!(stored(&lake).len(), 1);

@@ -62,9 +62,9 @@ pub enum Status {
 /// What the catalog asks of whoever runs it.
 pub struct Hooks {
     /// Called with each registration and crawl.
-    pub report: Box<dyn Fn(&Event) + Send>,
+    pub report: Box<dyn Fn(&Event) + Send + Sync>,
     /// How the files of a stream's table are written.
-    pub encoding: Box<dyn Fn(&str) -> Encoding + Send>,
+    pub encoding: Box<dyn Fn(&str) -> Encoding + Send + Sync>,
 }
 
 impl fmt::Debug for Hooks {

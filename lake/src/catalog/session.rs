@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::dirty::DirtyNotes;
 use super::entry::TableEntry;
 use super::event::{Activity, Event, Hooks, Status};
+use super::holds::Holds;
 use super::options::Options;
 use super::partitions::{DirtyPartitions, Folders};
 use crate::error::{Error, Result};
@@ -20,6 +21,8 @@ use crate::table::partition;
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) options: Options,
+    /// The tables that its database has.
+    pub(super) holds: Holds,
     pub(super) lake: Arc<Lake>,
     pub(super) glue: Box<dyn GlueApi>,
     pub(super) clock: Arc<dyn Clock>,
@@ -28,21 +31,23 @@ pub(super) struct Session {
     pub(super) dirty: BTreeMap<String, DirtyPartitions>,
     /// What was done, in order.
     pub(super) events: Vec<Event>,
-    hooks: Hooks,
+    hooks: Arc<Hooks>,
 }
 
 impl Session {
     /// A session that has asked Glue for nothing yet.
     pub(super) fn new(
         lake: &Arc<Lake>,
+        holds: Holds,
         options: Options,
         glue: Box<dyn GlueApi>,
         clock: Arc<dyn Clock>,
-        hooks: Hooks,
+        hooks: Arc<Hooks>,
     ) -> Self {
         Self {
             lake: Arc::clone(lake),
-            notes: DirtyNotes::new(lake),
+            holds,
+            notes: DirtyNotes::new(lake, holds),
             dirty: BTreeMap::new(),
             events: Vec::new(),
             options,
@@ -52,9 +57,77 @@ impl Session {
         }
     }
 
-    /// A table as its definition says it must be in the catalog; nothing for one without a definition.
+    /// What of a table has changed in this run.
+    pub(super) fn dirty_partitions(&mut self, table: &str) -> &mut DirtyPartitions {
+        self.dirty.entry(table.to_owned()).or_insert_with(DirtyPartitions::none)
+    }
+
+    /// Writes down that these tables may be ahead of the catalog from now on.
+    pub(super) fn mark_dirty<'a>(
+        &mut self,
+        tables: impl IntoIterator<Item = &'a str>,
+    ) -> Result<()> {
+        self.notes.mark_dirty(&self.lake, tables)
+    }
+
+    /// Whether its database has a table; one without a definition may be of any.
+    pub(super) fn has(&self, table: &str) -> Result<bool> {
+        if self.holds == Holds::All {
+            return Ok(true);
+        }
+        Ok(self.lake.definition(table)?.is_none_or(|(_, table)| self.holds.has(&table)))
+    }
+
+    /// The names of all tables of the lake that its database has.
+    pub(super) fn tables(&self) -> Result<BTreeSet<String>> {
+        let mut tables = BTreeSet::new();
+        for table in self.lake.tables()? {
+            if self.has(&table)? {
+                tables.insert(table);
+            }
+        }
+        Ok(tables)
+    }
+
+    /// Takes over what runs that died before there was this database have left to another.
+    pub(super) fn take_over(&mut self, other: &mut Self) -> Result<()> {
+        other.notes.read_others(&other.lake)?;
+        for table in other.notes.others().flat_map(|note| &note.tables) {
+            let Some((_, definition)) = self.lake.definition(table)? else { continue };
+            if self.holds.has(&definition) {
+                self.notes.mark_dirty(&self.lake, [table.as_str()])?;
+                self.dirty.insert(table.clone(), DirtyPartitions::All);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which tables of this run are in another database too, from when that had all of them.
+    pub(super) fn warn_of_doubles(&self, other: &Self) {
+        for table in self.dirty.keys() {
+            let name = other.options.table_name(table);
+            // Who may not look there cannot be told.
+            if let Ok(Some(_)) = other.glue.table(&name) {
+                tracing::warn!(
+                    table = name,
+                    "the table holds personal data and is in database `{}` as well as in `{}`; \
+                     remove it from the first, where nothing writes it any more: \
+                     aws glue delete-table --database-name {} --name {name}",
+                    other.options.database,
+                    self.options.database,
+                    other.options.database,
+                );
+            }
+        }
+    }
+
+    /// A table as its definition says it must be in the catalog; nothing for one without a definition,
+    /// or one that is in another database.
     pub(super) fn entry(&self, table: &str) -> Result<Option<TableEntry>> {
         let Some((_, definition)) = self.lake.definition(table)? else { return Ok(None) };
+        if !self.holds.has(&definition) {
+            return Ok(None);
+        }
         let compression = (self.hooks.encoding)(&definition.stream).compression;
         TableEntry::new(&definition, &self.options, self.location(table), compression).map(Some)
     }
@@ -162,17 +235,32 @@ pub(super) mod tests {
         clock: &Arc<FakeClock>,
         method: Method,
     ) -> Session {
-        let options = Options {
+        session_of(lake, Holds::All, options("d", method), glue, clock)
+    }
+
+    /// The options of a database.
+    pub(in crate::catalog) fn options(database: &str, method: Method) -> Options {
+        Options {
             method,
-            database: "d".into(),
+            database: database.into(),
             table_prefix: None,
             catalog_id: None,
             region: None,
             endpoint_url: None,
-        };
+        }
+    }
+
+    /// A run of a lake with one of its databases.
+    pub(in crate::catalog) fn session_of(
+        lake: &Arc<Lake>,
+        holds: Holds,
+        options: Options,
+        glue: &FakeGlue,
+        clock: &Arc<FakeClock>,
+    ) -> Session {
         let hooks = Hooks { report: Box::new(|_| {}), encoding: Box::new(|_| Encoding::default()) };
         let clock = Arc::<FakeClock>::clone(clock);
-        Session::new(lake, options, Box::new(glue.clone()), clock, hooks)
+        Session::new(lake, holds, options, Box::new(glue.clone()), clock, Arc::new(hooks))
     }
 
     /// Loads rows of these ids into a table that is split by month, as a run does.

@@ -4,6 +4,7 @@ use std::fs::File;
 
 use arrow::array::{RecordBatch, RecordBatchReader as _};
 use arrow::datatypes::SchemaRef;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use super::encoding::SHARDS;
@@ -25,6 +26,15 @@ pub(crate) struct PartReader {
 impl PartReader {
     /// Opens a file; `object` names it in errors.
     pub(crate) fn open(file: File, object: &str) -> Result<Self> {
+        Self::open_columns(file, object, |_| true)
+    }
+
+    /// Opens a file of which only some columns are read: the others are null.
+    pub(crate) fn open_columns(
+        file: File,
+        object: &str,
+        is_read: impl Fn(&str) -> bool,
+    ) -> Result<Self> {
         let failed = |source| Error::Parquet { action: "read", object: object.to_owned(), source };
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
         let pairs = builder.metadata().file_metadata().key_value_metadata();
@@ -35,7 +45,11 @@ impl PartReader {
             let reason = format!("`{SHARDS}` of its footer is damaged: {error}");
             Error::store("read", object, reason)
         })?;
-        let rows = builder.with_batch_size(READ_ROWS).build().map_err(failed)?;
+        let columns = builder.schema().fields().iter().enumerate();
+        let columns = columns.filter(|(_, column)| is_read(column.name())).map(|(at, _)| at);
+        let read = ProjectionMask::roots(builder.parquet_schema(), columns);
+        let builder = builder.with_projection(read).with_batch_size(READ_ROWS);
+        let rows = builder.build().map_err(failed)?;
         Ok(Self { rows, shards, object: object.to_owned() })
     }
 

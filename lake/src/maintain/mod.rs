@@ -3,8 +3,10 @@
 //! [`survey`] judges a table by its listing alone. [`compact`] makes one file of the small ones of an
 //! appended table, [`reshard`] moves the rows of an upserted table to another number of objects. Both
 //! keep every row whatever kills them; what a reader may find meanwhile stands where they are.
+//! [`erase`] removes rows by what they hold.
 
 mod compact;
+mod erase;
 mod report;
 mod reshard;
 mod survey;
@@ -18,6 +20,7 @@ use crate::file::encoding::Encoding;
 use crate::lake::Lake;
 use crate::table::definition::LoadMethod;
 
+pub use erase::Erase;
 pub use report::{Action, Options, Report, TableReport};
 use survey::TableFiles;
 pub use survey::{SMALL_BYTES, Survey};
@@ -31,7 +34,9 @@ const INTERNAL: &str = "_lake";
 pub fn run(lake: &Lake, encoding: &dyn Fn(&str) -> Encoding, options: &Options) -> Result<Report> {
     let tables = lake.tables()?;
     let mut report = Report { tables: Vec::new(), unknown: Vec::new() };
-    for table in selected(&tables, &options.tables)? {
+    let selected = selected(&tables, &options.tables)?;
+    erase::check(lake, &selected, &options.erase)?;
+    for table in selected {
         report.tables.push(maintain(lake, table, encoding, options)?);
     }
     if options.tables.is_empty() {
@@ -69,6 +74,11 @@ fn maintain(
     let files = TableFiles::new(&definition, &objects)?;
     let survey = survey::survey(&definition, &files);
     let encoding = encoding(&definition.stream);
+    if !options.erase.is_empty() {
+        let asked = &options.erase;
+        let done = erase::erase(lake, &definition, &encoding, asked, options.dry_run)?;
+        return Ok(TableReport { survey, actions: done.into_iter().collect() });
+    }
     let actions = match (definition.load_method, options.compact, options.shards) {
         (LoadMethod::Append, true, _) => {
             compact::compact(lake, &definition, &encoding, &files, options.dry_run)?

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::erase::Erase;
 use super::survey::Survey;
 
 /// What is asked of a lake.
@@ -13,6 +14,8 @@ pub struct Options {
     pub compact: bool,
     /// Objects per partition that upserted tables shall have.
     pub shards: Option<u32>,
+    /// Rows that shall go. With some, nothing else is done.
+    pub erase: Vec<Erase>,
     /// Report what would be done, and do nothing.
     pub dry_run: bool,
 }
@@ -57,5 +60,12 @@ pub enum Action {
         to: u32,
         /// Partitions that were written again.
         partitions: usize,
+    },
+    /// Rows with certain values went.
+    Erase {
+        /// How many.
+        rows: u64,
+        /// Files that held some, and were written again.
+        files: usize,
     },
 }

@@ -45,16 +45,48 @@ pub struct Column {
     /// What it means, from the schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// Whether its values are personal data, by its own mark. What it holds may be marked by itself:
+    /// see [`is_personal`](Self::is_personal).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub personal: bool,
 }
 
 impl Column {
     /// A column that has its source's name.
     pub fn same(name: &str, kind: Kind) -> Self {
-        Self { source: name.to_owned(), name: name.to_owned(), kind, description: None }
+        Self {
+            source: name.to_owned(),
+            name: name.to_owned(),
+            kind,
+            description: None,
+            personal: false,
+        }
+    }
+
+    /// Whether it or a field inside of it holds personal data.
+    pub fn is_personal(&self) -> bool {
+        self.personal || self.kind.is_personal()
     }
 }
 
 impl Kind {
+    /// Whether a field inside of it holds personal data.
+    fn is_personal(&self) -> bool {
+        match self {
+            Self::Struct(columns) => columns.iter().any(Column::is_personal),
+            Self::List(element) => element.is_personal(),
+            Self::Boolean
+            | Self::Int
+            | Self::Bigint
+            | Self::Double
+            | Self::Decimal(..)
+            | Self::String
+            | Self::Json
+            | Self::Date
+            | Self::Timestamp => false,
+        }
+    }
+
     /// The Arrow type, whose Parquet form is the physical type of the column.
     pub fn data_type(&self) -> DataType {
         match self {

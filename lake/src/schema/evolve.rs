@@ -62,6 +62,8 @@ fn merge(existing: &mut Column, new: &Column) -> Result<bool, Incompatible> {
     if new.description.is_some() {
         existing.description.clone_from(&new.description);
     }
+    // Its older rows are what they were, whatever a later schema says.
+    existing.personal |= new.personal;
     let (kind, widened) =
         widen(&existing.kind, &new.kind).map_err(|fault| fault.under(&existing.name))?;
     existing.kind = kind;
@@ -109,7 +111,7 @@ mod tests {
     use super::*;
 
     fn column(source: &str, kind: Kind) -> Column {
-        Column { source: source.into(), name: names::fold(source), kind, description: None }
+        Column { source: source.into(), name: names::fold(source), ..Column::same(source, kind) }
     }
 
     fn hive(columns: &[Column]) -> String {
@@ -145,6 +147,19 @@ mod tests {
             .unwrap_err();
         assert_eq!(fault.column, "l.element.x");
         assert_eq!((fault.old.as_str(), fault.new.as_str()), ("int", "string"));
+    }
+
+    #[test]
+    fn a_column_that_was_personal_stays_so() {
+        let plain = column("a", Kind::String);
+        let personal = Column { personal: true, ..plain.clone() };
+        for (old, new) in [(&plain, &personal), (&personal, &plain)] {
+            let evolution = evolve(std::slice::from_ref(old), std::slice::from_ref(new)).unwrap();
+            assert_eq!(evolution.columns, std::slice::from_ref(&personal));
+        }
+        let inner = |column: &Column| vec![Column::same("s", Kind::Struct(vec![column.clone()]))];
+        let evolution = evolve(&inner(&plain), &inner(&personal)).unwrap();
+        assert!(evolution.columns[0].is_personal() && !evolution.columns[0].personal);
     }
 
     #[test]

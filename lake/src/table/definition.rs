@@ -140,6 +140,11 @@ impl Definition {
         self.keys.iter().map(position).collect()
     }
 
+    /// Whether one of its columns holds personal data.
+    pub fn is_personal(&self) -> bool {
+        self.columns.iter().any(Column::is_personal)
+    }
+
     /// The name of the partition key, if the table has one.
     pub fn partition_key(&self) -> Option<String> {
         self.partition_by.as_ref().map(PartitionBy::key)

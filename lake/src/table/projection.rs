@@ -167,7 +167,7 @@ mod tests {
     use arrow::datatypes::Int64Type;
 
     fn column(source: &str, name: &str, kind: Kind) -> Column {
-        Column { source: source.into(), name: name.into(), kind, description: None }
+        Column { source: source.into(), ..Column::same(name, kind) }
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod upsert;
-mod waiting;
+pub(crate) mod waiting;
 
 pub(crate) use append::FILE_BYTES;
 pub use committed::Committed;

@@ -15,7 +15,7 @@ use crate::table::key;
 use crate::table::spec::Refresh;
 
 /// Below it each table has a folder, and in it each generation one.
-pub(super) const FOLDER: &str = "_lake/generations";
+pub(crate) const FOLDER: &str = "_lake/generations";
 
 /// The staging prefix where the rows of a run wait, if they replace what is there. `known` is the generation of the
 /// table, where there is a table.

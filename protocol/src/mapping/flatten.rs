@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::draft::{Draft, Origin};
 use super::path::{MAX_DEPTH, Path};
+use crate::personal;
 
 /// How nested properties become flat ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,10 +64,14 @@ impl Flattening {
                 for (name, schema) in properties {
                     let mut path = path.clone();
                     path.push(name.clone());
+                    let mut schema = schema.clone();
+                    if personal::is_marked(&draft.schema) {
+                        personal::mark(&mut schema);
+                    }
                     let inner = Draft {
                         name: format!("{}{}{name}", draft.name, self.separator),
                         origin: Origin::Property { path, text: false },
-                        schema: schema.clone(),
+                        schema,
                     };
                     self.expand(inner, root, &open, depth + 1, flat);
                 }
@@ -76,6 +81,9 @@ impl Flattening {
                 if let Some(description) = draft.schema.get("description") {
                     text["description"] = description.clone();
                 }
+                if personal::holds_marked(&draft.schema) {
+                    personal::mark(&mut text);
+                }
                 let origin = Origin::Property { path: path.clone(), text: true };
                 flat.push(Draft { name: draft.name, origin, schema: text });
             }
@@ -84,12 +92,20 @@ impl Flattening {
     }
 }
 
-/// The schema of a property, if there is one under this path.
-pub(super) fn property<'a>(root: &'a Value, path: &Path) -> Option<&'a Value> {
-    path.iter().try_fold(root, |schema, name| match shape(root, schema, &mut Vec::new()) {
-        Shape::Object(properties) => properties.get(name),
-        _ => None,
-    })
+/// The schema of a property, if there is one under this path. What is inside of something personal is
+/// so as well.
+pub(super) fn property(root: &Value, path: &Path) -> Option<Value> {
+    let (mut found, mut is_personal) = (root, false);
+    for name in path {
+        let Shape::Object(properties) = shape(root, found, &mut Vec::new()) else { return None };
+        found = properties.get(name)?;
+        is_personal |= personal::is_marked(found);
+    }
+    let mut found = found.clone();
+    if is_personal {
+        personal::mark(&mut found);
+    }
+    Some(found)
 }
 
 /// The shape of a schema behind references and alternatives; null is no alternative.

@@ -261,7 +261,7 @@ fn select(
                 let from = flatten::property(schema, path).ok_or_else(|| {
                     fault(format!("the stream has no property `{}`", path.join(".")))
                 })?;
-                (Origin::Property { path: path.clone(), text: false }, from.clone())
+                (Origin::Property { path: path.clone(), text: false }, from)
             }
             Property::Constant(literal) => {
                 (Origin::Constant(literal.clone()), json!({"type": literal.json_type()}))

@@ -287,3 +287,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_made_of_a_personal_property_is_personal() {
+    let mut schema = schema();
+    schema["properties"]["name"]["x-personal"] = json!(true);
+    schema["properties"]["address"]["x-personal"] = json!(true);
+    let personal = |mapper: Mapper| -> Vec<String> {
+        let mapped = mapper.map("customers", &schema, &["id".into()]).unwrap();
+        let properties = mapped[0].schema["properties"].as_object().unwrap().iter();
+        let marked = properties.filter(|(_, schema)| schema["x-personal"] == json!(true));
+        marked.map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(personal(flat(9)), ["name", "address__city", "address__geo__lat"]);
+    assert_eq!(personal(flat(1)), ["name", "address__city", "address__geo"], "as text");
+    let copies = r#"{"customers": {"who": "name", "lat": "address.geo.lat", "mail": "email"}}"#;
+    let copies = maps(serde_json::from_str(copies).unwrap());
+    assert_eq!(personal(copies), ["name", "address", "who", "lat"]);
+}
+
+#[test]
+fn a_text_of_what_has_something_personal_in_it_is_personal() {
+    let mut schema = schema();
+    schema["properties"]["address"]["properties"]["geo"]["x-personal"] = json!(true);
+    let mapped = flat(0).map("customers", &schema, &["id".into()]).unwrap();
+    assert_eq!(mapped[0].schema["properties"]["address"]["x-personal"], json!(true));
+    assert_eq!(mapped[0].schema["properties"]["tags"].get("x-personal"), None);
+}

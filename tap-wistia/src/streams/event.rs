@@ -51,15 +51,19 @@ struct Event {
     region: Option<String>,
     /// City of the visitor.
     #[serde(default, deserialize_with = "clean::text")]
+    #[schemars(extend("x-personal" = true))]
     city: Option<String>,
     /// Latitude in degrees; null where unknown.
     #[serde(default, deserialize_with = "clean::double")]
+    #[schemars(extend("x-personal" = true))]
     lat: Option<f64>,
     /// Longitude in degrees; null where unknown.
     #[serde(default, deserialize_with = "clean::double")]
+    #[schemars(extend("x-personal" = true))]
     lon: Option<f64>,
     /// Organisation of the visitor's network.
     #[serde(default, deserialize_with = "clean::text")]
+    #[schemars(extend("x-personal" = true))]
     org: Option<String>,
     /// 1 where the visitor's email address is known to Wistia, else 0.
     #[serde(default, deserialize_with = "clean::presence")]
@@ -70,15 +74,18 @@ struct Event {
     percent_viewed: Option<f64>,
     /// Page on which the media was watched.
     #[serde(default, deserialize_with = "clean::text")]
+    #[schemars(extend("x-personal" = true))]
     embed_url: Option<String>,
     /// Kind of conversion, where there was one.
     #[serde(default, deserialize_with = "clean::text")]
     conversion_type: Option<String>,
     /// Picture of what was watched.
     #[serde(default, deserialize_with = "clean::text")]
+    #[schemars(extend("x-personal" = true))]
     iframe_heatmap_url: Option<String>,
     /// Id of the visitor.
     #[serde(default, deserialize_with = "clean::text")]
+    #[schemars(extend("x-personal" = true))]
     visitor_key: Option<String>,
     /// Browser and system of the visitor.
     #[serde(default, deserialize_with = "clean::object")]
@@ -133,8 +140,10 @@ pub(super) struct UserAgent {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 struct VisitorOfEvent {
     /// Id of the visitor.
+    #[schemars(extend("x-personal" = true))]
     visitor_id: String,
     /// IP address.
+    #[schemars(extend("x-personal" = true))]
     ip_address: Option<String>,
     /// Country code.
     country: Option<String>,

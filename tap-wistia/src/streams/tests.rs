@@ -1,7 +1,8 @@
 //! What each stream asks for and writes, and that the list of them holds together.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
+use protocol::personal;
 use serde_json::{Value, json};
 
 use super::{ALL, all, by_name};
@@ -302,4 +303,109 @@ fn medias_come_before_what_is_read_by_them() {
     let medias = ALL.iter().position(|endpoint| matches!(endpoint.read, Read::Medias(_))).unwrap();
     let first = ALL.iter().position(|endpoint| endpoint.read.needs_medias(&settings)).unwrap();
     assert_eq!(medias, first);
+}
+
+/// The columns that are marked as personal, as `stream.column`.
+fn marked() -> BTreeSet<String> {
+    let mut marked = BTreeSet::new();
+    for stream in all() {
+        for (column, schema) in (stream.schema)()["properties"].as_object().unwrap() {
+            if personal::holds_marked(schema) {
+                assert!(personal::is_marked(schema), "not the outermost: {}.{column}", stream.name);
+                marked.insert(format!("{}.{column}", stream.name));
+            }
+        }
+    }
+    marked
+}
+
+/// Keys of views in a row about a viewer. They lead from the viewer to what was watched, where and when,
+/// though no treatment changes them.
+const POINTERS: [&str; 2] = ["visitors.identifying_event_key", "visitors.last_event_key"];
+
+#[test]
+fn the_columns_that_are_marked_as_personal_are_these() {
+    let expected = [
+        "dim_visitors.ip_address",
+        "dim_visitors.visitor_id",
+        "fact_events.city",
+        "fact_events.embed_url",
+        "fact_events.iframe_heatmap_url",
+        "fact_events.lat",
+        "fact_events.lon",
+        "fact_events.org",
+        "fact_events.visitor_key",
+        "visitors.identifying_event_key",
+        "visitors.last_event_key",
+        "visitors.visitor_identity",
+        "visitors.visitor_key",
+    ];
+    assert_eq!(marked(), expected.map(String::from).into());
+}
+
+/// An account in which a viewer's every field says something.
+fn talkative(path: &str) -> Reply {
+    ok(match path.split('?').next().unwrap() {
+        "/stats/events" => {
+            r#"[{"received_at":"2026-11-25T02:00:00Z","event_key":"e","ip":"192.0.2.1","country":"JP",
+                "region":"r","city":"Kyoto","lat":1,"lon":2,"org":"o","email":"a@example.com",
+                "percent_viewed":1,"embed_url":"https://example.com/a?mail=x","conversion_type":"c",
+                "conversion_data":{"is_new_lead":true,"first_name":"Ada"},"visitor_key":"v",
+                "iframe_heatmap_url":"https://example.com/i?public_token=t","media_id":"abc",
+                "media_name":"Launch","media_url":"https://example.com/m","thumbnail":{"url":"t"},
+                "user_agent_details":{"browser":"b","browser_version":"1","platform":"p","mobile":true}}]"#
+        }
+        "/stats/visitors" => {
+            r#"[{"visitor_key":"v","created_at":"2026-11-24T00:00:00Z",
+                "last_active_at":"2026-11-25T00:00:00Z","last_event_key":"e","load_count":2,
+                "play_count":1,"identifying_event_key":"i","visitor_identity":{"name":"Ada",
+                "email":"a@example.com","org":{"name":"o","title":"t"}},
+                "user_agent_details":{"browser":"b","browser_version":"1","platform":"p","mobile":true}}]"#
+        }
+        _ => return answer(path),
+    })
+}
+
+#[tokio::test]
+async fn what_a_treatment_of_personal_data_changes_is_marked_and_all_that_is_marked_is_changed() {
+    let names: Vec<_> = all().map(|stream| stream.name).collect();
+    let read = async |treatment: &str| {
+        let settings = format!(
+            r#""start_date":"2026-11-25","personal_data_salt":"0123456789abcdef","personal_data":"{treatment}""#
+        );
+        let server = Server::new(talkative);
+        let run = sync_some(&server, &ALL, &settings, State::default(), |_| true).await;
+        assert!(run.outcome.is_ok(), "{:?}", run.outcome);
+        let records = names.iter().map(|name| run.records(name));
+        records.collect::<Vec<_>>()
+    };
+    let kept = read("keep").await;
+    let columns = |position: usize| names[position].to_owned() + ".";
+    for (position, records) in kept.iter().enumerate() {
+        assert!(!records.is_empty(), "nothing of {}", names[position]);
+        let is_personal = marked().iter().any(|column| column.starts_with(&columns(position)));
+        let known = |record: &Value| record.as_object().unwrap().values().all(|v| !v.is_null());
+        assert!(!is_personal || records.iter().all(known), "{records:?}");
+    }
+    for (treatment, spared) in [
+        (
+            "hash",
+            &["fact_events.city", "fact_events.lat", "fact_events.lon", "fact_events.org"][..],
+        ),
+        ("drop", &[]),
+    ] {
+        let treated = read(treatment).await;
+        let mut changed = BTreeSet::new();
+        for (position, (before, after)) in kept.iter().zip(&treated).enumerate() {
+            assert_eq!(before.len(), after.len());
+            for (before, after) in before.iter().zip(after) {
+                let members = before.as_object().unwrap().iter();
+                let members = members.filter(|(name, value)| after[name] != **value);
+                changed.extend(members.map(|(name, _)| columns(position) + name));
+            }
+        }
+        let spared = spared.iter().chain(&POINTERS).map(|column| (*column).to_owned());
+        let expected: BTreeSet<_> = &marked() - &spared.collect();
+        assert_eq!(changed, expected, "{treatment}");
+    }
 }

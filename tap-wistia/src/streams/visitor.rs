@@ -32,6 +32,7 @@ static VISITORS: Stream = Stream {
 struct Visitor {
     /// Id of the visitor.
     #[serde(deserialize_with = "clean::key")]
+    #[schemars(extend("x-personal" = true))]
     visitor_key: String,
     /// When the visitor was first seen.
     #[serde(default, deserialize_with = "clean::text")]
@@ -41,6 +42,7 @@ struct Visitor {
     last_active_at: Option<String>,
     /// The visitor's last event.
     #[serde(default, deserialize_with = "clean::text")]
+    #[schemars(extend("x-personal" = true))]
     last_event_key: Option<String>,
     /// Medias loaded.
     #[serde(default, deserialize_with = "clean::bigint")]
@@ -50,9 +52,11 @@ struct Visitor {
     play_count: Option<i64>,
     /// The event by which the visitor was identified.
     #[serde(default, deserialize_with = "clean::text")]
+    #[schemars(extend("x-personal" = true))]
     identifying_event_key: Option<String>,
     /// Who the visitor is.
     #[serde(default, deserialize_with = "clean::object")]
+    #[schemars(extend("x-personal" = true))]
     visitor_identity: Option<Identity>,
     /// Browser and system of the visitor.
     #[serde(default, deserialize_with = "clean::object")]

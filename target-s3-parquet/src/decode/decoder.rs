@@ -155,6 +155,43 @@ mod tests {
         assert_eq!(found.rows[0].batch.num_rows(), 1);
     }
 
+    #[test]
+    fn a_value_of_a_personal_column_is_in_no_error() {
+        const SECRET: &str = "192.0.2.77";
+        let marked = json!({"type": "object", "properties": {
+            "of": {"type": "integer", "x-personal": true},
+        }});
+        let schema = json!({
+            "id": {"type": "integer"},
+            "ip": {"type": "integer", "x-personal": true, "maximum": 9},
+            "ipx": {"type": "integer"},
+            "inner": marked,
+            "list": {"type": "array", "items": marked},
+        });
+        for (record, column) in [
+            (r#"{"id":1,"ip":"192.0.2.77"}"#, "`ip`"),
+            (r#"{"id":1,"inner":{"of":"192.0.2.77"}}"#, "`inner.of`"),
+            (r#"{"id":1,"inner":"192.0.2.77"}"#, "`inner`"),
+            (r#"{"id":1,"list":[{"of":"192.0.2.77"}]}"#, "`list[0].of`"),
+            (r#"{"id":1,"ip":192.0.2.77}"#, "column 19"),
+            (r#"{"id":1 "192.0.2.77":1}"#, "column 14"),
+        ] {
+            let plan = plan("a", &schema, &["id"], json!({}));
+            let found = decoded(&[format!(r#"{{"a":{record}}}"#)], &[plan]);
+            let error = found.error.unwrap().to_string();
+            assert!(error.starts_with("line 1") && error.contains(column), "{error}");
+            assert!(!error.contains(SECRET), "{error}");
+        }
+        let plan = |settings| plan("a", &schema, &["id"], settings);
+        let lines = [r#"{"a":{"id":1,"ipx":"192.0.2.77"}}"#.to_owned()];
+        let error = decoded(&lines, &[plan(json!({}))]).error.unwrap().to_string();
+        assert!(error.contains(SECRET), "{error}");
+        let lines = [r#"{"a":{"id":1,"ip":77}}"#.to_owned()];
+        let found = decoded(&lines, &[plan(json!({"validate_records": true}))]);
+        let error = found.error.unwrap().to_string();
+        assert!(error.contains("`/ip`") && !error.contains("77"), "{error}");
+    }
+
     /// The rows by stream of an input that is decoded chunk by chunk.
     fn by_stream(lines: &[String], borders: &[usize]) -> BTreeMap<String, Vec<Value>> {
         let plans = plans(&json!({"add_record_metadata": true}));

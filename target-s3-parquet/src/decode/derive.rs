@@ -97,6 +97,8 @@ impl Derivation {
             };
             let (at, kind) = position(path)?;
             column.kind = kind.clone();
+            // A part of what is personal is so as well, also behind references.
+            column.personal |= is_personal(raw, path);
             picks.push(Pick::Read(at));
         }
         let filter = match &mapped.filter {
@@ -248,6 +250,26 @@ fn position<'a>(columns: &'a [Column], path: &[String]) -> Option<(Vec<usize>, &
     }
 }
 
+/// Whether something on the way to a path is marked as personal.
+fn is_personal(columns: &[Column], path: &[String]) -> bool {
+    let Some((first, rest)) = path.split_first() else { return false };
+    let Some(column) = columns.iter().find(|column| column.source == *first) else { return false };
+    match &column.kind {
+        _ if column.personal || rest.is_empty() => column.is_personal(),
+        Kind::Struct(fields) => is_personal(fields, rest),
+        Kind::Boolean
+        | Kind::Int
+        | Kind::Bigint
+        | Kind::Double
+        | Kind::Decimal(..)
+        | Kind::String
+        | Kind::Json
+        | Kind::Date
+        | Kind::Timestamp
+        | Kind::List(_) => false,
+    }
+}
+
 /// The array at a path. The fields of a struct that is null are null.
 fn pick(arrays: &[ArrayRef], path: &[usize]) -> Result<ArrayRef> {
     let missing = || Error::internal(format!("{path:?} is a path in what is read"));
@@ -348,6 +370,31 @@ mod tests {
         let ids: Vec<i64> = rows.iter().map(|row| row["id"].as_i64().unwrap()).collect();
         assert_eq!(ids.len() as u64 + out, 3);
         ids
+    }
+
+    #[test]
+    fn what_is_made_of_a_personal_value_is_personal() {
+        let mut schema = schema();
+        let mut home = std::mem::replace(
+            &mut schema["properties"]["home"],
+            json!({"$ref": "#/definitions/home"}),
+        );
+        home["x-personal"] = json!(true);
+        schema["definitions"] = json!({"home": home});
+        schema["properties"]["name"]["x-personal"] = json!(true);
+        let raw = json_schema::columns(&schema);
+        let personal = |settings: Value| {
+            let mapped = mapper(settings).map("a", &schema, &[]).unwrap();
+            let columns = Derivation::of(&raw, &mapped[0]).unwrap().columns;
+            let personal = columns.into_iter().filter(Column::is_personal);
+            personal.map(|column| column.name).collect::<Vec<_>>()
+        };
+        let flat = json!({"flattening_enabled": true});
+        assert_eq!(personal(flat), ["name", "home__city", "home__geo__lat"]);
+        let shallow = json!({"flattening_enabled": true, "flattening_max_depth": 1});
+        assert_eq!(personal(shallow), ["name", "home__city", "home__geo"]);
+        let maps = json!({"a": {"who": "name", "id": "id", "__else__": null}});
+        assert_eq!(personal(json!({"stream_maps": maps})), ["who"]);
     }
 
     #[test]

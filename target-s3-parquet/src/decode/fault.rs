@@ -81,21 +81,18 @@ impl From<Error> for LineFault {
     }
 }
 
-/// A syntax error in words, with the text around it.
+/// A syntax error in words, with the text that stands there.
 pub(crate) fn describe(line: &[u8], syntax: Syntax) -> String {
     let from = line.get(syntax.at.min(line.len())..).unwrap_or_default();
-    if memchr(b'\n', from) == Some(0) || from.is_empty() {
-        format!(
-            "expected {} at column {}, found the end of the line",
-            syntax.expected,
-            syntax.at + 1
-        )
+    let found = if memchr(b'\n', from) == Some(0) || from.is_empty() {
+        "the end of the line".into()
     } else {
-        format!(
-            "expected {} at column {}, found {}",
-            syntax.expected,
-            syntax.at + 1,
-            text::shorten(from)
-        )
-    }
+        text::shorten(from)
+    };
+    format!("{}, found {found}", place(syntax))
+}
+
+/// A syntax error in words, without any text of the line.
+pub(super) fn place(syntax: Syntax) -> String {
+    format!("expected {} at column {}", syntax.expected, syntax.at + 1)
 }

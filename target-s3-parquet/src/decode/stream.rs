@@ -5,18 +5,17 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
-use lake::schema::fields;
+use lake::schema::{Column, fields};
 use lake::table::key;
 
 use super::chunk::Chunk;
 use super::column::StructBuffer;
 use super::context::{Context, Effect};
 use super::facts::{Facts, RowFacts, ValueChange};
-use super::fault::{Fault, LineFault};
+use super::fault::{Fault, LineFault, place};
 use super::plan::Plan;
 use super::rows::Rows;
 use super::scan::Cursor;
-use super::text;
 use crate::error::{Error, Result};
 
 /// The rows of one stream so far.
@@ -234,21 +233,36 @@ impl Stream {
     }
 }
 
+/// Stands in an error for a value of a column that is marked as personal.
+const HIDDEN: &str = "a value (not shown: the column is personal)";
+
 impl Plan {
     /// What a fault in a record is to whoever reads the line.
     #[cold]
     fn fault(&self, fault: Fault, line: u64) -> LineFault {
         match fault {
+            // Of a record that breaks off, nobody knows which column the text belongs to.
+            Fault::Syntax(syntax) if self.reads.iter().any(Column::is_personal) => {
+                LineFault::Text(place(syntax))
+            }
             Fault::Syntax(syntax) => LineFault::Syntax(syntax),
             Fault::Broken(expected) => Error::internal(expected).into(),
             Fault::Value(misfit) => LineFault::Error(Box::new(Error::Value {
                 line,
                 stream: self.source.clone(),
+                value: if self.is_personal(&misfit.path) { HIDDEN.into() } else { misfit.value },
                 column: misfit.path.replace(".[", "["),
-                value: misfit.value,
                 expected: misfit.expected,
             })),
         }
+    }
+
+    /// Whether what stands at a dotted path of a record may be personal data.
+    fn is_personal(&self, path: &str) -> bool {
+        let personal = self.reads.iter().filter(|column| column.is_personal());
+        personal
+            .map(|column| path.strip_prefix(&column.source))
+            .any(|rest| rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
     }
 }
 
@@ -265,7 +279,8 @@ fn validate(
             line,
             stream: stream.to_owned(),
             path: error.instance_path().to_string(),
-            reason: text::shorten(error.to_string().as_bytes()),
+            // Without the value: a rule about an object would tell all that is in it.
+            reason: error.masked().to_string(),
         }))
     })
 }

@@ -49,7 +49,7 @@ impl Tables {
             .into());
         }
         if let Some(catalog) = &mut self.catalog {
-            catalog.track(&name);
+            catalog.track(table.definition());
         }
         self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
         publish(&mut table, &mut self.catalog, &mut self.summary, Table::begin_generation)?;
@@ -146,7 +146,7 @@ impl Tables {
         if let Some(catalog) = &mut self.catalog {
             // One note for all of them.
             let tables = self.by_stream.values().filter(|table| table.is_ahead());
-            catalog.mark_dirty(tables.map(|table| table.definition().table.as_str()))?;
+            catalog.mark_dirty(tables.map(Table::definition))?;
         }
         let mut changed = false;
         for (stream, table) in
@@ -227,7 +227,7 @@ impl Tables {
 
     /// The registrations and crawls so far.
     pub(super) fn catalog_events(&self) -> Vec<Event> {
-        self.catalog.as_ref().map_or_else(Vec::new, |catalog| catalog.events().to_vec())
+        self.catalog.as_ref().map_or_else(Vec::new, |catalog| catalog.events().cloned().collect())
     }
 
     /// How often rows went to temporary files.
@@ -244,12 +244,11 @@ fn publish(
     summary: &mut Summary,
     write: impl FnOnce(&mut Table) -> lake::Result<Committed>,
 ) -> Result<Committed> {
-    let name = table.definition().table.clone();
     let committed = match catalog.as_mut().filter(|_| table.is_ahead()) {
         Some(catalog) => {
-            catalog.mark_dirty([name.as_str()])?;
+            catalog.mark_dirty([table.definition()])?;
             let committed = write(table)?;
-            catalog.changed(&name, &committed);
+            catalog.changed(table.definition(), &committed);
             committed
         }
         None => write(table)?,

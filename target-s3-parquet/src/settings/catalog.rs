@@ -17,6 +17,10 @@ pub(crate) struct CatalogConfig {
     /// Database of the tables in the catalog. It is made if it is not there.
     pub(crate) database: Option<String>,
 
+    /// Another database, for the tables that hold personal data: a column of theirs is marked
+    /// `x-personal` in the schema of its stream. Whoever may read `database` only sees none of them.
+    pub(crate) personal_database: Option<String>,
+
     /// Put before the name of every table in the catalog.
     pub(crate) table_prefix: Option<String>,
 
@@ -53,6 +57,9 @@ pub(crate) struct CrawlerConfig {
     /// Its name.
     pub(crate) name: Option<String>,
 
+    /// Name of the crawler of `personal_database`, for which all of these settings hold as well.
+    pub(crate) personal_name: Option<String>,
+
     /// Make the crawler if it is not there, and give it a target for every table. Without it, the
     /// crawler must exist and cover the tables.
     #[serde(default)]
@@ -84,6 +91,7 @@ impl Default for CrawlerConfig {
     fn default() -> Self {
         Self {
             name: None,
+            personal_name: None,
             create: false,
             role_arn: None,
             wait: default_wait(),
@@ -123,15 +131,23 @@ impl CatalogConfig {
                 byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')
             })
         };
-        match self.database.as_deref() {
-            None | Some("") => return fault("database", "it is missing; name a Glue database"),
-            Some(name) if !is_plain(name) || name.len() > MAX_NAME => {
-                return fault(
-                    "database",
-                    "it may have lower case letters, digits, `_` and `-`, and 255 of them",
-                );
+        let databases =
+            [("database", &self.database), ("personal_database", &self.personal_database)];
+        for (key, name) in databases {
+            match name.as_deref() {
+                None if key == "personal_database" => {}
+                None | Some("") => return fault(key, "it is missing; name a Glue database"),
+                Some(name) if !is_plain(name) || name.len() > MAX_NAME => {
+                    return fault(
+                        key,
+                        "it may have lower case letters, digits, `_` and `-`, and 255 of them",
+                    );
+                }
+                Some(_) => {}
             }
-            Some(_) => {}
+        }
+        if self.database == self.personal_database {
+            return fault("personal_database", "it must be another than `catalog.database`");
         }
         if self
             .table_prefix
@@ -146,6 +162,25 @@ impl CatalogConfig {
         if self.kind == CatalogKind::Crawler {
             if self.crawler.name.as_deref().unwrap_or_default().is_empty() {
                 return fault("crawler.name", "it is missing; name the crawler to start");
+            }
+            let personal = self.crawler.personal_name.as_deref().unwrap_or_default();
+            if self.personal_database.is_some() && personal.is_empty() {
+                return fault(
+                    "crawler.personal_name",
+                    "it is missing; a crawler writes one database, so name another for `catalog.personal_database`",
+                );
+            }
+            if self.crawler.personal_name.is_some() && self.personal_database.is_none() {
+                return fault(
+                    "crawler.personal_name",
+                    "it is for `catalog.personal_database`, which is missing",
+                );
+            }
+            if self.crawler.personal_name == self.crawler.name {
+                return fault(
+                    "crawler.personal_name",
+                    "it must be another than `catalog.crawler.name`",
+                );
             }
             if self.crawler.create && self.crawler.role_arn.is_none() {
                 return fault(
@@ -162,11 +197,25 @@ impl CatalogConfig {
 
     /// What the lake gets of its catalog, if it has one.
     pub(crate) fn options(&self) -> Option<catalog::Options> {
+        self.options_of(self.database.as_ref(), self.crawler.name.as_ref())
+    }
+
+    /// What it gets of the catalog of personal data, if that has a database of its own.
+    pub(crate) fn personal_options(&self) -> Option<catalog::Options> {
+        let database = Some(self.personal_database.as_ref()?);
+        self.options_of(database, self.crawler.personal_name.as_ref())
+    }
+
+    fn options_of(
+        &self,
+        database: Option<&String>,
+        crawler: Option<&String>,
+    ) -> Option<catalog::Options> {
         let method = match self.kind {
             CatalogKind::None => return None,
             CatalogKind::Glue => catalog::Method::Registration,
             CatalogKind::Crawler => catalog::Method::Crawler(catalog::CrawlerOptions {
-                name: self.crawler.name.clone().unwrap_or_default(),
+                name: crawler.cloned().unwrap_or_default(),
                 create: self.crawler.create,
                 role_arn: self.crawler.role_arn.clone(),
                 wait: self.crawler.wait,
@@ -175,7 +224,7 @@ impl CatalogConfig {
         };
         Some(catalog::Options {
             method,
-            database: self.database.clone().unwrap_or_default(),
+            database: database.cloned().unwrap_or_default(),
             table_prefix: self.table_prefix.clone(),
             catalog_id: self.catalog_id.clone(),
             region: self.region.clone(),
@@ -204,6 +253,31 @@ mod tests {
                 r#"{"type":"glue","database":"d","table_prefix":"X"}"#,
                 "s3://b",
                 "catalog.table_prefix",
+            ),
+            (
+                r#"{"type":"glue","database":"d","personal_database":"d"}"#,
+                "s3://b",
+                "catalog.personal_database",
+            ),
+            (
+                r#"{"type":"glue","database":"d","personal_database":""}"#,
+                "s3://b",
+                "catalog.personal_database",
+            ),
+            (
+                r#"{"type":"crawler","database":"d","personal_database":"p","crawler":{"name":"c"}}"#,
+                "s3://b",
+                "catalog.crawler.personal_name",
+            ),
+            (
+                r#"{"type":"crawler","database":"d","crawler":{"name":"c","personal_name":"p"}}"#,
+                "s3://b",
+                "catalog.crawler.personal_name",
+            ),
+            (
+                r#"{"type":"crawler","database":"d","personal_database":"p","crawler":{"name":"c","personal_name":"c"}}"#,
+                "s3://b",
+                "catalog.crawler.personal_name",
             ),
             (r#"{"type":"crawler","database":"d"}"#, "s3://b", "catalog.crawler.name"),
             (
@@ -237,6 +311,15 @@ mod tests {
         assert_eq!((glue.method, glue.database.as_str()), (catalog::Method::Registration, "d"));
         let texts = [glue.table_prefix, glue.catalog_id, glue.region, glue.endpoint_url];
         assert_eq!(texts.map(Option::unwrap), ["p_", "1", "r", "e"]);
+        let config: CatalogConfig = serde_json::from_str(
+            r#"{"type":"glue","database":"d","table_prefix":"p_","personal_database":"e"}"#,
+        )
+        .unwrap();
+        let personal = config.personal_options().unwrap();
+        assert_eq!(
+            (personal.database.as_str(), personal.table_prefix.as_deref()),
+            ("e", Some("p_"))
+        );
         let crawler =
             options(r#"{"type":"crawler","database":"d","crawler":{"name":"c","wait":false}}"#);
         let expected = catalog::CrawlerOptions {

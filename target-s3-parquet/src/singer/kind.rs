@@ -2,7 +2,6 @@
 
 use crate::decode::fault::describe;
 use crate::decode::scan::type_of_message;
-use crate::decode::text;
 
 /// What a line carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +25,7 @@ pub(crate) fn kind_of_line(line: &[u8]) -> Result<MessageKind, String> {
     type_of_message(line)
         .map_err(|syntax| describe(line, syntax))?
         .map(kind_of_type)
-        .ok_or_else(|| format!("it has no `type`: {}", text::shorten(line)))
+        .ok_or_else(|| "it has no `type`".to_owned())
 }
 
 /// Types are read in any case.
