@@ -62,6 +62,14 @@ def promised(table: str) -> dict[str, str]:
     return {name: hive(inner) for name, inner in schema["properties"].items()}
 
 
+def databases(aws: Aws, account: str) -> dict[str, str]:
+    """The database of each table: those whose schema marks a column as personal have one of their own."""
+    stack = aws.account(account)
+    is_personal = {table: "x-personal" in (SCHEMAS / f"{table}.json").read_text() for table in TABLES}
+    outputs = {personal: stack.output("PersonalDatabase" if personal else "Database") for personal in (False, True)}
+    return {table: outputs[personal] for table, personal in is_personal.items()}
+
+
 def check(aws: Aws, account: str) -> None:
     """The job starts, its programs run in Glue's image, the token reads"""
     run(aws, account, CHECK)
@@ -73,9 +81,8 @@ def night(aws: Aws, account: str) -> None:
 
 
 def catalog(aws: Aws, account: str) -> None:
-    """The catalog has the six tables with the types of the schemas"""
-    database = aws.account(account).output("Database")
-    for table in TABLES:
+    """The catalog has the six tables with the types of the schemas, and those of viewers in a database of their own"""
+    for table, database in databases(aws, account).items():
         found = aws.glue.get_table(DatabaseName=database, Name=table)["Table"]
         columns = {column["Name"]: column.get("Type") for column in found["StorageDescriptor"]["Columns"]}
         for name, kind in promised(table).items():
@@ -151,11 +158,11 @@ def redshift(aws: Aws, account: str) -> str | None:
     """Redshift reads the tables (the query that was proven nowhere else)"""
     if aws.lake.parameters()["Redshift"] != "serverless":
         return "skipped: the lake has no Redshift Serverless"
-    database, role = aws.account(account).output("Database"), aws.lake.output("RedshiftRole")
-    region = aws.glue.meta.region_name
-    source = f"data catalog database '{database}' region '{region}' iam_role '{role}'"
-    ask(aws, f"create external schema if not exists {database} from {source}")
-    for table in TABLES:
+    region, role = aws.glue.meta.region_name, aws.lake.output("RedshiftRole")
+    for database in sorted(set(databases(aws, account).values())):
+        source = f"data catalog database '{database}' region '{region}' iam_role '{role}'"
+        ask(aws, f"create external schema if not exists {database} from {source}")
+    for table, database in databases(aws, account).items():
         ask(aws, f"select count(*) from {database}.{table}")
     return None
 

@@ -131,7 +131,10 @@ def everything(account: Account) -> Json:
     found = {
         "job": job(account),
         "trigger": account.glue.get_trigger(Name=f"{LAKE}.wistia")["Trigger"],
-        "crawler": account.glue.get_crawler(Name=f"{LAKE}.wistia")["Crawler"],
+        "crawlers": {
+            name: account.glue.get_crawler(Name=name)["Crawler"]
+            for name in account.glue.list_crawlers()["CrawlerNames"]
+        },
         "databases": account.glue.get_databases()["DatabaseList"],
         "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
         "rules": events.list_rules()["Rules"],

@@ -55,17 +55,12 @@ def test_a_deployment_makes_what_it_promises(deployed):
     assert TOKEN not in json.dumps(found["job"]) + json.dumps(found["trigger"])
 
     assert found["trigger"]["Schedule"] == "cron(17 3 * * ? *)" and found["trigger"]["State"] == "ACTIVATED"
-    paths = [target["Path"] for target in found["crawler"]["Targets"]["S3Targets"]]
-    tables = [
-        "dim_media",
-        "dim_visitors",
-        "fact_engagements",
-        "fact_engagements_byday",
-        "fact_engagement_graph",
-        "fact_events",
-    ]
-    assert paths == [f"s3://{BUCKET}/lake/wistia/{table}/" for table in tables]
-    assert [database["Name"] for database in found["databases"]] == ["wistia"]
+    tables = ["dim_media", "fact_engagements", "fact_engagements_byday", "fact_engagement_graph"]
+    assert {crawler["DatabaseName"]: paths(crawler) for crawler in found["crawlers"].values()} == {
+        "wistia": [f"s3://{BUCKET}/lake/wistia/{table}/" for table in tables],
+        "wistia__personal": [f"s3://{BUCKET}/lake/wistia/{table}/" for table in ("dim_visitors", "fact_events")],
+    }
+    assert [database["Name"] for database in found["databases"]] == ["wistia", "wistia__personal"]
     assert found["groups"][f"/{LAKE}/runs"] == found["groups"]["/aws-glue/python-jobs/output"] == 30
     assert found["secrets"] == [f"{LAKE}/wistia"]
 
@@ -75,6 +70,10 @@ def test_a_deployment_makes_what_it_promises(deployed):
     assert [target["Arn"] for target in found["targets"]] == [topic]
     pattern = json.loads(found["rules"][0]["EventPattern"])
     assert pattern["detail"] == {"jobName": [LAKE], "state": ["FAILED", "TIMEOUT", "STOPPED"]}
+
+
+def paths(crawler):
+    return [target["Path"] for target in crawler["Targets"]["S3Targets"]]
 
 
 def test_what_is_deployed_again_stays_as_it_is(deployed, programs):
@@ -510,5 +509,7 @@ def test_the_night_may_be_a_fargate_task(deployed):
     (container,) = task["containerDefinitions"]
     words = dict(zip(container["command"][::2], container["command"][1::2], strict=True))
     assert words["--destination"] == f"s3://{BUCKET}/lake/wistia" and words["--secret"] == f"{LAKE}/wistia"
+    catalog = {"type": "glue", "database": "wistia", "personal_database": "wistia__personal"}
+    assert json.loads(words["--target-settings"]) == {"catalog": catalog}
     target = deployed.service("scheduler").get_schedule(Name="wistia-night")["Target"]
     assert target["EcsParameters"]["TaskDefinitionArn"] == task["taskDefinitionArn"]

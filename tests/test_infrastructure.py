@@ -106,6 +106,18 @@ def test_roles_may_do_named_things_with_named_resources(template):
             assert ("Condition" in statement) == (logical not in UNCONDITIONAL), f"{logical}: {statement}"
 
 
+def test_tables_with_personal_data_have_a_crawler_of_their_own():
+    """As the schemas mark them: in the other database they would be everyone's."""
+    resources = yaml.load((ROOT / "deploy" / "cloudformation" / "account.yaml").read_text(), Loader)["Resources"]
+    for crawler, is_personal in (("Crawler", False), ("PersonalCrawler", True)):
+        paths = [target["Path"]["Fn::Sub"][0] for target in resources[crawler]["Properties"]["Targets"]["S3Targets"]]
+        tables = [path.rstrip("/").rpartition("/")[2] for path in paths]
+        assert tables
+        for table in tables:
+            marked = "x-personal" in (ROOT / "schemas" / f"{table}.json").read_text()
+            assert marked == is_personal, f"{table} is crawled by {crawler}"
+
+
 def test_parameters_are_read_from_templates_without_yaml():
     """deploy.py shows what differs from the defaults, and has no YAML to read them with."""
     script = """if True:

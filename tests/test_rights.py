@@ -232,10 +232,11 @@ def names(lake):
     """What is a lake's, by kind."""
     accounts, prefix, bucket = LAKES[lake], PREFIXES[lake], f"{lake}-123456789012-us-east-1"
     databases = [prefix if name == "wistia" else f"{prefix}__{name}" for name in accounts]
+    databases += [f"{name}__personal" for name in databases]
     night = [f"{lake}.{name}" for name in accounts]
     return {
         "secret": [f"{lake}/{name}" for name in accounts],
-        "crawler": night,
+        "crawler": night + [f"{name}.personal" for name in night],
         "trigger": night,
         "job": [lake],
         "database": databases,
