@@ -165,10 +165,10 @@ def test_github_makes_no_role_and_no_policy(lake, resource):
 
 @pytest.mark.parametrize("resource", [ROLE, POLICY])
 def test_what_sleeps_in_the_template_of_the_job_is_not_woken_by_an_administrator(lake, resource):
-    """A role whose condition does not hold yet: with GitHub's release it is not made, and needs no rights."""
-    conditions = "  Awake: !Not [!Equals [!Ref TimeoutMinutes, '111']]\n"
+    """A role whose condition does not hold yet: with this release it is not made, and needs no rights."""
+    conditions = "  Awake: !Not [!Equals [!Ref Release, asleep]]\n"
     text = with_more("job", Resources=resource.format(condition="\n    Condition: Awake"), Conditions=conditions)
-    assert plant(lake, text, TimeoutMinutes="111") == "UPDATE_COMPLETE"
+    assert plant(lake, text, Release="asleep") == "UPDATE_COMPLETE"
 
 
 def test_no_secret_is_read_by_an_administrator_for_github(lake):
