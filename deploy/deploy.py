@@ -101,6 +101,9 @@ def agree(aws: Aws, wanted: Mapping[Stack, Mapping[str, str]], yes: bool) -> Non
 def account(aws: Aws, options: argparse.Namespace) -> None:
     stack, parameters = aws.account(options.account), given(options.parameter)
     no_secrets(parameters.get("TapSettings", "{}"))
+    # Its night is a trigger of that job.
+    aws.lake.must()
+    aws.job.must()
     stack.apply(parameters)
     if not aws.dry_run:
         set_going(aws, stack)
