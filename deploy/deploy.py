@@ -186,6 +186,7 @@ def release(aws: Aws, options: argparse.Namespace) -> None:
     files = pack(options.file)
     listed = manifest(files)
     name = options.id or name_of(listed)
+    aws.job.template.check({"Release": name})
     # Before anything is uploaded: an account that does not exist is told at once.
     night = night_of(aws, options.check) if options.check else None
     for file, content in files.items():

@@ -194,6 +194,13 @@ def test_a_try_is_made_with_the_script_and_the_programs_of_the_release(deployed,
     deployed.deploy("rollback", "--to", "r1").succeeded()
 
 
+@pytest.mark.parametrize("name", ["../lake", "v1/2", "{{resolve:ssm:x}}", "a b"])
+def test_a_release_has_a_name_that_is_one_folder(deployed, programs, name):
+    before = deployed.objects()
+    deployed.deploy("release", *programs, "--id", name).refused("Release cannot be")
+    assert deployed.objects() == before
+
+
 def test_a_release_without_a_try_says_so(deployed, programs):
     done = deployed.deploy("release", *programs, "--id", "r1").succeeded()
     assert "release r1: was not tried" in done.out
