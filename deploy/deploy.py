@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Deploys the lake: stacks, releases, tokens, nights. Says with --dry-run what it would do.
 
-    deploy.py lake                       the bucket, the job, roles, alerts (lake.yaml)
+    deploy.py lake                       the bucket, roles, alerts (lake.yaml) and the job (job.yaml)
     deploy.py account NAME               a Wistia account: secret, tables, night, alarm (account.yaml)
     deploy.py token NAME                 puts the account's token, from stdin, into its secret
-    deploy.py release FILE...            uploads programs or their wheels, and points the job at them
+    deploy.py release FILE...            uploads programs or their wheels, tries them with --check ACCOUNT,
+                                         and points the job at them
     deploy.py rollback                   points the job at the release before
     deploy.py run NAME [--check]         a night now, or a try without a sync; prints its log
     deploy.py status                     what is deployed
@@ -17,289 +18,108 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import functools
 import getpass
-import hashlib
 import json
-import subprocess
 import sys
 import time
+import uuid
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError
 
-if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
-    from mypy_boto3_cloudformation.type_defs import StackTypeDef
-    from mypy_boto3_cloudwatch import CloudWatchClient
-    from mypy_boto3_glue import GlueClient
-    from mypy_boto3_logs import CloudWatchLogsClient
-    from mypy_boto3_redshift_data import RedshiftDataAPIServiceClient
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_sns import SNSClient
+from releases import checksum, manifest, name_of, pack
+from stacks import NAMING, Aws, Failure, Stack
 
-HERE = Path(__file__).resolve().parent
-TEMPLATES = HERE / "cloudformation"
-PROGRAMS = ("tap-wistia", "target-s3-parquet")
-BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
-"""What a stack says of itself when a change of it begins."""
 CHECK = {"--only": "check"}
 """What makes a run a try."""
+SECRET_SETTINGS = ("api_token", "personal_data_salt")
+"""Settings of the tap that are for the secret alone."""
 LOOKS = (0.5, 10)
 """Seconds between two looks at a run: at its begin, and at most."""
 
 
-class Failure(Exception):
-    """Why a command stopped, in a sentence with what to do."""
-
-
-# Releases
-
-
-def program(path: Path) -> tuple[str, bytes]:
-    """The name and the bytes of a program: of the file itself, or of the one in a wheel."""
-    if path.suffix == ".whl":
-        with zipfile.ZipFile(path) as wheel:
-            for name in wheel.namelist():
-                if Path(name).name in PROGRAMS and "/scripts/" in name:
-                    return Path(name).name, wheel.read(name)
-        raise Failure(f"{path} is a wheel without {' or '.join(PROGRAMS)}")
-    if path.name not in PROGRAMS:
-        raise Failure(f"{path} is neither a wheel nor {' or '.join(PROGRAMS)}")
-    return path.name, path.read_bytes()
-
-
-def pack(paths: list[Path]) -> dict[str, bytes]:
-    """The files of a release: both programs, the launcher, and the settings of deploy/config."""
-    files = dict(map(program, paths))
-    missing = [name for name in PROGRAMS if name not in files]
-    if missing:
-        raise Failure(f"{' and '.join(missing)} is missing; name both programs, or their wheels")
-    files["nightly.py"] = (HERE / "glue" / "nightly.py").read_bytes()
-    for config in sorted((HERE / "config").glob("*.json")):
-        files[config.name] = config.read_bytes()
-    return files
-
-
-def manifest(files: Mapping[str, bytes]) -> bytes:
-    """What a release consists of. The job is given its checksum, and it all others."""
-    entries = {name: {"sha256": checksum(content), "size": len(content)} for name, content in sorted(files.items())}
-    return (json.dumps({"files": entries}, indent=2) + "\n").encode()
-
-
-def checksum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def commit() -> str:
-    """The commit that is checked out, as the name of its release."""
-    found = subprocess.run(["git", "-C", str(HERE), "rev-parse", "HEAD"], capture_output=True, text=True)
-    if found.returncode:
-        raise Failure("this is no git checkout; name the release with --id")
-    return found.stdout.strip()
-
-
-# Stacks
-
-
-class Stack:
-    """A stack, there or to be."""
-
-    def __init__(self, aws: Aws, name: str, template: Path | None = None) -> None:
-        self.aws, self.name, self.template = aws, name, template
-
-    def describe(self) -> StackTypeDef | None:
-        try:
-            return self.aws.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
-        except ClientError as error:
-            if "does not exist" in str(error):
-                return None
-            raise
-
-    def must(self) -> StackTypeDef:
-        found = self.describe()
-        if not found:
-            raise Failure(f"there is no stack {self.name}; make it: deploy.py lake, deploy.py account")
-        return found
-
-    def parameters(self) -> dict[str, str]:
-        return {item["ParameterKey"]: item["ParameterValue"] for item in self.must().get("Parameters", [])}
-
-    def output(self, name: str) -> str:
-        found = self.must()
-        for item in found.get("Outputs", []):
-            if item["OutputKey"] == name:
-                return item["OutputValue"]
-        raise Failure(
-            f"the stack {self.name} is {found['StackStatus']} and has no {name}; "
-            "make it again: deploy.py lake, deploy.py account"
-        )
-
-    def apply(self, changes: Mapping[str, str]) -> None:
-        """Makes the stack, or changes it: to its template, if it has one, and to these parameters; the
-        others keep their values."""
-        there = self.describe()
-        if there and there["StackStatus"] in ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED"):
-            raise Failure(
-                f"the stack {self.name} was never completed; see its events for why, then delete it: "
-                f"aws cloudformation delete-stack --stack-name {self.name}"
-            )
-        if self.aws.dry_run:
-            self.foretell(there, changes)
-            return
-        cloudformation = self.aws.cloudformation
-        known = {item["ParameterKey"] for item in there.get("Parameters", [])} if there else set()
-        if self.template:
-            # One that the template has no more is forgotten.
-            summary = cloudformation.get_template_summary(TemplateBody=self.template.read_text())
-            known &= {item["ParameterKey"] for item in summary["Parameters"]}
-        request: dict[str, Any] = {
-            "StackName": self.name,
-            "Capabilities": ["CAPABILITY_IAM"],
-            "Parameters": [
-                *({"ParameterKey": key, "ParameterValue": value} for key, value in changes.items()),
-                *({"ParameterKey": key, "UsePreviousValue": True} for key in sorted(known - set(changes))),
-            ],
-        }
-        request |= {"TemplateBody": self.template.read_text()} if self.template else {"UsePreviousTemplate": True}
-        verb = "update" if there else "create"
-        try:
-            if there:
-                cloudformation.update_stack(**request)
-            else:
-                cloudformation.create_stack(**request)
-        except ClientError as error:
-            if "No updates are to be performed" in str(error):
-                print(f"stack {self.name}: nothing to change")
-                return
-            raise
-        print(f"stack {self.name}: {verb} began")
-        try:
-            if there:
-                cloudformation.get_waiter("stack_update_complete").wait(StackName=self.name)
-            else:
-                cloudformation.get_waiter("stack_create_complete").wait(StackName=self.name)
-        except WaiterError as error:
-            raise Failure(
-                f"the stack {self.name} could not be {verb}d; what was done is taken back:\n{self.reasons()}"
-            ) from error
-        print(f"stack {self.name}: {verb}d")
-
-    def reasons(self) -> str:
-        """Why the last change failed."""
-        lines = []
-        for event in self.aws.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]:
-            if event["ResourceStatus"].endswith("_FAILED"):
-                lines.append(f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', '')}")
-            if event["LogicalResourceId"] == self.name and event["ResourceStatus"] in BEGUN:
-                break
-        return "\n".join(reversed(lines)) or "  its events give no reason"
-
-    def foretell(self, there: StackTypeDef | None, changes: Mapping[str, str]) -> None:
-        """Prints what apply would change."""
-        if self.template and not there:
-            print(f"stack {self.name}: would be created from {self.template.name} with {changes or 'defaults'}")
-            return
-        current, lines = self.parameters(), list[str]()
-        for key, value in changes.items():
-            if current.get(key) != value:
-                lines.append(f"  {key}: {current.get(key)} -> {value}")
-        if self.template:
-            body = str(self.aws.cloudformation.get_template(StackName=self.name)["TemplateBody"])
-            new = self.template.read_text()
-            lines += difflib.unified_diff(
-                body.splitlines(), new.splitlines(), "deployed", self.template.name, lineterm="", n=2
-            )
-        print("\n".join([f"stack {self.name}: {'would be updated' if lines else 'nothing to change'}", *lines]))
-
-
-class Aws:
-    """The account that is deployed into."""
-
-    def __init__(self, name: str, dry_run: bool) -> None:
-        self.name, self.dry_run = name, dry_run
-
-    @functools.cached_property
-    def cloudformation(self) -> CloudFormationClient:
-        return boto3.client("cloudformation")
-
-    @functools.cached_property
-    def cloudwatch(self) -> CloudWatchClient:
-        return boto3.client("cloudwatch")
-
-    @functools.cached_property
-    def glue(self) -> GlueClient:
-        return boto3.client("glue")
-
-    @functools.cached_property
-    def logs(self) -> CloudWatchLogsClient:
-        return boto3.client("logs")
-
-    @functools.cached_property
-    def redshift(self) -> RedshiftDataAPIServiceClient:
-        return boto3.client("redshift-data")
-
-    @functools.cached_property
-    def s3(self) -> S3Client:
-        return boto3.client("s3")
-
-    @functools.cached_property
-    def secrets(self) -> SecretsManagerClient:
-        return boto3.client("secretsmanager")
-
-    @functools.cached_property
-    def sns(self) -> SNSClient:
-        return boto3.client("sns")
-
-    def lake(self, template: Path | None = None) -> Stack:
-        return Stack(self, self.name, template)
-
-    def account(self, account: str, template: Path | None = None) -> Stack:
-        return Stack(self, f"{self.name}-{account.replace('_', '-')}", template)
-
-    def bucket(self) -> str:
-        return self.lake().output("Bucket")
-
-    def put_once(self, key: str, content: bytes) -> None:
-        """Writes an object that never changes. One that is there must be the same."""
-        s3, bucket = self.s3, self.bucket()
-        if self.dry_run:
-            print(f"s3://{bucket}/{key}: would be uploaded, {len(content):,} bytes")
-            return
-        try:
-            s3.put_object(Bucket=bucket, Key=key, Body=content, IfNoneMatch="*")
-            print(f"s3://{bucket}/{key}: uploaded, {len(content):,} bytes")
-            return
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "PreconditionFailed":
-                raise
-        if s3.get_object(Bucket=bucket, Key=key)["Body"].read() != content:
-            raise Failure(
-                f"s3://{bucket}/{key} is there with another content; a release never changes: give it another --id"
-            )
-        print(f"s3://{bucket}/{key}: is there")
-
-
-# Commands
-
-
 def lake(aws: Aws, options: argparse.Namespace) -> None:
-    aws.lake(TEMPLATES / "lake.yaml").apply({"Name": aws.name, **given(options.parameter)})
+    """Both stacks of the lake. Each parameter goes to the one that knows it."""
+    changes: dict[str, dict[str, str]] = {"lake": {}, "job": {}}
+    stacks = (aws.lake, aws.job)
+    for key, value in given(options.parameter).items():
+        knowing = [stack.template.kind for stack in stacks if key in stack.template.parameters]
+        if not knowing:
+            names = [name for stack in stacks for name in stack.template.parameters]
+            close = difflib.get_close_matches(key, names, 1) or ["one of " + ", ".join(names)]
+            raise Failure(f"a lake has no parameter {key}; did you mean {close[0]}?")
+        changes[knowing[0]][key] = value
+    if not aws.lake.describe():
+        changes["lake"].setdefault("DatabasePrefix", prefix_of(aws.name))
+    if "DatabasePrefix" in changes["lake"]:
+        not_taken(aws, changes["lake"]["DatabasePrefix"])
+    agree(aws, {stack: changes[stack.template.kind] for stack in stacks}, options.yes)
+    for stack in stacks:
+        stack.apply(changes[stack.template.kind])
+
+
+def prefix_of(lake: str) -> str:
+    """What the names of a lake's databases begin with, if nothing else is said: of wistia-lake it is wistia."""
+    return (lake[: -len("-lake")] if lake.endswith("-lake") else lake).replace("-", "_")
+
+
+def not_taken(aws: Aws, prefix: str) -> None:
+    """Refuses a prefix that is another lake's. So would CloudFormation, after it has made all else."""
+    for page in aws.cloudformation.get_paginator("list_exports").paginate():
+        for export in page["Exports"]:
+            if export["Name"] == f"DatabasePrefix-{prefix.replace('_', '-')}" and export["Value"] != aws.name:
+                raise Failure(
+                    f"the databases {prefix} and {prefix}__… are those of the lake {export['Value']}: "
+                    "choose another prefix with -p DatabasePrefix=…"
+                )
+
+
+def agree(aws: Aws, wanted: Mapping[Stack, Mapping[str, str]], yes: bool) -> None:
+    """Shows all that differs from the defaults, and asks whether what is kept of it is meant: somebody else may have
+    left it, and it would now be deployed with the rights of who asks."""
+    any_kept = False
+    for stack, changes in wanted.items():
+        found = stack.unusual({**stack.whose, **changes})
+        for name, value, kept in found:
+            any_kept = any_kept or kept
+            shown = value if value.isprintable() else repr(value)
+            print(f"stack {stack.name}: {name}={shown} ({'kept' if kept else 'given now'})", flush=True)
+        stack.template.check({name: value for name, value, _ in found})
+    if not any_kept or yes or aws.dry_run:
+        return
+    if not sys.stdin.isatty():
+        raise Failure(
+            "parameters are kept that differ from their defaults, as listed above; say --yes if they are meant"
+        )
+    if input("Deploy with these? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Failure("nothing was changed")
 
 
 def account(aws: Aws, options: argparse.Namespace) -> None:
-    name = options.account
-    database = "wistia" if name == "wistia" else f"wistia_{name}"
-    stack = aws.account(name, TEMPLATES / "account.yaml")
-    first = {} if stack.describe() else {"Database": database}
-    stack.apply({"Lake": aws.name, "Account": name, **first, **given(options.parameter)})
+    stack, parameters = aws.account(options.account), given(options.parameter)
+    no_secrets(parameters.get("TapSettings", "{}"))
+    # Its night is a trigger of that job.
+    aws.lake.must()
+    aws.job.must()
+    stack.apply(parameters)
     if not aws.dry_run:
         set_going(aws, stack)
+
+
+def no_secrets(tap_settings: str) -> None:
+    """Refuses what would be shown wherever the stack and its trigger are, and be logged."""
+    try:
+        settings = json.loads(tap_settings)
+    except ValueError as error:
+        raise Failure(f"TapSettings is no JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise Failure("TapSettings is no JSON object")
+    found = sorted(set(settings) & set(SECRET_SETTINGS))
+    if found:
+        raise Failure(f"TapSettings has {' and '.join(found)}; that belongs into the secret: deploy.py token")
 
 
 def set_going(aws: Aws, stack: Stack) -> None:
@@ -316,8 +136,13 @@ def set_going(aws: Aws, stack: Stack) -> None:
 
 
 def given(parameters: list[str]) -> dict[str, str]:
+    """What -p says."""
     pairs = (parameter.partition("=") for parameter in parameters)
-    return {key.strip(): value for key, _, value in pairs}
+    found = {key.strip(): value for key, _, value in pairs}
+    for key in NAMING:
+        if key in found:
+            raise Failure(f"{key} is no parameter to give: --name and the account's name say it")
+    return found
 
 
 def token(aws: Aws, options: argparse.Namespace) -> None:
@@ -326,13 +151,7 @@ def token(aws: Aws, options: argparse.Namespace) -> None:
     value = getpass.getpass("Wistia API token: ") if sys.stdin.isatty() else sys.stdin.readline()
     if not value.strip():
         raise Failure("no token was given; type it, or give it by stdin")
-    try:
-        settings = json.loads(manager.get_secret_value(SecretId=secret)["SecretString"])
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
-        settings = {}
-    settings["api_token"] = value.strip()
+    settings = {**beside_the_token(aws, secret), "api_token": value.strip()}
     if aws.dry_run:
         print(f"secret {secret}: would be given the token")
         return
@@ -340,38 +159,68 @@ def token(aws: Aws, options: argparse.Namespace) -> None:
     print(f"secret {secret}: has the token")
 
 
+def beside_the_token(aws: Aws, secret: str) -> dict[str, object]:
+    """What else a secret holds: nothing, where there is none yet or it is the token alone."""
+    try:
+        text = aws.secrets.get_secret_value(SecretId=secret).get("SecretString")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        return {}
+    if text is None:
+        raise Failure(f"the secret {secret} is binary, and stays as it is: no night could read it")
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        if text.lstrip().startswith("{"):
+            raise Failure(
+                f"the secret {secret} begins as JSON and is none, and stays as it is: it may hold a salt that "
+                "would be lost; mend it in the console"
+            ) from error
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def release(aws: Aws, options: argparse.Namespace) -> None:
-    files, name = pack(options.file), options.id or commit()
+    """A release is tried before the job points at it: what interrupts this leaves the job as it is."""
+    files = pack(options.file)
     listed = manifest(files)
+    name = options.id or name_of(listed)
+    aws.job.template.check({"Release": name})
+    # Before anything is uploaded: an account that does not exist is told at once.
+    night = night_of(aws, options.check) if options.check else None
     for file, content in files.items():
         aws.put_once(f"releases/{name}/{file}", content)
     # Last: a release that has a manifest is complete.
     aws.put_once(f"releases/{name}/manifest.json", listed)
-    before = aws.lake().parameters()
-    point(aws, before, name, checksum(listed))
-    if options.check and not aws.dry_run:
+    if night:
+        folder = f"s3://{aws.bucket}/releases/{name}"
+        # Glue takes the script from there, and not from the job's definition: developer guide, "Using job parameters
+        # in AWS Glue jobs".
+        of_release = {"--scriptLocation": f"{folder}/nightly.py"}
+        of_release |= {"--release": folder, "--release-sha256": checksum(listed)}
         try:
-            run(aws, options.check, CHECK)
+            complete(aws, night, {**of_release, **CHECK})
         except Failure as error:
-            if before["Release"] in ("none", name):
-                raise Failure(f"{error}\nThe job stays at the release {name}: there was no other") from error
-            aws.lake().apply({key: before[key] for key in ("Release", "ReleaseSha256", "PreviousRelease")})
-            raise Failure(f"{error}\nThe job is back at the release {before['Release']}") from error
+            raise Failure(f"{error}\nThe job stays at the release {aws.job.parameters()['Release']}") from error
+    else:
+        print(f"release {name}: was not tried; --check ACCOUNT tries one before the job points at it")
+    point(aws, aws.job.parameters(), name, checksum(listed))
 
 
 def point(aws: Aws, now: Mapping[str, str], name: str, sha256: str) -> None:
-    """Points the job at a release. The stack's template stays, and with it all other resources."""
+    """Points the job at a release."""
     previous = now["PreviousRelease"] if name == now["Release"] else now["Release"]
-    aws.lake().apply({"Release": name, "ReleaseSha256": sha256, "PreviousRelease": previous})
+    aws.job.apply({"Release": name, "ReleaseSha256": sha256, "PreviousRelease": previous})
 
 
 def rollback(aws: Aws, options: argparse.Namespace) -> None:
-    now = aws.lake().parameters()
+    now = aws.job.parameters()
     name = options.to or now["PreviousRelease"]
     if name == "none":
         raise Failure("there is no release before this one; deploy.py release makes one")
     try:
-        listed = aws.s3.get_object(Bucket=aws.bucket(), Key=f"releases/{name}/manifest.json")["Body"].read()
+        listed = aws.s3.get_object(Bucket=aws.bucket, Key=f"releases/{name}/manifest.json")["Body"].read()
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchKey":
             raise
@@ -379,30 +228,55 @@ def rollback(aws: Aws, options: argparse.Namespace) -> None:
     point(aws, now, name, checksum(listed))
 
 
+@dataclass(frozen=True)
+class Night:
+    """What runs every night for an account: a job, with these arguments."""
+
+    job: str
+    arguments: Mapping[str, str]
+
+
+def night_of(aws: Aws, name: str) -> Night:
+    """What the account's trigger starts."""
+    try:
+        trigger = aws.glue.get_trigger(Name=f"{aws.name}.{name}")["Trigger"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityNotFoundException":
+            raise
+        raise Failure(f"the lake {aws.name} has no account {name}; make it: deploy.py account {name}") from error
+    (action,) = trigger["Actions"]
+    return Night(action["JobName"], action["Arguments"])
+
+
 def run(aws: Aws, name: str, more: Mapping[str, str]) -> None:
-    """Runs the job with the arguments of the account's trigger and these, to its end."""
-    begun = begin(aws, name, more)
-    if not begun:
+    """Runs the night of an account with these arguments beside its own, to its end."""
+    complete(aws, night_of(aws, name), more)
+
+
+def complete(aws: Aws, night: Night, more: Mapping[str, str]) -> None:
+    name = uuid.uuid4().hex[:12]
+    number = begin(aws, night, {**more, "--run": name})
+    if number is None:
         return
-    job, number = begun
-    state, reason = end_of(aws, job, number)
-    for group in ("error", "output"):
-        print_log(aws, f"/aws-glue/python-jobs/{group}", number)
+    state, reason = end_of(aws, night.job, number)
+    shown = [print_log(aws, f"/aws-glue/python-jobs/{group}", number) for group in ("error", "output")]
+    if not all(shown):
+        # What a try tells, for those who may read what the lake's job writes and no other job's.
+        print_log(aws, f"/{aws.name}/runs", f"check/{name}")
     if state != "SUCCEEDED":
-        raise Failure(f"run {number} of {job} is {state}: {reason}")
-    print(f"job {job}: run {number} succeeded")
+        raise Failure(f"run {number} of {night.job} is {state}: {reason}")
+    print(f"job {night.job}: run {number} succeeded")
 
 
-def begin(aws: Aws, name: str, more: Mapping[str, str]) -> tuple[str, str] | None:
-    """Starts the job with the arguments of the account's trigger and these. Its name and the run's, if it runs."""
-    (action,) = aws.glue.get_trigger(Name=f"{aws.name}-{name}")["Trigger"]["Actions"]
-    job, arguments = action["JobName"], {**action["Arguments"], **more}
+def begin(aws: Aws, night: Night, more: Mapping[str, str]) -> str | None:
+    """Starts a night with these arguments beside its own. The run's name, if it runs."""
+    arguments = {**night.arguments, **more}
     if aws.dry_run:
-        print(f"job {job}: would run with {json.dumps(arguments)}")
+        print(f"job {night.job}: would run with {json.dumps(arguments)}")
         return None
-    number = aws.glue.start_job_run(JobName=job, Arguments=arguments)["JobRunId"]
-    print(f"job {job}: run {number} began", flush=True)
-    return job, number
+    number = aws.glue.start_job_run(JobName=night.job, Arguments=arguments)["JobRunId"]
+    print(f"job {night.job}: run {number} began", flush=True)
+    return number
 
 
 def end_of(aws: Aws, job: str, number: str) -> tuple[str, str]:
@@ -416,20 +290,28 @@ def end_of(aws: Aws, job: str, number: str) -> tuple[str, str]:
         pause = min(pause * 1.5, longest)
 
 
-def print_log(aws: Aws, group: str, stream: str) -> None:
+def print_log(aws: Aws, group: str, stream: str) -> bool:
+    """Prints the log of a run, if it can be read: it only shows what was, and decides nothing."""
     pages = aws.logs.get_paginator("filter_log_events").paginate(logGroupName=group, logStreamNames=[stream])
     try:
         for page in pages:
             for event in page["events"]:
                 print(event["message"].rstrip())
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
+        code = error.response["Error"]["Code"]
+        if code == "ResourceNotFoundException":
+            return True
+        if code == "AccessDeniedException":
+            print(f"log {stream} in {group}: is not for you to read")
+        else:
+            print(f"warning: the log {stream} in {group} could not be read: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def status(aws: Aws, _options: argparse.Namespace) -> None:
-    now, job = aws.lake().parameters(), aws.glue.get_job(JobName=aws.lake().output("Job"))["Job"]
-    print(f"bucket    {aws.bucket()}")
+    now, job = aws.job.parameters(), aws.glue.get_job(JobName=aws.name)["Job"]
+    print(f"bucket    {aws.bucket}")
     print(f"release   {now['Release']}, before it {now['PreviousRelease']}")
     print(f"job       {job['Name']}: {job['Command']['ScriptLocation']}")
     for page in aws.glue.get_paginator("get_triggers").paginate():
@@ -453,14 +335,18 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         one = command(name, action)
         if name == "account":
             one.add_argument("account", metavar="NAME")
+        if name == "lake":
+            one.add_argument("--yes", action="store_true", help="do not ask whether what is kept is meant")
         one.add_argument(
             "-p", "--parameter", action="append", default=[], metavar="KEY=VALUE", help="parameter of the template"
         )
     command("token", token).add_argument("account", metavar="NAME")
     one = command("release", release)
     one.add_argument("file", nargs="+", type=Path, help="tap-wistia and target-s3-parquet, or their wheels")
-    one.add_argument("--id", help="name of the release (default: the commit)")
-    one.add_argument("--check", metavar="ACCOUNT", help="try it for this account, and go back if that fails")
+    one.add_argument(
+        "--id", help="name of the release (default: the commit, with -dirty- and a checksum where more lies here)"
+    )
+    one.add_argument("--check", metavar="ACCOUNT", help="try it for this account before the job points at it")
     command("rollback", rollback).add_argument("--to", metavar="ID", help="a certain release")
     one = command("run", lambda aws, options: run(aws, options.account, CHECK if options.check else {}))
     one.add_argument("account", metavar="NAME")
@@ -476,6 +362,9 @@ def main(argv: list[str]) -> int:
     except (Failure, ClientError, BotoCoreError, OSError, zipfile.BadZipFile) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from deploy import CHECK, HERE, Aws, Failure, begin, end_of, run
+from deploy import CHECK, begin, end_of, night_of, run
+from stacks import HERE, Aws, Failure
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift_data.type_defs import DescribeStatementResponseTypeDef
@@ -61,6 +62,14 @@ def promised(table: str) -> dict[str, str]:
     return {name: hive(inner) for name, inner in schema["properties"].items()}
 
 
+def databases(aws: Aws, account: str) -> dict[str, str]:
+    """The database of each table: those whose schema marks a column as personal have one of their own."""
+    stack = aws.account(account)
+    is_personal = {table: "x-personal" in (SCHEMAS / f"{table}.json").read_text() for table in TABLES}
+    outputs = {personal: stack.output("PersonalDatabase" if personal else "Database") for personal in (False, True)}
+    return {table: outputs[personal] for table, personal in is_personal.items()}
+
+
 def check(aws: Aws, account: str) -> None:
     """The job starts, its programs run in Glue's image, the token reads"""
     run(aws, account, CHECK)
@@ -72,9 +81,8 @@ def night(aws: Aws, account: str) -> None:
 
 
 def catalog(aws: Aws, account: str) -> None:
-    """The catalog has the six tables with the types of the schemas"""
-    database = aws.account(account).output("Database")
-    for table in TABLES:
+    """The catalog has the six tables with the types of the schemas, and those of viewers in a database of their own"""
+    for table, database in databases(aws, account).items():
         found = aws.glue.get_table(DatabaseName=database, Name=table)["Table"]
         columns = {column["Name"]: column.get("Type") for column in found["StorageDescriptor"]["Columns"]}
         for name, kind in promised(table).items():
@@ -105,10 +113,10 @@ def metrics(aws: Aws, account: str) -> None:
 def failure(aws: Aws, account: str) -> None:
     """EventBridge brings a failed night to the alert topic"""
     rule, began = f"{aws.name}-night-failed", datetime.now(timezone.utc).replace(second=0, microsecond=0)
-    begun = begin(aws, account, CHECK)
-    if not begun:
+    night = night_of(aws, account)
+    job, number = night.job, begin(aws, night, CHECK)
+    if number is None:
         return
-    job, number = begun
     aws.glue.batch_stop_job_run(JobName=job, JobRunIds=[number])
     state, _ = end_of(aws, job, number)
     if state != "STOPPED":
@@ -140,7 +148,7 @@ def counted(aws: Aws, rule: str, metric: str, since: datetime) -> float:
 
 def alert(aws: Aws, _account: str) -> None:
     """The alert topic takes a message: look whether it reached you"""
-    topic = aws.lake().output("AlertTopic")
+    topic = aws.lake.output("AlertTopic")
     if not aws.sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
         raise Failure(f"nobody listens to {topic}: deploy.py lake -p AlertEmail=…")
     aws.sns.publish(TopicArn=topic, Subject="Test of the alerts", Message="Sent by make verify-aws. All is well.")
@@ -148,13 +156,13 @@ def alert(aws: Aws, _account: str) -> None:
 
 def redshift(aws: Aws, account: str) -> str | None:
     """Redshift reads the tables (the query that was proven nowhere else)"""
-    if aws.lake().parameters()["Redshift"] != "serverless":
+    if aws.lake.parameters()["Redshift"] != "serverless":
         return "skipped: the lake has no Redshift Serverless"
-    database, role = aws.account(account).output("Database"), aws.lake().output("RedshiftRole")
-    region = aws.glue.meta.region_name
-    source = f"data catalog database '{database}' region '{region}' iam_role '{role}'"
-    ask(aws, f"create external schema if not exists {database} from {source}")
-    for table in TABLES:
+    region, role = aws.glue.meta.region_name, aws.lake.output("RedshiftRole")
+    for database in sorted(set(databases(aws, account).values())):
+        source = f"data catalog database '{database}' region '{region}' iam_role '{role}'"
+        ask(aws, f"create external schema if not exists {database} from {source}")
+    for table, database in databases(aws, account).items():
         ask(aws, f"select count(*) from {database}.{table}")
     return None
 

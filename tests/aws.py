@@ -29,9 +29,14 @@ class Account(S3):
             "AWS_SECRET_ACCESS_KEY": "test",
         }
 
-    def deploy(self, *words: object, role: str | None = None, stdin: str = "") -> Run:
-        """Runs deploy.py."""
-        return run(sys.executable, DEPLOY, *words, stdin=stdin, env=self.environment(role))
+    def lake(self, *parameters: str, role: str | None = None) -> Run:
+        """Deploys the lake with these parameters, and means what is kept."""
+        words = [word for parameter in parameters for word in ("-p", parameter)]
+        return self.deploy("lake", "--yes", *words, role=role)
+
+    def deploy(self, *words: object, role: str | None = None, stdin: str = "", **more: str) -> Run:
+        """Runs deploy.py, with these variables too."""
+        return run(sys.executable, DEPLOY, *words, stdin=stdin, env={**self.environment(role), **more})
 
     def role(self, of: str) -> str:
         """The name of the stack's role of that name."""
@@ -64,6 +69,7 @@ class Account(S3):
         for stream in logs.describe_log_streams(logGroupName=f"/{LAKE}/runs")["logStreams"]:
             events = logs.get_log_events(logGroupName=f"/{LAKE}/runs", logStreamName=stream["logStreamName"])["events"]
             found += [json.loads(event["message"]) for event in events]
+        found = [document for document in found if "check" not in document]
         return sorted(found, key=lambda document: document["_aws"]["Timestamp"])
 
 
@@ -90,7 +96,7 @@ def programs() -> list[Path]:
 
 def deploy_lake(account: Account, programs: list[Path]) -> None:
     """A lake that may have several nights at once, and a release of these programs."""
-    account.deploy("lake", "-p", "MaxConcurrentRuns=3", "-p", "GitHubRepository=acme/lake").succeeded()
+    account.lake("MaxConcurrentRuns=3", "GitHubRepository=acme/lake").succeeded()
     account.deploy("release", *programs, "--id", "r1").succeeded()
 
 
@@ -98,3 +104,80 @@ def add_account(account: Account, name: str, **settings: object) -> None:
     """A Wistia account in the lake, with these settings of the tap."""
     account.deploy("account", name, "-p", f"TapSettings={json.dumps(settings)}").succeeded()
     account.deploy("token", name, stdin=f"{TOKEN}\n").succeeded()
+
+
+def script(folder: Path, name: str, text: str) -> Path:
+    """A program of a release: a deployment does not look into it."""
+    path = folder / name
+    folder.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    return path
+
+
+def job(account: Account) -> Json:
+    found = account.glue.get_job(JobName=LAKE)["Job"]
+    return {key: value for key, value in found.items() if key != "LastModifiedOn"}
+
+
+def deployed_release(account: Account) -> str:
+    location: str = job(account)["Command"]["ScriptLocation"]
+    return location.removeprefix(f"s3://{BUCKET}/releases/").removesuffix("/nightly.py")
+
+
+def everything(account: Account) -> Json:
+    """What a deployment could have changed."""
+    cloudwatch, events = account.service("cloudwatch"), account.service("events")
+    logs, secrets = account.service("logs"), account.service("secretsmanager")
+    found = {
+        "job": job(account),
+        "trigger": account.glue.get_trigger(Name=f"{LAKE}.wistia")["Trigger"],
+        "crawlers": {
+            name: account.glue.get_crawler(Name=name)["Crawler"]
+            for name in account.glue.list_crawlers()["CrawlerNames"]
+        },
+        "databases": account.glue.get_databases()["DatabaseList"],
+        "alarms": cloudwatch.describe_alarms()["MetricAlarms"],
+        "rules": events.list_rules()["Rules"],
+        "targets": events.list_targets_by_rule(Rule=f"{LAKE}-night-failed")["Targets"],
+        "rights": rights(account),
+        "groups": {
+            group["logGroupName"]: group.get("retentionInDays") for group in logs.describe_log_groups()["logGroups"]
+        },
+        "secrets": [secret["Name"] for secret in secrets.list_secrets()["SecretList"]],
+        "objects": account.objects(),
+    }
+    shown: Json = json.loads(json.dumps(found, default=str))
+    return shown
+
+
+def rights(account: Account) -> Json:
+    """All that grants anything to anyone."""
+    iam, s3, sns = account.service("iam"), account.client, account.service("sns")
+    roles = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+    found = {
+        "trusts": {role: iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"] for role in roles},
+        "inline": {
+            f"{role} {name}": iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for role in roles
+            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+        },
+        "attached": {role: iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"] for role in roles},
+        "policies": {
+            policy["Arn"]: iam.get_policy_version(PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"])[
+                "PolicyVersion"
+            ]["Document"]
+            for policy in iam.list_policies(Scope="Local")["Policies"]
+        },
+        "users": iam.list_users()["Users"],
+        "providers": iam.list_open_id_connect_providers()["OpenIDConnectProviderList"],
+        "buckets": {
+            bucket["Name"]: s3.get_bucket_policy(Bucket=bucket["Name"])["Policy"]
+            for bucket in s3.list_buckets()["Buckets"]
+        },
+        "topics": {
+            topic["TopicArn"]: sns.get_topic_attributes(TopicArn=topic["TopicArn"])["Attributes"]["Policy"]
+            for topic in sns.list_topics()["Topics"]
+        },
+    }
+    shown: Json = json.loads(json.dumps(found, default=str))
+    return shown

@@ -58,12 +58,14 @@ class JobRun(models.FakeJobRun):
         threading.Thread(target=self.run, args=(job,), daemon=True).start()
 
     def run(self, job: models.FakeJob) -> None:
-        bucket, _, key = job.command["ScriptLocation"].removeprefix("s3://").partition("/")
+        arguments = {**job.default_arguments, **(self.arguments or {})}
+        # Glue's own argument, before what the job's definition says.
+        location = arguments.pop("--scriptLocation", job.command["ScriptLocation"])
+        bucket, _, key = location.removeprefix("s3://").partition("/")
         script = s3_backends[ACCOUNT]["aws"].buckets[bucket].keys.get(key)
         if script is None:
-            self.end(1, "", f"{job.command['ScriptLocation']} does not exist")
+            self.end(1, "", f"{location} does not exist")
             return
-        arguments = {**job.default_arguments, **(self.arguments or {})}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "script.py"
             path.write_bytes(script.value)

@@ -70,7 +70,10 @@ class Gate:
             return lambda _: None
 
         body = self.stacks(environ, note)
-        if answered[0][0].startswith("404") and not allows(statements, "s3:ListBucket", f"arn:aws:s3:::{bucket}", {}):
+        context = {"aws:ResourceAccount": owner(bucket)}
+        if answered[0][0].startswith("404") and not allows(
+            statements, "s3:ListBucket", f"arn:aws:s3:::{bucket}", context
+        ):
             return refuse("s3", "Access Denied", start_response)
         start_response(*answered[0])
         return body
@@ -101,11 +104,16 @@ class Gate:
         return [found or f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{name}/"]
 
 
+def owner(bucket: str) -> str:
+    """Whose a bucket is. One that is not here is somebody's."""
+    return ACCOUNT if bucket in s3_backends[ACCOUNT]["aws"].buckets else "another"
+
+
 def s3_action(environ: WSGIEnvironment) -> Wanted:
     method, query = environ["REQUEST_METHOD"], parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     bucket, _, key = unquote(environ["PATH_INFO"]).lstrip("/").partition("/")
     resource = f"arn:aws:s3:::{bucket}/{key}" if key else f"arn:aws:s3:::{bucket}"
-    context = {"aws:SecureTransport": "true"}
+    context = {"aws:SecureTransport": "true", "aws:ResourceAccount": owner(bucket)}
     if "HTTP_IF_NONE_MATCH" in environ:
         context["s3:if-none-match"] = environ["HTTP_IF_NONE_MATCH"]
     if not key:

@@ -92,6 +92,7 @@ class Stack:
     resources: dict[str, Resource] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     exports: dict[str, str] = field(default_factory=dict)
+    imports: set[str] = field(default_factory=set)
     status: str = ""
     events: list[dict[str, str]] = field(default_factory=list)
     id: str = ""
@@ -160,9 +161,13 @@ class Stacks:
     def get_template(self, asked: Asked, _key: str) -> Properties:
         return {"TemplateBody": self.find(asked).template}
 
-    def get_template_summary(self, asked: Asked, _key: str) -> Properties:
-        parameters = yaml.load(asked["TemplateBody"], Loader).get("Parameters", {})
-        return {"Parameters": [{"ParameterKey": name} for name in parameters]}
+    def list_exports(self, _asked: Asked, _key: str) -> Properties:
+        exports = [
+            {"ExportingStackId": stack.id, "Name": name, "Value": value}
+            for stack in self.stacks.values()
+            for name, value in stack.exports.items()
+        ]
+        return {"Exports": exports}
 
     def create_stack(self, asked: Asked, key: str) -> Properties:
         if asked["StackName"] in self.stacks:
@@ -186,13 +191,28 @@ class Stacks:
 
     def delete_stack(self, asked: Asked, key: str) -> Properties:
         stack = self.find(asked)
-        api = Api(self.url, key)
-        for logical, resource in reversed(stack.resources.items()):
-            if not resource.kept:
-                KINDS[resource.kind].remove(api, resource)
-                stack.event(logical, resource.kind, "DELETE_COMPLETE")
+        api, at, kind = Api(self.url, key), stack.name, "AWS::CloudFormation::Stack"
+        try:
+            self.others(stack).mind(set(stack.exports))
+        except KeyError as error:
+            stack.event(at, kind, stack.status, f"Delete canceled. {error}")
+            return {}
+        try:
+            for at, resource in reversed(list(stack.resources.items())):
+                kind = resource.kind
+                if not resource.kept:
+                    KINDS[kind].remove(api, resource)
+                    stack.event(at, kind, "DELETE_COMPLETE")
+                del stack.resources[at]
+        except (ClientError, BotoCoreError, KeyError) as error:
+            stack.event(at, kind, "DELETE_FAILED", str(error))
+            stack.status = "DELETE_FAILED"
+            return {}
         del self.stacks[stack.name]
         return {}
+
+    def others(self, stack: Stack) -> Others:
+        return Others([other for other in self.stacks.values() if other.name != stack.name])
 
     def change(self, stack: Stack, asked: Asked) -> Change:
         text = stack.template if asked.get("UsePreviousTemplate") == "true" else asked["TemplateBody"]
@@ -212,14 +232,18 @@ class Stacks:
                 raise Refused("ValidationError", f"Parameters: [{name}] must have values")
             value = str(value)
             allowed, pattern = rules.get("AllowedValues"), rules.get("AllowedPattern")
+            size = range(rules.get("MinLength", 0), rules.get("MaxLength", 4096) + 1)
+            if len(value) not in size:
+                raise Refused("ValidationError", f"Parameter {name} failed to satisfy constraint: length {size}")
             if (allowed and value not in map(str, allowed)) or (pattern and not re.fullmatch(pattern, value)):
                 raise Refused("ValidationError", f"Parameter {name} failed to satisfy constraint: {allowed or pattern}")
             parameters[name] = value
-        kinds = {resource["Type"] for resource in template["Resources"].values()}
-        if any(kind.startswith("AWS::IAM::") for kind in kinds) and "CAPABILITY_IAM" not in asked.values():
-            raise Refused("InsufficientCapabilitiesException", "Requires capabilities : [CAPABILITY_IAM]")
-        exports = {key: value for other in self.stacks.values() for key, value in other.exports.items()}
-        return Change(text, template, parameters, exports)
+        rights = [each for each in template["Resources"].values() if each["Type"].startswith("AWS::IAM::")]
+        named = [each for each in rights if {"RoleName", "ManagedPolicyName"} & set(each.get("Properties", {}))]
+        needed = {"CAPABILITY_NAMED_IAM"} if named else {"CAPABILITY_IAM", "CAPABILITY_NAMED_IAM"}
+        if rights and not needed & set(asked.values()):
+            raise Refused("InsufficientCapabilitiesException", f"Requires capabilities : [{min(needed)}]")
+        return Change(text, template, parameters, self.others(stack))
 
     def apply(self, stack: Stack, change: Change, key: str, verb: str) -> None:
         old = dict(stack.resources)
@@ -228,12 +252,19 @@ class Stacks:
             change.run(stack, Api(self.url, key))
         except (ClientError, BotoCoreError, KeyError) as error:
             stack.event(change.at, change.kind, f"{verb}_FAILED", str(error))
+            if verb == "CREATE":
+                stack.parameters = change.parameters
             back = "ROLLBACK" if verb == "CREATE" else "UPDATE_ROLLBACK"
             stack.event(stack.name, "AWS::CloudFormation::Stack", f"{back}_IN_PROGRESS")
-            self.take_back(stack, old, Api(self.url, "cloudformation"))
             stack.status = f"{back}_COMPLETE"
+            try:
+                # With the rights of who asked, as all of it.
+                self.take_back(stack, old, Api(self.url, key))
+            except (ClientError, BotoCoreError, KeyError) as failed:
+                stack.status = f"{back}_FAILED"
+                stack.event(change.at, change.kind, stack.status, str(failed))
         else:
-            stack.template, stack.parameters = change.text, change.parameters
+            stack.template, stack.parameters, stack.imports = change.text, change.parameters, change.imports
             stack.status = f"{verb}_COMPLETE"
         stack.event(stack.name, "AWS::CloudFormation::Stack", stack.status)
 
@@ -249,11 +280,29 @@ class Stacks:
         stack.resources = old
 
 
+@dataclass
+class Others:
+    """The other stacks: what they export, and what they import."""
+
+    stacks: list[Stack]
+
+    @property
+    def exports(self) -> dict[str, str]:
+        return {name: value for stack in self.stacks for name, value in stack.exports.items()}
+
+    def mind(self, names: set[str]) -> None:
+        """Refuses that exports go or change which another stack imports."""
+        for stack in self.stacks:
+            for name in sorted(names & stack.imports):
+                raise KeyError(f"Export {name} cannot be updated or deleted as it is in use by {stack.name}")
+
+
 class Change:
     """A template and its parameters on the way into a stack."""
 
-    def __init__(self, text: str, template: Properties, parameters: dict[str, str], exports: dict[str, str]) -> None:
-        self.text, self.template, self.parameters, self.exports = text, template, parameters, exports
+    def __init__(self, text: str, template: Properties, parameters: dict[str, str], others: Others) -> None:
+        self.text, self.template, self.parameters, self.others = text, template, parameters, others
+        self.imports = set[str]()
         self.at = self.kind = ""
         self.done: dict[str, Resource] = {}
 
@@ -270,12 +319,17 @@ class Change:
             for name, output in self.template.get("Outputs", {}).items()
             if self.holds(output.get("Condition"))
         }
-        stack.outputs = {name: self.text_of(output["Value"]) for name, output in outputs.items()}
-        stack.exports = {
-            self.text_of(output["Export"]["Name"]): stack.outputs[name]
+        values = {name: self.text_of(output["Value"]) for name, output in outputs.items()}
+        exports = {
+            self.text_of(output["Export"]["Name"]): values[name]
             for name, output in outputs.items()
             if "Export" in output
         }
+        self.at, self.kind = stack.name, "AWS::CloudFormation::Stack"
+        for name in sorted(set(exports) & set(self.others.exports)):
+            raise KeyError(f"Export with name {name} is already exported by another stack")
+        self.others.mind({name for name, value in stack.exports.items() if exports.get(name) != value})
+        stack.outputs, stack.exports = values, exports
 
     def make(self, logical: str) -> Resource | None:
         """Makes or changes a resource, those first on which it depends. None if its condition does not hold."""
@@ -368,9 +422,10 @@ class Change:
 
     def fn_import_value(self, argument: Any) -> str:
         name = self.text_of(argument)
-        if name not in self.exports:
+        if name not in self.others.exports:
             raise KeyError(f"No export named {name} found.")
-        return self.exports[name]
+        self.imports.add(name)
+        return self.others.exports[name]
 
     def fn_if(self, argument: list[Any]) -> Any:
         return self.resolve(argument[1] if self.holds(argument[0]) else argument[2])
@@ -541,7 +596,7 @@ def managed_policy(api: Api, own: Properties, old: Resource | None) -> Propertie
     if old is not None:
         api.call("iam", "create_policy_version", PolicyArn=old.reference, PolicyDocument=document, SetAsDefault=True)
         return {}
-    name = f"policy-{uuid.uuid4().hex[:12]}"
+    name = own.get("ManagedPolicyName", f"policy-{uuid.uuid4().hex[:12]}")
     made = api.call(
         "iam", "create_policy", PolicyName=name, PolicyDocument=document, Description=own.get("Description", "")
     )
@@ -582,6 +637,13 @@ def rule(api: Api, own: Properties, _old: Resource | None) -> Properties:
     api.call("events", "put_rule", **{**definition, "EventPattern": json.dumps(own["EventPattern"])})
     api.call("events", "put_targets", Rule=own["Name"], Targets=targets)
     return {}
+
+
+def remove_rule(api: Api, resource: Resource) -> None:
+    # A rule with targets cannot be deleted.
+    targets = [target["Id"] for target in resource.properties["Targets"]]
+    api.call("events", "remove_targets", Rule=resource.reference, Ids=targets)
+    api.call("events", "delete_rule", Name=resource.reference)
 
 
 def secret(api: Api, own: Properties, old: Resource | None) -> Properties:
@@ -701,7 +763,7 @@ KINDS = {
     "AWS::SNS::Topic": Kind(None, topic, gone("sns", "delete_topic", "TopicArn")),
     "AWS::SNS::TopicPolicy": Kind(None, topic_policy, stays),
     "AWS::SNS::Subscription": Kind(None, subscription, gone("sns", "unsubscribe", "SubscriptionArn")),
-    "AWS::Events::Rule": Kind("Name", rule, gone("events", "delete_rule", "Name")),
+    "AWS::Events::Rule": Kind("Name", rule, remove_rule),
     "AWS::SecretsManager::Secret": Kind(None, secret, gone("secretsmanager", "delete_secret", "SecretId")),
     "AWS::CloudWatch::Alarm": Kind("AlarmName", alarm, remove_alarm),
     "AWS::Glue::Database": Kind(None, database, gone("glue", "delete_database", "Name")),

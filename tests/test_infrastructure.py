@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from aws_stacks import Loader
-from harness import ROOT
+from harness import ROOT, run
 
 TOOLS = Path(sys.executable).parent
 TEMPLATES = sorted((ROOT / "deploy" / "cloudformation").glob("*.yaml"))
@@ -34,7 +34,7 @@ def named(path):
 
 
 def test_there_is_something_to_check():
-    assert {path.name for path in TEMPLATES} == {"account.yaml", "fargate.yaml", "lake.yaml"}
+    assert {path.name for path in TEMPLATES} == {"account.yaml", "fargate.yaml", "job.yaml", "lake.yaml"}
     assert {"ci.yml", "deploy-glue-job.yml", "nightly.yml"} <= {path.name for path in WORKFLOWS}
 
 
@@ -73,6 +73,13 @@ def test_workflows_take_what_they_were_given_and_no_more(workflow):
                 assert step["with"]["persist-credentials"] is False
 
 
+UNCONDITIONAL = {
+    "JobRole": "no page of Glue says that it sends aws:SourceAccount",
+    "CrawlerRole": "no page of Glue says that it sends aws:SourceAccount",
+    "RedshiftRole": "no page of Redshift says that it sends aws:SourceAccount",
+    "ExecutionRole": "the page of ECS has it for the role of the task, and none for the one that starts it",
+}
+"""Roles that a service may take whoever asks it, and why: with a key that does not come, nobody could take them."""
 ANY_RESOURCE = {"ecr:GetAuthorizationToken"}
 """Actions that know no resource."""
 
@@ -88,12 +95,43 @@ def test_roles_may_do_named_things_with_named_resources(template):
         for statement in (statement for document in documents for statement in document["Statement"]):
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             assert not [action for action in actions if "*" in action], f"{logical}: {actions}"
+            if any(action.startswith("s3:") for action in actions):
+                mine = statement.get("Condition", {}).get("StringEquals", {}).get("aws:ResourceAccount")
+                assert mine == {"Ref": "AWS::AccountId"}, f"{logical}: a bucket of that name may be anyone's"
             if statement["Resource"] == "*":
                 assert set(actions) <= ANY_RESOURCE, f"{logical}: {actions} on everything"
         for arn in properties.get("ManagedPolicyArns", []):
             assert isinstance(arn, dict), f"{logical}: {arn} is somebody else's policy"
         for statement in properties.get("AssumeRolePolicyDocument", {}).get("Statement", []):
-            assert "Condition" in statement, f"{logical} trusts a service whoever asks it"
+            assert ("Condition" in statement) == (logical not in UNCONDITIONAL), f"{logical}: {statement}"
+
+
+def test_tables_with_personal_data_have_a_crawler_of_their_own():
+    """As the schemas mark them: in the other database they would be everyone's."""
+    resources = yaml.load((ROOT / "deploy" / "cloudformation" / "account.yaml").read_text(), Loader)["Resources"]
+    for crawler, is_personal in (("Crawler", False), ("PersonalCrawler", True)):
+        paths = [target["Path"]["Fn::Sub"][0] for target in resources[crawler]["Properties"]["Targets"]["S3Targets"]]
+        tables = [path.rstrip("/").rpartition("/")[2] for path in paths]
+        assert tables
+        for table in tables:
+            marked = "x-personal" in (ROOT / "schemas" / f"{table}.json").read_text()
+            assert marked == is_personal, f"{table} is crawled by {crawler}"
+
+
+def test_parameters_are_read_from_templates_without_yaml():
+    """deploy.py shows what differs from the defaults, and has no YAML to read them with."""
+    script = """if True:
+        import json, pathlib, stacks
+        for path in sorted(pathlib.Path("cloudformation").glob("*.yaml")):
+            found = stacks.Template(path.stem).parameters
+            print(json.dumps({name: [each.default, each.pattern] for name, each in found.items()}))
+    """
+    done = run(sys.executable, "-c", script, cwd=ROOT / "deploy").succeeded()
+    for template, line in zip(TEMPLATES, done.out.splitlines(), strict=True):
+        declared = yaml.load(template.read_text(), Loader)["Parameters"]
+        assert json.loads(line) == {
+            name: [str(rules.get("Default", "")), rules.get("AllowedPattern")] for name, rules in declared.items()
+        }
 
 
 def test_the_launcher_needs_what_glue_has():
@@ -113,7 +151,7 @@ def test_the_launcher_needs_what_glue_has():
 
 def test_no_argument_of_the_job_has_a_name_that_glue_keeps_for_itself():
     """The developer guide names those that are never to be set."""
-    sources = [LAUNCHER, ROOT / "deploy" / "deploy.py", *TEMPLATES]
+    sources = [LAUNCHER, *(ROOT / "deploy").glob("*.py"), *TEMPLATES]
     names = {name for source in sources for name in re.findall(r"--[A-Za-z][\w-]*", source.read_text())}
     assert {"--account", "--only", "--release"} <= names
     assert not names & {"--conf", "--debug", "--mode", "--JOB_NAME"}

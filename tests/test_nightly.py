@@ -15,12 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from aws import BUCKET, LAKE, LAUNCHER, Account, add_account, deploy_lake, night_summary, programs
+from aws import BUCKET, LAKE, LAUNCHER, Account, add_account, deploy_lake, night_summary, programs, script
 from harness import DEADLINE, ROOT, TOKEN, Simulator, environment, run, until
 from lake import TABLES, assert_equals
 
 SMALL = {"medias": 6, "events": 300, "days": 40}
 NUMBERS = itertools.count(1)
+PERSONAL = {"dim_visitors", "fact_events"}
+BY_DATABASE = [set(TABLES) - PERSONAL, PERSONAL]
+"""The tables of an account in the catalog: in the database for everyone, and in that for personal data."""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +70,14 @@ class Lake:
 
     def day(self):
         return self.account.state(self.name)["bookmarks"]["fact_events"]["day"]
+
+    def catalog(self):
+        """The tables of both databases."""
+        glue = self.account.glue
+        return [
+            {table["Name"] for table in glue.get_tables(DatabaseName=f"wistia__{self.name}{end}")["TableList"]}
+            for end in ("", "__personal")
+        ]
 
     def secret(self, text):
         self.account.service("secretsmanager").put_secret_value(SecretId=f"{LAKE}/{self.name}", SecretString=text)
@@ -129,14 +140,13 @@ def test_verification_tells_what_is_not_as_it_should_be(lake):
         if line.startswith(("ok  ", "FAILED ", "-   "))
     }
     assert list(outcome.values()) == ["ok", "ok", "ok", "FAILED", "ok", "FAILED", "-"], done.out
-    tables = account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
-    assert {table["Name"] for table in tables} == set(TABLES)
+    assert lake.catalog() == BY_DATABASE
 
     dimensions = [{"Name": "Account", "Value": lake.name}]
     account.service("cloudwatch").put_metric_data(
         Namespace=LAKE, MetricData=[{"MetricName": "LagDays", "Dimensions": dimensions, "Value": 0}]
     )
-    account.deploy("lake", "-p", "AlertEmail=you@example.com").succeeded()
+    account.lake("AlertEmail=you@example.com").succeeded()
     done = run(sys.executable, ROOT / "deploy" / "verify.py", lake.name, env=environment)
     assert done.code == 0 and "FAILED" not in done.out, done.out
 
@@ -159,11 +169,10 @@ def test_verification_tells_that_the_topic_takes_nothing_of_eventbridge(lake):
 
 def test_nights_register_their_tables_without_a_crawler_too(lake):
     lake.account.deploy("account", lake.name, "-p", "Catalog=glue").succeeded()
-    assert not [name for name in lake.account.glue.list_crawlers()["CrawlerNames"] if name.endswith(f"-{lake.name}")]
+    assert not [name for name in lake.account.glue.list_crawlers()["CrawlerNames"] if f".{lake.name}" in name]
     summary = lake.succeeds()
     assert {entry["event"] for entry in summary["catalog"]} == {"registration"}
-    tables = lake.account.glue.get_tables(DatabaseName=f"wistia_{lake.name}")["TableList"]
-    assert {table["Name"] for table in tables} == set(TABLES)
+    assert lake.catalog() == BY_DATABASE
 
 
 def break_secret(lake):
@@ -207,8 +216,8 @@ def break_target(lake):
 
 
 def break_crawler(lake):
-    lake.account.steer("crawls", name=f"{LAKE}-{lake.name}", fail="The crawler stumbled")
-    return "The crawler stumbled", lambda: lake.account.steer("crawls", name=f"{LAKE}-{lake.name}", fail=None)
+    lake.account.steer("crawls", name=f"{LAKE}.{lake.name}", fail="The crawler stumbled")
+    return "The crawler stumbled", lambda: lake.account.steer("crawls", name=f"{LAKE}.{lake.name}", fail=None)
 
 
 @pytest.fixture(scope="module")
@@ -397,6 +406,70 @@ def test_the_exit_codes_of_both_programs_are_handed_on(runner):
     summary = json.loads(done.out.splitlines()[0])
     assert done.code == 7 and summary["exit_codes"] == {"tap": 7, "target": 0}
     assert summary["errors"] == {"tap": "error: no luck"}
+
+
+CREDENTIALS = {
+    "AWS_SESSION_TOKEN": "a",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/a",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "/a",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "a",
+    "ACTIONS_RUNTIME_TOKEN": "a",
+    "GITHUB_TOKEN": "a",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/a",
+    "AZURE_CLIENT_SECRET": "a",
+}
+
+
+@pytest.mark.parametrize("words", [[], ["--only", "check"]])
+def test_the_tap_is_given_its_token_and_no_other_credentials(runner, tmp_path, words):
+    """It reads what Wistia answers, and needs nobody's rights for that."""
+    seen = tmp_path / "seen"
+    script(runner.folder, "tap-wistia", f"env > {seen}")
+    script(runner.folder, "target-s3-parquet", "cat > /dev/null")
+    needed = {
+        "HTTPS_PROXY": "http://p:1",
+        "no_proxy": "127.0.0.1",
+        "SSL_CERT_FILE": "/c.pem",
+        "LC_ALL": "C",
+        "TZ": "UTC",
+    }
+    run(*runner.command(*words), env={**runner.environment, **CREDENTIALS, **needed}).succeeded()
+    handed = dict(line.split("=", 1) for line in seen.read_text().splitlines())
+    assert handed["TAP_WISTIA_API_TOKEN"] == TOKEN and handed.items() >= needed.items()
+    assert not [name for name in handed if re.match("AWS_|ACTIONS_|GITHUB_|GOOGLE_|AZURE_", name)]
+    # What a shell itself sets.
+    assert set(handed) - {"PWD", "SHLVL", "_"} <= {*needed, "PATH", "HOME", "TMPDIR", "LANG", "TAP_WISTIA_API_TOKEN"}
+
+
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        ('{"api_token": 5}', "has api_token, but not as text"),
+        ('{"api_token": "t", "personal_data_salt": null}', "has personal_data_salt, but not as text"),
+        ('{"api_token": ""}', "has no api_token"),
+        ("{}", "has no api_token"),
+    ],
+)
+def test_a_secret_that_holds_no_token_fails_the_night_and_says_why(runner, secret, said):
+    runner.account.service("secretsmanager").create_secret(Name=f"{LAKE}/{runner.name}", SecretString=secret)
+    done = runner.night("--secret", f"{LAKE}/{runner.name}")
+    done.refused(said)
+    summary = json.loads(done.out.splitlines()[0])
+    assert summary["outcome"] == "failed" and said in summary["errors"]["night"]
+
+
+@pytest.mark.parametrize("secret", [TOKEN, f'"{TOKEN}"', f" {TOKEN}\n"])
+def test_a_secret_may_be_the_token_alone(runner, secret):
+    runner.account.service("secretsmanager").create_secret(Name=f"{LAKE}/{runner.name}", SecretString=secret)
+    runner.night("--only", "check", "--secret", f"{LAKE}/{runner.name}").succeeded()
+
+
+@pytest.mark.parametrize("setting", ["api_token", "personal_data_salt"])
+def test_secrets_are_no_arguments_of_a_night(runner, setting):
+    done = runner.night("--tap-settings", json.dumps({setting: "x" * 20}))
+    done.refused(f"--tap-settings has {setting}")
+    assert json.loads(done.out.splitlines()[0])["outcome"] == "failed"
+    assert "x" * 20 not in done.out + done.err
 
 
 def test_a_night_runs_on_the_python_and_the_boto3_of_glue(runner, tmp_path):

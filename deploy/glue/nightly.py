@@ -18,6 +18,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
 
 TAP, TARGET = "tap-wistia", "target-s3-parquet"
 SECRET_SETTINGS = ("api_token", "personal_data_salt")
+HANDED_TO_THE_TAP = re.compile(
+    r"PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|SSL_CERT_(FILE|DIR)|RUST_(LOG|BACKTRACE)"
+    r"|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy"
+)
+"""What of the environment a program needs that asks Wistia and writes to a pipe. The credentials of the night, for AWS
+or whatever else is near, are not its business."""
 KEPT_ERROR = 2000
 """Characters of a program's error that the summary repeats."""
 
@@ -67,6 +74,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--region", help="AWS region (default: that of the environment)")
     # Glue keeps names of its own, such as mode: tests hold these against its list.
     parser.add_argument("--only", choices=["check"], help="check tries all but the sync")
+    parser.add_argument("--run", metavar="NAME", help="name of this run in the log group (default: made up)")
     parser.add_argument("--metrics-log-group", metavar="NAME", help="log group for the metrics (default: stdout)")
     parser.add_argument("--metrics-namespace", default="wistia-lake", metavar="NAME")
     # Glue adds arguments of its own.
@@ -123,9 +131,9 @@ class Aws:
         except (BotoCoreError, KeyError) as error:
             raise Failure(f"the secret {name} could not be read: {error}") from error
 
-    def log(self, group: str, stream: str, document: dict[str, Any]) -> None:
+    def log(self, group: str, stream: str, now: datetime, document: dict[str, Any]) -> None:
         self.logs.create_log_stream(logGroupName=group, logStreamName=stream)
-        at, message = document["_aws"]["Timestamp"], json.dumps(document)
+        at, message = int(now.timestamp() * 1000), json.dumps(document)
         self.logs.put_log_events(
             logGroupName=group, logStreamName=stream, logEvents=[{"timestamp": at, "message": message}]
         )
@@ -158,14 +166,32 @@ def secret_settings(name: str, text: str) -> dict[str, str]:
     try:
         settings = json.loads(text)
     except ValueError:
-        settings = {"api_token": text.strip()}
+        settings = text
     if not isinstance(settings, dict):
-        settings = {"api_token": text.strip()}
+        settings = {"api_token": (settings if isinstance(settings, str) else text).strip()}
     unknown = sorted(set(settings) - set(SECRET_SETTINGS))
-    if unknown or not settings.get("api_token"):
-        what = f"has {', '.join(unknown)}" if unknown else "has no api_token"
-        raise Failure(f"the secret {name} {what}; it may hold {' and '.join(SECRET_SETTINGS)}")
-    return {f"TAP_WISTIA_{key.upper()}": value for key, value in settings.items()}
+    no_text = sorted(key for key, value in settings.items() if not isinstance(value, str))
+    if unknown:
+        problem = f"has {', '.join(unknown)}"
+    elif no_text:
+        problem = f"has {' and '.join(no_text)}, but not as text"
+    elif not settings.get("api_token"):
+        problem = "has no api_token"
+    else:
+        return {f"TAP_WISTIA_{key.upper()}": value for key, value in settings.items()}
+    raise Failure(f"the secret {name} {problem}; it may hold {' and '.join(SECRET_SETTINGS)}, as text")
+
+
+def refuse_secrets(tap_settings: str) -> None:
+    """Refuses secrets among the settings of an account: they are arguments, which many may read and logs repeat."""
+    try:
+        settings = json.loads(tap_settings)
+    except ValueError:
+        # The tap tells what is wrong with it.
+        return
+    found = sorted(set(settings) & set(SECRET_SETTINGS)) if isinstance(settings, dict) else []
+    if found:
+        raise Failure(f"--tap-settings has {' and '.join(found)}; that belongs into the secret: deploy.py token")
 
 
 class Program:
@@ -307,6 +333,7 @@ def night(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], folder
         fetch(aws, options.release.rstrip("/"), options.release_sha256, programs)
     else:
         programs = options.programs or Path(__file__).resolve().parent
+    refuse_secrets(options.tap_settings)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("TAP_WISTIA_")}
     own = {key: value for key, value in os.environ.items() if key.startswith("TAP_WISTIA_")}
     if options.secret:
@@ -317,7 +344,8 @@ def night(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], folder
     summary["first_night"] = kept is None
     summary["lag_days"] = lag_days(kept, today())
     tap_command, target_command = commands(options, programs, state)
-    tap_environment = {**inherited, **own}
+    tap_environment = {key: value for key, value in inherited.items() if HANDED_TO_THE_TAP.fullmatch(key)}
+    tap_environment.update(own)
     target_environment = {**inherited, "TARGET_S3_PARQUET_DESTINATION": options.destination}
     if options.region:
         target_environment["AWS_REGION"] = options.region
@@ -333,11 +361,16 @@ def night(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], folder
         bytes=sum(stream["bytes"] for stream in target.summary.get("streams", {}).values()),
         rows={stream["table"]: stream["rows"] for stream in target.summary.get("streams", {}).values()},
         catalog=target.summary.get("catalog", []),
-        errors={name: one.error.strip() for name, one in (("tap", tap), ("target", target)) if one.error},
+        errors=errors({"tap": tap, "target": target}),
     )
     summary["lag_days"] = lag_days(aws.read(options.state), today())
     # When the target dies the tap does too, of the broken pipe: the cause comes first.
     return codes["target"] or codes["tap"]
+
+
+def errors(programs: Mapping[str, Program]) -> dict[str, str]:
+    """What those that failed said of it."""
+    return {name: program.error.strip() for name, program in programs.items() if program.error}
 
 
 def check(
@@ -353,14 +386,15 @@ def check(
         "tap": ([*tap_command, "--test"], tap_environment),
         "target": ([*target_command, "--input", os.devnull], target_environment),
     }
-    codes = {name: Program(command, env, stdout=sys.stderr).wait() for name, (command, env) in tries.items()}
-    summary["exit_codes"] = codes
+    tried = {name: Program(command, env, stdout=sys.stderr) for name, (command, env) in tries.items()}
+    codes = {name: program.wait() for name, program in tried.items()}
+    summary["exit_codes"], summary["errors"] = codes, errors(tried)
     return codes["target"] or codes["tap"]
 
 
 def main(argv: Sequence[str]) -> int:
     options = arguments(argv)
-    aws, began, run = Aws(options.region), time.monotonic(), uuid.uuid4().hex[:12]
+    aws, began, run = Aws(options.region), time.monotonic(), options.run or uuid.uuid4().hex[:12]
     summary = {
         "event": options.only or "night",
         "account": options.account,
@@ -378,21 +412,25 @@ def main(argv: Sequence[str]) -> int:
     summary["outcome"] = "failed" if code else "succeeded"
     summary["seconds"] = round(time.monotonic() - began, 3)
     print(json.dumps(summary), flush=True)
-    if not options.only:
-        tell(options, aws, metrics(summary, options.metrics_namespace, datetime.now(timezone.utc)), run)
+    tell(options, aws, summary, run)
     return code
 
 
-def tell(options: argparse.Namespace, aws: Aws, document: dict[str, Any], run: str) -> None:
-    """Gives the metrics away. That this fails does not make the night a failed one; the alarm hears the silence."""
+def tell(options: argparse.Namespace, aws: Aws, summary: dict[str, Any], run: str) -> None:
+    """Gives the metrics away, or what a try found. That this fails does not make the night a failed one; the alarm
+    hears the silence."""
+    now = datetime.now(timezone.utc)
+    document = {"check": summary} if options.only else metrics(summary, options.metrics_namespace, now)
     if not options.metrics_log_group:
-        print(json.dumps(document), flush=True)
+        if not options.only:
+            print(json.dumps(document), flush=True)
         return
-    began = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H-%M-%SZ")
+    stream = f"check/{run}" if options.only else f"{options.account}/{now.strftime('%Y-%m-%dT%H-%M-%SZ')}-{run}"
     try:
-        aws.log(options.metrics_log_group, f"{options.account}/{began}-{run}", document)
+        aws.log(options.metrics_log_group, stream, now, document)
     except (ClientError, BotoCoreError) as error:
-        print(f"warning: the metrics of this night are lost: {error}", file=sys.stderr, flush=True)
+        lost = "what this try found is" if options.only else "the metrics of this night are"
+        print(f"warning: {lost} lost: {error}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
