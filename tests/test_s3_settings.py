@@ -158,3 +158,12 @@ def test_a_file_is_as_small_as_the_level_asks(tmp_path):
     assert size("gzip", 9) < size("gzip", 1) < size("none")
     assert size("zstd", 22) < size("zstd", 1) < size("none")
     assert size("zstd") == size("zstd", 1) and size("gzip") == size("gzip", 6)
+
+
+def test_without_a_root_certificate_nothing_panics(s3, tmp_path):
+    config = tmp_path / "t.json"
+    config.write_text(json.dumps(s3.settings(f"s3://{s3.bucket('certificates')}/lake")))
+    done = run(
+        TARGET, "--config", config, stdin=lines(SCHEMA, record(1), STATE), env={"SSL_CERT_FILE": "/no/such/file"}
+    )
+    done.refused("`SSL_CERT_FILE`", "/no/such/file", "ca-certificates")

@@ -74,6 +74,7 @@ impl Aws {
 
 impl Session {
     fn open(options: &Options) -> Result<Self> {
+        check_certificates()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .enable_all()
@@ -83,6 +84,24 @@ impl Session {
         let s3 = aws_sdk_s3::Client::from_conf(s3_config(&config, &options.s3));
         Ok(Self { runtime, config, s3 })
     }
+}
+
+/// There are root certificates, by which servers are known. The SDK panics where it finds none.
+fn check_certificates() -> Result<()> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.certs.is_empty() {
+        return Ok(());
+    }
+    let reasons: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
+    let reasons =
+        if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+    Err(Error::Option {
+        name: "SSL_CERT_FILE",
+        reason: format!(
+            "no root certificate was found, without which no server is trusted{reasons}; name a file of \
+             them, or install the system's (ca-certificates)"
+        ),
+    })
 }
 
 /// Region and credentials as the settings name them, else from the usual AWS chain.
