@@ -1,4 +1,4 @@
-.PHONY: run test unit test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap fuzz deploy verify-aws clean
+.PHONY: run test unit test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -7,6 +7,8 @@ PROGRAMS := tap-wistia target-s3-parquet
 # On Linux from glibc 2.17 on.
 WHEEL_FLAGS ?= --profile dist $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
 FUZZ_RUNS ?= 200000
+SCHEDULES ?= 100000
+SEED ?= 10000
 ACCOUNT ?= wistia
 
 ## Sync a Wistia account (TAP_WISTIA_API_TOKEN) or a simulated one into ./local/lake.
@@ -98,6 +100,10 @@ bench-upsert: $(VENV)
 bench-tap: $(VENV)
 	cargo build --release --locked --quiet
 	.venv/bin/python bench/tap.py
+
+## More orders in which the calls of several runs may come, from SEED on.
+explore:
+	EXPLORE_SCHEDULES=$(SCHEDULES) EXPLORE_SEED=$(SEED) cargo test --workspace --locked --test explore -- --nocapture
 
 ## The reader and the decoder against random bytes. Needs `cargo install cargo-fuzz` and a C++ compiler.
 fuzz:

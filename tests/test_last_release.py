@@ -61,14 +61,17 @@ def test_its_rows_are_replaced_added_to_and_overwritten(lake):
         keys = () if stream == "log" else ("id",)
         more = {"version": 100} if stream == "versioned" else {}
         messages += [MADE["schema"](stream, *keys), *MADE["records"](stream, later, "second", **more)]
-    load(lake, [*messages, {"type": "STATE", "value": STATE}]).succeeded()
+    # What was not acknowledged when its run died comes again, and is not there twice.
+    messages += MADE["records"]("log", range(100, 104), "unacknowledged")
+    done = load(lake, [*messages, {"type": "STATE", "value": STATE}]).succeeded()
+    assert done.summary["streams"]["log"]["recognised"] == 4
     assert rows(lake, "people") == names(range(20), later)
     assert rows(lake, "versioned") == names(range(20), later)
     assert rows(lake, "whole") == names([], later)
-    # What was not acknowledged when its run died comes again, and is not there twice.
     added = {i: [f"first {i}"] for i in range(20)}
     for i in later:
         added.setdefault(i, []).append(f"second {i}")
+    added |= {i: [f"unacknowledged {i}"] for i in range(100, 104)}
     assert {i: sorted(found) for i, found in rows(lake, "log").items()} == added
     assert not list((lake / "lake/_lake/commits").iterdir())
     assert json.loads((lake / "state.json").read_text()) == STATE

@@ -56,6 +56,14 @@ pub enum Error {
         /// The object.
         object: String,
     },
+    /// Another run of the same pipeline has taken over, and this one must not go on.
+    #[error(
+        "another run that keeps its state in the same place has taken over; nothing of what is open is acknowledged"
+    )]
+    Superseded {
+        /// This run.
+        run: String,
+    },
     /// Another run holds the table.
     #[error("table `{table}` is locked by {owner}")]
     Locked {
@@ -159,7 +167,9 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Option { .. } | Self::Incompatible { .. } | Self::Table { .. } => Kind::Setting,
-            Self::Conflict { .. } | Self::Locked { .. } => Kind::Contention,
+            Self::Conflict { .. } | Self::Superseded { .. } | Self::Locked { .. } => {
+                Kind::Contention
+            }
             Self::Store { .. } | Self::Spill { .. } => Kind::Storage,
             Self::Catalog { .. } | Self::CatalogUnreachable { .. } | Self::CatalogBehind { .. } => {
                 Kind::Catalog

@@ -34,6 +34,8 @@ pub struct Lake {
     pool: Arc<rayon::ThreadPool>,
     /// Where rows go that do not fit into memory.
     pub(crate) spill: Arc<SpillFile>,
+    /// Objects of a table that are looked up, or made visible, at once.
+    pub(crate) at_once: usize,
     /// Bytes for staged rows and open row groups.
     pub(crate) budget: usize,
     created_by: String,
@@ -71,6 +73,7 @@ impl Lake {
             presence,
             pool: Arc::new(pool),
             spill: Arc::new(SpillFile::new(options.temp_dir.clone())),
+            at_once: options.at_once.max(1),
             budget: options.memory,
             created_by: options.created_by.clone(),
             aws,

@@ -17,12 +17,25 @@ use crate::access::{self, Access};
 
 /// A file that is locked until this is dropped, and gone then.
 #[derive(Debug)]
-pub(crate) struct FileLock {
+pub struct FileLock {
     file: File,
     path: PathBuf,
 }
 
 impl FileLock {
+    /// Takes the lock of a file that is the user's alone. Nothing where another process holds it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says where the file cannot be made or opened.
+    pub fn of_user(path: &Path) -> io::Result<Option<Self>> {
+        match Self::try_take(path, Access::OWN) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     /// Takes the lock if nobody holds it, making the file if it is not there.
     pub(crate) fn try_take(path: &Path, access: Access) -> Result<Self, TryLockError> {
         loop {

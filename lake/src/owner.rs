@@ -91,6 +91,11 @@ impl Presence {
         self.life(owner) == Life::Ended
     }
 
+    /// Whether the run of that owner is known to live.
+    pub(crate) fn is_living(&self, owner: &str) -> bool {
+        self.life(owner) == Life::Living
+    }
+
     /// What is known of the run of that owner.
     pub(crate) fn life(&self, owner: &str) -> Life {
         if self.circle().is_none() || circle(owner) != self.circle() || owner.contains('/') {

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::lake::Lake;
 use crate::options::{Location, Options};
 use crate::schema::{Column, Kind, fields};
-use crate::store::{Condition, Object};
+use crate::store::Object;
 use crate::table::definition::{Granularity, PartitionBy};
 use crate::table::spec::Spec;
 
@@ -105,16 +105,4 @@ pub(crate) fn once<'a>(
 /// The objects that hold a table's rows.
 pub(crate) fn objects(lake: &Lake) -> Vec<Object> {
     lake.store.list("t/").unwrap()
-}
-
-/// The entries of the journal are those of a process that died long ago.
-pub(crate) fn bury(folder: &LakeFolder) {
-    let lake = folder.lake();
-    for object in lake.store.list("_lake/commits/").unwrap() {
-        let (_, text) = lake.store.get(&object.key).unwrap().unwrap();
-        let mut entry: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        entry["at"] = "2026-01-01T00:00:00Z".into();
-        let text = serde_json::to_vec(&entry).unwrap();
-        lake.store.put(&object.key, &text, Condition::Always).unwrap();
-    }
 }

@@ -55,11 +55,13 @@ impl Described<'_> {
         let keys = settings.key_properties.as_deref().unwrap_or(self.keys);
         let keys = key_positions(&columns, keys)?;
         let extra_from = has_extra.then_some(columns.len());
+        let mut incidental = Vec::new();
         if has_extra {
             let is_new =
                 |column: &Column| columns.iter().all(|known| known.source != column.source);
             let extra = self.conventions.extra.columns();
             let extra: Vec<Column> = extra.into_iter().filter(is_new).collect();
+            incidental.extend(extra.iter().map(|column| column.name.clone()));
             columns.extend(extra);
         }
         let spec = Spec {
@@ -72,6 +74,7 @@ impl Described<'_> {
             shards: settings.shards,
             encoding: settings.encoding(),
             refresh: self.refresh,
+            incidental,
         };
         Ok(Plan {
             spec: Arc::new(spec),

@@ -126,6 +126,14 @@ pub(crate) enum Error {
         /// `was` or `were`.
         verb: &'static str,
     },
+    /// Appended rows are shown only when a state stands behind them.
+    #[error(
+        "the input ended behind the last STATE: rows of {streams} that none covers are left out; they come again"
+    )]
+    Uncovered {
+        /// The streams.
+        streams: String,
+    },
     /// Where the source says of its streams that they are complete, it must say it of all.
     #[error(
         "the input ended, but the source did not say that these streams are complete: {streams}; rows that a STATE covers are stored, and nothing was replaced"
@@ -210,7 +218,9 @@ impl Error {
             | Self::Batch { .. }
             | Self::Line { .. }
             | Self::RecordBeforeSchema { .. } => Kind::Input,
-            Self::Unfinished { .. } | Self::Incomplete { .. } => Kind::Transient,
+            Self::Unfinished { .. } | Self::Incomplete { .. } | Self::Uncovered { .. } => {
+                Kind::Transient
+            }
             Self::State { .. } => Kind::Storage,
             Self::Stopped { exit, .. } => Kind::Stopped(*exit),
             Self::Lake(error) => match error.kind() {
@@ -261,6 +271,9 @@ impl Error {
             Self::Incomplete { .. } => Some(
                 "run the tap again to the end; overwrite replaces a table only when a STATE follows its records",
             ),
+            Self::Uncovered { .. } => {
+                Some("run the tap again to the end; a tap must send a STATE behind its last record")
+            }
             Self::Map(_)
             | Self::Setting { .. }
             | Self::Input { .. }
@@ -325,6 +338,9 @@ fn lake_hint(error: &lake::Error) -> Option<&'static str> {
         lake::Error::Incompatible { .. } => Some(
             "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)",
         ),
+        lake::Error::Superseded { .. } => {
+            Some("let one run of a pipeline end before the next begins, and run again")
+        }
         lake::Error::Locked { .. } => {
             Some("wait for that run to end; the lock of a run that has died is free at once")
         }

@@ -1,9 +1,9 @@
 //! States, and where they go once the rows before them are durable.
 
-use lake::write::journal::Receipt;
+use lake::write::journal::{Acknowledged, Receipt};
 use serde_json::value::RawValue;
 
-use crate::error::Result;
+use crate::error::Error;
 
 /// A state, as it is to be acknowledged: byte for byte.
 #[derive(Debug)]
@@ -36,5 +36,28 @@ pub(crate) trait Sink: std::fmt::Debug {
     fn receipt(&self) -> Option<&dyn Receipt>;
 
     /// The rows of all streams but the `held` ones are durable: acknowledges their states.
-    fn acknowledge(&mut self, held: &[String]) -> Result<()>;
+    fn acknowledge(&mut self, held: &[String]) -> Acknowledged<Error>;
+}
+
+impl State {
+    /// Whether it says nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        is_empty(self.text.get().trim())
+    }
+}
+
+/// Whether a state says nothing.
+pub(crate) fn is_empty(text: &str) -> bool {
+    let is_empty_object = || {
+        let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        inner.is_some_and(|inner| inner.trim().is_empty())
+    };
+    matches!(text, "null" | "\"\"" | "[]") || is_empty_object()
+}
+
+/// What became of a state that could not be written to a stream that someone reads.
+pub(crate) fn unwritten(source: std::io::Error) -> Acknowledged<Error> {
+    let nobody_reads = source.kind() == std::io::ErrorKind::BrokenPipe;
+    let error = Error::State { name: "standard output".into(), source };
+    if nobody_reads { Acknowledged::No(error) } else { Acknowledged::Unknown(error) }
 }

@@ -52,6 +52,9 @@ pub(crate) struct StreamSummary {
     /// Records that a filter left out.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) filtered: u64,
+    /// Rows that were there already, because an earlier run died before anybody knew that.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) recognised: u64,
     /// Strings truncated to `max_string_bytes`.
     #[serde(rename = "cut", skip_serializing_if = "is_zero")]
     pub(crate) truncated: u64,

@@ -21,6 +21,7 @@ pub(crate) struct PartReader {
     /// Objects per partition when it was written, where it says so.
     pub shards: Option<u32>,
     object: String,
+    has_rows: bool,
 }
 
 impl PartReader {
@@ -45,12 +46,18 @@ impl PartReader {
             let reason = format!("`{SHARDS}` of its footer is damaged: {error}");
             Error::store("read", object, reason)
         })?;
+        let has_rows = builder.metadata().file_metadata().num_rows() > 0;
         let columns = builder.schema().fields().iter().enumerate();
         let columns = columns.filter(|(_, column)| is_read(column.name())).map(|(at, _)| at);
         let read = ProjectionMask::roots(builder.parquet_schema(), columns);
         let builder = builder.with_projection(read).with_batch_size(READ_ROWS);
         let rows = builder.build().map_err(failed)?;
-        Ok(Self { rows, shards, object: object.to_owned() })
+        Ok(Self { rows, shards, object: object.to_owned(), has_rows })
+    }
+
+    /// Whether it has rows.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.has_rows
     }
 
     /// Its columns.

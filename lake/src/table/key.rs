@@ -78,7 +78,7 @@ fn hash_columns(columns: &[&ArrayRef], rows: usize) -> Result<Vec<u128>> {
 }
 
 /// Appends the text of a key's value. A type without one is an error: all its keys would be the same.
-fn append_text(column: &ArrayRef, row: usize, text: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn append_text(column: &ArrayRef, row: usize, text: &mut Vec<u8>) -> Result<()> {
     // Writing into a Vec cannot fail.
     _ = match column.data_type() {
         DataType::Utf8 => text.write_all(column.as_string::<i32>().value(row).as_bytes()),

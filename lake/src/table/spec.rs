@@ -26,6 +26,8 @@ pub struct Spec {
     pub encoding: Encoding,
     /// The generation of the rows, where their source has generations.
     pub refresh: Option<Refresh>,
+    /// Names of columns that say how a row came, not what it is: when it was read, and in which line.
+    pub incidental: Vec<String>,
 }
 
 impl Spec {
@@ -60,6 +62,7 @@ impl Spec {
             shards: 1,
             encoding: Encoding::default(),
             refresh: None,
+            incidental: Vec::new(),
         }
     }
 }

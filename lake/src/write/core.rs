@@ -6,6 +6,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::defined::{Defined, is_called};
+use super::doubt::Doubts;
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::writer::PartWriter;
@@ -25,13 +26,51 @@ pub(super) struct Core {
     pub(super) encoding: Encoding,
     pub(super) defined: Defined,
     pub(super) stage: Stage,
+    /// Rows that are there already, and may come again.
+    doubts: Doubts,
     /// How batches of each spec become the table's columns.
     projections: Vec<(Arc<Spec>, Projection)>,
 }
 
 impl Core {
-    pub(super) fn new(lake: Arc<Lake>, encoding: Encoding, defined: Defined, stage: Stage) -> Self {
-        Self { lake, encoding, defined, stage, projections: Vec::new() }
+    pub(super) fn new(lake: Arc<Lake>, spec: &Spec, defined: Defined, stage: Stage) -> Self {
+        let doubts = Doubts::none(&spec.incidental);
+        Self { lake, encoding: spec.encoding, defined, stage, doubts, projections: Vec::new() }
+    }
+
+    /// The rows of these files may come again, and are left out then.
+    pub(super) fn doubt(&mut self, files: &[String]) -> Result<()> {
+        let schema = SchemaRef::clone(self.stage.schema());
+        files.iter().try_for_each(|file| self.doubts.add(&self.lake, file, &schema))
+    }
+
+    /// Takes the rows out of the staged ones that came again: they were held back, and enter beside those
+    /// in doubt after all.
+    pub(super) fn sift(&mut self) -> Result<()> {
+        if self.doubts.is_empty() {
+            return Ok(());
+        }
+        let mut sifted = keyed_stage(&self.defined.definition)?;
+        let reader = self.stage.reader()?;
+        for group in self.stage.groups() {
+            reader.each(*group, |batch| {
+                let (batch, hashes) = self.doubts.take_out(batch, &[])?;
+                sifted.push(batch, &hashes)?;
+                if sifted.memory() > self.lake.budget / 2 {
+                    sifted.spill(&self.lake.spill)?;
+                }
+                Ok(())
+            })?;
+        }
+        sifted.cover()?;
+        drop(reader);
+        self.stage = sifted;
+        Ok(())
+    }
+
+    /// How many rows came again, and were left out.
+    pub(super) fn recognised(&self) -> u64 {
+        self.doubts.recognised()
     }
 
     /// The definition as this run knows it.
@@ -82,6 +121,7 @@ impl Core {
         spec: &Arc<Spec>,
         batch: &RecordBatch,
         hashes: &[u128],
+        may_come_again: bool,
     ) -> Result<()> {
         let Some(projection) = self.projection(spec) else {
             return Err(Error::internal(format!(
@@ -90,7 +130,11 @@ impl Core {
             )));
         };
         let batch = projection.apply(batch).map_err(Error::arrow)?;
-        self.stage.push(batch, hashes)
+        if !may_come_again || self.doubts.is_empty() {
+            return self.stage.push(batch, hashes);
+        }
+        let (batch, hashes) = self.doubts.take_out(&batch, hashes)?;
+        self.stage.push(batch, &hashes)
     }
 
     /// How staged rows become those of the definition's columns, where these have changed.

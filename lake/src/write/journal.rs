@@ -1,212 +1,404 @@
-//! The journal of appended files: `_lake/commits/<run>.json`.
+//! The journal of appended files: what became visible, and whether its state was acknowledged.
 //!
 //! Rows of an upserted table may come again without harm. Appended rows may not: when a run dies
 //! between showing its files and acknowledging their state, the tap sends the same rows again. So the
 //! names of the files are written down before they become visible, and crossed out after the STATE
-//! has been acknowledged. Whoever finds an entry of a dead run takes its files away again.
+//! has been acknowledged.
 //!
 //! ```text
-//! write entry (publishing) → files visible → entry (acknowledging) → state acknowledged → entry removed
+//! note (publishing) → files visible → note (acknowledging) → state acknowledged → note removed
 //! ```
 //!
-//! `maintain` notes in the same way which files it puts in the place of which.
+//! The next run of the pipeline settles what it finds. A pipeline is the one that keeps its state in
+//! the same place, and only it does: other pipelines' notes are none of its business. What became of
+//! the state, that place says:
 //!
-//! A run that dies while it is `acknowledging` may or may not have done so. With
-//! `--state-out` the file tells; without, the files stay.
+//! - it holds the state of the note, and held another before: the rows stay;
+//! - the run had not begun to acknowledge, or it has ended and the place holds what it held before: the
+//!   files go, and their rows come again;
+//! - nobody can know (the state went to stdout alone, it says the same before and after, or the run may
+//!   only be late): the rows stay, and those that come again are known by what they hold ([`doubt`](super::doubt)).
+//!
+//! Nothing is decided by a clock or by the number of a process. Whoever settles a note first
+//! takes it over; a run that is not dead but late finds its note changed, and stops before it
+//! acknowledges anything. A file that it had not shown yet it cannot show any more, because an empty
+//! one has its name.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::note::{FOLDER, Note, Phase, Stored, is_of};
 use crate::error::{Error, Result};
+use crate::file::encoding::Encoding;
+use crate::file::reader::PartReader;
 use crate::lake::Lake;
+use crate::schema::fields;
 use crate::store::Condition;
 
-/// An entry of another host that is this old belongs to a dead run: what lies between writing and
-/// removing it takes seconds.
-const DEAD_AFTER: Duration = Duration::from_mins(2);
-
-/// How often to look at an entry of a run that may be alive.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-const FOLDER: &str = "_lake/commits/";
-
-/// Where the newest state is kept that was acknowledged: it tells whether a commit was.
+/// Where the newest state is kept that was acknowledged: it names the pipeline, and tells whether a
+/// commit was acknowledged.
 pub trait Receipt {
-    /// The state, if one was kept. That it cannot be read is an error: what follows from "there is
+    /// The name of the place, the same in every run.
+    fn place(&self) -> String;
+
+    /// The state that was there when this run opened the place, or that it has kept there since. Who moves
+    /// it from there is noticed when this run moves it.
+    fn known(&self) -> Option<String>;
+
+    /// The state that is there now, if one was kept. That it cannot be read is an error: what follows from "there is
     /// none" would take rows away.
     fn newest(&self) -> Result<Option<Vec<u8>>>;
 }
 
-/// What a run is about to show.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Entry {
-    run: String,
-    owner: String,
-    at: DateTime<Utc>,
-    phase: Phase,
-    files: Vec<String>,
-    /// Files that the new ones replace.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    obsolete: Vec<String>,
-    state: Option<String>,
+/// The place of a pipeline's state, as a run knows it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    name: String,
+    known: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Phase {
-    Publishing,
-    /// The stored name is that of the first release.
-    #[serde(rename = "giving")]
-    Acknowledging,
-    Replacing,
+impl Place {
+    /// The place of a receipt.
+    pub fn of(receipt: &dyn Receipt) -> Self {
+        Self { name: receipt.place(), known: receipt.known() }
+    }
 }
 
-/// The entry of this run, while it has one.
+/// What became of a state that was to be acknowledged.
+#[derive(Debug)]
+pub enum Acknowledged<E> {
+    /// It has arrived, or at least it was handed over.
+    Yes,
+    /// It certainly has not, for this reason.
+    No(E),
+    /// Nobody knows, because of this.
+    Unknown(E),
+}
+
+/// The files that a commit shows and that must not come twice.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// They are added to those of their tables.
+    pub added: Vec<String>,
+    /// They take the place of all that their tables held.
+    pub replacing: Vec<String>,
+}
+
+impl Files {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.replacing.is_empty()
+    }
+
+    /// Adds those of another table.
+    pub fn extend(&mut self, other: Self) {
+        self.added.extend(other.added);
+        self.replacing.extend(other.replacing);
+    }
+}
+
+/// The journal of a run.
 #[derive(Debug)]
 pub struct Journal {
     key: String,
-    entry: Option<Entry>,
-    recovered: bool,
+    own: Option<Stored>,
+    /// Notes of other runs whose rows are in doubt.
+    doubtful: Vec<Stored>,
+    /// Notes of runs that kept their state nowhere, which whoever loads their tables settles.
+    homeless: Vec<Stored>,
 }
 
 impl Journal {
-    /// The journal of a run.
-    pub fn new(run: &str) -> Self {
-        Self { key: format!("{FOLDER}{run}.json"), entry: None, recovered: false }
-    }
-
-    /// The journal of putting files of a table together: one at a time.
-    pub fn compaction(table: &str) -> Self {
-        Self { key: format!("{FOLDER}compaction-{table}.json"), entry: None, recovered: false }
-    }
-
-    /// Writes down which file is about to take the place of others. Another compaction of the table
-    /// is waited for.
-    pub fn replacing(&mut self, lake: &Lake, file: &str, obsolete: Vec<String>) -> Result<()> {
-        self.entry = Some(Entry {
-            obsolete,
-            ..Entry::new(lake, Phase::Replacing, vec![file.to_owned()], None)
-        });
-        loop {
-            match self.write(lake, Condition::Absent) {
-                Err(Error::Conflict { .. }) => recover(lake, None)?,
-                outcome => return outcome,
+    /// Opens the journal of a run, and settles what runs of its pipeline have left open.
+    pub fn open(lake: &Lake, receipt: Option<&dyn Receipt>) -> Result<Self> {
+        let key = format!("{FOLDER}{}.json", lake.run);
+        let mut journal = Self { key, own: None, doubtful: Vec::new(), homeless: Vec::new() };
+        let place = receipt.map(Receipt::place);
+        let mut acknowledged = HashSet::new();
+        for stored in Stored::all_but(lake, &journal.key)? {
+            if stored.note.phase == Phase::Replacing {
+                end_replacement(lake, stored)?;
+            } else if stored.note.is_of_anybody() && receipt.is_some()
+                || receipt.is_some() && stored.note.state_out == place
+            {
+                let verdict = judge(lake, &stored.note, receipt)?;
+                // Of runs that were at work at once, one alone has moved the state.
+                let is_second = verdict == Verdict::Acknowledged
+                    && !acknowledged
+                        .insert((stored.note.before.clone(), stored.note.state.clone()));
+                let verdict = if is_second { Verdict::NotAcknowledged } else { verdict };
+                journal.doubtful.extend(settle(lake, stored, verdict)?);
+            } else if stored.note.state_out.is_none() && receipt.is_none() {
+                journal.homeless.push(stored);
             }
         }
+        Ok(journal)
     }
 
-    /// Writes down which files are about to become visible, and which state covers them.
-    pub fn publishing(
+    /// The files of a table whose rows are in doubt: those that come again are to be left out.
+    pub fn doubtful(&mut self, lake: &Lake, table: &str) -> Result<Vec<String>> {
+        let (own, others) = std::mem::take(&mut self.homeless)
+            .into_iter()
+            .partition(|stored: &Stored| stored.note.is_about(table));
+        self.homeless = others;
+        for stored in Vec::from_iter(own) {
+            // It may be that of another pipeline without a place, which is at work.
+            if !lake.presence.is_living(&stored.note.owner) {
+                let verdict = judge(lake, &stored.note, None)?;
+                self.doubtful.extend(settle(lake, stored, verdict)?);
+            }
+        }
+        let files = self.doubtful.iter().flat_map(|stored| stored.note.rows());
+        Ok(files.filter(|file| is_of(file, table)).cloned().collect())
+    }
+
+    /// Shows files and acknowledges their state, in the one order in which nothing is lost or doubled.
+    /// `files` are those that `publish` makes visible and that must not come twice; `state` is what
+    /// `acknowledge` gives back.
+    pub fn commit<E: From<Error>>(
         &mut self,
         lake: &Lake,
-        files: Vec<String>,
+        files: Files,
         state: Option<&str>,
-        state_out: Option<&dyn Receipt>,
-    ) -> Result<()> {
-        if files.is_empty() {
-            return Ok(());
-        }
-        if !self.recovered {
-            recover(lake, state_out)?;
-            self.recovered = true;
-        }
-        self.entry = Some(Entry::new(lake, Phase::Publishing, files, state));
-        self.write(lake, Condition::Always)
-    }
-
-    /// The files are visible; their state is about to be acknowledged.
-    pub fn acknowledging(&mut self, lake: &Lake) -> Result<()> {
-        match &mut self.entry {
-            Some(entry) => entry.phase = Phase::Acknowledging,
-            None => return Ok(()),
-        }
-        self.write(lake, Condition::Always)
-    }
-
-    /// The state has been acknowledged, or the old files are gone.
-    pub fn acknowledged(&mut self, lake: &Lake) -> Result<()> {
-        if self.entry.take().is_some() {
-            lake.store.delete(&self.key)?;
-        }
-        Ok(())
-    }
-
-    fn write(&self, lake: &Lake, condition: Condition) -> Result<()> {
-        let text = serde_json::to_vec_pretty(&self.entry)
-            .map_err(|error| Error::broken("a journal entry is JSON", error))?;
-        lake.store.put(&self.key, &text, condition).map(|_| ())
-    }
-}
-
-impl Entry {
-    fn new(lake: &Lake, phase: Phase, files: Vec<String>, state: Option<&str>) -> Self {
-        Self {
-            run: lake.run.clone(),
-            owner: lake.presence.owner().to_owned(),
-            at: Utc::now(),
-            phase,
-            files,
-            obsolete: Vec::new(),
-            state: state.map(str::to_owned),
-        }
-    }
-}
-
-/// Resolves what dead runs have left open. An entry of a run that may be alive is waited for.
-pub fn recover(lake: &Lake, state_out: Option<&dyn Receipt>) -> Result<()> {
-    for object in lake.store.list(FOLDER)? {
-        loop {
-            let Some((_, text)) = lake.store.get(&object.key)? else { break };
-            let Ok(entry) = serde_json::from_slice::<Entry>(&text) else {
-                tracing::warn!(
-                    object = lake.store.locate(&object.key),
-                    "a damaged journal entry is ignored"
-                );
-                break;
+        place: Option<Place>,
+        publish: impl FnOnce() -> Result<(), E>,
+        acknowledge: impl FnOnce() -> Acknowledged<E>,
+    ) -> Result<(), E> {
+        if !files.is_empty() {
+            let (state_out, before) = place.map(|place| (place.name, place.known)).unzip();
+            let note = Note {
+                state: state.map(str::to_owned),
+                state_out,
+                before: before.flatten(),
+                replacing: files.replacing,
+                ..Note::new(lake, Phase::Publishing, files.added)
             };
-            if entry.run == lake.run {
-                break;
+            self.own = Some(Stored::create(lake, &self.key, note)?);
+        }
+        publish()?;
+        if let Some(own) = &mut self.own {
+            let changed = own.change(lake, |note| note.phase = Phase::Acknowledging);
+            changed.map_err(|error| superseded(lake, &own.note, error))?;
+        }
+        match acknowledge() {
+            Acknowledged::Yes => {
+                let Some(own) = self.own.take() else { return Ok(()) };
+                if own.note.state_out.is_some() {
+                    outrun(lake, &own)?;
+                }
+                Ok(own.remove(lake)?)
             }
-            let age = (Utc::now() - entry.at).to_std().unwrap_or_default();
-            if age < DEAD_AFTER && !lake.presence.has_ended(&entry.owner) {
-                tracing::info!(run = entry.run, "waiting for another run's commit");
-                std::thread::sleep(LOOK_EVERY);
-                continue;
+            Acknowledged::No(error) => {
+                if let Some(own) = self.own.take() {
+                    withdraw(lake, own);
+                }
+                Err(error)
             }
-            resolve(lake, &entry, state_out)?;
-            lake.store.delete(&object.key)?;
-            break;
+            Acknowledged::Unknown(error) => Err(error),
+        }
+    }
+
+    /// The run has come to its end: what was in doubt came again, or never will.
+    pub fn close(&mut self, lake: &Lake) -> Result<()> {
+        self.doubtful.drain(..).try_for_each(|stored| stored.remove(lake))
+    }
+}
+
+/// The files that runs have shown, or are about to, whose state has not been acknowledged. Listed
+/// after the table, they are all of its that may go again.
+pub(crate) fn open_files(lake: &Lake) -> Result<HashSet<String>> {
+    let notes = Stored::all_but(lake, "")?.into_iter().map(|stored| stored.note);
+    Ok(notes.filter(|note| note.phase != Phase::Replacing).flat_map(|note| note.files).collect())
+}
+
+/// The note could not be changed: where another run of the pipeline has taken it over, this one's files
+/// are gone, and such as were shown since go as well.
+fn superseded(lake: &Lake, note: &Note, error: Error) -> Error {
+    let Error::Conflict { .. } = error else { return error };
+    match note.files.iter().try_for_each(|file| lake.store.delete(file)) {
+        Ok(()) => Error::Superseded { run: lake.run.clone() },
+        Err(error) => error,
+    }
+}
+
+/// What became of the state of a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Acknowledged,
+    NotAcknowledged,
+    /// Nobody can know.
+    InDoubt,
+}
+
+/// Judges the note of another run of the pipeline.
+fn judge(lake: &Lake, note: &Note, receipt: Option<&dyn Receipt>) -> Result<Verdict> {
+    let receipt = match (note.phase, receipt) {
+        (Phase::Publishing | Phase::Withdrawing | Phase::Replacing, _) => {
+            return Ok(Verdict::NotAcknowledged);
+        }
+        (Phase::Acknowledging, None) => return Ok(Verdict::InDoubt),
+        (Phase::Acknowledging, Some(receipt)) => receipt,
+    };
+    let newest = receipt.newest()?.map(|text| trimmed(&text));
+    Ok(match (newest == note.state, newest == note.before) {
+        (true, false) => Verdict::Acknowledged,
+        // It may only be late, and acknowledge its state the next moment.
+        (false, true) if lake.presence.has_ended(&note.owner) => Verdict::NotAcknowledged,
+        (true, true) | (false, _) => Verdict::InDoubt,
+    })
+}
+
+/// The text of a state, without white space around it.
+pub fn trimmed(state: &[u8]) -> String {
+    String::from_utf8_lossy(state.trim_ascii()).into_owned()
+}
+
+/// Settles the note of another run of the pipeline. It is given back where its rows are in doubt.
+fn settle(lake: &Lake, stored: Stored, verdict: Verdict) -> Result<Option<Stored>> {
+    let phase = stored.note.phase;
+    let Some(stored) = stored.claim(lake)? else { return Ok(None) };
+    // Where its run has come further meanwhile, it was judged by what has changed.
+    let verdict = if stored.note.phase == phase { verdict } else { Verdict::InDoubt };
+    decide(lake, stored, verdict)
+}
+
+/// Does what follows from the verdict on a note that was taken over.
+fn decide(lake: &Lake, stored: Stored, verdict: Verdict) -> Result<Option<Stored>> {
+    let note = &stored.note;
+    match verdict {
+        Verdict::InDoubt => {
+            tracing::warn!(
+                run = note.run,
+                files = note.rows().count(),
+                "a run died while it gave a state back; where its appended rows come again, they are left out"
+            );
+            return Ok(Some(stored));
+        }
+        Verdict::NotAcknowledged => {
+            tracing::warn!(
+                run = note.run,
+                files = note.files.len(),
+                "a run died before it gave the state of its appended files back; they are taken away and come again"
+            );
+            for file in &note.files {
+                take_away(lake, file, note.phase)?;
+            }
+            if !note.replacing.is_empty() {
+                // What they replaced is gone, so they stay.
+                return Ok(Some(stored));
+            }
+        }
+        Verdict::Acknowledged => {}
+    }
+    stored.remove(lake)?;
+    Ok(None)
+}
+
+/// This run has moved the state, so no other that started from the same one has: their files go.
+fn outrun(lake: &Lake, own: &Stored) -> Result<()> {
+    // What another has taken over is that one's to settle.
+    let is_beside = |note: &Note| {
+        note.phase != Phase::Replacing
+            && note.state_out == own.note.state_out
+            && note.before == own.note.before
+            && note.claimed_by.is_none()
+    };
+    for other in Stored::all_but(lake, &own.object.key)? {
+        if let Some(other) = other.claim_if(lake, is_beside)? {
+            decide(lake, other, Verdict::NotAcknowledged)?;
         }
     }
     Ok(())
 }
 
-fn resolve(lake: &Lake, entry: &Entry, state_out: Option<&dyn Receipt>) -> Result<()> {
-    let was_acknowledged = match (entry.phase, state_out) {
-        (Phase::Replacing, _) => {
-            let mut all_there = true;
-            for file in &entry.files {
-                all_there &= lake.store.head(file)?.is_some();
-            }
-            let gone = if all_there { &entry.obsolete } else { &entry.files };
-            return gone.iter().try_for_each(|file| lake.store.delete(file));
-        }
-        (Phase::Publishing, _) => false,
-        (Phase::Acknowledging, None) => true,
-        (Phase::Acknowledging, Some(file)) => {
-            let newest = file.newest()?;
-            newest.as_deref().map(<[u8]>::trim_ascii) == entry.state.as_deref().map(str::as_bytes)
-        }
-    };
-    if was_acknowledged {
+/// The state of this run was not acknowledged: its files go again. Where that fails, the next run does it.
+fn withdraw(lake: &Lake, mut own: Stored) {
+    let withdrawn = own.change(lake, |note| note.phase = Phase::Withdrawing).and_then(|()| {
+        own.note.files.iter().try_for_each(|file| lake.store.delete(file))?;
+        if own.note.replacing.is_empty() { own.remove(lake) } else { Ok(()) }
+    });
+    if let Err(error) = withdrawn {
+        tracing::warn!(%error, "appended files whose state was not given back are taken away by the next run");
+    }
+}
+
+/// A file is gone for good. One that has not become visible yet never does.
+fn take_away(lake: &Lake, file: &str, phase: Phase) -> Result<()> {
+    if phase == Phase::Publishing && block(lake, file)? {
         return Ok(());
     }
-    tracing::warn!(
-        run = entry.run,
-        files = entry.files.len(),
-        "a run died before it gave the state of its appended files back; they are taken away and come again"
-    );
-    entry.files.iter().try_for_each(|file| lake.store.delete(file))
+    lake.store.delete(file)
+}
+
+/// Puts a file without rows where one was to appear that has not. Whether it is there: otherwise the
+/// file with rows is.
+fn block(lake: &Lake, file: &str) -> Result<bool> {
+    let format = lake.format(&Encoding::default(), 1);
+    let part = lake.part(file, Condition::Absent, &schema_of(lake, file)?, &format)?;
+    match part.finish() {
+        Ok(_) => Ok(true),
+        Err(Error::Conflict { .. }) => is_empty(lake, file),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a file is there and has no rows.
+fn is_empty(lake: &Lake, file: &str) -> Result<bool> {
+    let Some(object) = lake.store.head(file)? else { return Ok(false) };
+    let part = PartReader::open(lake.store.fetch(&object)?, &lake.store.locate(file))?;
+    Ok(!part.has_rows())
+}
+
+/// The columns of the table that a file is for. Where it is not defined, none of its files is visible.
+fn schema_of(lake: &Lake, file: &str) -> Result<SchemaRef> {
+    let table = lake.tables()?.into_iter().find(|table| is_of(file, table));
+    let definition = table.map(|table| lake.definition(&table)).transpose()?.flatten();
+    Ok(Arc::new(match definition {
+        Some((_, definition)) => Schema::new(fields(&definition.columns)),
+        None => Schema::new(vec![Field::new("empty", DataType::Boolean, true)]),
+    }))
+}
+
+/// A file that takes the place of others, which hold the same rows.
+pub(crate) struct Replacement {
+    stored: Stored,
+}
+
+impl Replacement {
+    /// Writes down which file is about to take the place of others. Whoever is at the same is stopped,
+    /// or brought to its end.
+    pub(crate) fn begin(lake: &Lake, file: &str, obsolete: Vec<String>) -> Result<Self> {
+        let name = file.replace('/', "-");
+        let key = format!("{FOLDER}replacing-{name}.json");
+        let note = Note { obsolete, ..Note::new(lake, Phase::Replacing, vec![file.to_owned()]) };
+        let stored = Stored::create(lake, &key, note)?;
+        // Of two that look for each other only after they have written, one at least sees the other.
+        for other in Stored::all_but(lake, &key)? {
+            let is_same = other.note.phase == Phase::Replacing
+                && other.note.obsolete.iter().any(|file| stored.note.obsolete.contains(file));
+            if is_same {
+                end_replacement(lake, other)?;
+            }
+        }
+        Ok(Self { stored })
+    }
+
+    /// The new file is there, or never will be: the others go in the first case.
+    pub(crate) fn end(self, lake: &Lake, is_there: bool) -> Result<()> {
+        if is_there {
+            self.stored.note.obsolete.iter().try_for_each(|file| lake.store.delete(file))?;
+        }
+        self.stored.remove(lake)
+    }
+}
+
+/// Brings a replacement of another run to its end, or keeps it from becoming visible.
+fn end_replacement(lake: &Lake, stored: Stored) -> Result<()> {
+    let mut is_there = true;
+    for file in &stored.note.files {
+        is_there &= !block(lake, file)?;
+    }
+    Replacement { stored }.end(lake, is_there)
 }

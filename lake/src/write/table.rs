@@ -8,6 +8,7 @@ use super::append::NewFiles;
 use super::committed::Committed;
 use super::core::{Core, keyed_stage, waiting_stage};
 use super::defined::{Defined, define};
+use super::journal::Files;
 use super::load::{Load, Replace, Waiting};
 use super::{replace, upsert, waiting};
 use crate::error::{Error, Result};
@@ -56,10 +57,27 @@ impl Table {
                 (defined, stage, load)
             }
         };
-        let core = Core::new(Arc::clone(lake), spec.encoding, defined, stage);
+        let core = Core::new(Arc::clone(lake), spec, defined, stage);
         let mut table = Self { core, load, refresh: spec.refresh, begun: false };
         table.evolve(spec)?;
         Ok(table)
+    }
+
+    /// Whether its rows are added to others, so that such as come twice are there twice.
+    pub fn adds(&self) -> bool {
+        self.load.adds()
+    }
+
+    /// The rows of these files may come again, and are left out then: see [`Journal::doubtful`].
+    ///
+    /// [`Journal::doubtful`]: super::journal::Journal::doubtful
+    pub fn doubt(&mut self, files: &[String]) -> Result<()> {
+        self.core.doubt(files)
+    }
+
+    /// How many rows came again, and were left out.
+    pub fn recognised(&self) -> u64 {
+        self.core.recognised()
     }
 
     /// The table's definition, as it is after the next commit.
@@ -98,7 +116,9 @@ impl Table {
         if !self.core.knows(spec) {
             self.evolve(spec)?;
         }
-        self.core.push(spec, batch, hashes)
+        // Rows that take the place of all others take that of the doubtful ones as well.
+        let may_come_again = matches!(self.load, Load::Append(_) | Load::Waiting(_));
+        self.core.push(spec, batch, hashes, may_come_again)
     }
 
     /// The rows that come next are of this version. Those of another version than the table's may be
@@ -245,20 +265,49 @@ impl Table {
         }
     }
 
-    /// Keys of the files that the next commit adds. They are not visible yet.
-    pub fn prepare(&mut self) -> Result<Vec<String>> {
+    /// Once the stream was seen to its end and ACTIVATE_VERSION did not come, its rows enter as those
+    /// before them.
+    fn decide(&mut self, complete: bool) -> Result<()> {
+        if let (Load::Replace(Replace::Undecided { .. }), true) = (&self.load, complete) {
+            self.change_load(Load::after_commit);
+            if self.load.adds() {
+                return self.core.sift();
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that the next commit shows and that must not come twice. They are not visible yet.
+    /// `complete` as in [`commit`](Self::commit).
+    pub fn prepare(&mut self, complete: bool) -> Result<Files> {
+        let mut shown = Files::default();
         if self.pending_rows() == 0 {
-            return Ok(Vec::new());
+            return Ok(shown);
         }
+        self.decide(complete)?;
+        // Who finds a note of its files must know the table's columns.
+        if let Load::Append(_) = self.load {
+            self.store_definition()?;
+        }
+        let adds = self.load.adds();
         match &mut self.load {
-            Load::Append(files) => files.prepare(&mut self.core, None),
-            Load::Waiting(Waiting { root, files }) => files.prepare(&mut self.core, Some(root)),
-            Load::Upsert | Load::Replace(_) => Ok(Vec::new()),
+            Load::Append(files) => shown.added = files.prepare(&mut self.core, None)?,
+            Load::Waiting(Waiting { root, files }) => {
+                shown.added = files.prepare(&mut self.core, Some(root))?;
+            }
+            Load::Replace(Replace::Activated { .. }) if adds && complete => {
+                let groups = self.core.stage.groups().iter();
+                shown.replacing =
+                    groups.map(|group| self.core.object_key(*group)).collect::<Result<_>>()?;
+            }
+            Load::Upsert | Load::Replace(_) => {}
         }
+        Ok(shown)
     }
 
     /// Makes staged rows visible and durable. `complete` says that the stream was seen to its end.
     pub fn commit(&mut self, complete: bool) -> Result<Committed> {
+        self.decide(complete)?;
         let mut committed = Committed { rows: self.pending_rows(), ..Committed::default() };
         if !self.has_work() {
             return Ok(committed);
@@ -269,14 +318,20 @@ impl Table {
         }
         let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
         self.refresh_definition()?;
-        if let Load::Replace(Replace::Activated { version, .. }) = self.load
-            && !self.has_uncovered()
-        {
-            self.core.defined.set_version(version);
-        }
         self.store_definition()?;
+        let activated = match self.load {
+            Load::Replace(Replace::Activated { version, .. }) if !self.has_uncovered() => {
+                Some(version)
+            }
+            Load::Upsert | Load::Append(_) | Load::Replace(_) | Load::Waiting(_) => None,
+        };
         self.publish(&mut committed)?;
         self.begun = true;
+        if let Some(version) = activated {
+            // Only now: a run that dies before replaces the table once more.
+            self.core.defined.set_version(version);
+            self.store_definition()?;
+        }
         self.core.stage.clear();
         // Where nothing locks the table, another run may have widened a column meanwhile and have
         // missed the objects that were written just now.
@@ -291,10 +346,6 @@ impl Table {
 
     /// Makes what is staged visible as the load says.
     fn publish(&mut self, committed: &mut Committed) -> Result<()> {
-        if let Load::Replace(Replace::Undecided { .. }) = self.load {
-            // ACTIVATE_VERSION did not come: the rows enter as those before them.
-            self.change_load(Load::after_commit);
-        }
         match &mut self.load {
             Load::Upsert => upsert::commit(&self.core, committed)?,
             Load::Append(files) => {

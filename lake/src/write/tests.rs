@@ -1,19 +1,23 @@
 //! What tables promise, whatever they are loaded by.
 
+use std::cell::RefCell;
+use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type};
 
-use super::journal::{Journal, Receipt, recover};
+use super::journal::{self, Acknowledged, Journal, Receipt, Replacement};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::schema::{Column, Kind};
+use crate::store::Condition;
 use crate::table::definition::{Granularity, LoadMethod, PartitionBy};
 use crate::table::spec::{Refresh, Spec};
 use crate::testing::{
-    LakeFolder, bury, by_month, columns, found, keyed, objects, once, rows, table as batches,
+    LakeFolder, by_month, columns, found, keyed, objects, once, rows, table as batches,
 };
 
 fn appended() -> Arc<Spec> {
@@ -25,7 +29,7 @@ fn overwritten() -> Arc<Spec> {
 }
 
 /// Loads rows in a run of their own, to its end.
-fn load(lake: &Arc<Lake>, spec: &Arc<Spec>, ids: std::ops::Range<i64>, name: &str) {
+fn load(lake: &Arc<Lake>, spec: &Arc<Spec>, ids: Range<i64>, name: &str) {
     let mut table = Table::open(lake, spec).unwrap();
     table.push(spec, &rows(ids, name)).unwrap();
     table.cover().unwrap();
@@ -82,7 +86,7 @@ fn appended_rows_are_added_and_the_files_are_those_that_were_announced() {
     let mut table = Table::open(&lake, &spec).unwrap();
     table.push(&spec, &rows(3..8, "second")).unwrap();
     table.cover().unwrap();
-    let announced = table.prepare().unwrap();
+    let announced = table.prepare(true).unwrap().added;
     assert_eq!(objects(&lake).len(), 1, "nothing is visible yet");
     table.commit(false).unwrap();
     let keys: Vec<String> = objects(&lake).into_iter().map(|object| object.key).collect();
@@ -346,8 +350,7 @@ fn two_runs_add_a_column_each_and_both_are_there() {
     let (left, right) = (with("left"), with("right"));
     let mut one = Table::open(&first, &left).unwrap();
     let mut other = Table::open(&second, &right).unwrap();
-    let wide =
-        |ids: std::ops::Range<i64>, name: &str| rows(ids, name).project(&[0, 1, 2, 1]).unwrap();
+    let wide = |ids: Range<i64>, name: &str| rows(ids, name).project(&[0, 1, 2, 1]).unwrap();
     one.push(&left, &wide(3..5, "one")).unwrap();
     other.push(&right, &wide(4..6, "other")).unwrap();
     one.commit(true).unwrap();
@@ -378,7 +381,7 @@ fn refresh(
     folder: &LakeFolder,
     load: LoadMethod,
     refresh: Refresh,
-    ids: std::ops::Range<i64>,
+    ids: Range<i64>,
     name: &str,
     ends: bool,
 ) {
@@ -398,7 +401,7 @@ fn refresh(
 fn rows_of_a_generation_are_visible_once_it_is_complete_and_alone_then() {
     for load in [LoadMethod::Append, LoadMethod::Upsert] {
         let folder = LakeFolder::new();
-        let run = |generation: i64, ids: std::ops::Range<i64>, name: &str, ends: bool| {
+        let run = |generation: i64, ids: Range<i64>, name: &str, ends: bool| {
             let overwrite = load == LoadMethod::Append;
             let (generation, minimum) = (Some(generation), Some(generation));
             let of = Refresh { generation, minimum, overwrite };
@@ -417,7 +420,7 @@ fn rows_of_a_generation_are_visible_once_it_is_complete_and_alone_then() {
 #[test]
 fn rows_that_wait_enter_beside_the_others_where_a_generation_deletes_nothing() {
     let folder = LakeFolder::new();
-    let run = |of: (i64, i64), ids: std::ops::Range<i64>, name: &str, ends: bool| {
+    let run = |of: (i64, i64), ids: Range<i64>, name: &str, ends: bool| {
         let (generation, minimum) = (Some(of.0), Some(of.1));
         let of = Refresh { generation, minimum, overwrite: false };
         refresh(&folder, LoadMethod::Upsert, of, ids, name, ends);
@@ -428,48 +431,226 @@ fn rows_that_wait_enter_beside_the_others_where_a_generation_deletes_nothing() {
     assert_eq!(found(&folder.lake()), once([(0..3, "first"), (3..5, "second"), (5..6, "third")]));
 }
 
-/// Keeps an acknowledged state.
-struct Kept(Option<&'static str>);
+/// A place for states, as it is now.
+#[derive(Debug, Clone, Default)]
+struct Place(Rc<RefCell<Option<String>>>);
 
-impl Receipt for Kept {
-    fn newest(&self) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.map(|state| format!("{state}\n").into_bytes()))
+impl Place {
+    fn keep(&self, state: &str) {
+        *self.0.borrow_mut() = Some(state.to_owned());
+    }
+
+    fn kept(&self) -> Option<String> {
+        self.0.borrow().clone()
     }
 }
 
-/// A run that dies after its files are visible, when it has come so far.
-fn die(folder: &LakeFolder, acknowledging: bool) {
-    let (lake, spec) = (folder.lake(), appended());
-    let mut journal = Journal::new(lake.run());
-    let mut table = Table::open(&lake, &spec).unwrap();
-    table.push(&spec, &rows(0..3, "in doubt")).unwrap();
-    table.cover().unwrap();
-    let files = table.prepare().unwrap();
-    journal.publishing(&lake, files, Some("{\"at\":1}"), None).unwrap();
-    table.commit(true).unwrap();
-    if acknowledging {
-        journal.acknowledging(&lake).unwrap();
+impl Receipt for Place {
+    fn place(&self) -> String {
+        "state.json".into()
     }
-    bury(folder);
+
+    fn known(&self) -> Option<String> {
+        self.kept()
+    }
+
+    fn newest(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.borrow().as_ref().map(|state| format!("{state}\n").into_bytes()))
+    }
+}
+
+/// Where a run dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Death {
+    /// Its files are noted, and none of them is visible.
+    Noted,
+    /// They are visible.
+    Visible,
+    /// It is about to acknowledge their state.
+    Asked,
+    /// It has acknowledged it.
+    Acknowledged,
+    /// It learns that nobody has taken the state.
+    Refused,
+}
+
+/// A run of the pipeline that loads rows with a state, and dies.
+fn die(folder: &LakeFolder, place: Option<&Place>, state: &str, ids: Range<i64>, death: Death) {
+    let (lake, spec) = (folder.lake(), appended());
+    let receipt = place.map(|place| -> &dyn Receipt { place });
+    let mut journal = Journal::open(&lake, receipt).unwrap();
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.doubt(&journal.doubtful(&lake, "t").unwrap()).unwrap();
+    table.push(&spec, &rows(ids, "in doubt")).unwrap();
+    table.cover().unwrap();
+    let files = table.prepare(true).unwrap();
+    let of = receipt.map(journal::Place::of);
+    let dead = || Err(Error::internal("it is dead"));
+    let outcome = journal.commit(
+        &lake,
+        files,
+        Some(state),
+        of,
+        || {
+            if death == Death::Noted {
+                return dead();
+            }
+            table.commit(true)?;
+            if death == Death::Visible { dead() } else { Ok(()) }
+        },
+        || {
+            if death == Death::Acknowledged
+                && let Some(place) = place
+            {
+                place.keep(state);
+            }
+            let error = Error::internal("it is dead");
+            match death {
+                Death::Refused => Acknowledged::No(error),
+                _ => Acknowledged::Unknown(error),
+            }
+        },
+    );
+    outcome.unwrap_err();
+}
+
+/// Another run of the pipeline, from the state that was acknowledged: it loads rows to its end.
+fn resume(folder: &LakeFolder, place: Option<&Place>, ids: Range<i64>) -> u64 {
+    let (lake, spec) = (folder.lake(), appended());
+    let receipt = place.map(|place| -> &dyn Receipt { place });
+    let mut journal = Journal::open(&lake, receipt).unwrap();
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.doubt(&journal.doubtful(&lake, "t").unwrap()).unwrap();
+    table.push(&spec, &rows(ids, "in doubt")).unwrap();
+    table.cover().unwrap();
+    let files = table.prepare(true).unwrap();
+    let of = receipt.map(journal::Place::of);
+    let publish = || table.commit(true).map(drop);
+    let acknowledge = || {
+        if let Some(place) = place {
+            place.keep("\"end\"");
+        }
+        Acknowledged::<Error>::Yes
+    };
+    journal.commit(&lake, files, Some("\"end\""), of, publish, acknowledge).unwrap();
+    journal.close(&lake).unwrap();
+    let notes = lake.store.list("_lake/commits/").unwrap();
+    assert!(notes.is_empty(), "{notes:?}");
+    table.recognised()
 }
 
 #[test]
-fn files_of_a_run_that_died_stay_only_where_their_state_was_acknowledged() {
-    let stays = once([(0..3, "in doubt")]);
-    for (acknowledging, receipt, expected) in [
-        (false, Some(Kept(Some("{\"at\":1}"))), once([])),
-        (true, Some(Kept(Some("{\"at\":1}"))), stays.clone()),
-        (true, Some(Kept(Some("{\"at\":0}"))), once([])),
-        (true, Some(Kept(None)), once([])),
-        // Nobody can know; what is there stays.
-        (true, None, stays),
+fn rows_of_a_run_that_died_are_there_once_wherever_it_died() {
+    let once = once([(0..9, "in doubt")]);
+    for (death, is_acknowledged) in [
+        (Death::Noted, false),
+        (Death::Visible, false),
+        (Death::Asked, false),
+        (Death::Acknowledged, true),
+        (Death::Refused, false),
     ] {
+        let (folder, place) = (LakeFolder::new(), Place::default());
+        die(&folder, Some(&place), "\"1\"", 0..6, death);
+        // The source goes on from the state that was kept.
+        let from = if is_acknowledged { 6 } else { 0 };
+        let recognised = resume(&folder, Some(&place), from..9);
+        assert_eq!((found(&folder.lake()), recognised), (once.clone(), 0), "{death:?}");
+    }
+}
+
+#[test]
+fn where_nobody_can_know_rows_that_come_again_are_known_by_what_they_hold() {
+    let once = once([(0..9, "in doubt")]);
+    for from in [0, 3, 6] {
+        // To stdout alone: the source may go on from before or from behind the state.
         let folder = LakeFolder::new();
-        die(&folder, acknowledging);
-        let lake = folder.lake();
-        recover(&lake, receipt.as_ref().map(|kept| -> &dyn Receipt { kept })).unwrap();
-        assert_eq!(found(&lake), expected, "{acknowledging}");
-        assert!(lake.store.list("_lake/commits/").unwrap().is_empty());
+        die(&folder, None, "\"1\"", 0..6, Death::Asked);
+        let recognised = resume(&folder, None, from..9);
+        assert_eq!(
+            (found(&folder.lake()), recognised),
+            (once.clone(), u64::try_from(6 - from).unwrap())
+        );
+        // A state that says the same before and after.
+        let (folder, place) = (LakeFolder::new(), Place::default());
+        place.keep("\"same\"");
+        die(&folder, Some(&place), "\"same\"", 0..6, Death::Asked);
+        resume(&folder, Some(&place), from..9);
+        assert_eq!(found(&folder.lake()), once);
+    }
+}
+
+#[test]
+fn rows_in_doubt_stay_so_until_a_run_has_come_to_its_end() {
+    let folder = LakeFolder::new();
+    die(&folder, None, "\"1\"", 0..6, Death::Asked);
+    die(&folder, None, "\"2\"", 0..8, Death::Asked);
+    die(&folder, None, "\"2\"", 0..8, Death::Visible);
+    assert_eq!(resume(&folder, None, 0..9), 8);
+    assert_eq!(found(&folder.lake()), once([(0..9, "in doubt")]));
+    // Nothing is in doubt any more: the same rows are other rows.
+    assert_eq!(resume(&folder, None, 0..1), 0);
+    assert_eq!(found(&folder.lake())[&0].len(), 2);
+}
+
+#[test]
+fn notes_of_another_pipeline_are_left_alone() {
+    let (folder, place) = (LakeFolder::new(), Place::default());
+    die(&folder, Some(&place), "\"1\"", 0..6, Death::Visible);
+    assert_eq!(resume_elsewhere(&folder), 0);
+    assert_eq!(found(&folder.lake()), once([(0..9, "in doubt")]));
+    resume(&folder, Some(&place), 0..9);
+    let found = found(&folder.lake());
+    let expected: Vec<usize> = (0..9).map(|id| if id < 6 { 1 } else { 2 }).collect();
+    assert_eq!(found.values().map(Vec::len).collect::<Vec<_>>(), expected);
+}
+
+/// A run of another pipeline, which keeps its state nowhere, that loads rows 6 to 9.
+fn resume_elsewhere(folder: &LakeFolder) -> u64 {
+    let (lake, spec) = (folder.lake(), appended());
+    let mut journal = Journal::open(&lake, None).unwrap();
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.doubt(&journal.doubtful(&lake, "t").unwrap()).unwrap();
+    table.push(&spec, &rows(6..9, "in doubt")).unwrap();
+    table.cover().unwrap();
+    let files = table.prepare(true).unwrap();
+    let publish = || table.commit(true).map(drop);
+    let acknowledge = || Acknowledged::<Error>::Yes;
+    journal.commit(&lake, files, None, None, publish, acknowledge).unwrap();
+    journal.close(&lake).unwrap();
+    table.recognised()
+}
+
+#[test]
+fn a_run_that_is_late_and_not_dead_shows_nothing_once_another_has_taken_over() {
+    for is_visible in [false, true] {
+        let (folder, place) = (LakeFolder::new(), Place::default());
+        let (lake, spec) = (folder.lake(), appended());
+        let mut journal = Journal::open(&lake, Some(&place)).unwrap();
+        let mut table = Table::open(&lake, &spec).unwrap();
+        table.push(&spec, &rows(0..6, "in doubt")).unwrap();
+        table.cover().unwrap();
+        let files = table.prepare(true).unwrap();
+        let of = Some(journal::Place::of(&place));
+        let outcome: Result<()> = journal.commit(
+            &lake,
+            files,
+            Some("\"1\""),
+            of,
+            || {
+                if is_visible {
+                    table.commit(true)?;
+                }
+                resume(&folder, Some(&place), 0..9);
+                if is_visible { Ok(()) } else { table.commit(true).map(drop) }
+            },
+            || panic!("it must not acknowledge"),
+        );
+        let error = outcome.unwrap_err();
+        assert!(
+            matches!(error, Error::Superseded { .. } | Error::Conflict { .. }),
+            "{error}: {is_visible}"
+        );
+        assert_eq!(found(&folder.lake()), once([(0..9, "in doubt")]), "{is_visible}");
     }
 }
 
@@ -477,35 +658,74 @@ fn files_of_a_run_that_died_stay_only_where_their_state_was_acknowledged() {
 fn a_receipt_that_cannot_be_read_takes_no_row_away() {
     struct Broken;
     impl Receipt for Broken {
+        fn place(&self) -> String {
+            "state.json".into()
+        }
+
+        fn known(&self) -> Option<String> {
+            None
+        }
+
         fn newest(&self) -> Result<Option<Vec<u8>>> {
             Err(Error::store("read", "state.json", "permission denied"))
         }
     }
-    let folder = LakeFolder::new();
-    die(&folder, true);
+    let (folder, place) = (LakeFolder::new(), Place::default());
+    die(&folder, Some(&place), "\"1\"", 0..3, Death::Asked);
     let lake = folder.lake();
-    assert!(recover(&lake, Some(&Broken)).is_err());
+    assert!(Journal::open(&lake, Some(&Broken)).is_err());
     assert_eq!(found(&lake), once([(0..3, "in doubt")]));
 }
 
 #[test]
-fn a_compaction_that_died_is_brought_to_its_end_or_taken_back() {
+fn a_note_of_the_last_release_is_settled_by_whoever_comes_next() {
+    for (phase, place, expected) in [
+        ("publishing", Some("\"1\""), once([])),
+        ("giving", Some("\"1\""), once([(0..3, "in doubt")])),
+        // Its rows are in doubt, for it does not say what the state was before.
+        ("giving", Some("\"0\""), once([(0..3, "in doubt")])),
+        ("giving", None, once([(0..3, "in doubt")])),
+    ] {
+        let (folder, kept) = (LakeFolder::new(), Place::default());
+        load(&folder.lake(), &appended(), 0..3, "in doubt");
+        let lake = folder.lake();
+        let files: Vec<_> = objects(&lake).into_iter().map(|object| object.key).collect();
+        let note = serde_json::json!({
+            "run": "old", "owner": "elsewhere.1-2.old", "at": "2026-01-01T00:00:00Z",
+            "phase": phase, "files": files, "state": "\"1\"",
+        });
+        let text = note.to_string();
+        lake.store.put("_lake/commits/old.json", text.as_bytes(), Condition::Absent).unwrap();
+        if let Some(state) = place {
+            kept.keep(state);
+        }
+        let receipt = place.map(|_| -> &dyn Receipt { &kept });
+        let mut journal = Journal::open(&lake, receipt).unwrap();
+        let doubtful = journal.doubtful(&lake, "t").unwrap();
+        assert_eq!(found(&lake), expected, "{phase} {place:?}");
+        let is_in_doubt = phase == "giving" && place != Some("\"1\"");
+        assert_eq!(doubtful.len(), usize::from(is_in_doubt), "{phase} {place:?}");
+    }
+}
+
+#[test]
+fn a_compaction_that_died_is_brought_to_its_end_or_never_appears() {
     for is_done in [true, false] {
         let folder = LakeFolder::new();
         let lake = folder.lake();
         load(&lake, &appended(), 0..3, "a");
         load(&folder.lake(), &appended(), 3..6, "b");
         let old: Vec<String> = objects(&lake).into_iter().map(|object| object.key).collect();
-        let mut journal = Journal::compaction("t");
-        journal.replacing(&lake, "t/together-00000.parquet", old.clone()).unwrap();
+        let key = "t/together-00000.parquet";
+        drop(Replacement::begin(&lake, key, old.clone()).unwrap());
+        let (_, text) = lake.store.get(&old[0]).unwrap().unwrap();
         if is_done {
-            let (_, text) = lake.store.get(&old[0]).unwrap().unwrap();
-            let key = "t/together-00000.parquet";
-            lake.store.put(key, &text, crate::store::Condition::Absent).unwrap();
+            lake.store.put(key, &text, Condition::Absent).unwrap();
         }
-        bury(&folder);
-        recover(&folder.lake(), None).unwrap();
+        let lake = folder.lake();
+        Journal::open(&lake, None).unwrap();
         let expected = if is_done { once([(0..3, "a")]) } else { once([(0..3, "a"), (3..6, "b")]) };
         assert_eq!(found(&lake), expected, "{is_done}");
+        assert!(lake.store.put(key, &text, Condition::Absent).is_err(), "it comes late");
     }
 }

@@ -19,10 +19,6 @@ use crate::store::{Condition, Object};
 use crate::table::content::Content;
 use crate::table::key;
 
-/// Objects that are looked up, or made visible, at once: each waits for its disk or for S3, and none
-/// for the others.
-const AT_ONCE: usize = 4;
-
 /// A larger object is made visible before the next is begun, because what it holds in memory would
 /// add up.
 const SMALL_BYTES: usize = 4 * 1024 * 1024;
@@ -49,7 +45,8 @@ pub(super) fn commit(table: &Core, committed: &mut Committed) -> Result<()> {
     std::thread::scope(|scope| {
         let (work, ended) = bounded::<(Group, Ended)>(0);
         let (done, outcomes) = unbounded();
-        for _ in 0..AT_ONCE {
+        let at_once = table.lake.at_once;
+        for _ in 0..at_once {
             let (ended, done) = (ended.clone(), done.clone());
             scope.spawn(move || {
                 // Nobody waits for it after an error before it.
@@ -59,7 +56,9 @@ pub(super) fn commit(table: &Core, committed: &mut Committed) -> Result<()> {
         drop((ended, done));
         for ((group, key), existing) in groups.iter().zip(&keys).zip(&existing) {
             match merge(table, &staged, *group, key, existing.as_ref()) {
-                Ok(Some(file)) if file.bytes() <= SMALL_BYTES => _ = work.send((*group, file)),
+                Ok(Some(file)) if file.bytes() <= SMALL_BYTES && at_once > 1 => {
+                    _ = work.send((*group, file));
+                }
                 Ok(Some(file)) => resolve(*group, file.finish())?,
                 Ok(None) => {}
                 Err(error) => resolve(*group, Err(error))?,
@@ -89,7 +88,7 @@ pub(super) fn commit(table: &Core, committed: &mut Committed) -> Result<()> {
 fn look_up(table: &Core, keys: &[String]) -> Result<Vec<Option<Object>>> {
     let store = &table.lake.store;
     std::thread::scope(|scope| {
-        let shares = keys.chunks(keys.len().div_ceil(AT_ONCE).max(1));
+        let shares = keys.chunks(keys.len().div_ceil(table.lake.at_once).max(1));
         let threads: Vec<_> = shares
             .map(|keys| scope.spawn(|| keys.iter().map(|key| store.head(key)).collect()))
             .collect();

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::io::Write;
 
-use lake::write::journal::Receipt;
+use lake::write::journal::{Acknowledged, Receipt};
 
 use crate::decode::scan::{Cursor, Members};
-use crate::error::{Error, Result};
-use crate::state::{Sink, State};
+use crate::error::Error;
+use crate::state::{Sink, State, unwritten};
 
 /// Bytes of waiting states from which on they should be acknowledged soon.
 const MANY: usize = 1024 * 1024;
@@ -113,7 +113,7 @@ impl Sink for Acknowledger {
         None
     }
 
-    fn acknowledge(&mut self, held: &[String]) -> Result<()> {
+    fn acknowledge(&mut self, held: &[String]) -> Acknowledged<Error> {
         let ready = self.ready(held);
         let mut lines = Vec::new();
         for (state, is_ready) in std::mem::take(&mut self.waiting).into_iter().zip(ready) {
@@ -125,10 +125,10 @@ impl Sink for Acknowledger {
             }
         }
         self.bytes = self.waiting.iter().map(|state| state.text.len()).sum();
-        self.stdout
-            .write_all(&lines)
-            .and_then(|()| self.stdout.flush())
-            .map_err(|source| Error::State { name: "standard output".into(), source })
+        match self.stdout.write_all(&lines).and_then(|()| self.stdout.flush()) {
+            Ok(()) => Acknowledged::Yes,
+            Err(source) => unwritten(source),
+        }
     }
 }
 
@@ -220,13 +220,13 @@ mod tests {
                 .filter_map(|line| line.split("\"n\":").nth(1)?.get(..1)?.parse::<u64>().ok());
             digits.collect::<Vec<_>>()
         };
-        sink.acknowledge(&["a".into()]).unwrap();
+        sink.acknowledge(&["a".into()]);
         assert_eq!(order(&lines), [2]);
         sink.note(state(&message(4), None));
         sink.note(state(&message(5), Some("b")));
-        sink.acknowledge(&["a".into()]).unwrap();
+        sink.acknowledge(&["a".into()]);
         assert_eq!(order(&lines), [2]);
-        sink.acknowledge(&[]).unwrap();
+        sink.acknowledge(&[]);
         assert_eq!(order(&lines), [2, 1, 3, 4, 5]);
         let text = lines.text();
         assert!(text.contains(r#""recordCount":1.0,"rejectedRecordCount":4.0"#), "{text}");

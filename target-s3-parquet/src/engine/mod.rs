@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lake::Lake;
 use lake::catalog::{Catalog, Wait};
-use lake::write::journal::{self, Journal};
+use lake::write::journal::{Journal, Place};
 
 use crate::decode::plan::Plan;
 use crate::decode::rows::Decoded;
@@ -34,7 +34,10 @@ pub(crate) struct Engine {
     state: Box<dyn Sink>,
     end: End,
     unknown_streams: BTreeSet<String>,
-    journal: Journal,
+    /// Nothing before the first message.
+    journal: Option<Journal>,
+    /// Whether a state has come that says something.
+    has_state: bool,
     commit_interval: Duration,
     last_commit: Instant,
     started: Instant,
@@ -58,7 +61,8 @@ impl Engine {
         catalog: Option<Catalog>,
     ) -> Self {
         Self {
-            journal: Journal::new(lake.run()),
+            journal: None,
+            has_state: false,
             tables: Tables::new(Arc::clone(&lake), catalog),
             lake,
             state,
@@ -76,10 +80,14 @@ impl Engine {
         plans: impl IntoIterator<Item = &'a Arc<Plan>>,
     ) -> Result<Self> {
         self.end = End::Said(BTreeSet::new());
-        // What died while it committed is resolved before a table is looked at.
-        journal::recover(&self.lake, None)?;
-        plans.into_iter().try_for_each(|plan| self.tables.open(plan))?;
+        plans.into_iter().try_for_each(|plan| self.open(plan))?;
         Ok(self)
+    }
+
+    /// Opens the table of a stream. What died while it committed is settled before.
+    fn open(&mut self, plan: &Plan) -> Result<()> {
+        let journal = open_journal(&mut self.journal, &self.lake, &*self.state)?;
+        self.tables.open(plan, journal)
     }
 
     /// Reads to the end, commits and acknowledges the last state. `next` is the next item, within
@@ -135,6 +143,7 @@ impl Engine {
     /// What was done so far.
     pub(crate) fn summary(&mut self) -> &Summary {
         self.tables.summary.spills = self.tables.spills();
+        self.tables.count_recognised();
         self.tables.summary.peak_memory = peak_memory();
         self.tables.summary.catalog = self.tables.catalog_events();
         self.tables.summary.seconds = self.started.elapsed().as_secs_f64();
@@ -154,7 +163,7 @@ impl Engine {
     fn item(&mut self, item: Item) -> Result<()> {
         match item {
             Item::Rows(decoded) => self.rows(decoded),
-            Item::Schema(plan) => self.tables.open(&plan),
+            Item::Schema(plan) => self.open(&plan),
             Item::State(state) => self.state(state),
             Item::Ended { stream, complete } => self.ended(stream, complete),
             Item::ActivateVersion { stream, version } => self.tables.activate(&stream, version),
@@ -183,6 +192,7 @@ impl Engine {
 
     fn state(&mut self, state: State) -> Result<()> {
         self.tables.cover(state.stream.as_ref())?;
+        self.has_state |= !state.is_empty();
         self.state.note(state);
         self.commit_when_due()
     }
@@ -221,16 +231,24 @@ impl Engine {
 
     /// Commits the tables of all streams but the `held` ones, then acknowledges their states.
     fn commit(&mut self, complete: bool, held: &[String]) -> Result<()> {
-        let files = self.tables.prepare(held)?;
-        self.journal.publishing(&self.lake, files, self.state.next(), self.state.receipt())?;
-        self.tables.commit(complete, held)?;
-        self.journal.acknowledging(&self.lake)?;
-        self.state.acknowledge(held)?;
+        let files = self.tables.prepare(complete, held)?;
+        let journal = open_journal(&mut self.journal, &self.lake, &*self.state)?;
+        let (tables, state) = (&mut self.tables, &mut self.state);
+        let next = state.next().map(str::to_owned);
+        let place = state.receipt().map(Place::of);
+        journal.commit(
+            &self.lake,
+            files,
+            next.as_deref(),
+            place,
+            || tables.commit(complete, held).map(drop),
+            || state.acknowledge(held),
+        )?;
         if !self.state.is_ready(&[]) {
             // Otherwise the turn of the streams that were held is at their next state.
             self.last_commit = Instant::now();
         }
-        Ok(self.journal.acknowledged(&self.lake)?)
+        Ok(())
     }
 
     /// The input ended as it should: everything is committed.
@@ -251,8 +269,34 @@ impl Engine {
             self.salvage()?;
             return Err(Error::Incomplete { streams, verb });
         }
+        let uncovered = self.tables.uncovered();
+        if self.has_state && !uncovered.is_empty() {
+            let streams = quoted(&uncovered);
+            self.leave_uncovered()?;
+            return Err(Error::Uncovered { streams });
+        }
+        self.tables.cover_all()?;
+        self.commit(true, &[])?;
+        self.close()
+    }
+
+    /// Commits all but rows that are added to others and not covered by a state.
+    fn leave_uncovered(&mut self) -> Result<()> {
+        self.tables.discard_uncovered();
+        if !self.tables.uncovered().is_empty() {
+            // They are among others already, which wait with them.
+            return self.salvage();
+        }
         self.tables.cover_all()?;
         self.commit(true, &[])
+    }
+
+    /// The run has come to its end: nothing comes again any more.
+    fn close(&mut self) -> Result<()> {
+        match &mut self.journal {
+            Some(journal) => Ok(journal.close(&self.lake)?),
+            None => Ok(()),
+        }
     }
 
     /// The input ended, and with it the streams of which the source has said so. Of the others what
@@ -262,10 +306,10 @@ impl Engine {
         let held = self.tables.held();
         self.commit(true, &held)?;
         let unfinished = self.tables.end_generations(ended)?;
-        if unfinished.is_empty() {
-            return Ok(());
+        if !unfinished.is_empty() {
+            return Err(Error::Unfinished { streams: quoted(&unfinished) });
         }
-        Err(Error::Unfinished { streams: quoted(&unfinished) })
+        self.close()
     }
 
     /// The input ended before its time: what a state covers is committed, and it is acknowledged.
@@ -276,6 +320,18 @@ impl Engine {
         self.tables.discard_uncovered();
         self.commit_if_ready()
     }
+}
+
+/// The journal of the run, which settles what its predecessors have left when it is opened.
+fn open_journal<'a>(
+    journal: &'a mut Option<Journal>,
+    lake: &Lake,
+    state: &dyn Sink,
+) -> Result<&'a mut Journal> {
+    if journal.is_none() {
+        *journal = Some(Journal::open(lake, state.receipt())?);
+    }
+    journal.as_mut().ok_or_else(|| Error::internal("a journal that was just opened is open"))
 }
 
 /// Names of streams in a sentence.

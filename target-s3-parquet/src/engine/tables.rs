@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lake::Lake;
 use lake::catalog::{Catalog, Event, Wait};
+use lake::write::journal::{Files, Journal};
 use lake::write::{Committed, Table};
 
 use crate::decode::plan::Plan;
@@ -31,7 +32,7 @@ impl Tables {
     }
 
     /// Opens the table of a stream, or takes the new schema of one that is open.
-    pub(super) fn open(&mut self, plan: &Plan) -> Result<()> {
+    pub(super) fn open(&mut self, plan: &Plan, journal: &mut Journal) -> Result<()> {
         if let Some(table) = self.by_stream.get_mut(&plan.stream) {
             return Ok(table.evolve(&plan.spec)?);
         }
@@ -47,6 +48,9 @@ impl Tables {
                 ),
             }
             .into());
+        }
+        if table.adds() {
+            table.doubt(&journal.doubtful(&self.lake, &name)?)?;
         }
         if let Some(catalog) = &mut self.catalog {
             catalog.track(table.definition());
@@ -131,12 +135,19 @@ impl Tables {
         incomplete.map(|(stream, _)| stream.as_str()).collect()
     }
 
-    /// Keys of the files that the next commit of all streams but the `held` ones adds. They are not
-    /// visible yet.
-    pub(super) fn prepare(&mut self, held: &[String]) -> Result<Vec<String>> {
-        let mut files = Vec::new();
+    /// The streams whose rows are added to others and not covered by a state.
+    pub(super) fn uncovered(&self) -> Vec<&str> {
+        let waits = |table: &Table| table.adds() && table.has_uncovered();
+        let uncovered = self.by_stream.iter().filter(|(_, table)| waits(table));
+        uncovered.map(|(stream, _)| stream.as_str()).collect()
+    }
+
+    /// The files that the next commit of all streams but the `held` ones shows and that must not come
+    /// twice. They are not visible yet.
+    pub(super) fn prepare(&mut self, complete: bool, held: &[String]) -> Result<Files> {
+        let mut files = Files::default();
         for (_, table) in self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
-            files.extend(table.prepare()?);
+            files.extend(table.prepare(complete)?);
         }
         Ok(files)
     }
@@ -149,9 +160,11 @@ impl Tables {
             catalog.mark_dirty(tables.map(Table::definition))?;
         }
         let mut changed = false;
-        for (stream, table) in
-            self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream))
-        {
+        let mut tables: Vec<_> =
+            self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream)).collect();
+        // What must not come twice becomes visible last.
+        tables.sort_by_key(|(_, table)| table.adds());
+        for (stream, table) in tables {
             let committed = publish(table, &mut self.catalog, &mut self.summary, |table| {
                 table.commit(complete)
             })?;
@@ -228,6 +241,13 @@ impl Tables {
     /// The registrations and crawls so far.
     pub(super) fn catalog_events(&self) -> Vec<Event> {
         self.catalog.as_ref().map_or_else(Vec::new, |catalog| catalog.events().cloned().collect())
+    }
+
+    /// Counts the rows that came again, by stream.
+    pub(super) fn count_recognised(&mut self) {
+        for (stream, table) in &self.by_stream {
+            self.summary.streams.entry(stream.clone()).or_default().recognised = table.recognised();
+        }
     }
 
     /// How often rows went to temporary files.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lake::table::Refresh;
-use lake::write::journal::Receipt;
+use lake::write::journal::{Acknowledged, Receipt};
 use lake::{Lake, Location};
 use program::report::Exit;
 use serde_json::value::RawValue;
@@ -39,7 +39,10 @@ struct Recorder {
     waiting: Vec<(String, Option<String>)>,
     log: Arc<Mutex<Log>>,
     full: bool,
+    /// Nobody knows whether a state arrives.
     fails: bool,
+    /// No state arrives.
+    refuses: bool,
 }
 
 impl Recorder {
@@ -77,10 +80,14 @@ impl Sink for Recorder {
         None
     }
 
-    fn acknowledge(&mut self, held: &[String]) -> Result<()> {
+    fn acknowledge(&mut self, held: &[String]) -> Acknowledged<Error> {
         if self.fails {
             let source = std::io::Error::other("nobody listens");
-            return Err(Error::State { name: "a sink".into(), source });
+            return Acknowledged::Unknown(Error::State { name: "a sink".into(), source });
+        }
+        if self.refuses {
+            let source = std::io::Error::other("it is full");
+            return Acknowledged::No(Error::State { name: "a sink".into(), source });
         }
         let ready = self.ready(held);
         let mut log = self.log.lock().unwrap();
@@ -88,7 +95,7 @@ impl Sink for Recorder {
             log.acknowledged.push(text);
             log.seen.push(ids(&self.lake, self.table));
         }
-        Ok(())
+        Acknowledged::Yes
     }
 }
 
@@ -145,6 +152,7 @@ impl Run {
             log: Arc::clone(&log),
             full: false,
             fails: false,
+            refuses: false,
         };
         change(&mut recorder);
         let config = config(json!({"commit_interval_seconds": interval}));
@@ -206,6 +214,10 @@ fn decode(plan: &Arc<Plan>, ids: &[i64]) -> Decoded {
 
 fn state(text: &str) -> Item {
     state_of(text, None)
+}
+
+fn empty_state() -> Item {
+    Item::State(State { text: RawValue::from_string("{}".into()).unwrap(), stream: None })
 }
 
 fn state_of(text: &str, stream: Option<&str>) -> Item {
@@ -327,6 +339,58 @@ fn a_signal_ends_the_run_with_its_error_and_keeps_what_a_state_covers() {
     let error = run.run_until(items.into_iter().map(Ok).collect(), Some("SIGTERM")).unwrap_err();
     assert_eq!(error.exit(), Exit::Terminated);
     assert_eq!((run.acknowledged(), home.ids("a")), (vec![r#""one""#.to_owned()], vec![1]));
+}
+
+#[test]
+fn appended_rows_behind_the_last_state_are_left_out_and_said_and_the_others_are_committed() {
+    let (home, added, replaced) = (Home::new(), appended("a"), upserted("b"));
+    for interval in [0, 3600] {
+        let mut run = Run::new(&home, interval);
+        let items = vec![
+            schema(&added),
+            schema(&replaced),
+            rows(&added, &[1, 2]),
+            state("one"),
+            rows(&added, &[3]),
+            rows(&replaced, &[4]),
+        ];
+        let error = run.run(items).unwrap_err();
+        assert!(error.to_string().contains("rows of `a`"), "{error}");
+        assert_eq!(error.exit(), Exit::Failure);
+        assert_eq!(run.acknowledged(), [r#""one""#]);
+        assert_eq!(home.ids("b"), [4]);
+    }
+    assert_eq!(home.ids("a"), [1, 1, 2, 2], "each of two runs has brought what its state covers");
+    // Without a state that says something there is none to go on from.
+    let (home, mut items) = (Home::new(), vec![schema(&added), rows(&added, &[1])]);
+    Run::new(&home, 0).run(items).unwrap();
+    items = vec![schema(&added), empty_state(), rows(&added, &[2])];
+    Run::new(&home, 0).run(items).unwrap();
+    assert_eq!(home.ids("a"), [1, 2]);
+}
+
+#[test]
+fn a_state_that_nobody_takes_takes_its_appended_rows_back() {
+    let (home, plan) = (Home::new(), appended("a"));
+    let mut run = Run::with(&home, 3600, |recorder| recorder.refuses = true);
+    let error = run.run(vec![schema(&plan), rows(&plan, &[1]), state("one")]).unwrap_err();
+    assert!(error.to_string().contains("could not write the state to a sink"), "{error}");
+    assert_eq!(home.ids("a"), [] as [i64; 0]);
+    Run::new(&home, 3600).run(vec![schema(&plan), rows(&plan, &[1]), state("one")]).unwrap();
+    assert_eq!(home.ids("a"), [1]);
+}
+
+#[test]
+fn appended_rows_of_which_nobody_knows_come_again_and_are_counted() {
+    let (home, plan) = (Home::new(), appended("a"));
+    let mut run = Run::with(&home, 3600, |recorder| recorder.fails = true);
+    run.run(vec![schema(&plan), rows(&plan, &[1, 2]), state("one")]).unwrap_err();
+    assert_eq!(home.ids("a"), [1, 2]);
+    drop(run);
+    let mut run = Run::new(&home, 3600);
+    run.run(vec![schema(&plan), rows(&plan, &[1, 2, 3, 3]), state("one")]).unwrap();
+    assert_eq!(home.ids("a"), [1, 2, 3, 3]);
+    assert_eq!(run.engine.summary().streams["a"].recognised, 2);
 }
 
 #[test]
@@ -465,6 +529,7 @@ fn more_rows_than_fit_into_memory_go_to_temporary_files_and_none_is_lost() {
         log: Arc::clone(&log),
         full: false,
         fails: false,
+        refuses: false,
     };
     let config = config(json!({"commit_interval_seconds": 3600}));
     let mut run = Run { engine: Engine::new(&config, lake, Box::new(recorder), None), log };

@@ -8,6 +8,7 @@ mod batch_place;
 mod columns;
 pub(crate) mod envelope;
 pub(crate) mod kind;
+mod local_state;
 pub(crate) mod messages;
 mod schemas;
 mod state;

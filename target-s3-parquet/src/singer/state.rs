@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use lake::write::journal::Receipt;
+use lake::write::journal::{Acknowledged, Receipt};
 use serde_json::value::RawValue;
 
 use super::state_file::StateFile;
-use crate::error::{Error, Result};
-use crate::state::{Sink, State};
+use crate::error::Error;
+use crate::state::{Sink, State, is_empty, unwritten};
 
 /// Acknowledges the newest state of a Singer tap, on stdout and in its file.
 pub(super) struct StateSink {
@@ -57,42 +57,45 @@ impl Sink for StateSink {
 
     /// Acknowledges the state byte for byte as it came. An empty state is kept back, because runners
     /// would store it and start afresh; so is one that was acknowledged last.
-    fn acknowledge(&mut self, held: &[String]) -> Result<()> {
+    fn acknowledge(&mut self, held: &[String]) -> Acknowledged<Error> {
         if !held.is_empty() {
-            return Ok(());
+            return Acknowledged::Yes;
         }
-        let Some(state) = self.pending.take() else { return Ok(()) };
+        let Some(state) = self.pending.take() else { return Acknowledged::Yes };
         let text = state.get().trim();
         if is_empty(text) || self.acknowledged.as_deref() == Some(text) {
-            return Ok(());
+            return Acknowledged::Yes;
         }
         if let Some(file) = &mut self.file {
-            file.replace(text)?;
+            match file.replace(text) {
+                Acknowledged::Yes => {}
+                other => return other,
+            }
         }
         let line = format!("{text}\n");
-        self.stdout
-            .write_all(line.as_bytes())
-            .and_then(|()| self.stdout.flush())
-            .map_err(|source| Error::State { name: "standard output".into(), source })?;
+        let written = self.stdout.write_all(line.as_bytes()).and_then(|()| self.stdout.flush());
+        if let Err(source) = written {
+            return match (unwritten(source), &self.file) {
+                // The file has it already, and counts.
+                (Acknowledged::No(error), Some(_)) => Acknowledged::Unknown(error),
+                (outcome, _) => outcome,
+            };
+        }
         self.acknowledged = Some(text.to_owned());
-        Ok(())
+        Acknowledged::Yes
     }
-}
-
-/// Whether a state says nothing.
-fn is_empty(text: &str) -> bool {
-    let is_empty_object = || {
-        let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        inner.is_some_and(|inner| inner.trim().is_empty())
-    };
-    matches!(text, "null" | "\"\"" | "[]") || is_empty_object()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::local_state::LocalState;
     use super::*;
     use crate::testing::Lines;
     use std::io;
+
+    fn local(path: &std::path::Path) -> StateFile {
+        StateFile::Local(LocalState::open(path).unwrap())
+    }
 
     fn raw(text: &str) -> State {
         State { text: RawValue::from_string(text.into()).unwrap(), stream: None }
@@ -103,15 +106,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.json");
         let lines = Lines::default();
-        let mut sink =
-            StateSink::new(Box::new(lines.clone()), Some(StateFile::Local(file.clone())));
+        let mut sink = StateSink::new(Box::new(lines.clone()), Some(local(&file)));
         for text in ["{}", "{ }", "null", r#"{"b":1.10,"a":12345678901234567890}"#] {
             sink.note(raw(text));
-            sink.acknowledge(&[]).unwrap();
+            assert!(matches!(sink.acknowledge(&[]), Acknowledged::Yes));
         }
         sink.note(raw(r#"{"b":1.10,"a":12345678901234567890}"#));
-        sink.acknowledge(&[]).unwrap();
-        sink.acknowledge(&[]).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(sink.acknowledge(&[]), Acknowledged::Yes));
+        }
         let printed = lines.text();
         assert_eq!(printed, "{\"b\":1.10,\"a\":12345678901234567890}\n");
         assert_eq!(std::fs::read_to_string(file).unwrap(), printed);
@@ -119,12 +122,13 @@ mod tests {
 
     #[test]
     fn a_state_file_that_cannot_be_written_is_an_error_that_says_so() {
-        let mut sink = StateSink::new(
-            Box::new(io::sink()),
-            Some(StateFile::Local("/nowhere/state.json".into())),
-        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("inner/state.json");
+        std::fs::create_dir(folder.path().join("inner")).unwrap();
+        let mut sink = StateSink::new(Box::new(io::sink()), Some(local(&file)));
+        std::fs::remove_dir_all(folder.path().join("inner")).unwrap();
         sink.note(raw(r#"{"a":1}"#));
-        let error = sink.acknowledge(&[]).unwrap_err().to_string();
-        assert!(error.contains("/nowhere/state.json"), "{error}");
+        let Acknowledged::No(error) = sink.acknowledge(&[]) else { panic!("it has no file") };
+        assert!(error.to_string().contains("inner/state.json"), "{error}");
     }
 }

@@ -1,0 +1,175 @@
+//! Every point at which a run can die, explored.
+//!
+//! A run on a [`MemoryStore`](lake::store::MemoryStore) is stopped before and after each of its calls,
+//! one after the other. What is left each time is looked at as a reader finds it, and the pipeline is
+//! run again from the last state that was kept, to its end: then the tables must hold what they hold
+//! without a death. As each call is the last one once, each state of the store in between is looked at.
+//!
+//! Where several runs are at work at once, there are too many orders to try all: [`together`] draws some,
+//! the same each time.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::print_stdout, reason = "how much was explored belongs to the outcome")]
+
+mod pipeline;
+mod reader;
+mod scenarios;
+mod schedule;
+mod together;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use lake::file::Encoding;
+use lake::maintain;
+use lake::store::MemoryStore;
+
+use pipeline::Pipeline;
+use scenarios::{Scenario, all};
+
+/// Where a run is stopped.
+#[derive(Debug, Clone, Copy)]
+enum Stop {
+    Before(usize),
+    After(usize),
+}
+
+impl Stop {
+    fn apply(self, store: &MemoryStore) {
+        match self {
+            Self::Before(call) => store.stop_before(call),
+            Self::After(call) => store.stop_after(call),
+        }
+    }
+}
+
+/// How much was explored.
+#[derive(Debug, Default)]
+struct Explored {
+    deaths: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+/// The store as the runs before the one that is explored have left it.
+fn before(scenario: &Scenario) -> MemoryStore {
+    let store = MemoryStore::new();
+    for pipeline in &scenario.before {
+        pipeline.run(&Arc::new(store.reopen())).unwrap();
+    }
+    store
+}
+
+/// Does what is explored.
+fn work(scenario: &Scenario, store: &Arc<MemoryStore>) -> lake::Result<()> {
+    match &scenario.maintenance {
+        Some(options) => maintain(store, options),
+        None => scenario.pipeline.run(store),
+    }
+}
+
+fn maintain(store: &Arc<MemoryStore>, options: &maintain::Options) -> lake::Result<()> {
+    let store = Arc::<MemoryStore>::clone(store);
+    let lake = pipeline::lake(store, pipeline::run_name(), 8 << 20)?;
+    maintain::run(&lake, &|_| Encoding::default(), options).map(drop)
+}
+
+/// Stops it at a call, and looks at what is left. Whether it was stopped.
+fn die(scenario: &Scenario, store: &MemoryStore, stop: Stop, what: &str) -> bool {
+    let view = Arc::new(store.reopen());
+    stop.apply(&view);
+    let outcome = work(scenario, &view);
+    reader::check(&store.reopen(), scenario, what);
+    outcome.is_err()
+}
+
+/// Runs the pipeline from the last state to its end, and compares.
+fn recover(scenario: &Scenario, store: &MemoryStore, what: &str) {
+    if scenario.maintenance.is_some() {
+        let again = work(scenario, &Arc::new(store.reopen()));
+        again.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        reader::check(&store.reopen(), scenario, what);
+    }
+    let view = Arc::new(store.reopen());
+    scenario.pipeline.run(&view).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+    reader::check(&store.reopen(), scenario, what);
+    reader::compare(&store.reopen(), scenario, what);
+}
+
+/// Both ways to stop at a call.
+fn stops(call: usize) -> [Stop; 2] {
+    [Stop::Before(call), Stop::After(call)]
+}
+
+fn explore(scenario: &Scenario, explored: &Explored) {
+    let start = before(scenario);
+    let whole = start.snapshot();
+    let view = Arc::new(whole.reopen());
+    work(scenario, &view).unwrap();
+    let calls = view.calls().len();
+    recover(scenario, &whole, scenario.name);
+    explored.calls.fetch_add(calls, Ordering::Relaxed);
+    for first in (1..=calls).flat_map(stops) {
+        let store = start.snapshot();
+        let what = format!("{}, {first:?} of {calls}", scenario.name);
+        explored.deaths.fetch_add(1, Ordering::Relaxed);
+        if !die(scenario, &store, first, &what) {
+            // It has come to its end with the last call.
+            continue;
+        }
+        if scenario.is_small {
+            // The run that follows may die as well, anywhere.
+            let view = Arc::new(store.snapshot());
+            work(scenario, &view).unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            for second in (1..=view.calls().len()).flat_map(stops) {
+                let store = store.snapshot();
+                let what = format!("{what}, then {second:?}");
+                explored.deaths.fetch_add(1, Ordering::Relaxed);
+                die(scenario, &store, second, &what);
+                recover(scenario, &store, &what);
+            }
+        }
+        if scenario.maintenance.is_none() {
+            // What is put together meanwhile can be taken away again where it must.
+            let store = store.snapshot();
+            let compact = maintain::Options { compact: true, ..maintain::Options::default() };
+            maintain(&Arc::new(store.reopen()), &compact).unwrap();
+            recover(scenario, &store, &format!("{what}, then --compact"));
+        }
+        recover(scenario, &store, &what);
+    }
+}
+
+#[test]
+fn whatever_call_a_run_dies_at_nothing_is_lost_and_nothing_is_doubled() {
+    let explored = Explored::default();
+    let scenarios = all();
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let whole = std::panic::AssertUnwindSafe(|| explore(scenario, &explored));
+                    if std::panic::catch_unwind(whole).is_err() {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    println!("{} scenarios, {:?}", scenarios.len(), explored);
+    assert_eq!(failed.into_inner(), 0, "scenarios failed; each says above at which call");
+}
+
+/// What is checked can fail.
+#[test]
+fn a_pipeline_without_a_journal_doubles_rows() {
+    let scenarios = all();
+    let scenario = scenarios.iter().find(|scenario| scenario.name.starts_with("append")).unwrap();
+    let careless = Scenario {
+        pipeline: Pipeline { is_careless: true, ..scenario.pipeline.clone() },
+        ..scenario.clone()
+    };
+    let found = std::panic::catch_unwind(|| explore(&careless, &Explored::default()));
+    assert!(found.is_err());
+}

@@ -1,0 +1,262 @@
+//! A pipeline: a source that goes on from a state, and the loading of its rows as the engine does it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::Schema;
+use lake::schema::{Kind, fields};
+use lake::store::{Condition, MemoryStore, Object, Store};
+use lake::table::Spec;
+use lake::write::Table;
+use lake::write::journal::{self, Acknowledged, Files, Journal, Receipt};
+use lake::{Error, Lake, Options, Result};
+
+/// What a source sends.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// The schema of a stream.
+    Schema(Arc<Spec>),
+    /// Rows of a table, with the version that they are of.
+    Rows(&'static str, Range<i64>, u32),
+    /// The stream's rows from here on are of another version of the table.
+    Version(&'static str, i64),
+    /// ACTIVATE_VERSION.
+    Activate(&'static str, i64),
+    /// A state, from which the source goes on behind this step.
+    State,
+}
+
+/// Where the state is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// In a place that runs can read again.
+    There,
+    /// With whoever reads what the run says.
+    Elsewhere,
+}
+
+/// A pipeline.
+#[derive(Debug, Clone)]
+pub(crate) struct Pipeline {
+    /// What tells its state from those of others.
+    pub(crate) name: &'static str,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) kept: Kept,
+    /// Bytes for rows.
+    pub(crate) memory: usize,
+    /// Whether its state is kept at all.
+    pub(crate) keeps_state: bool,
+    /// Whether it does without a journal.
+    pub(crate) is_careless: bool,
+}
+
+struct Place<'a> {
+    store: &'a dyn Store,
+    /// In the store, beside the tables.
+    key: &'a str,
+    /// The object as this run found it, or left it: another run that moves the state meanwhile is noticed.
+    known: RefCell<Option<(Object, String)>>,
+}
+
+impl Place<'_> {
+    fn keep(&self, state: &str) -> Acknowledged<Error> {
+        let condition = Condition::still(self.known.borrow().as_ref().map(|(object, _)| object));
+        match self.store.put(self.key, state.as_bytes(), condition) {
+            Ok(object) => {
+                *self.known.borrow_mut() = Some((object, state.to_owned()));
+                Acknowledged::Yes
+            }
+            Err(error @ Error::Conflict { .. }) => Acknowledged::No(error),
+            Err(error) => Acknowledged::Unknown(error),
+        }
+    }
+}
+
+impl Receipt for Place<'_> {
+    fn place(&self) -> String {
+        self.key.into()
+    }
+
+    fn known(&self) -> Option<String> {
+        self.known.borrow().as_ref().map(|(_, text)| text.clone())
+    }
+
+    fn newest(&self) -> Result<Option<Vec<u8>>> {
+        Ok(self.store.get(self.key)?.map(|(_, text)| text))
+    }
+}
+
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
+/// The lake in a run of this name.
+pub(crate) fn lake(store: Arc<dyn Store>, run: String, memory: usize) -> Result<Lake> {
+    // One call after the other, so that the same run makes the same ones.
+    let options = Options { memory, at_once: 1, ..Options::default() };
+    Lake::with_store(store, run, &options)
+}
+
+/// A name for a run, unlike any other.
+pub(crate) fn run_name() -> String {
+    format!("20260101T000000000000-{:06x}", RUNS.fetch_add(1, Ordering::Relaxed))
+}
+
+impl Pipeline {
+    pub(crate) fn new(steps: Vec<Step>, kept: Kept) -> Self {
+        Self {
+            name: "pipeline",
+            steps,
+            kept,
+            memory: 8 << 20,
+            keeps_state: true,
+            is_careless: false,
+        }
+    }
+
+    /// A run from the last state to the end.
+    pub(crate) fn run(&self, store: &Arc<MemoryStore>) -> Result<()> {
+        self.run_as(Arc::<MemoryStore>::clone(store), run_name())
+    }
+
+    /// A run of this name.
+    pub(crate) fn run_as(&self, store: Arc<dyn Store>, name: String) -> Result<()> {
+        let lake = Arc::new(lake(store, name, self.memory)?);
+        let store = Arc::clone(lake.store());
+        let key = format!("state/{}.json", self.name);
+        let (known, from) = match store.get(&key)? {
+            Some((object, text)) => {
+                let text = String::from_utf8(text).unwrap();
+                let from = text.parse::<usize>().unwrap();
+                (Some((object, text)), from)
+            }
+            None => (None, 0),
+        };
+        let place = Place { store: &*store, key: &key, known: RefCell::new(known) };
+        let receipt = (self.kept == Kept::There).then_some(&place as &dyn Receipt);
+        let mut run = Run {
+            journal: Journal::open(&lake, receipt)?,
+            lake,
+            receipt,
+            tables: BTreeMap::new(),
+            specs: BTreeMap::new(),
+            keeps_state: self.keeps_state,
+            is_careless: self.is_careless,
+        };
+        for (at, step) in self.steps.iter().enumerate() {
+            match step {
+                // A source sends its schemas again.
+                Step::Schema(spec) => run.open(spec)?,
+                _ if at < from => {}
+                Step::Rows(table, ids, version) => run.push(table, ids.clone(), *version)?,
+                Step::Version(table, version) => {
+                    run.table(table).note_version(*version);
+                }
+                Step::Activate(table, version) => run.table(table).activate(*version)?,
+                Step::State => {
+                    run.tables.values_mut().try_for_each(Table::cover)?;
+                    let is_last = at + 1 == self.steps.len();
+                    let must_wait = run.tables.values().any(Table::must_wait);
+                    if is_last || !must_wait {
+                        run.commit(&place, is_last, at + 1)?;
+                    }
+                }
+            }
+        }
+        for table in run.tables.values_mut() {
+            table.end_generation()?;
+        }
+        run.journal.close(&run.lake)
+    }
+}
+
+struct Run<'a> {
+    lake: Arc<Lake>,
+    journal: Journal,
+    receipt: Option<&'a dyn Receipt>,
+    tables: BTreeMap<String, Table>,
+    specs: BTreeMap<String, Arc<Spec>>,
+    keeps_state: bool,
+    is_careless: bool,
+}
+
+impl Run<'_> {
+    fn open(&mut self, spec: &Arc<Spec>) -> Result<()> {
+        self.specs.insert(spec.table.clone(), Arc::clone(spec));
+        if let Some(table) = self.tables.get_mut(&spec.table) {
+            return table.evolve(spec);
+        }
+        let mut table = Table::open(&self.lake, spec)?;
+        if table.adds() && !self.is_careless {
+            table.doubt(&self.journal.doubtful(&self.lake, &spec.table)?)?;
+        }
+        table.begin_generation()?;
+        self.tables.insert(spec.table.clone(), table);
+        Ok(())
+    }
+
+    fn table(&mut self, name: &str) -> &mut Table {
+        self.tables.get_mut(name).unwrap()
+    }
+
+    fn push(&mut self, table: &str, ids: Range<i64>, version: u32) -> Result<()> {
+        let spec = Arc::clone(&self.specs[table]);
+        let batch = rows(&spec, ids, version);
+        let budget = self.lake.budget();
+        let table = self.table(table);
+        table.push(&spec, &batch)?;
+        if table.memory() > budget { table.free_memory() } else { Ok(()) }
+    }
+
+    /// As the engine commits: the journal decides the order.
+    fn commit(&mut self, place: &Place<'_>, complete: bool, position: usize) -> Result<()> {
+        let mut files = Files::default();
+        for table in self.tables.values_mut() {
+            files.extend(table.prepare(complete)?);
+        }
+        if self.is_careless {
+            files = Files::default();
+        }
+        let state = position.to_string();
+        let of = self.receipt.map(journal::Place::of);
+        let mut tables: Vec<&mut Table> = self.tables.values_mut().collect();
+        tables.sort_by_key(|table| table.adds());
+        let publish = || tables.into_iter().try_for_each(|table| table.commit(complete).map(drop));
+        let keeps_state = self.keeps_state;
+        let acknowledge = || {
+            if !keeps_state {
+                return Acknowledged::Yes;
+            }
+            place.keep(&state)
+        };
+        self.journal.commit(&self.lake, files, Some(&state), of, publish, acknowledge)
+    }
+}
+
+/// Rows of a spec, whose texts follow from their ids and their version.
+fn rows(spec: &Spec, ids: Range<i64>, version: u32) -> RecordBatch {
+    let arrays = spec.columns.iter().map(|column| -> ArrayRef {
+        match (column.name.as_str(), &column.kind) {
+            ("id", _) => Arc::new(ids.clone().collect::<Int64Array>()),
+            ("at", _) => Arc::new(StringArray::from_iter_values(
+                ids.clone().map(|id| format!("2026-{:02}-01", 1 + id.rem_euclid(3))),
+            )),
+            (_, Kind::Int) => {
+                Arc::new(ids.clone().map(|id| i32::try_from(id).unwrap()).collect::<Int32Array>())
+            }
+            (_, Kind::Bigint) => Arc::new(ids.clone().collect::<Int64Array>()),
+            (name, _) => Arc::new(StringArray::from_iter_values(
+                ids.clone().map(|id| text(name, id, version)),
+            )),
+        }
+    });
+    let arrays = arrays.collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields(&spec.columns))), arrays).unwrap()
+}
+
+/// The text of a column in a row.
+pub(crate) fn text(column: &str, id: i64, version: u32) -> String {
+    format!("{column} of {id} in {version}")
+}

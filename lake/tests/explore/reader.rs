@@ -1,0 +1,231 @@
+//! What a reader finds, and what it must: worked out apart from the lake.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+
+use arrow::array::AsArray;
+use arrow::datatypes::{DataType, Int64Type};
+use bytes::Bytes;
+use lake::store::{MemoryStore, Store};
+use lake::table::LoadMethod;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::pipeline::{Pipeline, Step, text};
+use crate::scenarios::Scenario;
+
+/// A row: its id, and the version that it is of.
+type Row = (i64, u32);
+
+/// The rows of a table, with how often each is there.
+type Rows = BTreeMap<Row, usize>;
+
+/// What a reader who lists the prefix of a table finds.
+#[derive(Debug, Default)]
+struct Found {
+    rows: Rows,
+    /// The types of each column.
+    types: BTreeMap<String, BTreeSet<String>>,
+}
+
+fn read(store: &MemoryStore, table: &str, what: &str) -> Found {
+    let mut found = Found::default();
+    for object in store.list(&format!("{table}/")).unwrap() {
+        let mut bytes = Vec::new();
+        store.fetch(&object).unwrap().read_to_end(&mut bytes).unwrap();
+        let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
+            .unwrap_or_else(|error| panic!("{what}: {} is no file: {error}", object.key));
+        if file.metadata().file_metadata().num_rows() == 0 {
+            continue;
+        }
+        for field in file.schema().fields() {
+            let types = found.types.entry(field.name().clone()).or_default();
+            types.insert(field.data_type().to_string());
+        }
+        for batch in file.build().unwrap() {
+            let batch = batch.unwrap();
+            let ids = batch.column_by_name("id").unwrap().as_primitive::<Int64Type>();
+            for row in 0..batch.num_rows() {
+                let id = ids.value(row);
+                let version = version_of(&batch, row, id, what);
+                *found.rows.entry((id, version)).or_default() += 1;
+            }
+        }
+    }
+    found
+}
+
+/// The version of a row, which all of its texts must be of.
+fn version_of(batch: &arrow::array::RecordBatch, row: usize, id: i64, what: &str) -> u32 {
+    let name = batch.column_by_name("name").unwrap().as_string::<i32>().value(row);
+    let version = name.rsplit(' ').next().unwrap().parse().unwrap();
+    let schema = batch.schema();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        if *field.data_type() == DataType::Utf8 && field.name() != "at" && !column.is_null(row) {
+            let found = column.as_string::<i32>().value(row);
+            assert_eq!(found, text(field.name(), id, version), "{what}: a row is not whole");
+        }
+    }
+    version
+}
+
+/// The rows that are there, each as often as it is there.
+fn rows_of(store: &MemoryStore, table: &str, what: &str) -> Vec<Row> {
+    let found = read(store, table, what).rows;
+    found.into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count)).collect()
+}
+
+/// Whether the rows of a table are some of these. While files are put together a row may be in two.
+pub(crate) fn check_rows(store: &MemoryStore, table: &str, rows: &[Row], what: &str) {
+    let found = rows_of(store, table, what);
+    assert!(found.iter().all(|row| rows.contains(row)), "{what}: {found:?} in {table}");
+}
+
+/// Whether the rows of a table are these, each once.
+pub(crate) fn compare_rows(store: &MemoryStore, table: &str, rows: &[Row], what: &str) {
+    assert_eq!(rows_of(store, table, what), rows, "{what}: {table}");
+}
+
+/// What must hold at every moment.
+pub(crate) fn check(store: &MemoryStore, scenario: &Scenario, what: &str) {
+    for (table, truth) in truth(scenario) {
+        let found = read(store, &table, what);
+        let mut keys = BTreeSet::new();
+        for (row, count) in &found.rows {
+            // While files are put together or cut anew, a row may be in two of them.
+            let most = truth.most(*row) * if scenario.maintenance.is_some() { 2 } else { 1 };
+            assert!(
+                *count <= most,
+                "{what}: row {row:?} of {table} is there {count} times of {most}"
+            );
+            if truth.load == LoadMethod::Upsert && scenario.maintenance.is_none() {
+                assert!(keys.insert(row.0), "{what}: key {} of {table} is there twice", row.0);
+            }
+        }
+        // What was there before is there until something takes its place.
+        for (id, _) in truth.lasting() {
+            assert!(
+                found.rows.keys().any(|(found, _)| *found == id),
+                "{what}: row {id} of {table} is missing"
+            );
+        }
+        if !scenario.widens {
+            for (column, types) in &found.types {
+                assert_eq!(types.len(), 1, "{what}: column {column} of {table} has two types");
+            }
+        }
+    }
+}
+
+/// What must hold when the pipeline has come to its end.
+pub(crate) fn compare(store: &MemoryStore, scenario: &Scenario, what: &str) {
+    for (table, truth) in truth(scenario) {
+        let found = read(store, &table, what);
+        assert_eq!(found.rows, truth.end, "{what}: {table}");
+        for (column, types) in &found.types {
+            assert_eq!(types.len(), 1, "{what}: column {column} of {table} has two types");
+        }
+    }
+    let notes = store.list("_lake/commits/").unwrap();
+    assert!(notes.is_empty(), "{what}: {notes:?} is left");
+}
+
+/// What a table holds before the pipeline runs, and when it has come to its end.
+struct Truth {
+    load: LoadMethod,
+    before: Rows,
+    end: Rows,
+}
+
+impl Truth {
+    /// How often a row may be there at any moment.
+    fn most(&self, row: Row) -> usize {
+        let of = |rows: &Rows| rows.get(&row).copied().unwrap_or(0);
+        of(&self.before).max(of(&self.end)).max(usize::from(self.load == LoadMethod::Upsert))
+    }
+
+    /// The rows that are there at every moment, in one version or another.
+    fn lasting(&self) -> impl Iterator<Item = Row> + '_ {
+        let ends = |id: i64| self.end.keys().any(|(end, _)| *end == id);
+        self.before.keys().copied().filter(move |(id, _)| ends(*id))
+    }
+}
+
+/// The truth by table.
+fn truth(scenario: &Scenario) -> BTreeMap<String, Truth> {
+    let mut tables = BTreeMap::new();
+    scenario.before.iter().for_each(|pipeline| load(&mut tables, pipeline));
+    let before = tables.clone();
+    load(&mut tables, &scenario.pipeline);
+    let truth = tables.into_iter().map(|(table, state)| {
+        let before = before.get(&table).map(|state| state.rows.clone()).unwrap_or_default();
+        (table, Truth { load: state.load, before, end: state.rows })
+    });
+    truth.collect()
+}
+
+/// A table in the model.
+#[derive(Debug, Clone)]
+struct State {
+    load: LoadMethod,
+    rows: Rows,
+    /// Rows of another version than the table's.
+    held: Option<Rows>,
+    version: Option<i64>,
+}
+
+/// Runs a pipeline in the model, without a death.
+fn load(tables: &mut BTreeMap<String, State>, pipeline: &Pipeline) {
+    let mut replaced = BTreeSet::new();
+    for step in &pipeline.steps {
+        match step {
+            Step::Schema(spec) => {
+                let new = State { load: spec.load, rows: Rows::new(), held: None, version: None };
+                let state = tables.entry(spec.table.clone()).or_insert(new);
+                state.load = spec.load;
+                if spec.refresh.is_some() {
+                    // All older rows go when the stream is complete.
+                    state.rows.clear();
+                }
+            }
+            Step::Rows(table, ids, version) => {
+                let state = tables.get_mut(*table).unwrap();
+                if state.load == LoadMethod::Overwrite && replaced.insert(*table) {
+                    state.rows.clear();
+                }
+                let load = state.load;
+                let rows = state.held.as_mut().unwrap_or(&mut state.rows);
+                for id in ids.clone() {
+                    if load != LoadMethod::Append {
+                        rows.retain(|(known, _), _| *known != id);
+                    }
+                    *rows.entry((id, *version)).or_default() += 1;
+                }
+            }
+            Step::Version(table, version) => {
+                let state = tables.get_mut(*table).unwrap();
+                match state.version {
+                    None => state.version = Some(*version),
+                    Some(known) if known != *version => state.held = Some(Rows::new()),
+                    Some(_) => {}
+                }
+            }
+            Step::Activate(table, version) => {
+                let state = tables.get_mut(*table).unwrap();
+                if state.version.is_some_and(|known| known != *version) {
+                    state.rows = state.held.take().unwrap_or_default();
+                }
+                state.version = Some(*version);
+            }
+            Step::State => {}
+        }
+    }
+    // ACTIVATE_VERSION did not come: the rows enter as those before them.
+    for state in tables.values_mut() {
+        for (row, count) in state.held.take().into_iter().flatten() {
+            if state.load != LoadMethod::Append {
+                state.rows.retain(|(known, _), _| *known != row.0);
+            }
+            *state.rows.entry(row).or_default() += count;
+        }
+    }
+}
