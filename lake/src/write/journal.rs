@@ -52,18 +52,19 @@ pub trait Receipt {
     fn newest(&self) -> Result<Option<Vec<u8>>>;
 }
 
-/// The place of a pipeline's state, as a run knows it.
-#[derive(Debug, Clone)]
-pub struct Place {
-    name: String,
-    known: Option<String>,
-}
+/// What a commit does, in the steps that the journal puts in order.
+pub trait Steps<E> {
+    /// Where the state is kept, if anywhere.
+    fn receipt(&self) -> Option<&dyn Receipt>;
 
-impl Place {
-    /// The place of a receipt.
-    pub fn of(receipt: &dyn Receipt) -> Self {
-        Self { name: receipt.place(), known: receipt.known() }
-    }
+    /// The state that is acknowledged.
+    fn state(&self) -> Option<String>;
+
+    /// Makes the files visible.
+    fn publish(&mut self) -> Result<(), E>;
+
+    /// Gives the state back.
+    fn acknowledge(&mut self) -> Acknowledged<E>;
 }
 
 /// What became of a state that was to be acknowledged.
@@ -116,23 +117,30 @@ impl Journal {
         let key = format!("{FOLDER}{}.json", lake.run);
         let mut journal = Self { key, own: None, doubtful: Vec::new(), homeless: Vec::new() };
         let place = receipt.map(Receipt::place);
-        let mut acknowledged = HashSet::new();
+        let mut own = Vec::new();
         for stored in Stored::all_but(lake, &journal.key)? {
+            let is_own = stored.note.state_out == place || stored.note.is_of_anybody();
             if stored.note.phase == Phase::Replacing {
                 end_replacement(lake, stored)?;
-            } else if stored.note.is_of_anybody() && receipt.is_some()
-                || receipt.is_some() && stored.note.state_out == place
-            {
-                let verdict = judge(lake, &stored.note, receipt)?;
-                // Of runs that were at work at once, one alone has moved the state.
-                let is_second = verdict == Verdict::Acknowledged
-                    && !acknowledged
-                        .insert((stored.note.before.clone(), stored.note.state.clone()));
-                let verdict = if is_second { Verdict::NotAcknowledged } else { verdict };
-                journal.doubtful.extend(settle(lake, stored, verdict)?);
-            } else if stored.note.state_out.is_none() && receipt.is_none() {
+            } else if receipt.is_some() && is_own {
+                own.push((judge(lake, &stored.note, receipt)?, stored));
+            } else if receipt.is_none() && stored.note.state_out.is_none() {
                 journal.homeless.push(stored);
             }
+        }
+        // Of runs that were at work at once and went on from the same state, one alone has moved it.
+        let mut moved = HashSet::new();
+        own.sort_by_key(|(verdict, _)| *verdict != Verdict::Acknowledged);
+        for (verdict, stored) in own {
+            let before = stored.note.before.clone();
+            let verdict = match verdict {
+                Verdict::Acknowledged if moved.insert(before.clone()) => Verdict::Acknowledged,
+                Verdict::InDoubt if !moved.contains(&before) => Verdict::InDoubt,
+                Verdict::Acknowledged | Verdict::InDoubt | Verdict::NotAcknowledged => {
+                    Verdict::NotAcknowledged
+                }
+            };
+            journal.doubtful.extend(settle(lake, stored, verdict)?);
         }
         Ok(journal)
     }
@@ -155,34 +163,22 @@ impl Journal {
     }
 
     /// Shows files and acknowledges their state, in the one order in which nothing is lost or doubled.
-    /// `files` are those that `publish` makes visible and that must not come twice; `state` is what
-    /// `acknowledge` gives back.
+    /// `files` are those that become visible and must not come twice.
     pub fn commit<E: From<Error>>(
         &mut self,
         lake: &Lake,
         files: Files,
-        state: Option<&str>,
-        place: Option<Place>,
-        publish: impl FnOnce() -> Result<(), E>,
-        acknowledge: impl FnOnce() -> Acknowledged<E>,
+        steps: &mut dyn Steps<E>,
     ) -> Result<(), E> {
         if !files.is_empty() {
-            let (state_out, before) = place.map(|place| (place.name, place.known)).unzip();
-            let note = Note {
-                state: state.map(str::to_owned),
-                state_out,
-                before: before.flatten(),
-                replacing: files.replacing,
-                ..Note::new(lake, Phase::Publishing, files.added)
-            };
-            self.own = Some(Stored::create(lake, &self.key, note)?);
+            self.note(lake, files, steps.state(), steps.receipt())?;
         }
-        publish()?;
+        steps.publish()?;
         if let Some(own) = &mut self.own {
             let changed = own.change(lake, |note| note.phase = Phase::Acknowledging);
             changed.map_err(|error| superseded(lake, &own.note, error))?;
         }
-        match acknowledge() {
+        match steps.acknowledge() {
             Acknowledged::Yes => {
                 let Some(own) = self.own.take() else { return Ok(()) };
                 if own.note.state_out.is_some() {
@@ -198,6 +194,35 @@ impl Journal {
             }
             Acknowledged::Unknown(error) => Err(error),
         }
+    }
+
+    /// Writes down which files are about to become visible.
+    fn note(
+        &mut self,
+        lake: &Lake,
+        files: Files,
+        state: Option<String>,
+        receipt: Option<&dyn Receipt>,
+    ) -> Result<()> {
+        let known = receipt.and_then(Receipt::known);
+        let note = Note {
+            state,
+            state_out: receipt.map(Receipt::place),
+            before: known.clone(),
+            replacing: files.replacing,
+            ..Note::new(lake, Phase::Publishing, files.added)
+        };
+        let own = self.own.insert(Stored::create(lake, &self.key, note)?);
+        // Whoever has moved the state before may not have seen this note, and whoever moves it from now on
+        // does: of two runs that look for each other only after they have written, one sees the other.
+        if let Some(receipt) = receipt
+            && receipt.newest()?.map(|text| trimmed(&text)) != known
+        {
+            own.clone().remove(lake)?;
+            self.own = None;
+            return Err(Error::Superseded { run: lake.run.clone() });
+        }
+        Ok(())
     }
 
     /// The run has come to its end: what was in doubt came again, or never will.
@@ -306,7 +331,11 @@ fn outrun(lake: &Lake, own: &Stored) -> Result<()> {
             && note.claimed_by.is_none()
     };
     for other in Stored::all_but(lake, &own.object.key)? {
-        if let Some(other) = other.claim_if(lake, is_beside)? {
+        if let Some(mut other) = other.claim_if(lake, is_beside)? {
+            if other.note.phase == Phase::Acknowledging {
+                // Whoever finds this half done knows by it that the files go.
+                other.change(lake, |note| note.phase = Phase::Withdrawing)?;
+            }
             decide(lake, other, Verdict::NotAcknowledged)?;
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float64Type};
 
-use super::journal::{self, Acknowledged, Journal, Receipt, Replacement};
+use super::journal::{Acknowledged, Journal, Receipt, Replacement, Steps};
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
@@ -459,6 +459,36 @@ impl Receipt for Place {
     }
 }
 
+/// A commit whose steps are told.
+struct Told<'a, P, A> {
+    receipt: Option<&'a dyn Receipt>,
+    state: Option<&'a str>,
+    publish: P,
+    acknowledge: A,
+}
+
+impl<P, A> Steps<Error> for Told<'_, P, A>
+where
+    P: FnMut() -> Result<()>,
+    A: FnMut() -> Acknowledged<Error>,
+{
+    fn receipt(&self) -> Option<&dyn Receipt> {
+        self.receipt
+    }
+
+    fn state(&self) -> Option<String> {
+        self.state.map(str::to_owned)
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        (self.publish)()
+    }
+
+    fn acknowledge(&mut self) -> Acknowledged<Error> {
+        (self.acknowledge)()
+    }
+}
+
 /// Where a run dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Death {
@@ -484,21 +514,18 @@ fn die(folder: &LakeFolder, place: Option<&Place>, state: &str, ids: Range<i64>,
     table.push(&spec, &rows(ids, "in doubt")).unwrap();
     table.cover().unwrap();
     let files = table.prepare(true).unwrap();
-    let of = receipt.map(journal::Place::of);
     let dead = || Err(Error::internal("it is dead"));
-    let outcome = journal.commit(
-        &lake,
-        files,
-        Some(state),
-        of,
-        || {
+    let mut steps = Told {
+        receipt,
+        state: Some(state),
+        publish: || {
             if death == Death::Noted {
                 return dead();
             }
             table.commit(true)?;
             if death == Death::Visible { dead() } else { Ok(()) }
         },
-        || {
+        acknowledge: || {
             if death == Death::Acknowledged
                 && let Some(place) = place
             {
@@ -510,8 +537,8 @@ fn die(folder: &LakeFolder, place: Option<&Place>, state: &str, ids: Range<i64>,
                 _ => Acknowledged::Unknown(error),
             }
         },
-    );
-    outcome.unwrap_err();
+    };
+    journal.commit(&lake, files, &mut steps).unwrap_err();
 }
 
 /// Another run of the pipeline, from the state that was acknowledged: it loads rows to its end.
@@ -524,15 +551,15 @@ fn resume(folder: &LakeFolder, place: Option<&Place>, ids: Range<i64>) -> u64 {
     table.push(&spec, &rows(ids, "in doubt")).unwrap();
     table.cover().unwrap();
     let files = table.prepare(true).unwrap();
-    let of = receipt.map(journal::Place::of);
     let publish = || table.commit(true).map(drop);
     let acknowledge = || {
         if let Some(place) = place {
             place.keep("\"end\"");
         }
-        Acknowledged::<Error>::Yes
+        Acknowledged::Yes
     };
-    journal.commit(&lake, files, Some("\"end\""), of, publish, acknowledge).unwrap();
+    let mut steps = Told { receipt, state: Some("\"end\""), publish, acknowledge };
+    journal.commit(&lake, files, &mut steps).unwrap();
     journal.close(&lake).unwrap();
     let notes = lake.store.list("_lake/commits/").unwrap();
     assert!(notes.is_empty(), "{notes:?}");
@@ -614,8 +641,9 @@ fn resume_elsewhere(folder: &LakeFolder) -> u64 {
     table.cover().unwrap();
     let files = table.prepare(true).unwrap();
     let publish = || table.commit(true).map(drop);
-    let acknowledge = || Acknowledged::<Error>::Yes;
-    journal.commit(&lake, files, None, None, publish, acknowledge).unwrap();
+    let acknowledge = || Acknowledged::Yes;
+    let mut steps = Told { receipt: None, state: None, publish, acknowledge };
+    journal.commit(&lake, files, &mut steps).unwrap();
     journal.close(&lake).unwrap();
     table.recognised()
 }
@@ -630,21 +658,19 @@ fn a_run_that_is_late_and_not_dead_shows_nothing_once_another_has_taken_over() {
         table.push(&spec, &rows(0..6, "in doubt")).unwrap();
         table.cover().unwrap();
         let files = table.prepare(true).unwrap();
-        let of = Some(journal::Place::of(&place));
-        let outcome: Result<()> = journal.commit(
-            &lake,
-            files,
-            Some("\"1\""),
-            of,
-            || {
+        let mut steps = Told {
+            receipt: Some(&place),
+            state: Some("\"1\""),
+            publish: || {
                 if is_visible {
                     table.commit(true)?;
                 }
                 resume(&folder, Some(&place), 0..9);
                 if is_visible { Ok(()) } else { table.commit(true).map(drop) }
             },
-            || panic!("it must not acknowledge"),
-        );
+            acknowledge: || panic!("it must not acknowledge"),
+        };
+        let outcome = journal.commit(&lake, files, &mut steps);
         let error = outcome.unwrap_err();
         assert!(
             matches!(error, Error::Superseded { .. } | Error::Conflict { .. }),

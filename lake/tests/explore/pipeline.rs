@@ -12,7 +12,7 @@ use lake::schema::{Kind, fields};
 use lake::store::{Condition, MemoryStore, Object, Store};
 use lake::table::Spec;
 use lake::write::Table;
-use lake::write::journal::{self, Acknowledged, Files, Journal, Receipt};
+use lake::write::journal::{Acknowledged, Files, Journal, Receipt, Steps};
 use lake::{Error, Lake, Options, Result};
 
 /// What a source sends.
@@ -220,18 +220,39 @@ impl Run<'_> {
             files = Files::default();
         }
         let state = position.to_string();
-        let of = self.receipt.map(journal::Place::of);
         let mut tables: Vec<&mut Table> = self.tables.values_mut().collect();
         tables.sort_by_key(|table| table.adds());
-        let publish = || tables.into_iter().try_for_each(|table| table.commit(complete).map(drop));
-        let keeps_state = self.keeps_state;
-        let acknowledge = || {
-            if !keeps_state {
-                return Acknowledged::Yes;
-            }
-            place.keep(&state)
-        };
-        self.journal.commit(&self.lake, files, Some(&state), of, publish, acknowledge)
+        let receipt = self.receipt;
+        let mut commit =
+            Commit { tables, receipt, place, state, complete, keeps_state: self.keeps_state };
+        self.journal.commit(&self.lake, files, &mut commit)
+    }
+}
+
+struct Commit<'a> {
+    tables: Vec<&'a mut Table>,
+    receipt: Option<&'a dyn Receipt>,
+    place: &'a Place<'a>,
+    state: String,
+    complete: bool,
+    keeps_state: bool,
+}
+
+impl Steps<Error> for Commit<'_> {
+    fn receipt(&self) -> Option<&dyn Receipt> {
+        self.receipt
+    }
+
+    fn state(&self) -> Option<String> {
+        Some(self.state.clone())
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        self.tables.iter_mut().try_for_each(|table| table.commit(self.complete).map(drop))
+    }
+
+    fn acknowledge(&mut self) -> Acknowledged<Error> {
+        if self.keeps_state { self.place.keep(&self.state) } else { Acknowledged::Yes }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lake::Lake;
 use lake::catalog::{Catalog, Wait};
-use lake::write::journal::{Journal, Place};
+use lake::write::journal::{Acknowledged, Journal, Receipt, Steps};
 
 use crate::decode::plan::Plan;
 use crate::decode::rows::Decoded;
@@ -233,17 +233,9 @@ impl Engine {
     fn commit(&mut self, complete: bool, held: &[String]) -> Result<()> {
         let files = self.tables.prepare(complete, held)?;
         let journal = open_journal(&mut self.journal, &self.lake, &*self.state)?;
-        let (tables, state) = (&mut self.tables, &mut self.state);
-        let next = state.next().map(str::to_owned);
-        let place = state.receipt().map(Place::of);
-        journal.commit(
-            &self.lake,
-            files,
-            next.as_deref(),
-            place,
-            || tables.commit(complete, held).map(drop),
-            || state.acknowledge(held),
-        )?;
+        let mut steps =
+            Commit { tables: &mut self.tables, state: &mut *self.state, complete, held };
+        journal.commit(&self.lake, files, &mut steps)?;
         if !self.state.is_ready(&[]) {
             // Otherwise the turn of the streams that were held is at their next state.
             self.last_commit = Instant::now();
@@ -319,6 +311,32 @@ impl Engine {
         }
         self.tables.discard_uncovered();
         self.commit_if_ready()
+    }
+}
+
+/// A commit of the tables of all streams but the held ones.
+struct Commit<'a> {
+    tables: &'a mut Tables,
+    state: &'a mut dyn Sink,
+    complete: bool,
+    held: &'a [String],
+}
+
+impl Steps<Error> for Commit<'_> {
+    fn receipt(&self) -> Option<&dyn Receipt> {
+        self.state.receipt()
+    }
+
+    fn state(&self) -> Option<String> {
+        self.state.next().map(str::to_owned)
+    }
+
+    fn publish(&mut self) -> Result<()> {
+        self.tables.commit(self.complete, self.held).map(drop)
+    }
+
+    fn acknowledge(&mut self) -> Acknowledged<Error> {
+        self.state.acknowledge(self.held)
     }
 }
 
