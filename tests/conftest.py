@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from aws import Account
+from aws import Account, script
 from demo import Demo
 from harness import PARTITIONS, S3, Json, LocalStack, Pipe, Simulator
 from spark import JAVA_VERSIONS, java_version, session
@@ -28,6 +28,13 @@ def simulator() -> Iterator[Callable[..., Simulator]]:
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Small programs: a deployment does not look into them."""
+    folder = tmp_path_factory.mktemp("programs")
+    return [script(folder, name, "exit 0") for name in ("tap-wistia", "target-s3-parquet")]
 
 
 @pytest.fixture(scope="session")

@@ -16,13 +16,6 @@ from harness import DEADLINE, ROOT, TOKEN, environment, run, until
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory):
-    """Small programs: a deployment does not look into them."""
-    folder = tmp_path_factory.mktemp("programs")
-    return [script(folder, name, "exit 0") for name in ("tap-wistia", "target-s3-parquet")]
-
-
-@pytest.fixture(scope="module")
 def deployed(programs):
     """An account with a lake for one Wistia account, which these tests look at and change."""
     account = Account()

@@ -7,17 +7,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from aws import LAKE, Account, add_account, deploy_lake, deployed_release, everything, rights, script
+from aws import LAKE, Account, add_account, deploy_lake, deployed_release, everything, rights
 from harness import ROOT, TOKEN
 
 JOB = f"{LAKE}-job"
 TAGS = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("programs")
-    return [script(folder, name, "exit 0") for name in ("tap-wistia", "target-s3-parquet")]
 
 
 @pytest.fixture(scope="module")

@@ -90,8 +90,7 @@ impl Catalog {
     ) -> Result<()> {
         let (mut shared, mut personal) = (Vec::new(), Vec::new());
         for table in tables {
-            let is_shared = self.personal.is_none() || self.shared.holds.has(table);
-            let names = if is_shared { &mut shared } else { &mut personal };
+            let names = if self.shared.holds.has(table) { &mut shared } else { &mut personal };
             names.push(table.table.as_str());
         }
         self.shared.mark_dirty(shared)?;

@@ -70,11 +70,10 @@ impl Column {
 }
 
 impl Kind {
-    /// Whether a field inside of it holds personal data.
-    fn is_personal(&self) -> bool {
+    /// The fields of a struct; of any other type there are none.
+    pub fn fields(&self) -> &[Column] {
         match self {
-            Self::Struct(columns) => columns.iter().any(Column::is_personal),
-            Self::List(element) => element.is_personal(),
+            Self::Struct(columns) => columns,
             Self::Boolean
             | Self::Int
             | Self::Bigint
@@ -83,7 +82,16 @@ impl Kind {
             | Self::String
             | Self::Json
             | Self::Date
-            | Self::Timestamp => false,
+            | Self::Timestamp
+            | Self::List(_) => &[],
+        }
+    }
+
+    /// Whether a field inside of it holds personal data.
+    fn is_personal(&self) -> bool {
+        match self {
+            Self::List(element) => element.is_personal(),
+            other => other.fields().iter().any(Column::is_personal),
         }
     }
 

@@ -161,22 +161,9 @@ impl Derivation {
 fn inner_names(columns: &[Column]) -> Vec<String> {
     let mut names = Vec::new();
     for column in columns {
-        match &column.kind {
-            Kind::Struct(fields) => {
-                names.extend(fields.iter().map(|field| field.source.clone()));
-                names.extend(inner_names(fields));
-            }
-            Kind::Boolean
-            | Kind::Int
-            | Kind::Bigint
-            | Kind::Double
-            | Kind::Decimal(..)
-            | Kind::String
-            | Kind::Json
-            | Kind::Date
-            | Kind::Timestamp
-            | Kind::List(_) => {}
-        }
+        let fields = column.kind.fields();
+        names.extend(fields.iter().map(|field| field.source.clone()));
+        names.extend(inner_names(fields));
     }
     names
 }
@@ -232,42 +219,18 @@ fn position<'a>(columns: &'a [Column], path: &[String]) -> Option<(Vec<usize>, &
     if rest.is_empty() {
         return Some((vec![at], kind));
     }
-    match kind {
-        Kind::Struct(fields) => {
-            let (inner, kind) = position(fields, rest)?;
-            Some(([vec![at], inner].concat(), kind))
-        }
-        Kind::Boolean
-        | Kind::Int
-        | Kind::Bigint
-        | Kind::Double
-        | Kind::Decimal(..)
-        | Kind::String
-        | Kind::Json
-        | Kind::Date
-        | Kind::Timestamp
-        | Kind::List(_) => None,
-    }
+    let (inner, kind) = position(kind.fields(), rest)?;
+    Some(([vec![at], inner].concat(), kind))
 }
 
 /// Whether something on the way to a path is marked as personal.
 fn is_personal(columns: &[Column], path: &[String]) -> bool {
     let Some((first, rest)) = path.split_first() else { return false };
     let Some(column) = columns.iter().find(|column| column.source == *first) else { return false };
-    match &column.kind {
-        _ if column.personal || rest.is_empty() => column.is_personal(),
-        Kind::Struct(fields) => is_personal(fields, rest),
-        Kind::Boolean
-        | Kind::Int
-        | Kind::Bigint
-        | Kind::Double
-        | Kind::Decimal(..)
-        | Kind::String
-        | Kind::Json
-        | Kind::Date
-        | Kind::Timestamp
-        | Kind::List(_) => false,
+    if column.personal || rest.is_empty() {
+        return column.is_personal();
     }
+    is_personal(column.kind.fields(), rest)
 }
 
 /// The array at a path. The fields of a struct that is null are null.
