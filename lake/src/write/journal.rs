@@ -103,7 +103,8 @@ impl Files {
 /// The journal of a run.
 #[derive(Debug)]
 pub struct Journal {
-    key: String,
+    /// Commits so far. Each has a note of its own: whoever takes one over, or removes it, means that one.
+    commits: u32,
     own: Option<Stored>,
     /// Notes of other runs whose rows are in doubt.
     doubtful: Vec<Stored>,
@@ -114,20 +115,23 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal of a run, and settles what runs of its pipeline have left open.
     pub fn open(lake: &Lake, receipt: Option<&dyn Receipt>) -> Result<Self> {
-        let key = format!("{FOLDER}{}.json", lake.run);
-        let mut journal = Self { key, own: None, doubtful: Vec::new(), homeless: Vec::new() };
+        let mut journal =
+            Self { commits: 0, own: None, doubtful: Vec::new(), homeless: Vec::new() };
         let place = receipt.map(Receipt::place);
         let mut own = Vec::new();
-        for stored in Stored::all_but(lake, &journal.key)? {
+        for stored in Stored::all_but(lake, "")? {
             let is_own = stored.note.state_out == place || stored.note.is_of_anybody();
             if stored.note.phase == Phase::Replacing {
                 end_replacement(lake, stored)?;
             } else if receipt.is_some() && is_own {
-                own.push((judge(lake, &stored.note, receipt)?, stored));
+                own.extend(stored.claim(lake)?);
             } else if receipt.is_none() && stored.note.state_out.is_none() {
                 journal.homeless.push(stored);
             }
         }
+        // Only what was taken over is judged: until then its run may come further.
+        let own = own.into_iter().map(|stored| Ok((judge(lake, &stored.note, receipt)?, stored)));
+        let mut own = own.collect::<Result<Vec<_>>>()?;
         // Of runs that were at work at once and went on from the same state, one alone has moved it.
         let mut moved = HashSet::new();
         own.sort_by_key(|(verdict, _)| *verdict != Verdict::Acknowledged);
@@ -140,7 +144,7 @@ impl Journal {
                     Verdict::NotAcknowledged
                 }
             };
-            journal.doubtful.extend(settle(lake, stored, verdict)?);
+            journal.doubtful.extend(decide(lake, stored, verdict)?);
         }
         Ok(journal)
     }
@@ -153,9 +157,11 @@ impl Journal {
         self.homeless = others;
         for stored in Vec::from_iter(own) {
             // It may be that of another pipeline without a place, which is at work.
-            if !lake.presence.is_living(&stored.note.owner) {
+            if !lake.presence.is_living(&stored.note.owner)
+                && let Some(stored) = stored.claim(lake)?
+            {
                 let verdict = judge(lake, &stored.note, None)?;
-                self.doubtful.extend(settle(lake, stored, verdict)?);
+                self.doubtful.extend(decide(lake, stored, verdict)?);
             }
         }
         let files = self.doubtful.iter().flat_map(|stored| stored.note.rows());
@@ -212,7 +218,9 @@ impl Journal {
             replacing: files.replacing,
             ..Note::new(lake, Phase::Publishing, files.added)
         };
-        let own = self.own.insert(Stored::create(lake, &self.key, note)?);
+        self.commits += 1;
+        let key = format!("{FOLDER}{}-{}.json", lake.run, self.commits);
+        let own = self.own.insert(Stored::create(lake, &key, note)?);
         // Whoever has moved the state before may not have seen this note, and whoever moves it from now on
         // does: of two runs that look for each other only after they have written, one sees the other.
         if let Some(receipt) = receipt
@@ -280,16 +288,8 @@ pub fn trimmed(state: &[u8]) -> String {
     String::from_utf8_lossy(state.trim_ascii()).into_owned()
 }
 
-/// Settles the note of another run of the pipeline. It is given back where its rows are in doubt.
-fn settle(lake: &Lake, stored: Stored, verdict: Verdict) -> Result<Option<Stored>> {
-    let phase = stored.note.phase;
-    let Some(stored) = stored.claim(lake)? else { return Ok(None) };
-    // Where its run has come further meanwhile, it was judged by what has changed.
-    let verdict = if stored.note.phase == phase { verdict } else { Verdict::InDoubt };
-    decide(lake, stored, verdict)
-}
-
-/// Does what follows from the verdict on a note that was taken over.
+/// Does what follows from the verdict on a note that was taken over. It is given back where its rows
+/// are in doubt.
 fn decide(lake: &Lake, stored: Stored, verdict: Verdict) -> Result<Option<Stored>> {
     let note = &stored.note;
     match verdict {

@@ -1,4 +1,4 @@
-//! Notes of what a run is about to show: `_lake/commits/<run>.json`.
+//! Notes of what a run is about to show: `_lake/commits/<run>-<commit>.json`.
 //!
 //! A note is changed only as long as it is as it was read or written last, so that of two runs which
 //! want to decide over it one does, and the other learns of it. Nothing is decided by a clock.

@@ -47,8 +47,8 @@ struct State {
     runs: Vec<Phase>,
     /// The run that was told to go on.
     turn: Option<usize>,
-    /// Which run has gone on, call by call.
-    order: Vec<usize>,
+    /// Which run has made which call.
+    order: Vec<(usize, String)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,13 +65,13 @@ impl Schedule {
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
 
-    /// The order in which the runs went on.
-    pub(crate) fn order(&self) -> Vec<usize> {
+    /// The calls in their order, each with the run that made it.
+    pub(crate) fn order(&self) -> Vec<(usize, String)> {
         self.state.lock().unwrap().order.clone()
     }
 
     /// Waits for the turn of a run, and lets it make one call.
-    fn take_turn<T>(&self, run: usize, call: impl FnOnce() -> T) -> T {
+    fn take_turn<T>(&self, run: usize, what: String, call: impl FnOnce() -> T) -> T {
         let mut state = self.state.lock().unwrap();
         state.runs[run] = Phase::Waiting;
         state.choose();
@@ -81,7 +81,7 @@ impl Schedule {
         }
         state.turn = None;
         state.runs[run] = Phase::Working;
-        state.order.push(run);
+        state.order.push((run, what));
         // Nobody else is at work: all others wait or have ended.
         let outcome = call();
         drop(state);
@@ -122,22 +122,22 @@ pub(crate) struct Scheduled {
 }
 
 impl Scheduled {
-    fn turn<T>(&self, call: impl FnOnce(&MemoryStore) -> T) -> T {
-        self.schedule.take_turn(self.run, || call(&self.store))
+    fn turn<T>(&self, what: &str, key: &str, call: impl FnOnce(&MemoryStore) -> T) -> T {
+        self.schedule.take_turn(self.run, format!("{what} {key}"), || call(&self.store))
     }
 }
 
 impl Store for Scheduled {
     fn head(&self, key: &str) -> Result<Option<Object>> {
-        self.turn(|store| store.head(key))
+        self.turn("head", key, |store| store.head(key))
     }
 
     fn get(&self, key: &str) -> Result<Option<(Object, Vec<u8>)>> {
-        self.turn(|store| store.get(key))
+        self.turn("get", key, |store| store.get(key))
     }
 
     fn fetch(&self, object: &Object) -> Result<File> {
-        self.turn(|store| store.fetch(object))
+        self.turn("fetch", &object.key, |store| store.fetch(object))
     }
 
     fn create(&self, key: &str, condition: Condition) -> Result<Box<dyn Upload>> {
@@ -147,15 +147,16 @@ impl Store for Scheduled {
             upload,
             schedule: Arc::clone(&self.schedule),
             run: self.run,
+            key: key.to_owned(),
         }))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        self.turn(|store| store.list(prefix))
+        self.turn("list", prefix, |store| store.list(prefix))
     }
 
     fn delete(&self, key: &str) -> Result<()> {
-        self.turn(|store| store.delete(key))
+        self.turn("delete", key, |store| store.delete(key))
     }
 
     fn lock(&self, table: &str) -> Result<Option<Box<dyn Guard>>> {
@@ -171,6 +172,7 @@ struct ScheduledUpload {
     upload: Box<dyn Upload>,
     schedule: Arc<Schedule>,
     run: usize,
+    key: String,
 }
 
 impl Write for ScheduledUpload {
@@ -185,7 +187,7 @@ impl Write for ScheduledUpload {
 
 impl Upload for ScheduledUpload {
     fn finish(self: Box<Self>) -> Result<Object> {
-        let Self { upload, schedule, run } = *self;
-        schedule.take_turn(run, || upload.finish())
+        let Self { upload, schedule, run, key } = *self;
+        schedule.take_turn(run, format!("write {key}"), || upload.finish())
     }
 }

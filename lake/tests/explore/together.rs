@@ -184,8 +184,11 @@ fn explore(together: &Together, seed: u64, is_careless: bool) -> usize {
             });
         }
     });
-    let what = format!("{}, seed {seed}, {fates:?}, order {:?}", together.name, schedule.order());
+    let what = format!("{}, seed {seed}, {fates:?}", together.name);
     if std::env::var("EXPLORE_SHOW").is_ok() {
+        for (run, call) in schedule.order() {
+            println!("{run}: {call}");
+        }
         for object in store.list("").unwrap() {
             println!("{} {}", object.key, object.size);
             if object.key.ends_with("json") && !object.key.starts_with("_lake/tables") {
