@@ -11,11 +11,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "how much was explored belongs to the outcome")]
 
+mod exhaustive;
 mod pipeline;
 mod reader;
 mod scenarios;
 mod schedule;
 mod together;
+mod weakness;
+mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,7 +72,7 @@ fn work(scenario: &Scenario, store: &Arc<MemoryStore>) -> lake::Result<()> {
 
 fn maintain(store: &Arc<MemoryStore>, options: &maintain::Options) -> lake::Result<()> {
     let store = Arc::<MemoryStore>::clone(store);
-    let lake = pipeline::lake(store, pipeline::run_name(), 8 << 20)?;
+    let lake = pipeline::lake(store, pipeline::run_name(), 8 << 20, pipeline::temp_dir())?;
     maintain::run(&lake, &|_| Encoding::default(), options).map(drop)
 }
 
