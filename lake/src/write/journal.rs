@@ -210,7 +210,7 @@ impl Journal {
         match steps.acknowledge() {
             Acknowledged::Yes => {
                 let Some(own) = self.own.take() else { return Ok(()) };
-                if own.note.state_out.is_some() {
+                if steps.receipt().is_some_and(Receipt::is_the_same_everywhere) {
                     outrun(lake, &own)?;
                 }
                 Ok(own.remove(lake)?)

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use lake::store::MemoryStore;
 
-use crate::schedule::{Choice, Chooser, Now};
+use crate::schedule::{Chance, Choice, Chooser, Now};
 use crate::world::{World, all, words};
 
 /// How much was explored.
@@ -102,8 +102,9 @@ impl Chooser for Walker {
 }
 
 /// What is known of a world.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Map {
+    chance: Chance,
     /// The states that were reached, with how much has gone wrong on the way.
     visited: HashSet<(u64, usize, usize)>,
     /// Ways that are still to be gone.
@@ -119,8 +120,16 @@ struct Map {
 /// Explores a world. Where something is wrong, it is told with the way to it.
 pub(crate) fn explore(world: &World, bounds: Bounds) -> Result<Explored, String> {
     let begin = world.begin();
-    let map = Arc::new((Mutex::new(Map::default()), Condvar::new()));
-    map.0.lock().unwrap().ways.push(Vec::new());
+    let map = Map {
+        chance: Chance::new(0),
+        visited: HashSet::new(),
+        ways: vec![Vec::new()],
+        under_way: 0,
+        ends: HashSet::new(),
+        executions: 0,
+        fault: None,
+    };
+    let map = Arc::new((Mutex::new(map), Condvar::new()));
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -130,7 +139,6 @@ pub(crate) fn explore(world: &World, bounds: Bounds) -> Result<Explored, String>
                     let mut known = map.0.lock().unwrap();
                     known.under_way -= 1;
                     known.executions += 1;
-                    if known.executions % 2000 == 0 { println!("{} {} {} {}", known.executions, known.visited.len(), known.ways.len(), known.ends.len()); }
                     known.fault = known.fault.take().or(fault);
                     map.1.notify_all();
                 }
@@ -151,9 +159,12 @@ fn next_way((map, changed): &(Mutex<Map>, Condvar)) -> Option<Vec<Choice>> {
         if known.fault.is_some() {
             return None;
         }
-        if let Some(way) = known.ways.pop() {
+        if !known.ways.is_empty() {
+            // Here and there, so that what is wrong somewhere is met soon.
+            let ways = known.ways.len();
+            let at = known.chance.below(ways);
             known.under_way += 1;
-            return Some(way);
+            return Some(known.ways.swap_remove(at));
         }
         if known.under_way == 0 {
             return None;
@@ -210,9 +221,12 @@ fn in_whatever_state_a_few_runs_can_be_nothing_is_lost_and_nothing_is_doubled() 
         Bounds { deaths: number("EXPLORE_DEATHS", 1), lost_answers: number("EXPLORE_LOST", 0) };
     for world in all(1).iter().filter(|world| world.name.contains(&only)) {
         let begun = Instant::now();
-        match explore(world, bounds) {
-            Ok(explored) => println!("{}: {explored:?}, {:?}", world.name, begun.elapsed()),
-            Err(fault) => panic!("{fault}"),
-        }
+        let explored = explore(world, bounds).unwrap_or_else(|fault| panic!("{fault}"));
+        let Explored { states, executions, ends } = explored;
+        println!(
+            "{}: {states} states, {ends} ends, {executions} executions, {:?}",
+            world.name,
+            begun.elapsed()
+        );
     }
 }

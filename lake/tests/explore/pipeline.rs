@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Schema;
@@ -40,6 +40,17 @@ pub(crate) enum Kept {
     Elsewhere,
 }
 
+/// What a pipeline can fail to take care of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Neglect {
+    /// To write down which files it is about to show.
+    Journal,
+    /// To do so before it shows them.
+    Order,
+    /// To look for rows in doubt among those that come.
+    Doubts,
+}
+
 /// A pipeline.
 #[derive(Debug, Clone)]
 pub(crate) struct Pipeline {
@@ -51,8 +62,8 @@ pub(crate) struct Pipeline {
     pub(crate) memory: usize,
     /// Whether its state is kept at all.
     pub(crate) keeps_state: bool,
-    /// Whether it does without a journal.
-    pub(crate) is_careless: bool,
+    /// What it does not take care of.
+    pub(crate) neglects: Option<Neglect>,
 }
 
 struct Place<'a> {
@@ -125,8 +136,7 @@ pub(crate) fn lake(
     temp_dir: PathBuf,
 ) -> Result<Lake> {
     // One call after the other, so that the same run makes the same ones.
-    let options =
-        Options { memory, at_once: 1, threads: 1, temp_dir, ..Options::default() };
+    let options = Options { memory, at_once: 1, threads: 1, temp_dir, ..Options::default() };
     Lake::with_store(store, run, &options)
 }
 
@@ -137,14 +147,7 @@ pub(crate) fn run_name() -> String {
 
 impl Pipeline {
     pub(crate) fn new(steps: Vec<Step>, kept: Kept) -> Self {
-        Self {
-            name: "pipeline",
-            steps,
-            kept,
-            memory: 8 << 20,
-            keeps_state: true,
-            is_careless: false,
-        }
+        Self { name: "pipeline", steps, kept, memory: 8 << 20, keeps_state: true, neglects: None }
     }
 
     /// The key of its state, where that is kept.
@@ -160,6 +163,14 @@ impl Pipeline {
             _ => None,
         });
         rows.flat_map(|(ids, version)| ids.map(move |id| (id, version))).collect()
+    }
+
+    /// What it says of its streams.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = &Arc<Spec>> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Schema(spec) => Some(spec),
+            _ => None,
+        })
     }
 
     /// The tables that it sends rows to.
@@ -204,7 +215,7 @@ impl Pipeline {
             tables: BTreeMap::new(),
             specs: BTreeMap::new(),
             keeps_state: self.keeps_state,
-            is_careless: self.is_careless,
+            neglects: self.neglects,
         };
         for (at, step) in self.steps.iter().enumerate() {
             match step {
@@ -230,9 +241,8 @@ impl Pipeline {
             table.end_generation()?;
         }
         let tables = &run.tables;
-        run.journal.close(&run.lake, |name| {
-            tables.get(name).is_some_and(|table| table.recognised() > 0)
-        })
+        run.journal
+            .close(&run.lake, |name| tables.get(name).is_some_and(|table| table.recognised() > 0))
     }
 }
 
@@ -243,7 +253,7 @@ struct Run<'a> {
     tables: BTreeMap<String, Table>,
     specs: BTreeMap<String, Arc<Spec>>,
     keeps_state: bool,
-    is_careless: bool,
+    neglects: Option<Neglect>,
 }
 
 impl Run<'_> {
@@ -253,7 +263,7 @@ impl Run<'_> {
             return table.evolve(spec);
         }
         let mut table = Table::open(&self.lake, spec)?;
-        if table.adds() && !self.is_careless {
+        if table.adds() && self.neglects != Some(Neglect::Doubts) {
             table.doubt(&self.journal.doubtful(&self.lake, &spec.table)?)?;
         }
         table.begin_generation()?;
@@ -280,8 +290,13 @@ impl Run<'_> {
         for table in self.tables.values_mut() {
             files.extend(table.prepare(complete)?);
         }
-        if self.is_careless {
+        if self.neglects == Some(Neglect::Journal) {
             files = Files::default();
+        }
+        if self.neglects == Some(Neglect::Order) {
+            for table in self.tables.values_mut() {
+                table.commit(complete)?;
+            }
         }
         let state = position.to_string();
         let mut tables: Vec<&mut Table> = self.tables.values_mut().collect();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
-use arrow::array::AsArray;
+use arrow::array::{Array as _, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
 use bytes::Bytes;
 use lake::store::{MemoryStore, Store};
@@ -23,6 +23,8 @@ pub(crate) type Rows = BTreeMap<Row, usize>;
 #[derive(Debug, Default)]
 struct Found {
     rows: Rows,
+    /// The ids of rows that have a title.
+    titled: BTreeSet<i64>,
     /// The types of each column.
     types: BTreeMap<String, BTreeSet<String>>,
 }
@@ -55,6 +57,9 @@ impl Found {
             for row in 0..batch.num_rows() {
                 let id = ids.value(row);
                 let version = version_of(&batch, row, id, what);
+                if batch.column_by_name("title").is_some_and(|title| title.is_valid(row)) {
+                    self.titled.insert(id);
+                }
                 *self.rows.entry((id, version)).or_default() += 1;
             }
         }
@@ -62,10 +67,18 @@ impl Found {
 }
 
 /// The rows of files that were read one by one.
-pub(crate) fn rows_of_files(files: impl IntoIterator<Item = (String, Vec<u8>)>, what: &str) -> Rows {
+pub(crate) fn rows_of_files(
+    files: impl IntoIterator<Item = (String, Vec<u8>)>,
+    what: &str,
+) -> Rows {
     let mut found = Found::default();
     files.into_iter().for_each(|(key, bytes)| found.add(&key, bytes, what));
     found.rows
+}
+
+/// The ids of the rows of a table that have a title.
+pub(crate) fn titled(store: &MemoryStore, table: &str, what: &str) -> BTreeSet<i64> {
+    read(store, table, what).titled
 }
 
 /// The rows of a table, with how often each is there.

@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex};
 
-use lake::store::{Condition, Guard, MemoryStore, Object, Stopped, Store, Upload};
+use lake::store::{Condition, Guard, Object, Stopped, Store, Upload};
 use lake::{Error, Result};
 
 /// What happens next.
@@ -217,10 +217,11 @@ impl State {
     /// Lets somebody be chosen who goes on, once nobody is at work.
     fn choose(&mut self) {
         while self.turn.is_none() && !self.runs.iter().any(|run| run.phase == Phase::Working) {
-            let waiting = self.runs.iter().enumerate().filter_map(|(number, run)| match &run.phase {
-                Phase::Waiting(next) => Some((number, next)),
-                Phase::Working | Phase::Ended => None,
-            });
+            let waiting =
+                self.runs.iter().enumerate().filter_map(|(number, run)| match &run.phase {
+                    Phase::Waiting(next) => Some((number, next)),
+                    Phase::Working | Phase::Ended => None,
+                });
             let now = Now { waiting: waiting.collect(), late: self.late(), state: self.number() };
             if now.waiting.is_empty() && now.late.is_empty() {
                 return;
@@ -277,12 +278,19 @@ impl State {
 
     /// A run learns what comes of its call.
     fn learn(&mut self, run: usize, next: &Next, is_done: bool) {
-        self.told.push(format!("{run}: {} {}{}", next.what, next.key, if is_done { "" } else { " fails" }));
+        self.told.push(format!(
+            "{run}: {} {}{}",
+            next.what,
+            next.key,
+            if is_done { "" } else { " fails" }
+        ));
         if is_done {
             self.note(next);
         }
         let seen = match next.what {
-            "list" => hash(Vec::from_iter(self.written.iter().filter(|(key, _)| key.starts_with(&next.key)))),
+            "list" => hash(Vec::from_iter(
+                self.written.iter().filter(|(key, _)| key.starts_with(&next.key)),
+            )),
             _ => hash(self.written.get(&next.key)),
         };
         // Who lives is known without a call.
@@ -370,7 +378,12 @@ impl Store for Scheduled {
 
     fn create(&self, key: &str, condition: Condition) -> Result<Box<dyn Upload>> {
         let upload = self.store.create(key, condition)?;
-        Ok(Box::new(ScheduledUpload { upload, store: self.clone(), key: key.to_owned(), bytes: Vec::new() }))
+        Ok(Box::new(ScheduledUpload {
+            upload,
+            store: self.clone(),
+            key: key.to_owned(),
+            bytes: Vec::new(),
+        }))
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {

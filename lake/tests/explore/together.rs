@@ -2,11 +2,10 @@
 //! was done; a write that was under way when its run died may arrive at any time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::schedule::{Chance, Choice, Chooser, Now};
-use crate::world::{World, all, words};
+use crate::world::{World, all, large, words};
 
 /// How many schedules are explored, unless `EXPLORE_SCHEDULES` says another number. `EXPLORE_SEED` says
 /// where to begin.
@@ -56,7 +55,7 @@ fn whatever_order_the_calls_of_several_runs_come_in_nothing_is_lost_and_nothing_
     let schedules =
         std::env::var("EXPLORE_SCHEDULES").map_or(SCHEDULES, |number| number.parse().unwrap());
     let first = std::env::var("EXPLORE_SEED").map_or(0, |seed| seed.parse().unwrap());
-    let all = Arc::new(all(2));
+    let all = [all(2), large(2)].concat();
     let (next, calls, failed) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {

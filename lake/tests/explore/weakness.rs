@@ -29,8 +29,6 @@ pub(crate) enum Weakness {
     StateIsNotHeld,
     /// Files become visible after the state was kept.
     StateBeforeFiles,
-    /// Nothing is deleted below this prefix.
-    Undeleted(&'static str),
 }
 
 /// A store with a weakness.
@@ -135,10 +133,7 @@ impl Store for Weakened {
     }
 
     fn delete(&self, key: &str) -> Result<()> {
-        match self.weakness {
-            Weakness::Undeleted(prefix) if key.starts_with(prefix) => Ok(()),
-            _ => self.store.delete(key),
-        }
+        self.store.delete(key)
     }
 
     fn lock(&self, table: &str) -> Result<Option<Box<dyn Guard>>> {

@@ -13,7 +13,7 @@ use lake::table::{LoadMethod, Spec};
 use crate::pipeline::Step::{Schema, State};
 use crate::pipeline::{Kept, Pipeline, Step, lake};
 use crate::reader::{self, Row, Rows};
-use crate::scenarios::{by_month, sharded, spec};
+use crate::scenarios::{by_month, grown, sharded, spec};
 use crate::schedule::{Chooser, Schedule, Scheduled};
 use crate::weakness::{Weakened, Weakness};
 
@@ -175,7 +175,10 @@ impl World {
         for table in self.truth().keys() {
             let found = reader::rows(store, table, "at a moment");
             for row in self.acknowledged(store, table) {
-                assert!(found.contains_key(&row), "row {row:?} of {table} was acknowledged and is not there");
+                assert!(
+                    found.contains_key(&row),
+                    "row {row:?} of {table} was acknowledged and is not there"
+                );
             }
             self.check_counts(table, &found, "at a moment");
         }
@@ -193,6 +196,17 @@ impl World {
     fn compare(&self, store: &MemoryStore) {
         for (table, rows) in &self.truth() {
             reader::compare_rows(store, table, rows, "at the end");
+        }
+        for pipeline in self.pipelines() {
+            let grown = pipeline
+                .specs()
+                .filter(|spec| spec.columns.iter().any(|column| column.name == "title"));
+            for table in grown.map(|spec| &spec.table) {
+                let titled = reader::titled(store, table, "at the end");
+                for (id, _) in pipeline.rows_before(table, usize::MAX) {
+                    assert!(titled.contains(&id), "row {id} of {table} has lost its title");
+                }
+            }
         }
     }
 
@@ -245,57 +259,105 @@ pub(crate) fn compact() -> Work {
     Work::Maintain(maintain::Options { compact: true, ..maintain::Options::default() })
 }
 
+/// The world of a name, in which each pipeline commits once.
+pub(crate) fn named(name: &str) -> World {
+    all(1).into_iter().find(|world| world.name == name).unwrap()
+}
+
+/// Worlds of three runs, which are too large to explore all of.
+pub(crate) fn large(parts: i64) -> Vec<World> {
+    let append = || spec("t", LoadMethod::Append);
+    let upsert = || spec("t", LoadMethod::Upsert);
+    let (there, elsewhere) = (Kept::There, Kept::Elsewhere);
+    let world = |name, works| World { name, before: Vec::new(), works, weakness: None };
+    vec![
+        world(
+            "three pipelines append to one table",
+            vec![
+                load("a", there, append(), 0, parts),
+                load("b", there, by_month(spec("u", LoadMethod::Append)), 10, parts),
+                load("c", elsewhere, append(), 20, parts),
+            ],
+        ),
+        world(
+            "two runs of one pipeline while files are put together",
+            vec![
+                load("a", there, append(), 0, parts),
+                load("a", there, append(), 0, parts),
+                compact(),
+            ],
+        ),
+        world(
+            "three pipelines upsert other keys of one table",
+            vec![
+                load("a", there, upsert(), 0, parts),
+                load("b", there, grown(upsert()), 10, parts),
+                load("c", there, upsert(), 20, parts),
+            ],
+        ),
+    ]
+}
+
 /// Worlds in which each pipeline commits `parts` times.
 pub(crate) fn all(parts: i64) -> Vec<World> {
     let append = || spec("t", LoadMethod::Append);
     let upsert = || spec("t", LoadMethod::Upsert);
     let (there, elsewhere) = (Kept::There, Kept::Elsewhere);
-    let world = |name, works| World { name, before: Vec::new(), works, weakness: None };
-    // Two files that can be put together.
-    let loaded = |spec: &Spec| {
-        [-4, -2].map(|first| match load("before", elsewhere, spec.clone(), first, 1) {
-            Work::Load(pipeline) => Pipeline { keeps_state: false, ..pipeline },
-            Work::Maintain(_) | Work::Read(_) => unreachable!("it loads"),
-        })
+    let new = |name, works| World { name, before: Vec::new(), works, weakness: None };
+    // The table is there, with two files that can be put together.
+    let on = |spec: &Spec, name, works| {
+        let before =
+            [-4, -2].map(|first| match load("before", elsewhere, spec.clone(), first, 1) {
+                Work::Load(pipeline) => Pipeline { keeps_state: false, ..pipeline },
+                Work::Maintain(_) | Work::Read(_) => unreachable!("it loads"),
+            });
+        World { before: before.into(), ..new(name, works) }
     };
-    let with = |spec: &Spec, world: World| World { before: loaded(spec).into(), ..world };
     vec![
-        world(
+        on(
+            &append(),
             "two pipelines append to one table",
             vec![load("a", there, append(), 0, parts), load("b", there, append(), 10, parts)],
         ),
-        world(
+        new(
+            "two pipelines append to one new table",
+            vec![load("a", there, append(), 0, parts), load("b", there, append(), 10, parts)],
+        ),
+        on(
+            &append(),
             "a pipeline whose state is kept beside one whose state is not",
             vec![load("a", there, append(), 0, parts), load("b", elsewhere, append(), 10, parts)],
         ),
-        world(
+        on(
+            &append(),
             "two runs of one pipeline",
             vec![load("a", there, append(), 0, parts), load("a", there, append(), 0, parts)],
         ),
-        with(
+        on(
             &append(),
-            world(
-                "a pipeline appends while files are put together",
-                vec![load("a", there, append(), 0, parts), compact()],
-            ),
+            "a pipeline appends while files are put together",
+            vec![load("a", there, append(), 0, parts), compact()],
         ),
-        with(
-            &append(),
-            world("files are put together twice at once", vec![compact(), compact()]),
-        ),
-        with(
-            &append(),
-            world("a reader while files are put together", vec![compact(), Work::Read("t")]),
-        ),
-        world(
+        on(&append(), "files are put together twice at once", vec![compact(), compact()]),
+        on(&append(), "a reader while files are put together", vec![compact(), Work::Read("t")]),
+        new(
             "a reader while a pipeline appends",
             vec![load("a", there, by_month(append()), 0, parts), Work::Read("t")],
         ),
-        world(
+        on(
+            &upsert(),
             "two pipelines upsert other keys of one table",
             vec![load("a", there, upsert(), 0, parts), load("b", there, upsert(), 10, parts)],
         ),
-        world(
+        new(
+            "two pipelines upsert other keys of one new table, and one knows a column more",
+            vec![
+                load("a", there, upsert(), 0, parts),
+                load("b", there, grown(upsert()), 10, parts),
+            ],
+        ),
+        on(
+            &sharded(upsert()),
             "a reader while a pipeline upserts",
             vec![load("a", there, sharded(upsert()), 0, parts), Work::Read("t")],
         ),

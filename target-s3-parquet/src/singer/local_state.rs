@@ -265,12 +265,8 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_is_not_taken_for_none() {
         let folder = tempfile::tempdir().unwrap();
-        let state = LocalState {
-            path: folder.path().to_owned(),
-            known: None,
-            in_place: false,
-            lock: None,
-        };
+        let state =
+            LocalState { path: folder.path().to_owned(), known: None, in_place: false, lock: None };
         assert!(state.newest().is_err());
     }
 }

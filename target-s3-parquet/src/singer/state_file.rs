@@ -58,11 +58,13 @@ impl StateFile {
     pub(super) fn replace(&mut self, text: &str) -> Acknowledged<Error> {
         match self {
             Self::Local(state) => state.replace(text),
-            Self::S3 { bucket, key, known } => match put(&**bucket, key, known, format!("{text}\n")) {
-                Ok(()) => Acknowledged::Yes,
-                Err(error @ lake::Error::Conflict { .. }) => Acknowledged::No(error.into()),
-                Err(error) => Acknowledged::Unknown(error.into()),
-            },
+            Self::S3 { bucket, key, known } => {
+                match put(&**bucket, key, known, format!("{text}\n")) {
+                    Ok(()) => Acknowledged::Yes,
+                    Err(error @ lake::Error::Conflict { .. }) => Acknowledged::No(error.into()),
+                    Err(error) => Acknowledged::Unknown(error.into()),
+                }
+            }
         }
     }
 }
@@ -139,6 +141,32 @@ impl Receipt for StateFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_that_is_held_says_the_same_and_whoever_is_late_cannot_replace_it() {
+        for (first, held) in [(None, &b"{}\n"[..]), (Some("{\"a\":1}\n"), b"{\"a\":1}\n\n")] {
+            let store = lake::store::MemoryStore::new();
+            let first =
+                first.map(|text| store.put("s", text.as_bytes(), Condition::Always).unwrap());
+            let open = || StateFile::S3 {
+                bucket: Arc::new(store.reopen()),
+                key: "s".into(),
+                known: RefCell::new(
+                    store.get("s").unwrap().map(|(object, text)| Known { object, text }),
+                ),
+            };
+            let (mut late, mut state) = (open(), open());
+            let known = state.known();
+            assert!(state.hold().unwrap());
+            assert_eq!(store.get("s").unwrap().unwrap().1, held);
+            assert_eq!((state.known(), open().known()), (known.clone(), known.clone()));
+            assert_eq!(state.newest().unwrap().is_some(), first.is_some());
+            assert!(matches!(late.replace("{\"a\":2}"), Acknowledged::No(_)));
+            assert!(matches!(late.hold(), Err(lake::Error::Conflict { .. })));
+            assert!(matches!(state.replace("{\"a\":3}"), Acknowledged::Yes));
+            assert_eq!(open().known().as_deref(), Some("{\"a\":3}"));
+        }
+    }
 
     #[test]
     fn a_bucket_without_a_key_is_no_state_file() {
