@@ -9,6 +9,8 @@ WHEEL_FLAGS ?= --profile dist $(if $(filter Linux,$(shell uname -s)),--zig --com
 FUZZ_RUNS ?= 200000
 SCHEDULES ?= 100000
 SEED ?= 10000
+DEATHS ?= 1
+LOST ?= 1
 ACCOUNT ?= wistia
 
 ## Sync a Wistia account (TAP_WISTIA_API_TOKEN) or a simulated one into ./local/lake.
@@ -103,7 +105,8 @@ bench-tap: $(VENV)
 
 ## More orders in which the calls of several runs may come, from SEED on.
 explore:
-	EXPLORE_SCHEDULES=$(SCHEDULES) EXPLORE_SEED=$(SEED) cargo test --workspace --locked --test explore -- --nocapture
+	EXPLORE_SCHEDULES=$(SCHEDULES) EXPLORE_SEED=$(SEED) EXPLORE_DEATHS=$(DEATHS) EXPLORE_LOST=$(LOST) \
+		cargo test --workspace --locked --test explore -- --nocapture
 
 ## The reader and the decoder against random bytes. Needs `cargo install cargo-fuzz` and a C++ compiler.
 fuzz:

@@ -72,7 +72,8 @@ impl Chooser for Walker {
             *self.end.lock().unwrap() = End::Known;
             return Choice::Abandon;
         }
-        if let Some(fault) = (self.look)() {
+        let is_new = self.map.0.lock().unwrap().looked.insert(now.objects);
+        if let Some(fault) = is_new.then(|| (self.look)()).flatten() {
             *self.end.lock().unwrap() = End::Fault(fault);
             return Choice::Abandon;
         }
@@ -107,6 +108,8 @@ struct Map {
     chance: Chance,
     /// The states that were reached, with how much has gone wrong on the way.
     visited: HashSet<(u64, usize, usize)>,
+    /// What was looked at that was stored.
+    looked: HashSet<u64>,
     /// Ways that are still to be gone.
     ways: Vec<Vec<Choice>>,
     /// Ways that are being gone.
@@ -123,6 +126,7 @@ pub(crate) fn explore(world: &World, bounds: Bounds) -> Result<Explored, String>
     let map = Map {
         chance: Chance::new(0),
         visited: HashSet::new(),
+        looked: HashSet::new(),
         ways: vec![Vec::new()],
         under_way: 0,
         ends: HashSet::new(),

@@ -1,7 +1,6 @@
 //! What a reader finds, and what it must: worked out apart from the lake.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
 
 use arrow::array::{Array as _, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
@@ -32,8 +31,7 @@ struct Found {
 fn read(store: &MemoryStore, table: &str, what: &str) -> Found {
     let mut found = Found::default();
     for object in store.list(&format!("{table}/")).unwrap() {
-        let mut bytes = Vec::new();
-        store.fetch(&object).unwrap().read_to_end(&mut bytes).unwrap();
+        let (_, bytes) = store.get(&object.key).unwrap().unwrap();
         found.add(&object.key, bytes, what);
     }
     found

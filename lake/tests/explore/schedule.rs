@@ -54,6 +54,8 @@ pub(crate) struct Now<'a> {
     pub(crate) late: Vec<usize>,
     /// The same number for the same state: what is stored, and what each run has learnt.
     pub(crate) state: u64,
+    /// The same number for the same objects.
+    pub(crate) objects: u64,
 }
 
 /// Says what happens next.
@@ -200,8 +202,7 @@ impl Schedule {
         let late: Vec<_> = late.collect();
         // Where nobody is late, it does not matter how often an object was written.
         let counts = late.iter().any(Option::is_some).then_some(&state.writes);
-        let contents = state.written.iter().map(|(key, (content, _))| (key, content));
-        hash((Vec::from_iter(contents), late, counts))
+        hash((state.contents(), late, counts))
     }
 
     /// What was under way and has not arrived yet arrives.
@@ -222,7 +223,12 @@ impl State {
                     Phase::Waiting(next) => Some((number, next)),
                     Phase::Working | Phase::Ended => None,
                 });
-            let now = Now { waiting: waiting.collect(), late: self.late(), state: self.number() };
+            let now = Now {
+                waiting: waiting.collect(),
+                late: self.late(),
+                state: self.number(),
+                objects: hash(self.contents()),
+            };
             if now.waiting.is_empty() && now.late.is_empty() {
                 return;
             }
@@ -246,6 +252,10 @@ impl State {
                 }
             }
         }
+    }
+
+    fn contents(&self) -> Vec<(&String, u64)> {
+        self.written.iter().map(|(key, (content, _))| (key, *content)).collect()
     }
 
     fn late(&self) -> Vec<usize> {
