@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::note::{FOLDER, Note, Phase, Stored, is_of, table_of};
+use super::note::{self, Note, Phase, Stored, is_of, table_of};
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
@@ -133,7 +133,8 @@ impl Journal {
     pub fn open(lake: &Lake, receipt: Option<&dyn Receipt>) -> Result<Self> {
         let mut journal = Self::default();
         let mut own = Vec::new();
-        for stored in Stored::all_but(lake, "")? {
+        let place = receipt.map(Receipt::place);
+        for stored in Stored::all(lake, |key| !note::is_of_other(key, place.as_deref()))? {
             if stored.note.phase == Phase::Replacing {
                 end_replacement(lake, stored)?;
                 continue;
@@ -242,7 +243,7 @@ impl Journal {
             ..Note::new(lake, Phase::Publishing, files.added)
         };
         self.commits += 1;
-        let key = format!("{FOLDER}{}-{}.json", lake.run, self.commits);
+        let key = note::key(note.state_out.as_deref(), &lake.run, self.commits);
         let own = self.own.insert(Stored::create(lake, &key, note)?);
         // Whoever has moved the state before may not have seen this note, and whoever moves it from now on
         // does: of two runs that look for each other only after they have written, one sees the other.
@@ -277,8 +278,8 @@ fn is_surely_of(note: &Note, receipt: &dyn Receipt) -> bool {
 /// The files that runs have shown, or are about to, whose state has not been acknowledged. Listed
 /// after the table, they are all of its that may go again.
 pub(crate) fn open_files(lake: &Lake) -> Result<HashSet<String>> {
-    let notes = Stored::all_but(lake, "")?.into_iter().map(|stored| stored.note);
-    Ok(notes.filter(|note| note.phase != Phase::Replacing).flat_map(|note| note.files).collect())
+    let notes = Stored::all(lake, |key| !note::is_replacing(key))?.into_iter();
+    Ok(notes.flat_map(|stored| stored.note.files).collect())
 }
 
 /// The note could not be changed: where another run of the pipeline has taken it over, this one's files
@@ -365,7 +366,9 @@ fn outrun(lake: &Lake, own: &Stored) -> Result<()> {
             && note.before == own.note.before
             && note.claimed_by.is_none()
     };
-    for other in Stored::all_but(lake, &own.object.key)? {
+    let place = own.note.state_out.as_deref();
+    let is_wanted = |key: &str| key != own.object.key && !note::is_of_other(key, place);
+    for other in Stored::all(lake, is_wanted)? {
         if let Some(mut other) = other.claim_if(lake, is_beside)? {
             if other.note.phase == Phase::Acknowledging {
                 // Whoever finds this half done knows by it that the files go.
@@ -434,14 +437,13 @@ impl Replacement {
     /// Writes down which file is about to take the place of others. Whoever is at the same is stopped,
     /// or brought to its end.
     pub(crate) fn begin(lake: &Lake, file: &str, obsolete: Vec<String>) -> Result<Self> {
-        let name = file.replace('/', "-");
-        let key = format!("{FOLDER}replacing-{name}.json");
+        let key = note::replacing_key(file);
         let note = Note { obsolete, ..Note::new(lake, Phase::Replacing, vec![file.to_owned()]) };
         let stored = Stored::create(lake, &key, note)?;
         // Of two that look for each other only after they have written, one at least sees the other.
-        for other in Stored::all_but(lake, &key)? {
-            let is_same = other.note.phase == Phase::Replacing
-                && other.note.obsolete.iter().any(|file| stored.note.obsolete.contains(file));
+        for other in Stored::all(lake, |other| note::is_replacing(other) && other != key)? {
+            let is_same =
+                other.note.obsolete.iter().any(|file| stored.note.obsolete.contains(file));
             if is_same {
                 end_replacement(lake, other)?;
             }
@@ -460,9 +462,9 @@ impl Replacement {
 
 /// Brings all replacements of other runs to their ends, or keeps them from becoming visible.
 pub(crate) fn end_replacements(lake: &Lake) -> Result<()> {
-    let notes = Stored::all_but(lake, "")?.into_iter();
-    let mut replacing = notes.filter(|stored| stored.note.phase == Phase::Replacing);
-    replacing.try_for_each(|stored| end_replacement(lake, stored))
+    Stored::all(lake, note::is_replacing)?
+        .into_iter()
+        .try_for_each(|stored| end_replacement(lake, stored))
 }
 
 /// Brings a replacement of another run to its end, or keeps it from becoming visible.

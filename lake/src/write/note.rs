@@ -1,10 +1,11 @@
-//! Notes of what a run is about to show: `_lake/commits/<run>-<commit>.json`.
+//! Notes of what a run is about to show: `_lake/commits/<place>-<run>-<commit>.json`.
 //!
 //! A note is changed only as long as it is as it was read or written last, so that of two runs which
 //! want to decide over it one does, and the other learns of it. Nothing is decided by a clock.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
@@ -12,6 +13,42 @@ use crate::store::{Condition, Object};
 
 /// Where notes are.
 pub(super) const FOLDER: &str = "_lake/commits/";
+
+/// What the names of the notes about files that take the place of others begin with.
+const REPLACING: &str = "replacing-";
+
+/// The key of a note about the n-th commit of a run that keeps its state in a place. What the name begins
+/// with says which place that is, so that nobody reads the notes of other pipelines.
+pub(super) fn key(place: Option<&str>, run: &str, commit: u32) -> String {
+    let place = place.map(|place| format!("{}-", mark(place))).unwrap_or_default();
+    format!("{FOLDER}{place}{run}-{commit}.json")
+}
+
+/// The key of a note about a file that takes the place of others.
+pub(super) fn replacing_key(file: &str) -> String {
+    format!("{FOLDER}{REPLACING}{}.json", file.replace('/', "-"))
+}
+
+/// Whether a note is about a file that takes the place of others.
+pub(super) fn is_replacing(key: &str) -> bool {
+    key.strip_prefix(FOLDER).is_some_and(|name| name.starts_with(REPLACING))
+}
+
+/// Whether a note says by its name that it is of a pipeline that keeps its state elsewhere.
+pub(super) fn is_of_other(key: &str, place: Option<&str>) -> bool {
+    let name = key.strip_prefix(FOLDER).unwrap_or(key);
+    let marked = name.split_once('-').map(|(mark, _)| mark).filter(|mark| is_mark(mark));
+    marked.is_some_and(|marked| place.map(mark).as_deref() != Some(marked))
+}
+
+fn mark(place: &str) -> String {
+    format!("{:016x}", xxh3_64(place.as_bytes()))
+}
+
+/// The name of a run has no part of this form.
+fn is_mark(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
 
 /// The format of the notes that this release writes.
 const FORMAT: u32 = 2;
@@ -142,11 +179,11 @@ impl Stored {
         }
     }
 
-    /// All notes but one.
-    pub(super) fn all_but(lake: &Lake, key: &str) -> Result<Vec<Self>> {
+    /// The notes whose keys are wanted.
+    pub(super) fn all(lake: &Lake, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Self>> {
         let objects = lake.store.list(FOLDER)?;
-        let others = objects.iter().filter(|object| object.key != key);
-        others.filter_map(|object| Self::read(lake, &object.key).transpose()).collect()
+        let wanted = objects.iter().filter(|object| is_wanted(&object.key));
+        wanted.filter_map(|object| Self::read(lake, &object.key).transpose()).collect()
     }
 
     /// Changes the note.

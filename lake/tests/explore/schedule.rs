@@ -12,6 +12,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use lake::store::{Condition, Guard, Object, Stopped, Store, Upload};
 use lake::{Error, Result};
 
+/// Where notes are.
+const NOTES: &str = "_lake/commits/";
+
 /// What happens next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Choice {
@@ -297,10 +300,12 @@ impl State {
         if is_done {
             self.note(next);
         }
+        let listed = || self.written.iter().filter(|(key, _)| key.starts_with(&next.key));
         let seen = match next.what {
-            "list" => hash(Vec::from_iter(
-                self.written.iter().filter(|(key, _)| key.starts_with(&next.key)),
-            )),
+            "list" if next.key.starts_with(NOTES) => {
+                hash(Vec::from_iter(listed().map(|(key, _)| key)))
+            }
+            "list" => hash(Vec::from_iter(listed())),
             _ => hash(self.written.get(&next.key)),
         };
         // Who lives is known without a call.
@@ -397,7 +402,13 @@ impl Store for Scheduled {
     }
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
-        self.turn("list", prefix, |store| store.list(prefix))
+        let mut objects = self.turn("list", prefix, |store| store.list(prefix))?;
+        if prefix.starts_with(NOTES) {
+            // So nothing can depend on what is in a note that was not read.
+            objects.iter_mut().for_each(|object| object.version.clear());
+            objects.iter_mut().for_each(|object| object.size = 0);
+        }
+        Ok(objects)
     }
 
     fn delete(&self, key: &str) -> Result<()> {
