@@ -16,7 +16,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use lake::store::conformance::{self, Answer, Finding, PROMISES};
-use lake::store::{LocalStore, MemoryStore, S3Store, Store};
+use lake::store::{LocalStore, MemoryStore, S3Store, Store, probe};
 use lake::{Aws, Options, S3Options};
 
 fn assert_kept(name: &str, findings: &[Finding]) {
@@ -75,6 +75,21 @@ fn s3_keeps_every_promise() {
     };
     assert_kept(&store.locate(""), &conformance::all(&store));
     conformance::shared(&store, &other).unwrap();
+    is_empty(&store);
+}
+
+/// For `scripts/try_store.py`, which makes a row of a table of it.
+#[test]
+fn what_a_probe_finds_of_s3() {
+    let Some((store, _)) = s3("probe") else {
+        return println!("S3: not probed, because LAKE_TEST_S3_ENDPOINT names none");
+    };
+    let findings = probe::probe(&store, "run1").unwrap();
+    for trial in probe::TRIALS {
+        let of_trial = findings.iter().filter(|finding| finding.trial == trial);
+        let found: Vec<_> = of_trial.map(|finding| format!("{:?}", finding.found)).collect();
+        println!("probe {:?} {:?}: {}", trial.what, trial.way, found.join(" and "));
+    }
     is_empty(&store);
 }
 

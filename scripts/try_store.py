@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Whether a server that speaks the protocol of S3 will do as a lake: `try_store.py ENDPOINT [NAME]`.
+
+Tries what the commit protocol needs, then everything that a lake asks of a store, in a bucket of its own that is
+removed again, and prints a row for docs/stores.md. Credentials come from the environment, as AWS reads it; without
+any, they are `test` and `test`. BUCKET names a bucket where none may be made: it must be empty.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+CARGO = ["cargo", "test", "--workspace", "--locked", "--quiet", "--test", "conformance", "--"]
+BUCKET = "try-store"
+WORDS = {
+    "": "yes",
+    "Ignored": "ignores it",
+    "Refused": "refuses it",
+    "Unquoted": "compares without quotes",
+}
+PROBED = ["CreateIfAbsent Whole", "ReplaceIfUnchanged Whole", "CreateIfAbsent InParts", "ReplaceIfUnchanged InParts"]
+
+
+def tried(test: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [*CARGO, "--exact", test, "--nocapture"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def give_up(done: subprocess.CompletedProcess[str]) -> NoReturn:
+    sys.exit(f"the server could not be tried:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+
+
+def row(name: str, environment: dict[str, str]) -> str:
+    probed = tried("what_a_probe_finds_of_s3", environment)
+    found = dict(re.findall(r"^probe (\w+ \w+): (.*)$", probed.stdout, re.M))
+    if set(found) != set(PROBED):
+        give_up(probed)
+    cells = [WORDS.get(found[trial], f"fails: {found[trial]}") for trial in PROBED]
+    suite = tried("s3_keeps_every_promise", environment)
+    if suite.returncode == 0 and "promises kept" in suite.stdout:
+        promises = "all"
+    else:
+        broken = re.search(r"is no store:\n(.*?)\n(?:note: |\n)", suite.stdout + suite.stderr, re.S)
+        if not broken:
+            give_up(suite)
+        promises = "; ".join(broken[1].splitlines())
+    verdict = "yes" if set(cells) == {"yes"} else "one writer"
+    return f"| {' | '.join([name, *cells, promises, verdict, str(datetime.now(UTC).date())])} |"
+
+
+def main(endpoint: str, name: str = "") -> None:
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", "test")
+    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "test")
+    region = os.environ.setdefault("AWS_REGION", "us-east-1")
+    style = Config(s3={"addressing_style": "path"}, region_name=region)
+    client = boto3.client("s3", endpoint_url=endpoint, config=style)
+    given = os.environ.get("BUCKET")
+    bucket = given or BUCKET
+    try:
+        if not given:
+            client.create_bucket(Bucket=bucket)
+        if client.list_objects_v2(Bucket=bucket).get("KeyCount"):
+            sys.exit(f"the bucket {bucket} is not empty")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"the bucket {bucket} cannot be used: {error}")
+    environment = {**os.environ, "LAKE_TEST_S3_ENDPOINT": endpoint, "LAKE_TEST_S3_BUCKET": bucket}
+    try:
+        print(row(name or endpoint, environment))
+    finally:
+        for item in client.list_objects_v2(Bucket=bucket).get("Contents", []):
+            client.delete_object(Bucket=bucket, Key=item["Key"])
+        if not given:
+            client.delete_bucket(Bucket=bucket)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
