@@ -1,7 +1,8 @@
 //! The stores of the crate keep every promise, and stores that do not are caught.
 //!
 //! S3 takes part when `LAKE_TEST_S3_ENDPOINT` and `LAKE_TEST_S3_BUCKET` name one; credentials come
-//! from the environment as AWS reads it. `LAKE_TEST_S3_FAULTS` is the URL of a proxy before it that
+//! from the environment as AWS reads it. With `LAKE_TEST_S3_ONE_WRITER` the server judges no condition.
+//! `LAKE_TEST_S3_FAULTS` is the URL of a proxy before it that
 //! loses answers on demand, as `tests/fault_proxy.py` does.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -61,6 +62,7 @@ fn s3(prefix: &str) -> Option<(S3Store, S3Store)> {
     let s3 = S3Options {
         region: Some(std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".into())),
         endpoint_url: Some(endpoint),
+        conditional_writes: std::env::var_os("LAKE_TEST_S3_ONE_WRITER").is_none(),
         ..S3Options::default()
     };
     let aws = Aws::new(&Options { s3, ..Options::default() });
