@@ -23,14 +23,19 @@ MANNERS = {
     "ceph16": {"whole": "compares_unquoted", "in_parts": "ignores"},
     "none": {"whole": "does_not_know", "in_parts": "does_not_know"},
 }
+OVERWRITES = "it overwrites what is there: two runs at once could lose rows"
 FOUND = {
-    "s3rver": ["(If-None-Match), it overwrites what is there", "(If-Match), it overwrites what is there"],
-    "moto": ["at the end of a multipart upload, it overwrites what is there: two runs at once could lose rows"],
-    "ceph16": [
-        "it compares the ETag without its quotes: no table could be written to again",
-        "at the end of a multipart upload, it overwrites what is there",
+    "s3rver": [
+        "asked to create only if absent (If-None-Match), or to replace only if unchanged (If-Match)",
+        OVERWRITES,
     ],
-    "none": ["(If-None-Match), it fails (NotImplemented: A header you provided", "no table could be made"],
+    "moto": ["asked to create only if absent (If-None-Match) at the end of a multipart upload, or", OVERWRITES],
+    "ceph16": [
+        "asked to replace only if unchanged (If-Match), it refuses though that holds",
+        "it compares the ETag without its quotes: no table could be written to again",
+        OVERWRITES,
+    ],
+    "none": ["(If-None-Match)", "it fails (NotImplemented: A header you provided", "no table could be made"],
 }
 REMEDY = ["docs/stores.md", "`s3.conditional_writes`"]
 

@@ -102,8 +102,7 @@ pub fn require(store: &dyn Store, run: &str) -> Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
-    let texts: Vec<_> = findings.iter().map(ToString::to_string).collect();
-    let fault = ConditionFault::Tried(texts.join("; "));
+    let fault = ConditionFault::Tried(text(&findings));
     Err(Error::Conditions { object: store.locate(""), fault })
 }
 
@@ -118,8 +117,8 @@ pub fn probe(store: &dyn Store, run: &str) -> Result<Vec<Finding>> {
         let key = format!("{PROBES}{run}/{name}");
         let mut attempt = Attempt { store, key: &key, way, found: &mut findings };
         let tried = attempt.try_both();
-        let cleared = attempt.clear();
-        tried.and(cleared)?;
+        let removed = store.delete(&key);
+        tried.and(removed)?;
     }
     Ok(findings)
 }
@@ -227,16 +226,14 @@ impl Attempt<'_> {
             Err(error @ Error::Store { .. }) => error,
             outcome => return answer(outcome),
         };
-        self.write(&self.control(), bytes, Condition::Always)?;
+        let control = format!("{}-control", self.key);
+        let written = self.write(&control, bytes, Condition::Always);
+        let removed = self.store.delete(&control);
+        written.map(drop).and(removed)?;
         match self.write(self.key, bytes, condition) {
             Err(Error::Store { .. }) => Ok(Answer::Unknown(reason(&failed))),
             outcome => answer(outcome),
         }
-    }
-
-    /// The key of an object that is written without a condition.
-    fn control(&self) -> String {
-        format!("{}-control", self.key)
     }
 
     fn write(&self, key: &str, bytes: &[u8], condition: Condition) -> Result<Object> {
@@ -247,11 +244,6 @@ impl Attempt<'_> {
         let written = upload.write_all(bytes);
         written.map_err(|error| Error::store("write", self.store.locate(key), error))?;
         upload.finish()
-    }
-
-    /// Removes whatever is left.
-    fn clear(&self) -> Result<()> {
-        self.store.delete(&self.control()).and(self.store.delete(self.key))
     }
 }
 
@@ -282,25 +274,44 @@ impl fmt::Display for Trial {
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Found {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trial, found } = self;
-        let harm = match (&found, trial.what) {
+        match self {
+            Self::Ignored => formatter.write_str("it overwrites what is there"),
+            Self::Refused => formatter.write_str("it refuses though that holds"),
+            Self::Unquoted => formatter.write_str(
+                "it refuses though that holds, because it compares the ETag without its quotes",
+            ),
+            Self::Unknown(reason) => write!(formatter, "it fails ({reason})"),
+        }
+    }
+}
+
+impl Finding {
+    /// What becomes of the data.
+    fn harm(&self) -> &'static str {
+        match (&self.found, self.trial.what) {
             (Found::Ignored, _) => "two runs at once could lose rows",
             (_, What::CreateIfAbsent) => "no table could be made",
             (_, What::ReplaceIfUnchanged) => "no table could be written to again",
-        };
-        match found {
-            Found::Ignored => write!(formatter, "asked {trial}, it overwrites what is there"),
-            Found::Refused => write!(formatter, "asked {trial}, it refuses though that holds"),
-            Found::Unquoted => write!(
-                formatter,
-                "asked {trial}, it refuses though that holds, because it compares the ETag without its quotes"
-            ),
-            Found::Unknown(reason) => write!(formatter, "asked {trial}, it fails ({reason})"),
-        }?;
-        write!(formatter, ": {harm}")
+        }
     }
+}
+
+/// All findings in a sentence: what was asked for, what the server did, and the harm.
+fn text(findings: &[Finding]) -> String {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    for finding in findings {
+        let (did, asked) =
+            (format!("{}: {}", finding.found, finding.harm()), finding.trial.to_string());
+        match groups.iter_mut().find(|(other, _)| *other == did) {
+            Some((_, asks)) => asks.push(asked),
+            None => groups.push((did, vec![asked])),
+        }
+    }
+    let texts: Vec<_> =
+        groups.iter().map(|(did, asks)| format!("asked {}, {did}", asks.join(", or "))).collect();
+    texts.join("; ")
 }
 
 #[cfg(test)]
