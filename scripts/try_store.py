@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -70,6 +71,18 @@ def row(name: str, environment: dict[str, str]) -> str:
     return f"| {' | '.join([name, *cells, promises, verdict, str(datetime.now(UTC).date())])} |"
 
 
+def remove(client: Any, bucket: str, itself: bool) -> None:
+    """Removes what is left, where the server lets it be removed."""
+    try:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for item in page.get("Contents", []):
+                client.delete_object(Bucket=bucket, Key=item["Key"])
+        if itself:
+            client.delete_bucket(Bucket=bucket)
+    except (BotoCoreError, ClientError) as error:
+        print(f"the bucket {bucket} could not be removed: {error}", file=sys.stderr)
+
+
 def main(endpoint: str, name: str = "") -> None:
     os.environ.setdefault("AWS_ACCESS_KEY_ID", "test")
     os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "test")
@@ -89,10 +102,7 @@ def main(endpoint: str, name: str = "") -> None:
     try:
         print(row(name or endpoint, environment))
     finally:
-        for item in client.list_objects_v2(Bucket=bucket).get("Contents", []):
-            client.delete_object(Bucket=bucket, Key=item["Key"])
-        if not given:
-            client.delete_bucket(Bucket=bucket)
+        remove(client, bucket, itself=not given)
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ enum Answer {
 impl Attempt<'_> {
     fn try_both(&mut self) -> Result<()> {
         let there = self.create()?;
-        self.replace(there)
+        self.replace(&there)
     }
 
     /// Creates an object if it is absent, twice. The object that is there in the end.
@@ -175,13 +175,13 @@ impl Attempt<'_> {
     }
 
     /// Replaces an object that is as it was read, and then one that is not.
-    fn replace(&mut self, there: Object) -> Result<()> {
+    fn replace(&mut self, there: &Object) -> Result<()> {
         let what = What::ReplaceIfUnchanged;
-        let unchanged = Condition::still(Some(&there));
+        let unchanged = Condition::still(Some(there));
         match self.conditionally(b"3", unchanged.clone())? {
             Answer::Written(_) => {}
             Answer::Conflict | Answer::Refused => {
-                let found = self.refusal(&there)?;
+                let found = self.refusal(there)?;
                 self.note(what, found);
                 self.always(b"3")?;
             }

@@ -1,5 +1,6 @@
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Way::{InParts, Whole};
 use super::What::{CreateIfAbsent, ReplaceIfUnchanged};
@@ -25,7 +26,7 @@ struct Server {
     inner: MemoryStore,
     manners: Vec<(What, Way, Manner)>,
     judgement: Judgement,
-    failures: std::sync::atomic::AtomicUsize,
+    failures: AtomicUsize,
     writes: bool,
 }
 
@@ -35,7 +36,7 @@ impl Server {
             inner: MemoryStore::new(),
             manners: manners.to_vec(),
             judgement: Judgement::Untried,
-            failures: Default::default(),
+            failures: AtomicUsize::default(),
             writes: true,
         }
     }
@@ -61,7 +62,7 @@ impl Server {
             (condition, Manner::Refuses) => (condition, refusal()),
             (condition, Manner::DoesNotKnow) => (condition, fault()),
             (condition, Manner::FailsOnce) => {
-                let before = self.failures.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let before = self.failures.fetch_add(1, Ordering::SeqCst);
                 (condition, if before == 0 { fault() } else { None })
             }
             (Condition::Unchanged(version), Manner::ComparesUnquoted) => {
