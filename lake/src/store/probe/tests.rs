@@ -219,6 +219,14 @@ fn a_server_that_takes_no_write_at_all_fails_as_it_says_and_nothing_stays() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_is_asked_once() {
+    let server = Server::new(&[]);
+    server.inner.stop_before(1);
+    assert!(probe(&server, "run").is_err());
+    assert_eq!(server.inner.calls().len(), 1);
+}
+
+#[test]
 fn only_what_is_not_known_is_tried_before_a_run_and_a_refusal_says_all() {
     let manners = TRIALS.map(|trial| (trial.what, trial.way, Manner::Ignores));
     for (judgement, is_tried) in
