@@ -1,4 +1,4 @@
-.PHONY: run test unit test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap explore fuzz deploy verify-aws clean
+.PHONY: run test unit try-store test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -107,6 +107,10 @@ bench-tap: $(VENV)
 explore:
 	EXPLORE_SCHEDULES=$(SCHEDULES) EXPLORE_SEED=$(SEED) EXPLORE_DEATHS=$(DEATHS) EXPLORE_LOST=$(LOST) \
 		cargo test --workspace --locked --test explore -- --nocapture
+
+## Whether an S3 server will do as a lake: make try-store ENDPOINT=http://localhost:9000 NAME="Server 1.0"
+try-store: $(VENV)
+	@.venv/bin/python scripts/try_store.py "$(ENDPOINT)" "$(NAME)"
 
 ## The reader and the decoder against random bytes. Needs `cargo install cargo-fuzz` and a C++ compiler.
 fuzz:

@@ -12,6 +12,7 @@ moto answers for the other services. What it makes too easy, or has not, is here
 - a crawler crawls: it lists at its start, reads the Parquet footers, and writes tables and partitions
   at its end as its policies say. It goes RUNNING, STOPPING, READY, and its last crawl SUCCEEDED,
   FAILED or was CANCELLED;
+- the end of a multipart upload minds If-Match;
 - UpdateJob, UpdateTrigger and UpdateCrawler exist, so that a deployment can run twice.
 
 Tests steer it at `/_control`:
@@ -46,7 +47,9 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.glue import models, responses, urls
 from moto.glue.utils import Action, Predicate
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.exceptions import MissingKey, PreconditionFailed
 from moto.s3.models import s3_backends
+from moto.s3.responses import S3Response
 from werkzeug.serving import run_simple
 
 if TYPE_CHECKING:
@@ -638,6 +641,26 @@ def matches(path: str, pattern: str) -> bool:
     return re.fullmatch("".join(pieces), path) is not None
 
 
+class Uploads(S3Response):
+    """S3 with the condition that moto does not know of: If-Match at the end of a multipart upload."""
+
+    def _key_response_post(
+        self, request: Any, body: bytes, bucket_name: str, query: dict[str, Any], key_name: str
+    ) -> Any:
+        expected, ended = self.headers.get("If-Match"), query.get("uploadId")
+        if expected and ended:
+            there = self.backend.get_object(bucket_name, key_name)
+            if there is None:
+                raise MissingKey
+            is_done = there.multipart and there.multipart.id == ended[0]
+            if not is_done and there.etag != expected:
+                raise PreconditionFailed("If-Match")
+        return END_OF_UPLOAD(self, request, body, bucket_name, query, key_name)
+
+
+END_OF_UPLOAD = S3Response._key_response_post
+
+
 def main(
     glue: type[Glue] = Glue, around: Callable[[WSGIApplication, str], WSGIApplication] = lambda app, _url: app
 ) -> None:
@@ -648,6 +671,7 @@ def main(
     arguments = parser.parse_args()
     urls.url_paths = dict.fromkeys(urls.url_paths, glue.dispatch)
     models.FakeCrawler = Crawler
+    S3Response._key_response_post = Uploads._key_response_post
     app = DomainDispatcherApplication(create_backend_app)
     served = around(Control(app), f"http://{arguments.host}:{arguments.port}")
     run_simple(arguments.host, arguments.port, served, threaded=True, request_handler=MotoRequestHandler)

@@ -9,7 +9,7 @@ import pytest
 
 from aws import Account, script
 from demo import Demo
-from harness import PARTITIONS, S3, Json, LocalStack, Pipe, Simulator
+from harness import PARTITIONS, S3, Json, LocalStack, Pipe, Proxy, Simulator
 from spark import JAVA_VERSIONS, java_version, session
 
 if TYPE_CHECKING:
@@ -50,6 +50,20 @@ def real_s3() -> Iterator[LocalStack]:
     server = LocalStack()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def proxy(real_s3: LocalStack) -> Iterator[Callable[[], Proxy]]:
+    """Starts proxies in front of the stricter server."""
+    started: list[Proxy] = []
+
+    def start() -> Proxy:
+        started.append(Proxy(real_s3))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 `PUT /-/faults` with `{"rate", "seed", "kinds"}` lets a share of all requests fail at random;
 `POST /-/faults` with `{"kind", "method", "path", "skip", "count"}` lets the next ones fail that fit, after some
 that pass. `GET /-/faults` counts what was done. The Host header stays, so that signatures stay valid.
+
+`PUT /-/manners` with `{"whole", "in_parts", "path"}` has it judge the conditions of writes as other servers do that
+speak the protocol of S3, for objects written by one request and for the ends of multipart uploads; see MANNERS.
 """
 
 import asyncio
@@ -25,6 +28,15 @@ DENIED = ERROR.format("AccessDenied", "Access Denied")
 
 KINDS = ["slow_down", "internal", "reset_before", "reset_after", "truncate", "stall", "embedded"]
 """All but those that last: `expired`, `denied`."""
+
+
+MANNERS = ["judges", "ignores", "compares_unquoted", "does_not_know"]
+"""As S3; not at all (s3rver, fauxqs); with the ETag without its quotes, so that If-Match never holds as S3 gives it
+(Ceph RGW 16); with 501, also for reads."""
+
+CONDITIONS = rb"(?i)\r\n(if-match|if-none-match): *([^\r]*)"
+FAILED = ERROR.format("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
+NOT_IMPLEMENTED = ERROR.format("NotImplemented", "A header you provided implies functionality that is not implemented")
 
 
 def answer(status: str, body: str) -> bytes:
@@ -78,6 +90,39 @@ class Faults:
         return kind
 
 
+class Manners:
+    """How conditions are judged."""
+
+    def __init__(self) -> None:
+        self.whole = self.in_parts = "judges"
+        self.path = ""
+
+    def steer(self, body: bytes) -> bytes:
+        plan = json.loads(body)
+        self.whole, self.in_parts = plan.get("whole", "judges"), plan.get("in_parts", "judges")
+        self.path = plan.get("path", "")
+        return answer("200 OK", "{}")
+
+    def judge(self, method: str, path: str, head: bytes) -> tuple[bytes, bytes | None]:
+        """The head of a request as the server behind is to see it, or what is answered in its place."""
+        manner = self.in_parts if method == "POST" and "uploadId" in path else self.whole
+        conditions = dict(re.findall(CONDITIONS, head))
+        if not conditions or not re.search(self.path, path):
+            return head, None
+        if manner == "does_not_know":
+            return head, answer("501 Not Implemented", NOT_IMPLEMENTED)
+        if manner == "judges" or method in ("GET", "HEAD"):
+            return head, None
+        if manner == "ignores":
+            return re.sub(CONDITIONS, b"", head), None
+        version = {name.lower(): value for name, value in conditions.items()}.get(b"if-match")
+        if version is None:
+            return head, None
+        if version.startswith(b'"'):
+            return head, answer("412 Precondition Failed", FAILED)
+        return head.replace(version, b'"' + version + b'"'), None
+
+
 async def read_request(reader: StreamReader) -> tuple[bytes, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     fields = head.decode("latin-1").lower()
@@ -105,13 +150,17 @@ async def forward(port: int, head: bytes, body: bytes) -> bytes:
     return re.sub(rb"(?i)\r\nconnection: close", b"", whole, count=1)
 
 
-async def serve(faults: Faults, upstream: int, reader: StreamReader, writer: StreamWriter) -> None:
+async def serve(faults: Faults, manners: Manners, upstream: int, reader: StreamReader, writer: StreamWriter) -> None:
     try:
         while True:
             head, body = await read_request(reader)
             method, path, _ = head.split(b"\r\n")[0].decode().split(" ", 2)
             if path == "/-/faults":
                 writer.write(faults.steer(method, body))
+                await writer.drain()
+                continue
+            if path == "/-/manners":
+                writer.write(manners.steer(body))
                 await writer.drain()
                 continue
             kind = faults.pick(method, path)
@@ -131,7 +180,8 @@ async def serve(faults: Faults, upstream: int, reader: StreamReader, writer: Str
                 status, text = refusals[kind]
                 writer.write(answer(status, "" if method == "HEAD" else text))
             else:
-                whole = await forward(upstream, head, body)
+                head, refusal = manners.judge(method, path, head)
+                whole = refusal or await forward(upstream, head, body)
                 if kind == "reset_after":
                     return writer.transport.abort()
                 if kind == "truncate":
@@ -147,8 +197,10 @@ async def serve(faults: Faults, upstream: int, reader: StreamReader, writer: Str
 
 
 async def main(upstream: int, port: int) -> None:
-    faults = Faults()
-    server = await asyncio.start_server(lambda *pair: serve(faults, upstream, *pair), "127.0.0.1", port, limit=1 << 20)
+    faults, manners = Faults(), Manners()
+    server = await asyncio.start_server(
+        lambda *pair: serve(faults, manners, upstream, *pair), "127.0.0.1", port, limit=1 << 20
+    )
     async with server:
         await server.serve_forever()
 

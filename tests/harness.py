@@ -352,6 +352,33 @@ class LocalStack(S3):
         self.folder.cleanup()
 
 
+class Proxy(Server):
+    """An S3 server behind a proxy that fails on demand, and judges conditions as other servers do."""
+
+    def __init__(self, s3: S3) -> None:
+        port = free_port()
+        super().__init__([sys.executable, ROOT / "tests" / "fault_proxy.py", s3.url.rsplit(":", 1)[1], port])
+        self.s3, self.url = s3, f"http://127.0.0.1:{port}"
+        until(lambda: answers(f"{self.url}/-/faults"), self.process)
+
+    def steer(self, verb: str, **plan: object) -> dict[str, int]:
+        answer = requests.request(verb, f"{self.url}/-/faults", json=plan, timeout=DEADLINE)
+        answer.raise_for_status()
+        done: dict[str, int] = answer.json()
+        return done
+
+    def done(self) -> dict[str, int]:
+        return self.steer("GET")
+
+    def judge(self, **manners: str) -> None:
+        """Judges conditions in these manners from here on."""
+        requests.put(f"{self.url}/-/manners", json=manners, timeout=DEADLINE).raise_for_status()
+
+    def settings(self, destination: str, **more: Any) -> Json:
+        s3 = {"endpoint_url": self.url, "request_timeout_seconds": 2, **more.pop("s3", {})}
+        return self.s3.settings(destination, s3=s3, **more)
+
+
 PARTITIONS = {
     "fact_events": {"partition_by": {"column": "received_at", "granularity": "month"}},
     "fact_engagements": {"partition_by": {"column": "date", "granularity": "month"}},

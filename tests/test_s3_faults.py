@@ -3,53 +3,16 @@
 import json
 import random
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pytest
-import requests
 
 from fault_proxy import KINDS
-from harness import DEADLINE, TARGET, Server, answers, free_port, lines, run, until
+from harness import DEADLINE, TARGET, lines, run
 from lake import assert_equals
 from test_commit import SCHEMA, read, records, state
-
-
-class Proxy(Server):
-    """The S3 server behind a proxy that fails on demand."""
-
-    def __init__(self, s3):
-        port = free_port()
-        super().__init__([sys.executable, "tests/fault_proxy.py", s3.url.rsplit(":", 1)[1], port])
-        self.s3, self.url = s3, f"http://127.0.0.1:{port}"
-        until(lambda: answers(f"{self.url}/-/faults"), self.process)
-
-    def steer(self, verb, **plan):
-        answer = requests.request(verb, f"{self.url}/-/faults", json=plan, timeout=DEADLINE)
-        answer.raise_for_status()
-        return answer.json()
-
-    def done(self):
-        return self.steer("GET")
-
-    def settings(self, destination, **more):
-        s3 = {"endpoint_url": self.url, "request_timeout_seconds": 2, **more.pop("s3", {})}
-        return self.s3.settings(destination, s3=s3, **more)
-
-
-@pytest.fixture
-def proxy(real_s3):
-    started = []
-
-    def start():
-        started.append(Proxy(real_s3))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
 
 
 def two_runs(proxy, folder, prefix, **fault):

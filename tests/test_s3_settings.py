@@ -82,7 +82,7 @@ def test_uploads_carry_checksums_unless_a_store_rejects_them(load):
 def test_every_request_names_the_owner_that_the_bucket_must_have(load):
     done, requests = load(expected_bucket_owner="123456789012")
     done.succeeded()
-    assert {request["action"] for request in requests} == {"GET", "HEAD", "PUT", "POST"}
+    assert {request["action"] for request in requests} == {"GET", "HEAD", "PUT", "POST", "DELETE"}
     assert {request["headers"].get("x-amz-expected-bucket-owner") for request in requests} == {"123456789012"}
 
 

@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-from harness import ROOT, LocalStack, run
-from test_s3_faults import Proxy
+from harness import ROOT, LocalStack, Proxy, run
 
 BUILT_WITHIN = 1800
 """Seconds for the suite to be built, where nothing is built yet."""

@@ -8,6 +8,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{RequestChecksumCalculation, SharedCredentialsProvider};
+use aws_types::service_config::ServiceConfigKey;
 use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
@@ -46,6 +47,8 @@ pub(crate) struct Session {
     #[cfg_attr(not(feature = "glue"), allow(dead_code, reason = "only the catalog asks for it"))]
     pub(crate) config: SdkConfig,
     pub(crate) s3: aws_sdk_s3::Client,
+    /// Whether S3 is that of another server than AWS.
+    pub(crate) is_foreign: bool,
 }
 
 impl Aws {
@@ -81,8 +84,10 @@ impl Session {
             .build()
             .map_err(|error| Error::broken("a runtime for AWS can be started", error))?;
         let config = runtime.block_on(Box::pin(load(options)));
+        let endpoint = s3_endpoint(&config, &options.s3);
+        let is_foreign = endpoint.as_deref().is_some_and(|url| !is_of_aws(url));
         let s3 = aws_sdk_s3::Client::from_conf(s3_config(&config, &options.s3));
-        Ok(Self { runtime, config, s3 })
+        Ok(Self { runtime, config, s3, is_foreign })
     }
 }
 
@@ -144,9 +149,8 @@ fn s3_config(shared: &SdkConfig, settings: &S3Options) -> aws_sdk_s3::Config {
     if let Some(endpoint) = &settings.endpoint_url {
         builder = builder.endpoint_url(endpoint);
     }
-    let path_style = settings
-        .force_path_style
-        .unwrap_or(settings.endpoint_url.is_some() || shared.endpoint_url().is_some());
+    let path_style =
+        settings.force_path_style.unwrap_or_else(|| s3_endpoint(shared, settings).is_some());
     builder = builder.force_path_style(path_style);
     match settings.checksum {
         Checksum::WhenSupported => {}
@@ -156,6 +160,29 @@ fn s3_config(shared: &SdkConfig, settings: &S3Options) -> aws_sdk_s3::Config {
         }
     }
     builder.build()
+}
+
+/// Where S3 is asked, if somebody says so: the settings, or the environment and the profile of AWS for
+/// S3 or for all services
+/// (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>).
+fn s3_endpoint(shared: &SdkConfig, settings: &S3Options) -> Option<String> {
+    let of_service = || {
+        let key = ServiceConfigKey::builder().service_id("S3");
+        let key = key.env("AWS_ENDPOINT_URL").profile("endpoint_url").build().ok()?;
+        shared.service_config()?.load_config(key)
+    };
+    let of_all = || shared.endpoint_url().map(str::to_owned);
+    settings.endpoint_url.clone().or_else(of_service).or_else(of_all)
+}
+
+/// Whether a URL is one of AWS, such as that of a region or of an endpoint in a VPC
+/// (<https://docs.aws.amazon.com/general/latest/gr/s3.html>).
+fn is_of_aws(url: &str) -> bool {
+    let address = url.split_once("://").map_or(url, |(_, address)| address);
+    let host = address.split(['/', ':', '?']).next().unwrap_or(address).to_ascii_lowercase();
+    [".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws"]
+        .iter()
+        .any(|domain| host.ends_with(domain))
 }
 
 #[cfg(test)]
@@ -180,5 +207,26 @@ mod tests {
             SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
         let config = s3_config(&nowhere, &S3Options::default());
         assert_eq!(config.region().map(Region::as_ref), Some(FALLBACK_REGION));
+    }
+
+    #[test]
+    fn a_server_is_foreign_unless_its_name_is_one_of_aws() {
+        for url in [
+            "https://s3.eu-central-1.amazonaws.com",
+            "https://bucket.vpce-1a2b.s3.us-east-1.vpce.amazonaws.com/",
+            "https://s3.cn-north-1.amazonaws.com.cn:443",
+            "https://s3.dualstack.us-west-2.API.AWS",
+        ] {
+            assert!(is_of_aws(url), "{url}");
+        }
+        for url in [
+            "http://localhost:9000",
+            "https://amazonaws.com.example.org",
+            "https://example.org/s3.amazonaws.com",
+            "https://notamazonaws.com",
+            "s3.example.org",
+        ] {
+            assert!(!is_of_aws(url), "{url}");
+        }
     }
 }

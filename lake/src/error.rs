@@ -56,6 +56,14 @@ pub enum Error {
         /// The object.
         object: String,
     },
+    /// The store does not judge the conditions of writes as S3 does.
+    #[error("{object}: {fault}")]
+    Conditions {
+        /// The object that was written, or the place of the lake.
+        object: String,
+        /// What it does instead.
+        fault: ConditionFault,
+    },
     /// Another run of the same pipeline has taken over, and this one must not go on.
     #[error(
         "another run that keeps its state in the same place has taken over; nothing of what is open is acknowledged"
@@ -142,6 +150,20 @@ pub enum Error {
     },
 }
 
+/// What a store does in place of judging the condition of a write as S3 does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConditionFault {
+    /// It refuses a write whose condition holds.
+    #[error(
+        "the server refuses to replace it only if unchanged (If-Match), although it is unchanged; it does not \
+         compare If-Match as S3 does"
+    )]
+    Refused,
+    /// What was found where each condition was tried.
+    #[error("the server does not keep the conditions of writes as S3 does: {0}")]
+    Tried(String),
+}
+
 /// Result of a lake.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -166,7 +188,10 @@ impl Error {
     /// What it means for whoever has to act on it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Option { .. } | Self::Incompatible { .. } | Self::Table { .. } => Kind::Setting,
+            Self::Option { .. }
+            | Self::Incompatible { .. }
+            | Self::Table { .. }
+            | Self::Conditions { .. } => Kind::Setting,
             Self::Conflict { .. } | Self::Superseded { .. } | Self::Locked { .. } => {
                 Kind::Contention
             }

@@ -101,7 +101,7 @@ pub mod write;
 pub use aws::Aws;
 pub use aws_sdk_s3::config::Credentials;
 
-pub use error::{Error, Kind, Result};
+pub use error::{ConditionFault, Error, Kind, Result};
 pub use lake::Lake;
 pub use lock::FileLock;
 pub use options::{Checksum, Encryption, Location, Options, S3Options, s3_address};

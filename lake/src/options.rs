@@ -107,6 +107,9 @@ pub struct S3Options {
     pub request_timeout_seconds: u64,
     /// When uploads carry a checksum.
     pub checksum: Checksum,
+    /// Have the server judge the conditions of writes. Without it each is judged by a look at what is
+    /// there before the write, so that one run at a time must be all that writes to the lake.
+    pub conditional_writes: bool,
 }
 
 impl Default for S3Options {
@@ -125,6 +128,7 @@ impl Default for S3Options {
             expected_bucket_owner: None,
             request_timeout_seconds: 60,
             checksum: Checksum::default(),
+            conditional_writes: true,
         }
     }
 }

@@ -347,6 +347,9 @@ fn lake_hint(error: &lake::Error) -> Option<&'static str> {
         lake::Error::Conflict { .. } => {
             Some("run again: nothing of this run's state was given back for it")
         }
+        lake::Error::Conditions { .. } => Some(
+            "use a server that keeps the conditions of S3 (docs/stores.md has a list), or, where one run at a time is all that ever writes to this lake, set `s3.conditional_writes` to false",
+        ),
         lake::Error::Spill { .. } => {
             Some("set `temp_dir` to a folder with room and write permission")
         }
@@ -429,6 +432,11 @@ mod tests {
             failed(lake::Error::Interrupted { what: text() }.into(), Transient),
             failed(lake::Error::Table { table: text(), reason: text() }.into(), Setting),
             failed(lake::Error::Option { name: "x", reason: text() }.into(), Setting),
+            failed(
+                lake::Error::Conditions { object: text(), fault: lake::ConditionFault::Refused }
+                    .into(),
+                Setting,
+            ),
             failed(lake::Error::store("read", "x", "no answer").into(), Storage),
             failed(
                 lake::Error::Spill { action: "write", path: text(), source: io() }.into(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use lake::maintain::{Action, Erase, Options, Report, SMALL_BYTES, Survey, TableReport};
+use lake::store::probe;
 use lake::table::LoadMethod;
 use program::report;
 
@@ -25,6 +26,9 @@ pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
         erase: arguments.erase.iter().map(|text| erase(text)).collect::<Result<_>>()?,
         dry_run: arguments.dry_run,
     };
+    if options.may_change() {
+        probe::ensure(&**lake.store(), lake.run())?;
+    }
     let encoding = |stream: &str| config.stream(stream).encoding();
     let report = lake::maintain::run(&lake, &encoding, &options)?;
     let text = match arguments.format {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lake::Lake;
 use lake::catalog::{Catalog, Hooks};
+use lake::store::probe;
 
 use crate::engine::Engine;
 use crate::error::Result;
@@ -73,6 +74,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(config: Arc<Config>) -> Result<Self> {
         let lake = open(&config)?;
+        probe::ensure(&**lake.store(), lake.run())?;
         Ok(Self { config, lake, started_at: chrono::Utc::now().timestamp_micros() })
     }
 

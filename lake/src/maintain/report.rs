@@ -21,6 +21,14 @@ pub struct Options {
     pub dry_run: bool,
 }
 
+impl Options {
+    /// Whether a lake may be changed by what is asked.
+    pub fn may_change(&self) -> bool {
+        let is_asked = self.compact || self.shards.is_some() || !self.erase.is_empty();
+        is_asked && !self.dry_run
+    }
+}
+
 /// Rows to be erased: those with one of these values in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erase {

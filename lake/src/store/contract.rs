@@ -41,6 +41,18 @@ impl Condition {
     }
 }
 
+/// What is known of how a store judges conditions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// It is the lake's own, or documented.
+    Known,
+    /// It is that of a server of which nothing is known:
+    /// [`ensure`](crate::store::probe::ensure) tries it.
+    Untried,
+    /// It is not asked for: one run at a time is all that writes.
+    OneWriter,
+}
+
 /// An object being written. Dropping it takes everything back.
 pub trait Upload: Write + Send {
     /// Makes the object visible and durable. [`Error::Conflict`] when its condition does not hold.
@@ -67,6 +79,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Begins to write an object. Nobody sees anything of it before it is finished.
     fn create(&self, key: &str, condition: Condition) -> Result<Box<dyn Upload>>;
+
+    /// [`create`](Self::create) by the way that large objects take, for a store that has one of its own.
+    fn create_in_parts(&self, key: &str, condition: Condition) -> Result<Box<dyn Upload>> {
+        self.create(key, condition)
+    }
+
+    /// What is known of how it judges conditions.
+    fn judgement(&self) -> Judgement {
+        Judgement::Known
+    }
 
     /// All objects whose keys start with `prefix`, sorted by the bytes of their keys: those that are
     /// there when it is called, and none that is gone by then.

@@ -8,11 +8,12 @@ pub mod conformance;
 mod contract;
 mod local;
 mod memory;
+pub mod probe;
 mod s3;
 
 use std::sync::Arc;
 
-pub use contract::{Condition, Guard, Object, Store, Upload};
+pub use contract::{Condition, Guard, Judgement, Object, Store, Upload};
 pub use local::LocalStore;
 pub use memory::{Call, CallKind, MemoryStore, Stopped};
 pub use s3::S3Store;

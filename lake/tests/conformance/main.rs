@@ -1,7 +1,8 @@
 //! The stores of the crate keep every promise, and stores that do not are caught.
 //!
 //! S3 takes part when `LAKE_TEST_S3_ENDPOINT` and `LAKE_TEST_S3_BUCKET` name one; credentials come
-//! from the environment as AWS reads it. `LAKE_TEST_S3_FAULTS` is the URL of a proxy before it that
+//! from the environment as AWS reads it. With `LAKE_TEST_S3_ONE_WRITER` the server judges no condition.
+//! `LAKE_TEST_S3_FAULTS` is the URL of a proxy before it that
 //! loses answers on demand, as `tests/fault_proxy.py` does.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -16,7 +17,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use lake::store::conformance::{self, Answer, Finding, PROMISES};
-use lake::store::{LocalStore, MemoryStore, S3Store, Store};
+use lake::store::{LocalStore, MemoryStore, S3Store, Store, probe};
 use lake::{Aws, Options, S3Options};
 
 fn assert_kept(name: &str, findings: &[Finding]) {
@@ -61,6 +62,7 @@ fn s3(prefix: &str) -> Option<(S3Store, S3Store)> {
     let s3 = S3Options {
         region: Some(std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".into())),
         endpoint_url: Some(endpoint),
+        conditional_writes: std::env::var_os("LAKE_TEST_S3_ONE_WRITER").is_none(),
         ..S3Options::default()
     };
     let aws = Aws::new(&Options { s3, ..Options::default() });
@@ -75,6 +77,21 @@ fn s3_keeps_every_promise() {
     };
     assert_kept(&store.locate(""), &conformance::all(&store));
     conformance::shared(&store, &other).unwrap();
+    is_empty(&store);
+}
+
+/// For `scripts/try_store.py`, which makes a row of a table of it.
+#[test]
+fn what_a_probe_finds_of_s3() {
+    let Some((store, _)) = s3("probe") else {
+        return println!("S3: not probed, because LAKE_TEST_S3_ENDPOINT names none");
+    };
+    let findings = probe::probe(&store, "run1").unwrap();
+    for trial in probe::TRIALS {
+        let of_trial = findings.iter().filter(|finding| finding.trial == trial);
+        let found: Vec<_> = of_trial.map(|finding| format!("{:?}", finding.found)).collect();
+        println!("probe {:?} {:?}: {}", trial.what, trial.way, found.join(" and "));
+    }
     is_empty(&store);
 }
 

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use lake::store::Condition;
+use lake::Location;
+use lake::store::{Condition, Judgement, probe};
 use program::report::{self, Exit};
 use protocol::airbyte::{
     ConfiguredCatalog, ConnectionStatus, DestinationSyncMode, FailureType, Message,
@@ -62,7 +63,7 @@ impl Verb {
             Self::Spec(_) => send(&Message::Spec { spec: &specification() }),
             Self::Check(_) => {
                 let status = match load(config).and_then(|config| check(&config)) {
-                    Ok(()) => ConnectionStatus::Succeeded { message: None },
+                    Ok(message) => ConnectionStatus::Succeeded { message },
                     Err(error) => ConnectionStatus::Failed { message: trace(&error).message },
                 };
                 send(&Message::ConnectionStatus { status })
@@ -134,21 +135,27 @@ fn load(config: &[String]) -> Result<Config> {
     Ok(config)
 }
 
-/// Writes, reads and deletes an object where the lake is.
-fn check(config: &Config) -> Result<()> {
+/// Writes, reads and deletes an object where the lake is, and on S3 tries the conditions of writes. What
+/// else there is to know.
+fn check(config: &Config) -> Result<Option<String>> {
     let lake = run::open(config)?;
     let (store, run) = (lake.store(), lake.run());
     let key = format!("_lake/check/{run}");
     let written = store.put(&key, run.as_bytes(), Condition::Always)?;
     let read = store.get(&key);
     store.delete(&written.key)?;
-    match read? {
-        Some((_, text)) if text == run.as_bytes() => Ok(()),
-        _ => {
-            let reason = "it is not what was written";
-            Err(lake::Error::store("read", store.locate(&key), reason).into())
-        }
+    if read?.is_none_or(|(_, text)| text != run.as_bytes()) {
+        let reason = "it is not what was written";
+        return Err(lake::Error::store("read", store.locate(&key), reason).into());
     }
+    match (store.judgement(), Location::parse(&config.destination)?) {
+        (Judgement::OneWriter, _) => return Ok(Some(probe::ONE_WRITER.into())),
+        (Judgement::Known | Judgement::Untried, Location::S3 { .. }) => {
+            probe::require(&**store, run)?;
+        }
+        (Judgement::Known | Judgement::Untried, Location::Folder(_)) => {}
+    }
+    Ok(None)
 }
 
 impl Write {

@@ -44,6 +44,11 @@ pub(crate) struct S3Config {
     /// Checksums of uploads; `when_required` is for stores that reject them.
     #[serde(default)]
     pub(crate) checksum: Checksum,
+    /// Writes carry the conditions of S3 (`If-Match`, `If-None-Match`), by which runs at once lose no row.
+    /// `false` is for servers that do not keep them: then **one run at a time** must be all that writes to
+    /// the lake.
+    #[serde(default = "default_conditional_writes")]
+    pub(crate) conditional_writes: bool,
 }
 
 impl Default for S3Config {
@@ -64,8 +69,13 @@ impl Default for S3Config {
             expected_bucket_owner: None,
             request_timeout_seconds: default_request_timeout_seconds(),
             checksum: Checksum::default(),
+            conditional_writes: default_conditional_writes(),
         }
     }
+}
+
+fn default_conditional_writes() -> bool {
+    true
 }
 
 fn default_request_timeout_seconds() -> u64 {
@@ -148,6 +158,7 @@ impl S3Config {
                 Checksum::WhenSupported => lake::Checksum::WhenSupported,
                 Checksum::WhenRequired => lake::Checksum::WhenRequired,
             },
+            conditional_writes: self.conditional_writes,
         }
     }
 }
@@ -186,7 +197,7 @@ mod tests {
     fn what_is_absent_is_as_in_the_default() {
         let (absent, default) = (config("{}").options(), S3Config::default().options());
         assert_eq!(format!("{absent:?}"), format!("{default:?}"));
-        assert_eq!(absent.request_timeout_seconds, 60);
+        assert_eq!((absent.request_timeout_seconds, absent.conditional_writes), (60, true));
         assert!(absent.credentials.is_none());
     }
 
@@ -196,7 +207,7 @@ mod tests {
             r#"{"region":"r","endpoint_url":"e","force_path_style":false,"profile":"p",
                 "access_key_id":"a","secret_access_key":"b","role_arn":"o","external_id":"x",
                 "sse":"aws:kms","kms_key_id":"k","storage_class":"c","expected_bucket_owner":"w",
-                "request_timeout_seconds":7,"checksum":"when_required"}"#,
+                "request_timeout_seconds":7,"checksum":"when_required","conditional_writes":false}"#,
         )
         .options();
         let texts = [
@@ -214,6 +225,7 @@ mod tests {
         assert_eq!((options.force_path_style, options.request_timeout_seconds), (Some(false), 7));
         assert_eq!(options.encryption, Some(lake::Encryption::Kms));
         assert_eq!(options.checksum, lake::Checksum::WhenRequired);
+        assert!(!options.conditional_writes);
         let credentials = options.credentials.unwrap();
         assert_eq!((credentials.access_key_id(), credentials.secret_access_key()), ("a", "b"));
     }

@@ -77,6 +77,17 @@ impl Bucket {
         Error::Conflict { object: self.locate(key) }
     }
 
+    /// The values of `If-None-Match` and `If-Match`, where the server is to judge conditions
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
+    pub(super) fn headers(&self, condition: &Condition) -> (Option<String>, Option<String>) {
+        match condition {
+            _ if !self.settings.conditional_writes => (None, None),
+            Condition::Always => (None, None),
+            Condition::Absent => (Some("*".into()), None),
+            Condition::Unchanged(version) => (None, Some(version.clone())),
+        }
+    }
+
     /// A request that S3 refused for good.
     pub(super) fn failed<E>(&self, action: &'static str, key: &str, error: &SdkError<E>) -> Error
     where
@@ -122,14 +133,9 @@ pub(super) fn present(etag: Option<&str>) -> Option<&str> {
     etag.filter(|etag| !etag.is_empty())
 }
 
-/// The values of `If-None-Match` and `If-Match`
-/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html>).
-pub(super) fn headers(condition: &Condition) -> (Option<String>, Option<String>) {
-    match condition {
-        Condition::Always => (None, None),
-        Condition::Absent => (Some("*".into()), None),
-        Condition::Unchanged(version) => (None, Some(version.clone())),
-    }
+/// Whether two `ETag`s are the same. Some servers leave the quotes out of some answers.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    one.trim_matches('"') == other.trim_matches('"')
 }
 
 pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
@@ -139,6 +145,12 @@ pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
 /// Whether a condition did not hold, or another write of the key was under way.
 pub(super) fn is_conflict<E>(error: &SdkError<E>) -> bool {
     matches!(status(error), Some(409 | 412))
+}
+
+/// Whether a condition did not hold. A write that was disturbed by another one answers 409
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html#API_PutObject_RequestSyntax>).
+pub(super) fn has_failed_condition<E>(error: &SdkError<E>) -> bool {
+    status(error) == Some(412)
 }
 
 pub(super) fn is_absent<E>(error: &SdkError<E>) -> bool {
@@ -243,10 +255,15 @@ mod tests {
 
     #[test]
     fn conditions_are_the_headers_of_s3() {
-        assert_eq!(headers(&Condition::Always), (None, None));
-        assert_eq!(headers(&Condition::Absent), (Some("*".into()), None));
+        let mut bucket = bucket();
         let unchanged = Condition::Unchanged("\"e\"".into());
-        assert_eq!(headers(&unchanged), (None, Some("\"e\"".into())));
+        assert_eq!(bucket.headers(&Condition::Always), (None, None));
+        assert_eq!(bucket.headers(&Condition::Absent), (Some("*".into()), None));
+        assert_eq!(bucket.headers(&unchanged), (None, Some("\"e\"".into())));
+        bucket.settings.conditional_writes = false;
+        for condition in [Condition::Always, Condition::Absent, unchanged] {
+            assert_eq!(bucket.headers(&condition), (None, None));
+        }
     }
 
     #[test]

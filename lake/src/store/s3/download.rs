@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_sdk_s3::primitives::ByteStream;
 use backon::BackoffBuilder as _;
 
-use super::bucket::{Bucket, is_absent, is_conflict};
+use super::bucket::{Bucket, is_absent, is_conflict, same};
 use super::objects::pauses;
 use crate::error::{Error, Result};
 use crate::store::contract::Object;
@@ -45,10 +45,12 @@ impl Bucket {
             .get_object()
             .bucket(&self.name)
             .key(self.full(&object.key))
-            .if_match(&object.version)
+            .set_if_match(self.settings.conditional_writes.then(|| object.version.clone()))
             .set_range((from > 0).then(|| format!("bytes={from}-")))
             .set_expected_bucket_owner(self.owner());
         match request.send().await {
+            // Not every server that speaks the protocol of S3 looks at If-Match.
+            Ok(got) if got.e_tag().is_some_and(|etag| !same(etag, &object.version)) => Ok(None),
             Ok(got) => Ok(Some(got.body)),
             Err(error) if is_conflict(&error) || is_absent(&error) => Ok(None),
             Err(error) => Err(self.failed("read", &object.key, &error)),

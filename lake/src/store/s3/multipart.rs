@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MultipartUpload};
 use bytes::Bytes;
 
-use super::bucket::{Bucket, explain, headers, is_absent, is_conflict};
+use super::bucket::{Bucket, explain, has_failed_condition, is_absent, is_conflict};
 use super::objects::MARK;
 use crate::error::{Error, Result};
 use crate::store::contract::{Condition, Object};
@@ -75,7 +75,8 @@ impl Bucket {
         condition: &Condition,
         mark: &str,
     ) -> Result<Object> {
-        let (absent, unchanged) = headers(condition);
+        self.judge(key, condition).await?;
+        let (absent, unchanged) = self.headers(condition);
         let request = self
             .client()
             .complete_multipart_upload()
@@ -88,11 +89,14 @@ impl Bucket {
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
         match request.send().await {
             Ok(done) => self.written(key, size, done.e_tag()).await,
+            Err(error) if has_failed_condition(&error) => {
+                self.recognize(key, mark, Some(condition)).await
+            }
             // A completion that is repeated after its answer was lost finds no upload any more.
             Err(error) if is_conflict(&error) || is_absent(&error) => {
-                self.recognize(key, mark).await
+                self.recognize(key, mark, None).await
             }
-            Err(error) => match self.recognize(key, mark).await {
+            Err(error) => match self.recognize(key, mark, None).await {
                 Ok(object) => Ok(object),
                 Err(_) => Err(self.failed("write", key, &error)),
             },
@@ -120,22 +124,38 @@ impl Bucket {
     /// Aborts uploads that a dead run has left open: their parts cost, and no listing shows them.
     pub(super) async fn abort_leftovers(&self) {
         let limit = SystemTime::now() - LEFTOVER_AFTER;
-        let request = self
-            .client()
-            .list_multipart_uploads()
-            .bucket(&self.name)
-            .prefix(&self.prefix)
-            .set_expected_bucket_owner(self.owner());
-        let listed = match request.send().await {
-            Ok(listed) => listed,
-            // Whoever may not list them has a lifecycle rule, or a bucket that does not exist yet.
-            Err(error) => {
-                let reason = explain(&error, &self.name);
-                tracing::debug!(reason, "open uploads are not known");
-                return;
-            }
-        };
-        for upload in listed.uploads() {
+        let mut next = Some((None, None));
+        while let Some((key, id)) = next {
+            let request = self
+                .client()
+                .list_multipart_uploads()
+                .bucket(&self.name)
+                .prefix(&self.prefix)
+                .set_key_marker(key.clone())
+                .set_upload_id_marker(id.clone())
+                .set_expected_bucket_owner(self.owner());
+            let page = match request.send().await {
+                Ok(page) => page,
+                // Whoever may not list them has a lifecycle rule, or a bucket that does not exist yet.
+                Err(error) => {
+                    let reason = explain(&error, &self.name);
+                    tracing::debug!(reason, "open uploads are not known");
+                    return;
+                }
+            };
+            self.abort_older(page.uploads(), limit).await;
+            let behind = (
+                page.next_key_marker().map(str::to_owned),
+                page.next_upload_id_marker().map(str::to_owned),
+            );
+            // A server that does not go on with its list would be asked for ever.
+            let goes_on = page.is_truncated() == Some(true) && behind != (key, id);
+            next = (goes_on && behind.0.is_some()).then_some(behind);
+        }
+    }
+
+    async fn abort_older(&self, uploads: &[MultipartUpload], limit: SystemTime) {
+        for upload in uploads {
             let Some(leftover) = Leftover::read(upload, &self.prefix) else {
                 tracing::debug!(?upload, "an open upload is not described, and stays");
                 continue;

@@ -6,9 +6,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
 
-use super::bucket::{Bucket, headers, is_absent, is_conflict, is_no_such_key, present};
+use super::bucket::{
+    Bucket, has_failed_condition, is_absent, is_conflict, is_no_such_key, present, same,
+};
 use crate::aws::ATTEMPTS;
-use crate::error::{Error, Result};
+use crate::error::{ConditionFault, Error, Result};
 use crate::store::contract::{Condition, Object};
 
 /// The metadata key of a write's mark.
@@ -85,8 +87,23 @@ impl Bucket {
         condition: &Condition,
         mark: &str,
     ) -> Result<Object> {
+        self.judge(key, condition).await?;
+        match self.put_once(key, body.clone(), condition, mark).await {
+            // The same bytes may have come back between the refusal and the look. Then it works now.
+            Err(Error::Conditions { .. }) => self.put_once(key, body, condition, mark).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn put_once(
+        &self,
+        key: &str,
+        body: Bytes,
+        condition: &Condition,
+        mark: &str,
+    ) -> Result<Object> {
         let size = body.len() as u64;
-        let (absent, unchanged) = headers(condition);
+        let (absent, unchanged) = self.headers(condition);
         let request = self
             .client()
             .put_object()
@@ -102,17 +119,45 @@ impl Bucket {
             .body(ByteStream::from(body));
         match request.send().await {
             Ok(put) => self.written(key, size, put.e_tag()).await,
-            Err(error) if is_conflict(&error) => self.recognize(key, mark).await,
+            Err(error) if has_failed_condition(&error) => {
+                self.recognize(key, mark, Some(condition)).await
+            }
+            Err(error) if is_conflict(&error) => self.recognize(key, mark, None).await,
             // An object to be replaced that is gone fails If-Match with 404.
             Err(error) if is_absent(&error) && is_no_such_key(&error) => Err(self.conflict(key)),
             Err(error) => Err(self.failed("write", key, &error)),
         }
     }
 
-    /// After a failed condition: the object, if it is the one that we wrote.
-    pub(super) async fn recognize(&self, key: &str, mark: &str) -> Result<Object> {
-        let found = self.head(key).await?;
-        found.and_then(|found| is_of(found, mark)).ok_or_else(|| self.conflict(key))
+    /// Judges a condition by a look at what is there, where the server is not asked to.
+    pub(super) async fn judge(&self, key: &str, condition: &Condition) -> Result<()> {
+        if self.settings.conditional_writes || *condition == Condition::Always {
+            return Ok(());
+        }
+        let there = self.head(key).await?.map(|(object, _mark)| object);
+        if holds(condition, there.as_ref()) { Ok(()) } else { Err(self.conflict(key)) }
+    }
+
+    /// After a write that failed: the object, if it is the one that we wrote. `failed` is the
+    /// condition of which the server said that it does not hold.
+    pub(super) async fn recognize(
+        &self,
+        key: &str,
+        mark: &str,
+        failed: Option<&Condition>,
+    ) -> Result<Object> {
+        let Some((object, found)) = self.head(key).await? else { return Err(self.conflict(key)) };
+        if found.as_deref() == Some(mark) {
+            return Ok(object);
+        }
+        // To merge again would not help: what would be replaced is what was read.
+        if let Some(condition @ Condition::Unchanged(_)) = failed
+            && holds(condition, Some(&object))
+        {
+            let fault = ConditionFault::Refused;
+            return Err(Error::Conditions { object: self.locate(key), fault });
+        }
+        Err(self.conflict(key))
     }
 
     /// The object that was written just now. An answer without its `ETag` says not enough of it.
@@ -159,9 +204,13 @@ impl Bucket {
     }
 }
 
-/// The object, if a write of that mark made it.
-fn is_of((object, found): (Object, Option<String>), mark: &str) -> Option<Object> {
-    (found.as_deref() == Some(mark)).then_some(object)
+/// Whether a condition holds where this object is, or none.
+fn holds(condition: &Condition, there: Option<&Object>) -> bool {
+    match condition {
+        Condition::Always => true,
+        Condition::Absent => there.is_none(),
+        Condition::Unchanged(version) => there.is_some_and(|object| same(&object.version, version)),
+    }
 }
 
 #[cfg(test)]
@@ -169,11 +218,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_knows_its_own_object_by_its_mark() {
-        let object = Object { key: "a".into(), size: 1, version: "v".into() };
-        let found = |mark: Option<&str>| (object.clone(), mark.map(str::to_owned));
-        assert_eq!(is_of(found(Some("run-1")), "run-1"), Some(object.clone()));
-        assert_eq!(is_of(found(Some("run-11")), "run-1"), None);
-        assert_eq!(is_of(found(None), "run-1"), None);
+    fn a_condition_is_judged_by_what_is_there_whether_its_version_has_quotes_or_not() {
+        let object = Object { key: "a".into(), size: 1, version: "\"v\"".into() };
+        let unchanged = |version: &str| Condition::Unchanged(version.into());
+        for (condition, beside_it, without) in [
+            (Condition::Always, true, true),
+            (Condition::Absent, false, true),
+            (unchanged("\"v\""), true, false),
+            (unchanged("v"), true, false),
+            (unchanged("\"w\""), false, false),
+        ] {
+            assert_eq!(holds(&condition, Some(&object)), beside_it, "{condition:?}");
+            assert_eq!(holds(&condition, None), without, "{condition:?}");
+        }
     }
 }

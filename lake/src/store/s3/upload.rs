@@ -24,6 +24,8 @@ pub(super) struct S3Upload {
     key: String,
     mark: String,
     condition: Condition,
+    /// Whether it is a multipart upload even if it stays small.
+    in_parts: bool,
     buffer: Vec<u8>,
     size: u64,
     multipart: Option<Multipart>,
@@ -37,18 +39,21 @@ struct Multipart {
 }
 
 impl S3Upload {
-    /// Begins an object. `mark` is that of no other write.
+    /// Begins an object. `mark` is that of no other write; `in_parts` has even a small one uploaded in
+    /// parts.
     pub(super) fn begin(
         bucket: &Arc<Bucket>,
         key: &str,
         condition: Condition,
         mark: String,
+        in_parts: bool,
     ) -> Self {
         Self {
             bucket: Arc::clone(bucket),
             key: key.to_owned(),
             mark,
             condition,
+            in_parts,
             buffer: Vec::new(),
             size: 0,
             multipart: None,
@@ -115,12 +120,12 @@ impl Upload for S3Upload {
     fn finish(mut self: Box<Self>) -> Result<Object> {
         let bucket = Arc::clone(&self.bucket);
         let runtime = &bucket.session.runtime;
-        if self.multipart.is_none() {
+        if self.multipart.is_none() && !self.in_parts {
             let body = Bytes::from(std::mem::take(&mut self.buffer));
             let put = bucket.put(&self.key, body, &self.condition, &self.mark);
             return runtime.block_on(Box::pin(put));
         }
-        if !self.buffer.is_empty() {
+        if !self.buffer.is_empty() || self.multipart.is_none() {
             self.send_part()?;
         }
         let Some(multipart) = &mut self.multipart else {
