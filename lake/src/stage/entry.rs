@@ -54,7 +54,9 @@ mod tests {
     fn an_entry_is_the_same_after_a_file() {
         let entries = [Entry::new(u128::MAX - 7, 3), Entry::new(1 << 64, u64::MAX)];
         let mut bytes = Vec::new();
-        entries.iter().for_each(|entry| entry.write(&mut bytes));
+        for entry in &entries {
+            entry.write(&mut bytes);
+        }
         assert_eq!(bytes.len(), 2 * BYTES);
         assert_eq!(Entry::read(&bytes).collect::<Vec<_>>(), entries);
         assert_eq!(entries.map(|entry| entry.hash()), [u128::MAX - 7, 1 << 64]);

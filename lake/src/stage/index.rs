@@ -87,7 +87,9 @@ mod tests {
     #[test]
     fn a_hash_is_there_as_often_as_it_was_counted() {
         let mut index = HashIndex::default();
-        [7, 8, 7].into_iter().for_each(|hash| index.count(hash));
+        for hash in [7, 8, 7] {
+            index.count(hash);
+        }
         let taken = [7, 7, 7, 8, 9].map(|hash| index.take_one(hash));
         assert_eq!(taken, [true, true, false, true, false]);
         assert!(index.is_empty());

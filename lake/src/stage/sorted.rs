@@ -1,5 +1,7 @@
 //! Hashes in one sorted part of the temporary file, to be looked up.
 
+use std::cmp::Ordering;
+
 use super::entry::{BYTES, Entry};
 use super::runs::{Runs, Writer};
 use super::temporary::Extent;
@@ -16,8 +18,7 @@ pub(super) struct Sorted {
     first: Vec<u128>,
     /// Number of the block that was read last.
     number: Option<usize>,
-    block: Vec<Entry>,
-    bytes: Vec<u8>,
+    block: Vec<u8>,
     length: u64,
 }
 
@@ -42,7 +43,7 @@ impl Sorted {
             Ok(())
         })?;
         writer.finish(&entries)?;
-        Ok(Self { entries, first, number: None, block: Vec::new(), bytes: Vec::new(), length })
+        Ok(Self { entries, first, number: None, block: Vec::new(), length })
     }
 
     /// Whether a hash is there.
@@ -53,14 +54,15 @@ impl Sorted {
     /// Counts a hash once less. Whether it was there at least once.
     pub(super) fn take_one(&mut self, hash: u128) -> Result<bool> {
         let Some((number, at)) = self.find(hash)? else { return Ok(false) };
-        let Some(entry) = self.block.get_mut(at).filter(|entry| entry.number > 0) else {
+        let Some(left) = self.entry(at).and_then(|entry| entry.number.checked_sub(1)) else {
             return Ok(false);
         };
-        entry.number -= 1;
-        let entry = *entry;
-        self.bytes.clear();
-        entry.write(&mut self.bytes);
-        self.entries.write(((number * BLOCK + at) * BYTES) as u64, &self.bytes)?;
+        let mut bytes = Vec::with_capacity(BYTES);
+        Entry::new(hash, left).write(&mut bytes);
+        self.entries.write(((number * BLOCK + at) * BYTES) as u64, &bytes)?;
+        if let Some(entry) = self.block.get_mut(at * BYTES..(at + 1) * BYTES) {
+            entry.copy_from_slice(&bytes);
+        }
         Ok(true)
     }
 
@@ -77,14 +79,26 @@ impl Sorted {
             let from = (number * BLOCK) as u64;
             let count = usize::try_from(self.length - from).unwrap_or(BLOCK).min(BLOCK);
             self.number = None;
-            self.bytes.resize(count * BYTES, 0);
-            self.entries.read(from * BYTES as u64, &mut self.bytes)?;
-            self.block.clear();
-            self.block.extend(Entry::read(&self.bytes));
+            self.block.resize(count * BYTES, 0);
+            self.entries.read(from * BYTES as u64, &mut self.block)?;
             self.number = Some(number);
         }
-        let found = self.block.binary_search_by_key(&hash, Entry::hash);
-        Ok(found.ok().map(|at| (number, at)))
+        let (mut from, mut to) = (0, self.block.len() / BYTES);
+        while from < to {
+            let middle = usize::midpoint(from, to);
+            let Some(entry) = self.entry(middle) else { break };
+            match entry.hash().cmp(&hash) {
+                Ordering::Equal => return Ok(Some((number, middle))),
+                Ordering::Less => from = middle + 1,
+                Ordering::Greater => to = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    /// An entry of the block in memory.
+    fn entry(&self, at: usize) -> Option<Entry> {
+        Entry::read(self.block.get(at * BYTES..(at + 1) * BYTES)?).next()
     }
 }
 

@@ -7,8 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
@@ -17,14 +16,22 @@ use crate::error::{Error, Result};
 pub(crate) struct SpillFile {
     folder: PathBuf,
     memory: usize,
-    file: Mutex<Option<Arc<File>>>,
-    end: AtomicU64,
+    content: Mutex<Content>,
+}
+
+/// What the file has.
+#[derive(Debug, Default)]
+struct Content {
+    file: Option<Arc<File>>,
+    end: u64,
+    /// Bytes of the parts that there are.
+    live: u64,
 }
 
 impl SpillFile {
     /// A file in a folder, for what does not fit into this many bytes of memory.
     pub(crate) fn new(folder: PathBuf, memory: usize) -> Self {
-        Self { folder, memory, file: Mutex::new(None), end: AtomicU64::new(0) }
+        Self { folder, memory, content: Mutex::default() }
     }
 
     /// The memory in bytes of which everybody who uses the file may take a share.
@@ -32,14 +39,18 @@ impl SpillFile {
         self.memory
     }
 
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn open(&self) -> Result<Arc<File>> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = &*file {
+        let mut content = self.content();
+        if let Some(file) = &content.file {
             return Ok(Arc::clone(file));
         }
         let made = tempfile::tempfile_in(&self.folder);
         let made = Arc::new(made.map_err(|source| self.failed("create", source))?);
-        Ok(Arc::clone(file.insert(made)))
+        Ok(Arc::clone(content.file.insert(made)))
     }
 
     /// What could not be done with the file.
@@ -59,7 +70,10 @@ pub(super) struct Extent {
 impl Extent {
     /// A part for so many bytes, to be written.
     pub(super) fn reserve(file: &Arc<SpillFile>, length: u64) -> Self {
-        let at = file.end.fetch_add(length, Ordering::Relaxed);
+        let mut content = file.content();
+        let at = content.end;
+        content.end += length;
+        content.live += length;
         Self { file: Arc::clone(file), at, length }
     }
 
@@ -94,11 +108,16 @@ impl Extent {
 }
 
 impl Drop for Extent {
-    /// Gives the room back to the disk, where the file system can.
+    /// Gives the room back to the disk: that of a part where the file system can, and all of it with the
+    /// last part.
     fn drop(&mut self) {
-        let file = self.file.file.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = &*file {
+        let mut content = self.file.content();
+        content.live -= self.length;
+        let Some(file) = &content.file else { return };
+        if content.live > 0 {
             _ = punch_hole(file, self.at, self.length);
+        } else if file.set_len(0).is_ok() {
+            content.end = 0;
         }
     }
 }
@@ -112,10 +131,25 @@ fn punch_hole(file: &File, at: u64, length: u64) -> io::Result<()> {
     Ok(fallocate(file, flags, at, length)?)
 }
 
-/// Elsewhere the room of a file comes back when the run ends.
+/// Elsewhere the room of a part comes back with the last one.
 #[cfg(not(target_os = "linux"))]
 fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+impl SpillFile {
+    /// Blocks that the file takes on the disk.
+    pub(super) fn blocks(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt as _;
+
+        self.open().unwrap().metadata().unwrap().blocks()
+    }
+
+    /// Cuts the file.
+    pub(super) fn cut(&self, length: u64) {
+        self.open().unwrap().set_len(length).unwrap();
+    }
 }
 
 #[cfg(test)]
@@ -123,22 +157,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_has_no_name_and_its_room_goes_back_to_the_disk() {
-        use std::os::unix::fs::MetadataExt as _;
-
+    fn the_file_has_no_name_and_its_room_goes_back_to_the_disk_with_the_last_part() {
         let folder = tempfile::tempdir().unwrap();
         let file = Arc::new(SpillFile::new(folder.path().into(), 0));
-        let (first, second) =
-            (Extent::of(&file, &[1; 1 << 20]).unwrap(), Extent::of(&file, &[2; 1 << 20]).unwrap());
+        let first = Extent::of(&file, &vec![1; 1 << 20]).unwrap();
+        let second = Extent::of(&file, &vec![2; 1 << 20]).unwrap();
         assert_eq!(folder.path().read_dir().unwrap().count(), 0);
-        let blocks = || file.open().unwrap().metadata().unwrap().blocks();
-        let before = blocks();
+        let before = file.blocks();
         drop(first);
         // Some file systems cannot, and none takes more than it did.
-        assert!(blocks() <= before);
+        assert!(file.blocks() <= before);
         let mut bytes = [0; 3];
         second.read((1 << 20) - 3, &mut bytes).unwrap();
         assert_eq!(bytes, [2; 3]);
+        drop(second);
+        assert_eq!(file.blocks(), 0);
+        let third = Extent::of(&file, &[3; 5]).unwrap();
+        third.read(2, &mut bytes).unwrap();
+        assert_eq!((bytes, third.at), ([3; 3], 0));
     }
 
     #[test]
@@ -146,7 +182,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = Arc::new(SpillFile::new(folder.path().into(), 0));
         let extent = Extent::of(&file, &[1; 100]).unwrap();
-        file.open().unwrap().set_len(50).unwrap();
+        file.cut(50);
         let error = extent.read(0, &mut [0; 100]).unwrap_err();
         let place = folder.path().to_str().unwrap();
         assert!(

@@ -196,7 +196,11 @@ pub(super) fn widen_rest(table: &Core, committed: &mut Committed) -> Result<()> 
             };
             committed.bytes_read += object.size;
             let mut part = table.part(&listed.key, Condition::still(Some(&object)))?;
-            Old::open(table, &object)?.copy(&mut part, |hashes| Ok(vec![false; hashes.len()]), |_| Ok(()))?;
+            Old::open(table, &object)?.copy(
+                &mut part,
+                |hashes| Ok(vec![false; hashes.len()]),
+                |_| Ok(()),
+            )?;
             part.finish()
         })?;
         let folder = listed.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
