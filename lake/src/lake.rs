@@ -52,7 +52,7 @@ impl Lake {
 
     /// The lake in a store. `run` names the run, unlike any other.
     pub fn with_store(store: Arc<dyn Store>, run: String, options: &Options) -> Result<Self> {
-        let presence = Arc::new(Presence::on_host(&run));
+        let presence = Arc::new(Presence::on_host(&options.temp_dir, &run));
         Self::build(store, presence, run, Aws::new(options))
     }
 
@@ -63,6 +63,7 @@ impl Lake {
         aws: Aws,
     ) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(aws.options().threads)
             .thread_name(|number| format!("worker-{number}"))
             .build()
             .map_err(|error| Error::broken("worker threads can be started", error))?;

@@ -52,6 +52,8 @@ pub struct Options {
     pub created_by: String,
     /// Bytes for staged rows and open row groups. What does not fit goes to temporary files.
     pub memory: usize,
+    /// Workers that encode rows. As many as there are cores with 0.
+    pub threads: usize,
     /// Objects of a table that are looked up, or made visible, at once: each waits for its disk or for
     /// S3, and none for the others. One after the other with 1.
     pub at_once: usize,
@@ -67,6 +69,7 @@ impl Default for Options {
             application: env!("CARGO_PKG_NAME").into(),
             created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
             memory: 64 * 1024 * 1024,
+            threads: 0,
             at_once: 4,
             temp_dir: std::env::temp_dir(),
             s3: S3Options::default(),

@@ -57,17 +57,17 @@ impl Presence {
         Self::begin(folder, access, IN_LAKE, run)
     }
 
-    /// A run of a lake that is no folder: its file is among the temporary ones of this host. Where
-    /// these cannot be written, nobody knows whether the run lives.
-    pub(crate) fn on_host(run: &str) -> Self {
-        let folder = std::env::temp_dir();
-        let begun = place_of(&folder).and_then(|place| {
-            remove_obsolete(&folder, &place);
-            Self::begin(&folder, Access::OWN, &place, run)
+    /// A run of a lake that is no folder: its file is in a folder for temporary files of this host. Where
+    /// that cannot be written, nobody knows whether the run lives.
+    pub(crate) fn on_host(folder: &Path, run: &str) -> Self {
+        let begun = place_of(folder).and_then(|place| {
+            remove_obsolete(folder, &place);
+            Self::begin(folder, Access::OWN, &place, run)
         });
         begun.unwrap_or_else(|error| {
             tracing::debug!(%error, "other runs will not know whether this one lives");
-            Self { folder, owner: format!("{}.{NOWHERE}.{run}", host()), _lock: None }
+            let owner = format!("{}.{NOWHERE}.{run}", host());
+            Self { folder: folder.to_owned(), owner, _lock: None }
         })
     }
 
@@ -211,8 +211,9 @@ mod tests {
 
     #[test]
     fn runs_of_lakes_elsewhere_know_of_each_other_by_the_folder_for_temporary_files() {
-        let one = Presence::on_host("owner-test-1");
-        let two = Presence::on_host("owner-test-2");
+        let folder = tempfile::tempdir().unwrap();
+        let one = Presence::on_host(folder.path(), "run1");
+        let two = Presence::on_host(folder.path(), "run2");
         let owner = one.owner().to_owned();
         assert!(!two.has_ended(&owner));
         drop(one);

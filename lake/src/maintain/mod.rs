@@ -19,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::lake::Lake;
 use crate::table::definition::LoadMethod;
+use crate::write::journal::end_replacements;
 
 pub use report::{Action, Erase, Options, Report, TableReport};
 use survey::TableFiles;
@@ -35,6 +36,10 @@ pub fn run(lake: &Lake, encoding: &dyn Fn(&str) -> Encoding, options: &Options) 
     let mut report = Report { tables: Vec::new(), unknown: Vec::new() };
     let selected = selected(&tables, &options.tables)?;
     erase::check(lake, &selected, &options.erase)?;
+    if options.compact && !options.dry_run {
+        // One that died may have put together all that was to be.
+        end_replacements(lake)?;
+    }
     for table in selected {
         report.tables.push(maintain(lake, table, encoding, options)?);
     }

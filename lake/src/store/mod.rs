@@ -32,7 +32,8 @@ pub(crate) fn open(
         Location::S3 { bucket, prefix } => {
             let store = S3Store::open(aws, bucket, prefix, run)?;
             store.remove_leftovers();
-            Ok((Arc::new(store), Arc::new(Presence::on_host(run))))
+            let presence = Presence::on_host(&aws.options().temp_dir, run);
+            Ok((Arc::new(store), Arc::new(presence)))
         }
         Location::Folder(path) => {
             let store = LocalStore::open(path, run)?;

@@ -14,22 +14,24 @@
 //! the state, that place says:
 //!
 //! - it holds the state of the note, and held another before: the rows stay;
-//! - the run had not begun to acknowledge, or it has ended and the place holds what it held before: the
-//!   files go, and their rows come again;
-//! - nobody can know (the state went to stdout alone, it says the same before and after, or the run may
-//!   only be late): the rows stay, and those that come again are known by what they hold ([`doubt`](super::doubt)).
+//! - the run had not begun to acknowledge, or the place holds what it held before, and is this run's to
+//!   [hold](Receipt::hold), so that nobody who is late can move it any more: the files go, and their rows
+//!   come again;
+//! - nobody can know (the state went to stdout alone, it says the same before and after, somebody has
+//!   written another): the rows stay, and those that come again are known by what they hold
+//!   ([`doubt`](super::doubt)).
 //!
-//! Nothing is decided by a clock or by the number of a process. Whoever settles a note first
-//! takes it over; a run that is not dead but late finds its note changed, and stops before it
-//! acknowledges anything. A file that it had not shown yet it cannot show any more, because an empty
-//! one has its name.
+//! Nothing is decided by a clock or by the number of a process, and a run need not be known to be dead.
+//! Whoever settles a note first takes it over; a run that is late finds its note changed, and stops before it
+//! acknowledges anything. A file that goes is replaced by one without rows: what is late cannot bring
+//! it back, be it a run or a request that was under way when its run died.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::note::{FOLDER, Note, Phase, Stored, is_of};
+use super::note::{FOLDER, Note, Phase, Stored, is_of, table_of};
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
@@ -50,6 +52,18 @@ pub trait Receipt {
     /// The state that is there now, if one was kept. That it cannot be read is an error: what follows from "there is
     /// none" would take rows away.
     fn newest(&self) -> Result<Option<Vec<u8>>>;
+
+    /// Makes sure that nobody but this run moves the state from here on, also nobody who has begun to. Whether
+    /// that is certain.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] where somebody has moved it meanwhile.
+    fn hold(&self) -> Result<bool>;
+
+    /// Whether the place is the same for whoever calls it by this name. The path of a file may be another file
+    /// on another machine.
+    fn is_the_same_everywhere(&self) -> bool;
 }
 
 /// What a commit does, in the steps that the journal puts in order.
@@ -101,13 +115,15 @@ impl Files {
 }
 
 /// The journal of a run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Journal {
     /// Commits so far. Each has a note of its own: whoever takes one over, or removes it, means that one.
     commits: u32,
     own: Option<Stored>,
-    /// Notes of other runs whose rows are in doubt.
+    /// Notes of other runs of the pipeline whose rows are in doubt.
     doubtful: Vec<Stored>,
+    /// Notes of runs that may be of another pipeline. If their rows come again, they are of this one.
+    strange: Vec<Stored>,
     /// Notes of runs that kept their state nowhere, which whoever loads their tables settles.
     homeless: Vec<Stored>,
 }
@@ -115,18 +131,24 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal of a run, and settles what runs of its pipeline have left open.
     pub fn open(lake: &Lake, receipt: Option<&dyn Receipt>) -> Result<Self> {
-        let mut journal =
-            Self { commits: 0, own: None, doubtful: Vec::new(), homeless: Vec::new() };
-        let place = receipt.map(Receipt::place);
+        let mut journal = Self::default();
         let mut own = Vec::new();
         for stored in Stored::all_but(lake, "")? {
-            let is_own = stored.note.state_out == place || stored.note.is_of_anybody();
             if stored.note.phase == Phase::Replacing {
                 end_replacement(lake, stored)?;
-            } else if receipt.is_some() && is_own {
-                own.extend(stored.claim(lake)?);
-            } else if receipt.is_none() && stored.note.state_out.is_none() {
-                journal.homeless.push(stored);
+                continue;
+            }
+            match (receipt, &stored.note.state_out) {
+                (Some(_), None) if stored.note.is_of_anybody() => own.extend(stored.claim(lake)?),
+                (Some(receipt), Some(place)) if receipt.place() == *place => {
+                    if is_surely_of(&stored.note, receipt) {
+                        own.extend(stored.claim(lake)?);
+                    } else {
+                        journal.strange.push(stored);
+                    }
+                }
+                (None, None) => journal.homeless.push(stored),
+                (None, Some(_)) | (Some(_), _) => {}
             }
         }
         // Only what was taken over is judged: until then its run may come further.
@@ -164,7 +186,8 @@ impl Journal {
                 self.doubtful.extend(decide(lake, stored, verdict)?);
             }
         }
-        let files = self.doubtful.iter().flat_map(|stored| stored.note.rows());
+        let doubtful = self.doubtful.iter().chain(&self.strange);
+        let files = doubtful.flat_map(|stored| stored.note.rows());
         Ok(files.filter(|file| is_of(file, table)).cloned().collect())
     }
 
@@ -182,12 +205,12 @@ impl Journal {
         steps.publish()?;
         if let Some(own) = &mut self.own {
             let changed = own.change(lake, |note| note.phase = Phase::Acknowledging);
-            changed.map_err(|error| superseded(lake, &own.note, error))?;
+            changed.map_err(|error| superseded(lake, error))?;
         }
         match steps.acknowledge() {
             Acknowledged::Yes => {
                 let Some(own) = self.own.take() else { return Ok(()) };
-                if own.note.state_out.is_some() {
+                if steps.receipt().is_some_and(Receipt::is_the_same_everywhere) {
                     outrun(lake, &own)?;
                 }
                 Ok(own.remove(lake)?)
@@ -233,10 +256,22 @@ impl Journal {
         Ok(())
     }
 
-    /// The run has come to its end: what was in doubt came again, or never will.
-    pub fn close(&mut self, lake: &Lake) -> Result<()> {
-        self.doubtful.drain(..).try_for_each(|stored| stored.remove(lake))
+    /// The run has come to its end: what was in doubt came again, or never will. `came_again` says of which
+    /// tables rows did.
+    pub fn close(&mut self, lake: &Lake, came_again: impl Fn(&str) -> bool) -> Result<()> {
+        let strange = self.strange.drain(..).filter(|stored| {
+            stored.note.rows().any(|file| table_of(file).is_some_and(&came_again))
+        });
+        self.doubtful.drain(..).chain(strange).try_for_each(|stored| stored.remove(lake))
     }
+}
+
+/// Whether a note that names the place of this run is of its pipeline: the same path may be another file on
+/// another machine, but hardly one with the same state.
+fn is_surely_of(note: &Note, receipt: &dyn Receipt) -> bool {
+    let known = receipt.known();
+    receipt.is_the_same_everywhere()
+        || known.is_some() && (known == note.before || known == note.state)
 }
 
 /// The files that runs have shown, or are about to, whose state has not been acknowledged. Listed
@@ -247,12 +282,11 @@ pub(crate) fn open_files(lake: &Lake) -> Result<HashSet<String>> {
 }
 
 /// The note could not be changed: where another run of the pipeline has taken it over, this one's files
-/// are gone, and such as were shown since go as well.
-fn superseded(lake: &Lake, note: &Note, error: Error) -> Error {
-    let Error::Conflict { .. } = error else { return error };
-    match note.files.iter().try_for_each(|file| lake.store.delete(file)) {
-        Ok(()) => Error::Superseded { run: lake.run.clone() },
-        Err(error) => error,
+/// are that one's to settle.
+fn superseded(lake: &Lake, error: Error) -> Error {
+    match error {
+        Error::Conflict { .. } => Error::Superseded { run: lake.run.clone() },
+        error => error,
     }
 }
 
@@ -274,11 +308,12 @@ fn judge(lake: &Lake, note: &Note, receipt: Option<&dyn Receipt>) -> Result<Verd
         (Phase::Acknowledging, None) => return Ok(Verdict::InDoubt),
         (Phase::Acknowledging, Some(receipt)) => receipt,
     };
-    let newest = receipt.newest()?.map(|text| trimmed(&text));
-    Ok(match (newest == note.state, newest == note.before) {
+    let found = receipt.newest()?.map(|text| trimmed(&text));
+    Ok(match (found == note.state, found == note.before) {
         (true, false) => Verdict::Acknowledged,
-        // It may only be late, and acknowledge its state the next moment.
-        (false, true) if lake.presence.has_ended(&note.owner) => Verdict::NotAcknowledged,
+        (false, true) if receipt.hold().map_err(|error| superseded(lake, error))? => {
+            Verdict::NotAcknowledged
+        }
         (true, true) | (false, _) => Verdict::InDoubt,
     })
 }
@@ -308,7 +343,7 @@ fn decide(lake: &Lake, stored: Stored, verdict: Verdict) -> Result<Option<Stored
                 "a run died before it gave the state of its appended files back; they are taken away and come again"
             );
             for file in &note.files {
-                take_away(lake, file, note.phase)?;
+                take_away(lake, file)?;
             }
             if !note.replacing.is_empty() {
                 // What they replaced is gone, so they stay.
@@ -345,7 +380,7 @@ fn outrun(lake: &Lake, own: &Stored) -> Result<()> {
 /// The state of this run was not acknowledged: its files go again. Where that fails, the next run does it.
 fn withdraw(lake: &Lake, mut own: Stored) {
     let withdrawn = own.change(lake, |note| note.phase = Phase::Withdrawing).and_then(|()| {
-        own.note.files.iter().try_for_each(|file| lake.store.delete(file))?;
+        own.note.files.iter().try_for_each(|file| take_away(lake, file))?;
         if own.note.replacing.is_empty() { own.remove(lake) } else { Ok(()) }
     });
     if let Err(error) = withdrawn {
@@ -353,24 +388,24 @@ fn withdraw(lake: &Lake, mut own: Stored) {
     }
 }
 
-/// A file is gone for good. One that has not become visible yet never does.
-fn take_away(lake: &Lake, file: &str, phase: Phase) -> Result<()> {
-    if phase == Phase::Publishing && block(lake, file)? {
-        return Ok(());
-    }
-    lake.store.delete(file)
+/// The rows of a file go, and never come back: whoever is late finds that the file is there.
+fn take_away(lake: &Lake, file: &str) -> Result<()> {
+    put_empty(lake, file, Condition::Always)
 }
 
 /// Puts a file without rows where one was to appear that has not. Whether it is there: otherwise the
 /// file with rows is.
 fn block(lake: &Lake, file: &str) -> Result<bool> {
-    let format = lake.format(&Encoding::default(), 1);
-    let part = lake.part(file, Condition::Absent, &schema_of(lake, file)?, &format)?;
-    match part.finish() {
-        Ok(_) => Ok(true),
+    match put_empty(lake, file, Condition::Absent) {
+        Ok(()) => Ok(true),
         Err(Error::Conflict { .. }) => is_empty(lake, file),
         Err(error) => Err(error),
     }
+}
+
+fn put_empty(lake: &Lake, file: &str, condition: Condition) -> Result<()> {
+    let format = lake.format(&Encoding::default(), 1);
+    lake.part(file, condition, &schema_of(lake, file)?, &format)?.finish().map(drop)
 }
 
 /// Whether a file is there and has no rows.
@@ -421,6 +456,13 @@ impl Replacement {
         }
         self.stored.remove(lake)
     }
+}
+
+/// Brings all replacements of other runs to their ends, or keeps them from becoming visible.
+pub(crate) fn end_replacements(lake: &Lake) -> Result<()> {
+    let notes = Stored::all_but(lake, "")?.into_iter();
+    let mut replacing = notes.filter(|stored| stored.note.phase == Phase::Replacing);
+    replacing.try_for_each(|stored| end_replacement(lake, stored))
 }
 
 /// Brings a replacement of another run to its end, or keeps it from becoming visible.

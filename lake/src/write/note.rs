@@ -104,10 +104,15 @@ impl Note {
     }
 }
 
+/// The table that a file is of, or waits to enter.
+pub(super) fn table_of(file: &str) -> Option<&str> {
+    let file = file.strip_prefix(super::waiting::FOLDER).map_or(file, |rest| &rest[1..]);
+    file.split('/').next()
+}
+
 /// Whether a file is a table's, or waits to enter it.
 pub(super) fn is_of(file: &str, table: &str) -> bool {
-    let file = file.strip_prefix(super::waiting::FOLDER).map_or(file, |rest| &rest[1..]);
-    file.split('/').next() == Some(table)
+    table_of(file) == Some(table)
 }
 
 /// A note as it is stored.

@@ -491,15 +491,24 @@ fn rows_that_wait_enter_beside_the_others_where_a_generation_deletes_nothing() {
 
 /// A place for states, as it is now.
 #[derive(Debug, Clone, Default)]
-struct Place(Rc<RefCell<Option<String>>>);
+struct Place {
+    state: Rc<RefCell<Option<String>>>,
+    /// It is a file of a machine, whose path is another file on another machine.
+    is_of_a_machine: bool,
+    cannot_be_held: bool,
+}
 
 impl Place {
+    fn of_a_machine() -> Self {
+        Self { is_of_a_machine: true, ..Self::default() }
+    }
+
     fn keep(&self, state: &str) {
-        *self.0.borrow_mut() = Some(state.to_owned());
+        *self.state.borrow_mut() = Some(state.to_owned());
     }
 
     fn kept(&self) -> Option<String> {
-        self.0.borrow().clone()
+        self.state.borrow().clone()
     }
 }
 
@@ -513,7 +522,15 @@ impl Receipt for Place {
     }
 
     fn newest(&self) -> Result<Option<Vec<u8>>> {
-        Ok(self.0.borrow().as_ref().map(|state| format!("{state}\n").into_bytes()))
+        Ok(self.state.borrow().as_ref().map(|state| format!("{state}\n").into_bytes()))
+    }
+
+    fn hold(&self) -> Result<bool> {
+        Ok(!self.cannot_be_held)
+    }
+
+    fn is_the_same_everywhere(&self) -> bool {
+        !self.is_of_a_machine
     }
 }
 
@@ -622,7 +639,7 @@ fn resume_in(lake: &Arc<Lake>, place: Option<&Place>, ids: Range<i64>) -> u64 {
     };
     let mut steps = Told { receipt, state: Some("\"end\""), publish, acknowledge };
     journal.commit(lake, files, &mut steps).unwrap();
-    journal.close(lake).unwrap();
+    journal.close(lake, |_| table.recognised() > 0).unwrap();
     let notes = lake.store.list("_lake/commits/").unwrap();
     assert!(notes.is_empty(), "{notes:?}");
     table.recognised()
@@ -734,8 +751,53 @@ fn resume_elsewhere(folder: &LakeFolder) -> u64 {
     let acknowledge = || Acknowledged::Yes;
     let mut steps = Told { receipt: None, state: None, publish, acknowledge };
     journal.commit(&lake, files, &mut steps).unwrap();
-    journal.close(&lake).unwrap();
+    journal.close(&lake, |_| table.recognised() > 0).unwrap();
     table.recognised()
+}
+
+/// Runs to its end with a pipeline whose state is in a file of another machine, by the same path.
+fn run_on_another_machine(folder: &LakeFolder, place: &Place, ids: Range<i64>) -> u64 {
+    let (lake, spec) = (folder.lake(), appended());
+    let mut journal = Journal::open(&lake, Some(place)).unwrap();
+    let mut table = Table::open(&lake, &spec).unwrap();
+    table.doubt(&journal.doubtful(&lake, "t").unwrap()).unwrap();
+    table.push(&spec, &rows(ids, "in doubt")).unwrap();
+    table.cover().unwrap();
+    let files = table.prepare(true).unwrap();
+    let publish = || table.commit(true).map(drop);
+    let acknowledge = || {
+        place.keep("\"theirs\"");
+        Acknowledged::Yes
+    };
+    let mut steps = Told { receipt: Some(place), state: Some("\"theirs\""), publish, acknowledge };
+    journal.commit(&lake, files, &mut steps).unwrap();
+    journal.close(&lake, |_| table.recognised() > 0).unwrap();
+    table.recognised()
+}
+
+#[test]
+fn a_state_file_of_the_same_path_on_another_machine_decides_nothing() {
+    for death in [Death::Visible, Death::Asked, Death::Acknowledged] {
+        let folder = LakeFolder::new();
+        let (here, there) = (Place::of_a_machine(), Place::of_a_machine());
+        die(&folder, Some(&here), "\"1\"", 0..6, death);
+        assert_eq!(run_on_another_machine(&folder, &there, 10..13), 0, "{death:?}");
+        // The run on this machine has died before its first state, or behind it.
+        let from = if death == Death::Acknowledged { 6 } else { 0 };
+        resume(&folder, Some(&here), from..9);
+        let expected = once([(0..9, "in doubt"), (10..13, "in doubt")]);
+        assert_eq!(found(&folder.lake()), expected, "{death:?}");
+    }
+}
+
+#[test]
+fn where_the_state_cannot_be_held_rows_stay_in_doubt() {
+    let (folder, place) = (LakeFolder::new(), Place { cannot_be_held: true, ..Place::default() });
+    place.keep("\"0\"");
+    die(&folder, Some(&place), "\"1\"", 0..6, Death::Asked);
+    // The run is late, and not dead.
+    let recognised = resume(&folder, Some(&place), 0..9);
+    assert_eq!((found(&folder.lake()), recognised), (once([(0..9, "in doubt")]), 6));
 }
 
 #[test]
@@ -784,6 +846,14 @@ fn a_receipt_that_cannot_be_read_takes_no_row_away() {
 
         fn newest(&self) -> Result<Option<Vec<u8>>> {
             Err(Error::store("read", "state.json", "permission denied"))
+        }
+
+        fn hold(&self) -> Result<bool> {
+            Ok(true)
+        }
+
+        fn is_the_same_everywhere(&self) -> bool {
+            true
         }
     }
     let (folder, place) = (LakeFolder::new(), Place::default());

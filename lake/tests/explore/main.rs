@@ -11,11 +11,15 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "how much was explored belongs to the outcome")]
 
+mod exhaustive;
+mod guards;
 mod pipeline;
 mod reader;
 mod scenarios;
 mod schedule;
 mod together;
+mod weakness;
+mod world;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +28,6 @@ use lake::file::Encoding;
 use lake::maintain;
 use lake::store::MemoryStore;
 
-use pipeline::Pipeline;
 use scenarios::{Scenario, all};
 
 /// Where a run is stopped.
@@ -69,7 +72,7 @@ fn work(scenario: &Scenario, store: &Arc<MemoryStore>) -> lake::Result<()> {
 
 fn maintain(store: &Arc<MemoryStore>, options: &maintain::Options) -> lake::Result<()> {
     let store = Arc::<MemoryStore>::clone(store);
-    let lake = pipeline::lake(store, pipeline::run_name(), 8 << 20)?;
+    let lake = pipeline::lake(store, pipeline::run_name(), 8 << 20, pipeline::temp_dir())?;
     maintain::run(&lake, &|_| Encoding::default(), options).map(drop)
 }
 
@@ -159,17 +162,4 @@ fn whatever_call_a_run_dies_at_nothing_is_lost_and_nothing_is_doubled() {
     });
     println!("{} scenarios, {:?}", scenarios.len(), explored);
     assert_eq!(failed.into_inner(), 0, "scenarios failed; each says above at which call");
-}
-
-/// What is checked can fail.
-#[test]
-fn a_pipeline_without_a_journal_doubles_rows() {
-    let scenarios = all();
-    let scenario = scenarios.iter().find(|scenario| scenario.name.starts_with("append")).unwrap();
-    let careless = Scenario {
-        pipeline: Pipeline { is_careless: true, ..scenario.pipeline.clone() },
-        ..scenario.clone()
-    };
-    let found = std::panic::catch_unwind(|| explore(&careless, &Explored::default()));
-    assert!(found.is_err());
 }

@@ -1,10 +1,11 @@
 //! A pipeline: a source that goes on from a state, and the loading of its rows as the engine does it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Schema;
@@ -39,6 +40,17 @@ pub(crate) enum Kept {
     Elsewhere,
 }
 
+/// What a pipeline can fail to take care of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Neglect {
+    /// To write down which files it is about to show.
+    Journal,
+    /// To do so before it shows them.
+    Order,
+    /// To look for rows in doubt among those that come.
+    Doubts,
+}
+
 /// A pipeline.
 #[derive(Debug, Clone)]
 pub(crate) struct Pipeline {
@@ -50,8 +62,8 @@ pub(crate) struct Pipeline {
     pub(crate) memory: usize,
     /// Whether its state is kept at all.
     pub(crate) keeps_state: bool,
-    /// Whether it does without a journal.
-    pub(crate) is_careless: bool,
+    /// What it does not take care of.
+    pub(crate) neglects: Option<Neglect>,
 }
 
 struct Place<'a> {
@@ -63,13 +75,16 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn keep(&self, state: &str) -> Acknowledged<Error> {
+    fn put(&self, text: String) -> Result<()> {
         let condition = Condition::still(self.known.borrow().as_ref().map(|(object, _)| object));
-        match self.store.put(self.key, state.as_bytes(), condition) {
-            Ok(object) => {
-                *self.known.borrow_mut() = Some((object, state.to_owned()));
-                Acknowledged::Yes
-            }
+        let object = self.store.put(self.key, text.as_bytes(), condition)?;
+        *self.known.borrow_mut() = Some((object, text));
+        Ok(())
+    }
+
+    fn keep(&self, state: &str) -> Acknowledged<Error> {
+        match self.put(state.to_owned()) {
+            Ok(()) => Acknowledged::Yes,
             Err(error @ Error::Conflict { .. }) => Acknowledged::No(error),
             Err(error) => Acknowledged::Unknown(error),
         }
@@ -82,20 +97,46 @@ impl Receipt for Place<'_> {
     }
 
     fn known(&self) -> Option<String> {
-        self.known.borrow().as_ref().map(|(_, text)| text.clone())
+        let known = self.known.borrow();
+        let state = known.as_ref().map(|(_, text)| text.trim());
+        state.filter(|state| !state.is_empty()).map(str::to_owned)
     }
 
     fn newest(&self) -> Result<Option<Vec<u8>>> {
-        Ok(self.store.get(self.key)?.map(|(_, text)| text))
+        let text = self.store.get(self.key)?.map(|(_, text)| text);
+        Ok(text.filter(|text| !text.trim_ascii().is_empty()))
+    }
+
+    /// What has a space more is another version: whoever has begun to replace the one before comes too
+    /// late.
+    fn hold(&self) -> Result<bool> {
+        let text = self.known.borrow().as_ref().map(|(_, text)| text.clone()).unwrap_or_default();
+        self.put(format!("{text} "))?;
+        Ok(true)
+    }
+
+    fn is_the_same_everywhere(&self) -> bool {
+        true
     }
 }
 
 static RUNS: AtomicU64 = AtomicU64::new(0);
 
+/// A folder for temporary files, in which runs know of each other whether they live.
+pub(crate) fn temp_dir() -> PathBuf {
+    static FOLDER: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().unwrap());
+    FOLDER.path().to_owned()
+}
+
 /// The lake in a run of this name.
-pub(crate) fn lake(store: Arc<dyn Store>, run: String, memory: usize) -> Result<Lake> {
+pub(crate) fn lake(
+    store: Arc<dyn Store>,
+    run: String,
+    memory: usize,
+    temp_dir: PathBuf,
+) -> Result<Lake> {
     // One call after the other, so that the same run makes the same ones.
-    let options = Options { memory, at_once: 1, ..Options::default() };
+    let options = Options { memory, at_once: 1, threads: 1, temp_dir, ..Options::default() };
     Lake::with_store(store, run, &options)
 }
 
@@ -106,30 +147,61 @@ pub(crate) fn run_name() -> String {
 
 impl Pipeline {
     pub(crate) fn new(steps: Vec<Step>, kept: Kept) -> Self {
-        Self {
-            name: "pipeline",
-            steps,
-            kept,
-            memory: 8 << 20,
-            keeps_state: true,
-            is_careless: false,
-        }
+        Self { name: "pipeline", steps, kept, memory: 8 << 20, keeps_state: true, neglects: None }
+    }
+
+    /// The key of its state, where that is kept.
+    pub(crate) fn state_key(&self) -> String {
+        format!("state/{}.json", self.name)
+    }
+
+    /// The rows that it sends to a table before a position, which is what its states say.
+    pub(crate) fn rows_before(&self, table: &str, position: usize) -> Vec<(i64, u32)> {
+        let steps = self.steps.iter().take(position);
+        let rows = steps.filter_map(|step| match step {
+            Step::Rows(name, ids, version) if *name == table => Some((ids.clone(), *version)),
+            _ => None,
+        });
+        rows.flat_map(|(ids, version)| ids.map(move |id| (id, version))).collect()
+    }
+
+    /// What it says of its streams.
+    pub(crate) fn specs(&self) -> impl Iterator<Item = &Arc<Spec>> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Schema(spec) => Some(spec),
+            _ => None,
+        })
+    }
+
+    /// The tables that it sends rows to.
+    pub(crate) fn tables(&self) -> BTreeSet<&'static str> {
+        let steps = self.steps.iter();
+        let tables = steps.filter_map(|step| match step {
+            Step::Rows(table, ..) => Some(*table),
+            _ => None,
+        });
+        tables.collect()
     }
 
     /// A run from the last state to the end.
     pub(crate) fn run(&self, store: &Arc<MemoryStore>) -> Result<()> {
-        self.run_as(Arc::<MemoryStore>::clone(store), run_name())
+        self.run_as(Arc::<MemoryStore>::clone(store), run_name(), temp_dir())
     }
 
     /// A run of this name.
-    pub(crate) fn run_as(&self, store: Arc<dyn Store>, name: String) -> Result<()> {
-        let lake = Arc::new(lake(store, name, self.memory)?);
+    pub(crate) fn run_as(
+        &self,
+        store: Arc<dyn Store>,
+        name: String,
+        temp_dir: PathBuf,
+    ) -> Result<()> {
+        let lake = Arc::new(lake(store, name, self.memory, temp_dir)?);
         let store = Arc::clone(lake.store());
-        let key = format!("state/{}.json", self.name);
+        let key = self.state_key();
         let (known, from) = match store.get(&key)? {
             Some((object, text)) => {
                 let text = String::from_utf8(text).unwrap();
-                let from = text.parse::<usize>().unwrap();
+                let from = text.trim().parse::<usize>().unwrap_or(0);
                 (Some((object, text)), from)
             }
             None => (None, 0),
@@ -143,7 +215,7 @@ impl Pipeline {
             tables: BTreeMap::new(),
             specs: BTreeMap::new(),
             keeps_state: self.keeps_state,
-            is_careless: self.is_careless,
+            neglects: self.neglects,
         };
         for (at, step) in self.steps.iter().enumerate() {
             match step {
@@ -168,7 +240,9 @@ impl Pipeline {
         for table in run.tables.values_mut() {
             table.end_generation()?;
         }
-        run.journal.close(&run.lake)
+        let tables = &run.tables;
+        run.journal
+            .close(&run.lake, |name| tables.get(name).is_some_and(|table| table.recognised() > 0))
     }
 }
 
@@ -179,7 +253,7 @@ struct Run<'a> {
     tables: BTreeMap<String, Table>,
     specs: BTreeMap<String, Arc<Spec>>,
     keeps_state: bool,
-    is_careless: bool,
+    neglects: Option<Neglect>,
 }
 
 impl Run<'_> {
@@ -189,7 +263,7 @@ impl Run<'_> {
             return table.evolve(spec);
         }
         let mut table = Table::open(&self.lake, spec)?;
-        if table.adds() && !self.is_careless {
+        if table.adds() && self.neglects != Some(Neglect::Doubts) {
             table.doubt(&self.journal.doubtful(&self.lake, &spec.table)?)?;
         }
         table.begin_generation()?;
@@ -216,8 +290,13 @@ impl Run<'_> {
         for table in self.tables.values_mut() {
             files.extend(table.prepare(complete)?);
         }
-        if self.is_careless {
+        if self.neglects == Some(Neglect::Journal) {
             files = Files::default();
+        }
+        if self.neglects == Some(Neglect::Order) {
+            for table in self.tables.values_mut() {
+                table.commit(complete)?;
+            }
         }
         let state = position.to_string();
         let mut tables: Vec<&mut Table> = self.tables.values_mut().collect();

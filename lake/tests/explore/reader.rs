@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
-use arrow::array::AsArray;
+use arrow::array::{Array as _, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
 use bytes::Bytes;
 use lake::store::{MemoryStore, Store};
@@ -14,15 +14,17 @@ use crate::pipeline::{Pipeline, Step, text};
 use crate::scenarios::Scenario;
 
 /// A row: its id, and the version that it is of.
-type Row = (i64, u32);
+pub(crate) type Row = (i64, u32);
 
 /// The rows of a table, with how often each is there.
-type Rows = BTreeMap<Row, usize>;
+pub(crate) type Rows = BTreeMap<Row, usize>;
 
 /// What a reader who lists the prefix of a table finds.
 #[derive(Debug, Default)]
 struct Found {
     rows: Rows,
+    /// The ids of rows that have a title.
+    titled: BTreeSet<i64>,
     /// The types of each column.
     types: BTreeMap<String, BTreeSet<String>>,
 }
@@ -32,13 +34,21 @@ fn read(store: &MemoryStore, table: &str, what: &str) -> Found {
     for object in store.list(&format!("{table}/")).unwrap() {
         let mut bytes = Vec::new();
         store.fetch(&object).unwrap().read_to_end(&mut bytes).unwrap();
+        found.add(&object.key, bytes, what);
+    }
+    found
+}
+
+impl Found {
+    /// Adds what is in a file.
+    fn add(&mut self, key: &str, bytes: Vec<u8>, what: &str) {
         let file = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))
-            .unwrap_or_else(|error| panic!("{what}: {} is no file: {error}", object.key));
+            .unwrap_or_else(|error| panic!("{what}: {key} is no file: {error}"));
         if file.metadata().file_metadata().num_rows() == 0 {
-            continue;
+            return;
         }
         for field in file.schema().fields() {
-            let types = found.types.entry(field.name().clone()).or_default();
+            let types = self.types.entry(field.name().clone()).or_default();
             types.insert(field.data_type().to_string());
         }
         for batch in file.build().unwrap() {
@@ -47,11 +57,33 @@ fn read(store: &MemoryStore, table: &str, what: &str) -> Found {
             for row in 0..batch.num_rows() {
                 let id = ids.value(row);
                 let version = version_of(&batch, row, id, what);
-                *found.rows.entry((id, version)).or_default() += 1;
+                if batch.column_by_name("title").is_some_and(|title| title.is_valid(row)) {
+                    self.titled.insert(id);
+                }
+                *self.rows.entry((id, version)).or_default() += 1;
             }
         }
     }
-    found
+}
+
+/// The rows of files that were read one by one.
+pub(crate) fn rows_of_files(
+    files: impl IntoIterator<Item = (String, Vec<u8>)>,
+    what: &str,
+) -> Rows {
+    let mut found = Found::default();
+    files.into_iter().for_each(|(key, bytes)| found.add(&key, bytes, what));
+    found.rows
+}
+
+/// The ids of the rows of a table that have a title.
+pub(crate) fn titled(store: &MemoryStore, table: &str, what: &str) -> BTreeSet<i64> {
+    read(store, table, what).titled
+}
+
+/// The rows of a table, with how often each is there.
+pub(crate) fn rows(store: &MemoryStore, table: &str, what: &str) -> Rows {
+    read(store, table, what).rows
 }
 
 /// The version of a row, which all of its texts must be of.
@@ -72,12 +104,6 @@ fn version_of(batch: &arrow::array::RecordBatch, row: usize, id: i64, what: &str
 fn rows_of(store: &MemoryStore, table: &str, what: &str) -> Vec<Row> {
     let found = read(store, table, what).rows;
     found.into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count)).collect()
-}
-
-/// Whether the rows of a table are some of these. While files are put together a row may be in two.
-pub(crate) fn check_rows(store: &MemoryStore, table: &str, rows: &[Row], what: &str) {
-    let found = rows_of(store, table, what);
-    assert!(found.iter().all(|row| rows.contains(row)), "{what}: {found:?} in {table}");
 }
 
 /// Whether the rows of a table are these, each once.

@@ -57,7 +57,7 @@ pub(crate) fn sharded(spec: Spec) -> Spec {
 }
 
 /// With a column more.
-fn grown(mut spec: Spec) -> Spec {
+pub(crate) fn grown(mut spec: Spec) -> Spec {
     spec.columns.push(Column::same("title", Kind::String));
     spec
 }

@@ -1,14 +1,314 @@
-//! Several runs at once, whose calls of the store come in an order that a seed decides.
+//! Several runs at once, whose calls of the store come in an order that somebody chooses.
 //!
-//! A run waits before each of its calls. Once all that are under way wait, one of them goes on: so no
-//! two calls are at work at once, and the same seed makes the same order.
+//! A run waits before each of its calls. Once all that are under way wait, a [`Chooser`] says what
+//! happens next. So no two calls are at work at once, and the same choices make the same history.
 
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex};
 
-use lake::Result;
-use lake::store::{Condition, Guard, MemoryStore, Object, Store, Upload};
+use lake::store::{Condition, Guard, Object, Stopped, Store, Upload};
+use lake::{Error, Result};
+
+/// What happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Choice {
+    /// A run makes its call.
+    Go(usize),
+    /// A run dies before it makes its call. If that is a write, it is under way already.
+    Die(usize),
+    /// A run makes its call, and the answer is lost.
+    Lose(usize),
+    /// The write of a run that has died arrives.
+    Arrive(usize),
+    /// Nothing more happens. Only where nobody waits.
+    Stop,
+    /// Everybody dies: what comes next is of no interest.
+    Abandon,
+}
+
+/// A call that a run is about to make.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Next {
+    pub(crate) what: &'static str,
+    key: String,
+    /// What is written.
+    content: u64,
+}
+
+impl Next {
+    /// Whether it changes something.
+    pub(crate) fn is_write(&self) -> bool {
+        matches!(self.what, "write" | "delete")
+    }
+}
+
+/// Where the runs are.
+#[derive(Debug)]
+pub(crate) struct Now<'a> {
+    /// The runs that wait, with their calls.
+    pub(crate) waiting: Vec<(usize, &'a Next)>,
+    /// The runs that died while a write was under way.
+    pub(crate) late: Vec<usize>,
+    /// The same number for the same state: what is stored, and what each run has learnt.
+    pub(crate) state: u64,
+}
+
+/// Says what happens next.
+pub(crate) trait Chooser: Send {
+    /// One of what can happen now.
+    fn choose(&mut self, now: &Now<'_>) -> Choice;
+}
+
+/// Decides which run goes on.
+pub(crate) struct Schedule {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    chooser: Box<dyn Chooser>,
+    runs: Vec<Run>,
+    /// What the run does that was told to go on.
+    turn: Option<(usize, Fate)>,
+    /// What is in each object, and how often it was written.
+    written: BTreeMap<String, (u64, usize)>,
+    writes: BTreeMap<String, usize>,
+    /// What has happened.
+    told: Vec<String>,
+}
+
+struct Run {
+    phase: Phase,
+    /// What it has learnt so far: all that it does follows from that.
+    history: u64,
+    /// The write that was under way when it died.
+    late: Option<Late>,
+    is_dead: bool,
+}
+
+#[derive(PartialEq)]
+enum Phase {
+    Working,
+    Waiting(Next),
+    Ended,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fate {
+    Go,
+    Die,
+    Lose,
+}
+
+struct Late {
+    next: Next,
+    arrive: Box<dyn FnOnce() -> Result<()> + Send>,
+}
+
+/// What becomes of a call.
+enum Turn<T> {
+    Done(Result<T>),
+    /// Its run dies with it.
+    Dies(Error),
+    /// Its run has died before.
+    Dead(Error),
+}
+
+fn hash(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn stopped(next: &Next, stopped: Stopped) -> Error {
+    Error::store("reach", format!("memory:{}", next.key), stopped)
+}
+
+impl Schedule {
+    pub(crate) fn new(runs: usize, chooser: Box<dyn Chooser>) -> Arc<Self> {
+        let run = |_| Run { phase: Phase::Working, history: 0, late: None, is_dead: false };
+        let state = State {
+            chooser,
+            runs: (0..runs).map(run).collect(),
+            turn: None,
+            written: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            told: Vec::new(),
+        };
+        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// What has happened, in words.
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.state.lock().unwrap().told.clone()
+    }
+
+    /// Waits for the turn of a run, and lets it make one call.
+    fn take_turn<T>(&self, run: usize, next: Next, call: impl FnOnce() -> Result<T>) -> Turn<T> {
+        let mut state = self.state.lock().unwrap();
+        let killed = stopped(&next, Stopped::Killed);
+        if state.runs[run].is_dead {
+            return Turn::Dead(killed);
+        }
+        state.runs[run].phase = Phase::Waiting(next.clone());
+        state.choose();
+        self.changed.notify_all();
+        let fate = loop {
+            match state.turn {
+                Some((turn, fate)) if turn == run => break fate,
+                _ if state.runs[run].is_dead => return Turn::Dead(killed),
+                _ => state = self.changed.wait(state).unwrap(),
+            }
+        };
+        state.turn = None;
+        state.runs[run].phase = Phase::Working;
+        if fate == Fate::Die {
+            state.runs[run].is_dead = true;
+            return Turn::Dies(killed);
+        }
+        // Nobody else is at work: all others wait or have ended.
+        let outcome = call();
+        state.learn(run, &next, outcome.is_ok());
+        if fate == Fate::Lose && outcome.is_ok() {
+            state.runs[run].history = hash((state.runs[run].history, "lost"));
+            return Turn::Done(Err(stopped(&next, Stopped::Unanswered)));
+        }
+        Turn::Done(outcome)
+    }
+
+    /// The run has died with a write under way, which may arrive at any time.
+    fn leave(&self, run: usize, next: Next, arrive: impl FnOnce() -> Result<()> + Send + 'static) {
+        let mut state = self.state.lock().unwrap();
+        state.runs[run].late = Some(Late { next, arrive: Box::new(arrive) });
+    }
+
+    /// A run has ended.
+    pub(crate) fn end(&self, run: usize) {
+        let mut state = self.state.lock().unwrap();
+        state.runs[run].phase = Phase::Ended;
+        state.choose();
+        self.changed.notify_all();
+    }
+
+    /// The same number for the same objects with the same late writes.
+    pub(crate) fn stored(&self) -> u64 {
+        let state = self.state.lock().unwrap();
+        let late = state.runs.iter().map(|run| run.late.as_ref().map(|late| &late.next));
+        let late: Vec<_> = late.collect();
+        // Where nobody is late, it does not matter how often an object was written.
+        let counts = late.iter().any(Option::is_some).then_some(&state.writes);
+        let contents = state.written.iter().map(|(key, (content, _))| (key, content));
+        hash((Vec::from_iter(contents), late, counts))
+    }
+
+    /// What was under way and has not arrived yet arrives.
+    pub(crate) fn arrive(&self) -> usize {
+        let mut state = self.state.lock().unwrap();
+        let late: Vec<usize> = state.late();
+        late.iter().for_each(|run| state.arrive(*run));
+        late.len()
+    }
+}
+
+impl State {
+    /// Lets somebody be chosen who goes on, once nobody is at work.
+    fn choose(&mut self) {
+        while self.turn.is_none() && !self.runs.iter().any(|run| run.phase == Phase::Working) {
+            let waiting =
+                self.runs.iter().enumerate().filter_map(|(number, run)| match &run.phase {
+                    Phase::Waiting(next) => Some((number, next)),
+                    Phase::Working | Phase::Ended => None,
+                });
+            let now = Now { waiting: waiting.collect(), late: self.late(), state: self.number() };
+            if now.waiting.is_empty() && now.late.is_empty() {
+                return;
+            }
+            match self.chooser.choose(&now) {
+                Choice::Go(run) => self.turn = Some((run, Fate::Go)),
+                Choice::Lose(run) => self.turn = Some((run, Fate::Lose)),
+                Choice::Die(run) => {
+                    self.told.push(format!("{run} dies"));
+                    self.turn = Some((run, Fate::Die));
+                }
+                Choice::Arrive(run) => self.arrive(run),
+                Choice::Stop => return,
+                Choice::Abandon => {
+                    for run in &mut self.runs {
+                        run.is_dead = true;
+                        run.late = None;
+                        if run.phase != Phase::Ended {
+                            run.phase = Phase::Working;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn late(&self) -> Vec<usize> {
+        let runs = self.runs.iter().enumerate();
+        // Whoever is dying has not left its write yet.
+        let late = runs.filter(|(_, run)| run.late.is_some() && run.phase == Phase::Ended);
+        late.map(|(number, _)| number).collect()
+    }
+
+    fn arrive(&mut self, run: usize) {
+        let Some(Late { next, arrive }) = self.runs[run].late.take() else { return };
+        let is_done = arrive().is_ok();
+        self.told.push(format!("the {} of {} by {run} arrives: {is_done}", next.what, next.key));
+        if is_done {
+            self.note(&next);
+        }
+    }
+
+    fn note(&mut self, next: &Next) {
+        match next.what {
+            "write" => {
+                let writes = self.writes.entry(next.key.clone()).or_default();
+                *writes += 1;
+                self.written.insert(next.key.clone(), (next.content, *writes));
+            }
+            "delete" => _ = self.written.remove(&next.key),
+            _ => {}
+        }
+    }
+
+    /// A run learns what comes of its call.
+    fn learn(&mut self, run: usize, next: &Next, is_done: bool) {
+        self.told.push(format!(
+            "{run}: {} {}{}",
+            next.what,
+            next.key,
+            if is_done { "" } else { " fails" }
+        ));
+        if is_done {
+            self.note(next);
+        }
+        let seen = match next.what {
+            "list" => hash(Vec::from_iter(
+                self.written.iter().filter(|(key, _)| key.starts_with(&next.key)),
+            )),
+            _ => hash(self.written.get(&next.key)),
+        };
+        // Who lives is known without a call.
+        let ended = Vec::from_iter(self.runs.iter().map(|run| run.phase == Phase::Ended));
+        self.runs[run].history = hash((self.runs[run].history, next, is_done, seen, ended));
+    }
+
+    fn number(&self) -> u64 {
+        let runs = self.runs.iter().map(|run| {
+            let next = match &run.phase {
+                Phase::Waiting(next) => Some(next),
+                Phase::Working | Phase::Ended => None,
+            };
+            (run.history, next, run.is_dead, run.late.as_ref().map(|late| &late.next))
+        });
+        hash((&self.written, &self.writes, Vec::from_iter(runs)))
+    }
+}
 
 /// Numbers that look like chance, the same for the same seed
 /// (<https://prng.di.unimi.it/splitmix64.c>).
@@ -34,96 +334,32 @@ impl Chance {
     }
 }
 
-/// Decides which run goes on.
-#[derive(Debug)]
-pub(crate) struct Schedule {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-struct State {
-    chance: Chance,
-    runs: Vec<Phase>,
-    /// The run that was told to go on.
-    turn: Option<usize>,
-    /// Which run has made which call.
-    order: Vec<(usize, String)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Working,
-    Waiting,
-    Ended,
-}
-
-impl Schedule {
-    pub(crate) fn new(runs: usize, chance: Chance) -> Arc<Self> {
-        let state =
-            State { chance, runs: vec![Phase::Working; runs], turn: None, order: Vec::new() };
-        Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
-    }
-
-    /// The calls in their order, each with the run that made it.
-    pub(crate) fn order(&self) -> Vec<(usize, String)> {
-        self.state.lock().unwrap().order.clone()
-    }
-
-    /// Waits for the turn of a run, and lets it make one call.
-    fn take_turn<T>(&self, run: usize, what: String, call: impl FnOnce() -> T) -> T {
-        let mut state = self.state.lock().unwrap();
-        state.runs[run] = Phase::Waiting;
-        state.choose();
-        self.changed.notify_all();
-        while state.turn != Some(run) {
-            state = self.changed.wait(state).unwrap();
-        }
-        state.turn = None;
-        state.runs[run] = Phase::Working;
-        state.order.push((run, what));
-        // Nobody else is at work: all others wait or have ended.
-        let outcome = call();
-        drop(state);
-        outcome
-    }
-
-    /// A run has ended.
-    pub(crate) fn end(&self, run: usize) {
-        let mut state = self.state.lock().unwrap();
-        state.runs[run] = Phase::Ended;
-        state.choose();
-        self.changed.notify_all();
-    }
-}
-
-impl State {
-    /// Chooses who goes on, once nobody is at work.
-    fn choose(&mut self) {
-        if self.turn.is_some() || self.runs.contains(&Phase::Working) {
-            return;
-        }
-        let waiting: Vec<usize> =
-            (0..self.runs.len()).filter(|run| self.runs[*run] == Phase::Waiting).collect();
-        if !waiting.is_empty() {
-            self.turn = Some(waiting[self.chance.below(waiting.len())]);
-        }
-    }
-}
-
 /// The store as one of the runs has it.
-#[derive(Debug)]
+#[derive(Clone)]
 pub(crate) struct Scheduled {
-    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) schedule: Arc<Schedule>,
     pub(crate) run: usize,
-    /// Whether it writes whatever a condition says, as some servers do.
-    pub(crate) is_careless: bool,
+}
+
+impl std::fmt::Debug for Scheduled {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Scheduled").field("run", &self.run).finish_non_exhaustive()
+    }
 }
 
 impl Scheduled {
-    fn turn<T>(&self, what: &str, key: &str, call: impl FnOnce(&MemoryStore) -> T) -> T {
-        self.schedule.take_turn(self.run, format!("{what} {key}"), || call(&self.store))
+    fn turn<T>(
+        &self,
+        what: &'static str,
+        key: &str,
+        call: impl FnOnce(&dyn Store) -> Result<T>,
+    ) -> Result<T> {
+        let next = Next { what, key: key.to_owned(), content: 0 };
+        match self.schedule.take_turn(self.run, next, || call(&*self.store)) {
+            Turn::Done(outcome) => outcome,
+            Turn::Dies(error) | Turn::Dead(error) => Err(error),
+        }
     }
 }
 
@@ -141,13 +377,12 @@ impl Store for Scheduled {
     }
 
     fn create(&self, key: &str, condition: Condition) -> Result<Box<dyn Upload>> {
-        let condition = if self.is_careless { Condition::Always } else { condition };
         let upload = self.store.create(key, condition)?;
         Ok(Box::new(ScheduledUpload {
             upload,
-            schedule: Arc::clone(&self.schedule),
-            run: self.run,
+            store: self.clone(),
             key: key.to_owned(),
+            bytes: Vec::new(),
         }))
     }
 
@@ -156,7 +391,16 @@ impl Store for Scheduled {
     }
 
     fn delete(&self, key: &str) -> Result<()> {
-        self.turn("delete", key, |store| store.delete(key))
+        let next = Next { what: "delete", key: key.to_owned(), content: 0 };
+        match self.schedule.take_turn(self.run, next.clone(), || self.store.delete(key)) {
+            Turn::Done(outcome) => outcome,
+            Turn::Dies(error) => {
+                let (store, key) = (Arc::clone(&self.store), key.to_owned());
+                self.schedule.leave(self.run, next, move || store.delete(&key));
+                Err(error)
+            }
+            Turn::Dead(error) => Err(error),
+        }
     }
 
     fn lock(&self, table: &str) -> Result<Option<Box<dyn Guard>>> {
@@ -170,14 +414,22 @@ impl Store for Scheduled {
 
 struct ScheduledUpload {
     upload: Box<dyn Upload>,
-    schedule: Arc<Schedule>,
-    run: usize,
+    store: Scheduled,
     key: String,
+    bytes: Vec<u8>,
+}
+
+/// What is written but for the time, which is other each time.
+fn content(bytes: &[u8]) -> u64 {
+    let is_time = |line: &&[u8]| !line.trim_ascii_start().starts_with(b"\"at\":");
+    hash(Vec::from_iter(bytes.split(|byte| *byte == b'\n').filter(is_time)))
 }
 
 impl Write for ScheduledUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.upload.write(bytes)
+        let written = self.upload.write(bytes)?;
+        self.bytes.extend_from_slice(&bytes[..written]);
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -187,7 +439,19 @@ impl Write for ScheduledUpload {
 
 impl Upload for ScheduledUpload {
     fn finish(self: Box<Self>) -> Result<Object> {
-        let Self { upload, schedule, run, key } = *self;
-        schedule.take_turn(run, format!("write {key}"), || upload.finish())
+        let Self { upload, store, key, bytes } = *self;
+        let next = Next { what: "write", key, content: content(&bytes) };
+        let mut upload = Some(upload);
+        let finish = || upload.take().ok_or_else(|| Error::internal("once"))?.finish();
+        match store.schedule.take_turn(store.run, next.clone(), finish) {
+            Turn::Done(outcome) => outcome,
+            Turn::Dies(error) => {
+                if let Some(upload) = upload {
+                    store.schedule.leave(store.run, next, move || upload.finish().map(drop));
+                }
+                Err(error)
+            }
+            Turn::Dead(error) => Err(error),
+        }
     }
 }

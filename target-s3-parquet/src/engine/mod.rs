@@ -286,7 +286,7 @@ impl Engine {
     /// The run has come to its end: nothing comes again any more.
     fn close(&mut self) -> Result<()> {
         match &mut self.journal {
-            Some(journal) => Ok(journal.close(&self.lake)?),
+            Some(journal) => Ok(journal.close(&self.lake, |table| self.tables.came_again(table))?),
             None => Ok(()),
         }
     }

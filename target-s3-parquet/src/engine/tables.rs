@@ -62,6 +62,12 @@ impl Tables {
         self.free_memory()
     }
 
+    /// Whether rows of a table that were in doubt have come again.
+    pub(super) fn came_again(&self, name: &str) -> bool {
+        let mut tables = self.by_stream.values();
+        tables.any(|table| table.definition().table == name && table.recognised() > 0)
+    }
+
     /// Stages rows. Their stream has had its schema.
     pub(super) fn push(&mut self, rows: &Rows) -> Result<()> {
         let stream = &rows.plan.stream;

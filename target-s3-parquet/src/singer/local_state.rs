@@ -19,7 +19,7 @@ pub(super) struct LocalState {
     known: Option<String>,
     /// Whether it can only be written where it is: it is a device, or a file that was mounted.
     in_place: bool,
-    _lock: Option<FileLock>,
+    lock: Option<FileLock>,
 }
 
 impl LocalState {
@@ -44,7 +44,7 @@ impl LocalState {
                 return Err(refused(format!("{shown} is a folder; name a file in it")));
             }
             Some(found) if !found.is_file() => {
-                return Ok(Self { path, known: None, in_place: true, _lock: None });
+                return Ok(Self { path, known: None, in_place: true, lock: None });
             }
             _ => {}
         }
@@ -73,7 +73,7 @@ impl LocalState {
             Err(error) => return Err(failed(error)),
         };
         let known = read(&path)?.map(|text| trimmed(&text));
-        Ok(Self { path, known, in_place, _lock: lock })
+        Ok(Self { path, known, in_place, lock })
     }
 
     /// The name of the place.
@@ -89,6 +89,11 @@ impl LocalState {
     /// The state that is there now.
     pub(super) fn newest(&self) -> lake::Result<Option<Vec<u8>>> {
         if self.known.is_none() && self.in_place { Ok(None) } else { read(&self.path) }
+    }
+
+    /// Whether no other run can write the file while this one lives.
+    pub(super) fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Replaces the state.
@@ -260,12 +265,8 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_is_not_taken_for_none() {
         let folder = tempfile::tempdir().unwrap();
-        let state = LocalState {
-            path: folder.path().to_owned(),
-            known: None,
-            in_place: false,
-            _lock: None,
-        };
+        let state =
+            LocalState { path: folder.path().to_owned(), known: None, in_place: false, lock: None };
         assert!(state.newest().is_err());
     }
 }

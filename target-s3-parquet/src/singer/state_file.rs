@@ -1,5 +1,6 @@
 //! `--state-out`: a file or object that always holds the newest state that was acknowledged.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use lake::write::journal::{Acknowledged, Receipt, trimmed};
 
 use super::local_state::LocalState;
 use crate::error::{Error, Result};
+use crate::state::is_empty;
 
 /// Where the newest state is kept.
 #[derive(Debug)]
@@ -21,9 +23,17 @@ pub(super) enum StateFile {
         bucket: Arc<dyn Store>,
         /// The object's key in it.
         key: String,
-        /// The object and its state as they were found, or as this run left them.
-        known: Option<(Object, String)>,
+        /// The object as it was found, or as this run left it.
+        known: RefCell<Option<Known>>,
     },
+}
+
+/// The object of a state.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    object: Object,
+    /// All that is in it.
+    text: Vec<u8>,
 }
 
 impl StateFile {
@@ -37,8 +47,8 @@ impl StateFile {
             }
             Some((bucket, key)) => {
                 let bucket: Arc<dyn Store> = Arc::new(S3Store::open(aws, bucket, "", run)?);
-                let known = bucket.get(key)?.map(|(object, text)| (object, trimmed(&text)));
-                Ok(Self::S3 { bucket, key: key.to_owned(), known })
+                let known = bucket.get(key)?.map(|(object, text)| Known { object, text });
+                Ok(Self::S3 { bucket, key: key.to_owned(), known: RefCell::new(known) })
             }
         }
     }
@@ -49,19 +59,33 @@ impl StateFile {
         match self {
             Self::Local(state) => state.replace(text),
             Self::S3 { bucket, key, known } => {
-                let line = format!("{text}\n");
-                let found = known.as_ref().map(|(object, _)| object);
-                match bucket.put(key, line.as_bytes(), Condition::still(found)) {
-                    Ok(object) => {
-                        *known = Some((object, text.to_owned()));
-                        Acknowledged::Yes
-                    }
+                match put(&**bucket, key, known, format!("{text}\n")) {
+                    Ok(()) => Acknowledged::Yes,
                     Err(error @ lake::Error::Conflict { .. }) => Acknowledged::No(error.into()),
                     Err(error) => Acknowledged::Unknown(error.into()),
                 }
             }
         }
     }
+}
+
+/// Replaces an object that is as it is known.
+fn put(
+    bucket: &dyn Store,
+    key: &str,
+    known: &RefCell<Option<Known>>,
+    text: impl Into<Vec<u8>>,
+) -> lake::Result<()> {
+    let text = text.into();
+    let condition = Condition::still(known.borrow().as_ref().map(|known| &known.object));
+    let object = bucket.put(key, &text, condition)?;
+    known.replace(Some(Known { object, text }));
+    Ok(())
+}
+
+/// The state in an object. One that says nothing may only be there so that something is.
+fn state_in(text: &[u8]) -> Option<String> {
+    Some(trimmed(text)).filter(|state| !is_empty(state))
 }
 
 impl Receipt for StateFile {
@@ -75,14 +99,41 @@ impl Receipt for StateFile {
     fn known(&self) -> Option<String> {
         match self {
             Self::Local(state) => state.known(),
-            Self::S3 { known, .. } => known.as_ref().map(|(_, text)| text.clone()),
+            Self::S3 { known, .. } => {
+                known.borrow().as_ref().and_then(|known| state_in(&known.text))
+            }
         }
     }
 
     fn newest(&self) -> lake::Result<Option<Vec<u8>>> {
         match self {
             Self::Local(state) => state.newest(),
-            Self::S3 { bucket, key, .. } => Ok(bucket.get(key)?.map(|(_, text)| text)),
+            Self::S3 { bucket, key, .. } => {
+                let text = bucket.get(key)?.map(|(_, text)| text);
+                Ok(text.filter(|text| state_in(text).is_some()))
+            }
+        }
+    }
+
+    /// The lock of a local file holds it. An object gets a space more behind its state: whoever has begun to
+    /// replace it does so on the condition that it is as it was.
+    fn hold(&self) -> lake::Result<bool> {
+        match self {
+            Self::Local(state) => Ok(state.is_locked()),
+            Self::S3 { bucket, key, known } => {
+                let text = known.borrow().as_ref().map(|known| known.text.clone());
+                let mut text = text.unwrap_or_else(|| b"{}".to_vec());
+                text.push(b'\n');
+                put(&**bucket, key, known, text)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn is_the_same_everywhere(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::S3 { .. } => true,
         }
     }
 }
@@ -90,6 +141,32 @@ impl Receipt for StateFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_state_that_is_held_says_the_same_and_whoever_is_late_cannot_replace_it() {
+        for (first, held) in [(None, &b"{}\n"[..]), (Some("{\"a\":1}\n"), b"{\"a\":1}\n\n")] {
+            let store = lake::store::MemoryStore::new();
+            let first =
+                first.map(|text| store.put("s", text.as_bytes(), Condition::Always).unwrap());
+            let open = || StateFile::S3 {
+                bucket: Arc::new(store.reopen()),
+                key: "s".into(),
+                known: RefCell::new(
+                    store.get("s").unwrap().map(|(object, text)| Known { object, text }),
+                ),
+            };
+            let (mut late, mut state) = (open(), open());
+            let known = state.known();
+            assert!(state.hold().unwrap());
+            assert_eq!(store.get("s").unwrap().unwrap().1, held);
+            assert_eq!((state.known(), open().known()), (known.clone(), known.clone()));
+            assert_eq!(state.newest().unwrap().is_some(), first.is_some());
+            assert!(matches!(late.replace("{\"a\":2}"), Acknowledged::No(_)));
+            assert!(matches!(late.hold(), Err(lake::Error::Conflict { .. })));
+            assert!(matches!(state.replace("{\"a\":3}"), Acknowledged::Yes));
+            assert_eq!(open().known().as_deref(), Some("{\"a\":3}"));
+        }
+    }
 
     #[test]
     fn a_bucket_without_a_key_is_no_state_file() {
