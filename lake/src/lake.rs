@@ -73,7 +73,7 @@ impl Lake {
             run,
             presence,
             pool: Arc::new(pool),
-            spill: Arc::new(SpillFile::new(options.temp_dir.clone())),
+            spill: Arc::new(SpillFile::new(options.temp_dir.clone(), options.memory)),
             at_once: options.at_once.max(1),
             budget: options.memory,
             created_by: options.created_by.clone(),

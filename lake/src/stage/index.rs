@@ -1,72 +1,71 @@
-//! Which staged row of each key is the newest.
+//! Numbers by 128-bit hashes, in memory.
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
 
-use crate::error::{Error, Result};
+use super::entry::Entry;
 
-/// Half a hash in each of the first four words, the row in the last: 20 bytes a key.
-type Entry = [u32; 5];
-
-/// Keys by their 128-bit hash. Two keys with one hash are so unlikely (one in 10^22 for ten
-/// million keys) that they are taken for the same.
+/// A number for each hash: 24 bytes and what the table leaves free.
 #[derive(Debug, Default)]
-pub(crate) struct KeyIndex {
+pub(super) struct HashIndex {
     table: HashTable<Entry>,
 }
 
-impl KeyIndex {
-    /// Notes that `row` is the newest of its key.
-    pub(crate) fn insert(&mut self, hash: u128, row: u32) {
-        let entry = pack(hash, row);
-        match self.table.entry(low(&entry), |other| same(other, &entry), low) {
-            hashbrown::hash_table::Entry::Occupied(mut occupied) => *occupied.get_mut() = entry,
-            hashbrown::hash_table::Entry::Vacant(vacant) => {
-                vacant.insert(entry);
+impl HashIndex {
+    /// Gives a hash this number, whatever it had.
+    pub(super) fn insert(&mut self, hash: u128, number: u64) {
+        self.change(hash, |_| number);
+    }
+
+    /// Counts a hash once more.
+    pub(super) fn count(&mut self, hash: u128) {
+        self.change(hash, |number| number + 1);
+    }
+
+    /// Changes the number of a hash, which is 0 to begin with.
+    fn change(&mut self, hash: u128, change: impl Fn(u64) -> u64) {
+        let entry = Entry::new(hash, change(0));
+        match self.table.entry(entry.low(), |other| other.hash() == hash, Entry::low) {
+            Slot::Occupied(mut slot) => slot.get_mut().number = change(slot.get().number),
+            Slot::Vacant(slot) => {
+                slot.insert(entry);
             }
         }
     }
 
-    /// Whether a key is known.
-    pub(crate) fn contains(&self, hash: u128) -> bool {
-        let entry = pack(hash, 0);
-        self.table.find(low(&entry), |other| same(other, &entry)).is_some()
-    }
-
-    /// The newest rows as a bit set over all rows below `rows`.
-    pub(crate) fn newest(&self, rows: u32) -> Result<Vec<u64>> {
-        let mut bits = vec![0_u64; (rows as usize).div_ceil(64)];
-        for [.., row] in &self.table {
-            let word = bits.get_mut(*row as usize / 64).ok_or_else(|| {
-                Error::internal(format!("row {row} of a key is one of {rows} staged rows"))
-            })?;
-            *word |= 1 << (row % 64);
+    /// Counts a hash once less, and forgets one that is down to nothing. Whether it was there.
+    pub(super) fn take_one(&mut self, hash: u128) -> bool {
+        let low = Entry::new(hash, 0).low();
+        let Ok(mut slot) = self.table.find_entry(low, |other| other.hash() == hash) else {
+            return false;
+        };
+        slot.get_mut().number -= 1;
+        if slot.get().number == 0 {
+            slot.remove();
         }
-        Ok(bits)
+        true
     }
 
-    /// Memory in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        self.table.allocation_size()
+    /// Whether a hash has a number.
+    pub(super) fn contains(&self, hash: u128) -> bool {
+        let low = Entry::new(hash, 0).low();
+        self.table.find(low, |other| other.hash() == hash).is_some()
     }
 
-    /// Memory in bytes after some more keys: a table that is nearly full is about to double.
-    pub(crate) fn bytes_soon(&self) -> usize {
+    /// All of them, in no order.
+    pub(super) fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
+        self.table.iter()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Memory in bytes, as it is after some more hashes: a table that is nearly full is about to double.
+    pub(super) fn bytes(&self) -> usize {
         let is_nearly_full = self.table.len() >= self.table.capacity() / 8 * 7;
-        self.bytes() * if is_nearly_full { 2 } else { 1 }
+        self.table.allocation_size() * if is_nearly_full { 2 } else { 1 }
     }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the words of the hash")]
-fn pack(hash: u128, row: u32) -> Entry {
-    [hash as u32, (hash >> 32) as u32, (hash >> 64) as u32, (hash >> 96) as u32, row]
-}
-
-fn low(entry: &Entry) -> u64 {
-    u64::from(entry[0]) | u64::from(entry[1]) << 32
-}
-
-fn same(left: &Entry, right: &Entry) -> bool {
-    left[..4] == right[..4]
 }
 
 #[cfg(test)]
@@ -74,24 +73,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_row_of_a_key_is_the_newest() {
-        let mut index = KeyIndex::default();
+    fn the_last_number_of_a_hash_is_its_own() {
+        let mut index = HashIndex::default();
         index.insert(7 << 64, 0);
         index.insert(8, 1);
         index.insert(7 << 64, 70);
         assert!(index.contains(8) && index.contains(7 << 64) && !index.contains(7));
-        assert_eq!(index.newest(71).unwrap(), [0b10, 1 << 6]);
+        let mut entries: Vec<_> = index.entries().copied().collect();
+        entries.sort();
+        assert_eq!(entries, [Entry::new(8, 1), Entry::new(7 << 64, 70)]);
+    }
+
+    #[test]
+    fn a_hash_is_there_as_often_as_it_was_counted() {
+        let mut index = HashIndex::default();
+        for hash in [7, 8, 7] {
+            index.count(hash);
+        }
+        let taken = [7, 7, 7, 8, 9].map(|hash| index.take_one(hash));
+        assert_eq!(taken, [true, true, false, true, false]);
+        assert!(index.is_empty());
     }
 
     #[test]
     fn a_table_that_is_about_to_grow_says_so() {
-        let mut index = KeyIndex::default();
+        let mut index = HashIndex::default();
         for key in 0..100_000_u32 {
-            let (before, soon) = (index.bytes(), index.bytes_soon());
-            index.insert(u128::from(key) << 64 | u128::from(key.wrapping_mul(0x9E37_79B9)), key);
+            let (before, soon) = (index.table.allocation_size(), index.bytes());
+            let hash = u128::from(key) << 64 | u128::from(key.wrapping_mul(0x9E37_79B9));
+            index.insert(hash, key.into());
             // Small tables grow by other steps, and nobody minds.
-            let has_grown = index.bytes() > before && before > 4096;
-            assert!(!has_grown || soon >= index.bytes() / 10 * 9, "{key}: {before}, {soon}");
+            let after = index.table.allocation_size();
+            let has_grown = after > before && before > 4096;
+            assert!(!has_grown || soon >= after / 10 * 9, "{key}: {before}, {soon}");
         }
     }
 }

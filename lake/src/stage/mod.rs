@@ -1,12 +1,28 @@
 //! Rows that wait for their commit.
 //!
-//! A stage keeps what arrived in memory and, beyond the budget, in temporary files. Rows know
+//! A stage keeps what arrived in memory and, beyond the budget, in a temporary file. Rows know
 //! their group, that is the partition and shard whose object will hold them, and of several rows
-//! with one key only the newest counts.
+//! with one key only the newest counts. Which that is, [`keys`] says, in memory or beyond as well.
+//!
+//! ```text
+//! Stage ── rows ──► spill (batches by group)  ─┐
+//!   └───── keys ──► index ──► runs ──► newest  ├──► temporary (one file)
+//! Counts ─ hashes ► index ──► runs ──► sorted ─┘
+//! ```
 
+mod counts;
+mod entry;
 mod index;
+mod keys;
+mod newest;
+mod runs;
+mod sorted;
 mod spill;
+mod temporary;
+#[cfg(test)]
+mod tests;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,9 +30,12 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::SchemaRef;
 
-pub(crate) use index::KeyIndex;
+pub(crate) use counts::Counts;
+use keys::Keys;
+use newest::Newest;
+use sorted::Sorted;
 use spill::Spill;
-pub(crate) use spill::SpillFile;
+pub(crate) use temporary::SpillFile;
 
 use crate::error::{Error, Result};
 use crate::table::key;
@@ -55,11 +74,13 @@ pub(crate) struct Stage {
     /// Batches behind which whoever sends the rows can go on.
     covered: usize,
     bytes: usize,
-    next_row: u32,
+    next_row: u64,
     /// Which row of each key is the newest; nothing for tables without keys.
-    index: Option<KeyIndex>,
+    keys: Option<Keys>,
+    /// Where rows went that did not fit into memory.
+    file: Option<Arc<SpillFile>>,
     spills: Vec<Spill>,
-    /// Temporary files that are gone again.
+    /// Spills that are gone again.
     spilled: u64,
     rows: u64,
 }
@@ -77,9 +98,16 @@ struct Share {
 #[derive(Debug)]
 struct Staged {
     batch: RecordBatch,
-    first_row: u32,
+    first_row: u64,
     groups: Vec<u32>,
     bytes: usize,
+}
+
+impl Staged {
+    fn new(batch: RecordBatch, first_row: u64, groups: Vec<u32>) -> Self {
+        let bytes = bytes_of(&batch, &groups);
+        Self { batch, first_row, groups, bytes }
+    }
 }
 
 impl Stage {
@@ -100,7 +128,8 @@ impl Stage {
             covered: 0,
             bytes: 0,
             next_row: 0,
-            index: keyed.then(KeyIndex::default),
+            keys: keyed.then(Keys::default),
+            file: None,
             spills: Vec::new(),
             spilled: 0,
             rows: 0,
@@ -114,22 +143,12 @@ impl Stage {
 
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
-        self.bytes + self.index_bytes()
+        self.bytes + self.keys.as_ref().map_or(0, Keys::bytes)
     }
 
     /// Bytes of the rows, wherever they are.
     pub(crate) fn staged_bytes(&self) -> usize {
         self.bytes + self.spills.iter().map(Spill::bytes).sum::<usize>()
-    }
-
-    /// Bytes of the key index, which no spilling gives back.
-    fn index_bytes(&self) -> usize {
-        self.index.as_ref().map_or(0, KeyIndex::bytes)
-    }
-
-    /// Bytes that the key index will soon have.
-    pub(crate) fn index_bytes_soon(&self) -> usize {
-        self.index.as_ref().map_or(0, KeyIndex::bytes_soon)
     }
 
     /// How often rows went to temporary files.
@@ -169,18 +188,12 @@ impl Stage {
             return Ok(());
         }
         let is_hashed = hashes.len() == batch.num_rows();
-        if !is_hashed && (self.index.is_some() || !hashes.is_empty()) {
+        if !is_hashed && (self.keys.is_some() || !hashes.is_empty()) {
             return Err(Error::internal(format!(
                 "each of {rows} rows has the hash of its key; there are {}",
                 hashes.len()
             )));
         }
-        // Beyond, rows of one commit would share a number, and the wrong ones would be dropped.
-        // Without keys all count, and their numbers do not matter.
-        let counted = if self.index.is_some() { rows } else { 0 };
-        let next_row = self.next_row.checked_add(counted).ok_or_else(|| {
-            Error::internal(format!("a keyed table has at most {} rows in a commit", u32::MAX))
-        })?;
         let partitions = self.partitioner.assign(&batch)?;
         let mut last = None;
         let groups = partitions
@@ -202,15 +215,15 @@ impl Stage {
                 }
             })
             .collect::<Result<_>>()?;
-        if let Some(index) = &mut self.index {
+        if let Some(keys) = &mut self.keys {
             for (hash, row) in hashes.iter().zip(self.next_row..) {
-                index.insert(*hash, row);
+                keys.insert(*hash, row);
             }
         }
-        let bytes = batch.get_array_memory_size();
-        self.batches.push(Staged { batch, first_row: self.next_row, groups, bytes });
-        self.bytes += bytes;
-        self.next_row = next_row;
+        let staged = Staged::new(batch, self.next_row, groups);
+        self.bytes += staged.bytes;
+        self.batches.push(staged);
+        self.next_row += u64::from(rows);
         self.rows += u64::from(rows);
         self.compact()
     }
@@ -251,11 +264,11 @@ impl Stage {
                 first_row.ok_or_else(|| Error::internal("a run of batches has a first"))?;
             let batch = concat_batches(&self.schema, small.iter().map(|staged| &staged.batch))
                 .map_err(Error::arrow)?;
-            let bytes = batch.get_array_memory_size();
-            self.bytes += bytes;
             self.bytes -= small.iter().map(|staged| staged.bytes).sum::<usize>();
             let groups = small.into_iter().flat_map(|staged| staged.groups).collect();
-            self.batches.push(Staged { batch, first_row, groups, bytes });
+            let staged = Staged::new(batch, first_row, groups);
+            self.bytes += staged.bytes;
+            self.batches.push(staged);
             self.covered = self.covered.min(self.batches.len());
         }
     }
@@ -265,25 +278,39 @@ impl Stage {
         for staged in &mut self.batches {
             staged.batch = projection.apply(&staged.batch).map_err(Error::arrow)?;
             self.bytes -= staged.bytes;
-            staged.bytes = staged.batch.get_array_memory_size();
+            staged.bytes = bytes_of(&staged.batch, &staged.groups);
             self.bytes += staged.bytes;
         }
         self.schema = SchemaRef::clone(projection.schema());
         Ok(())
     }
 
-    /// Moves the rows in memory to a temporary file.
+    /// Moves the rows in memory to the temporary file, and their keys where these are many or nothing
+    /// else is left.
     pub(crate) fn spill(&mut self, file: &Arc<SpillFile>) -> Result<()> {
-        if self.batches.is_empty() {
-            return Ok(());
+        self.file = Some(Arc::clone(file));
+        let has_rows = !self.batches.is_empty();
+        if let Some(first_row) = self.batches.first().map(|first| first.first_row) {
+            self.spill_rows(file, first_row)?;
         }
-        let mut spill = Spill::create(file, &self.schema)?;
-        for (number, shares) in self.by_group(&self.newest()?)?.into_iter().enumerate() {
+        match &mut self.keys {
+            Some(keys) if !has_rows || keys.are_many(file) => keys.spill(file),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn spill_rows(&mut self, file: &Arc<SpillFile>, first_row: u64) -> Result<()> {
+        let mut spill = Spill::new(file, &self.schema, first_row);
+        let newest = self.keys.as_ref().map(|keys| keys.newest_in_memory(first_row, self.next_row));
+        let groups = self.by_group(newest.as_ref().unwrap_or(&Newest::All))?;
+        for (number, shares) in (0..).zip(groups) {
             for Share { batch, rows } in shares {
                 let staged = self.batches.get(batch).ok_or_else(no_batch)?;
                 let batch = pick(&staged.batch, &rows)?;
-                let ids = rows.iter().map(|row| staged.first_row + row).collect();
-                spill.write(number, &batch, ids)?;
+                let first = u32::try_from(staged.first_row - first_row);
+                let first = first.map_err(|error| Error::broken(BATCH, error))?;
+                let numbers: Vec<u32> = rows.iter().map(|row| first + row).collect();
+                spill.write(number, &batch, &numbers)?;
             }
         }
         self.spills.push(spill);
@@ -298,8 +325,10 @@ impl Stage {
         let mut groups: Vec<Vec<Share>> = Vec::new();
         groups.resize_with(self.groups.len(), Vec::new);
         for (at, staged) in self.batches.iter().enumerate() {
+            let (first_row, rows) = (staged.first_row, staged.groups.len());
+            let span = newest.span(first_row, first_row + rows as u64, rows)?;
             for (row, number) in (0_u32..).zip(&staged.groups) {
-                if !newest.contains(staged.first_row + row) {
+                if !span.contains(first_row + u64::from(row))? {
                     continue;
                 }
                 let shares = groups
@@ -314,20 +343,14 @@ impl Stage {
         Ok(groups)
     }
 
-    fn newest(&self) -> Result<Newest> {
-        let newest = self.index.as_ref().map(|index| index.newest(self.next_row));
-        Ok(Newest(newest.transpose()?))
-    }
-
     /// Prepares to read the rows by group.
     pub(crate) fn reader(&self) -> Result<StageReader<'_>> {
-        let newest = self.newest()?;
-        Ok(StageReader { stage: self, groups: self.by_group(&newest)?, newest })
-    }
-
-    /// Whether a row in the lake with this key is replaced by a staged one.
-    pub(crate) fn replaces(&self, hash: u128) -> bool {
-        self.index.as_ref().is_some_and(|index| index.contains(hash))
+        let newest = match &self.keys {
+            Some(keys) => keys.newest(self.next_row, self.file.as_ref())?,
+            None => Newest::All,
+        };
+        let groups = self.by_group(&newest)?;
+        Ok(StageReader { stage: self, groups, newest, sorted: RefCell::default() })
     }
 
     /// Takes the batches in memory that are covered, or all of them, with the group of each
@@ -363,22 +386,7 @@ impl Stage {
         self.forget_rows();
         self.groups.clear();
         self.numbers.clear();
-        if self.index.is_some() {
-            self.index = Some(KeyIndex::default());
-        }
-    }
-}
-
-/// Which rows are the newest of their key: all of them without keys.
-#[derive(Debug)]
-struct Newest(Option<Vec<u64>>);
-
-impl Newest {
-    /// Every row that was staged has a bit.
-    fn contains(&self, row: u32) -> bool {
-        self.0.as_ref().is_none_or(|bits| {
-            bits.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
-        })
+        self.keys = self.keys.is_some().then(Keys::default);
     }
 }
 
@@ -388,6 +396,8 @@ pub(crate) struct StageReader<'a> {
     stage: &'a Stage,
     groups: Vec<Vec<Share>>,
     newest: Newest,
+    /// The spilled keys, once somebody has asked for one.
+    sorted: RefCell<Option<Sorted>>,
 }
 
 impl StageReader<'_> {
@@ -400,13 +410,8 @@ impl StageReader<'_> {
         let number = self.stage.numbers.get(&group).copied();
         let number = number.ok_or_else(|| Error::internal(format!("{group:?} has staged rows")))?;
         for spill in &self.stage.spills {
-            spill.each(number as usize, &self.stage.schema, |batch, ids| {
-                let rows: Vec<u32> = (0_u32..)
-                    .zip(ids)
-                    .filter(|(_, id)| self.newest.contains(**id))
-                    .map(|(row, _)| row)
-                    .collect();
-                take(&pick(batch, &rows)?)
+            spill.each(number, &self.stage.schema, &self.newest, |batch, rows| {
+                take(&pick(batch, rows)?)
             })?;
         }
         for Share { batch, rows } in self.groups.get(number as usize).into_iter().flatten() {
@@ -415,6 +420,19 @@ impl StageReader<'_> {
         }
         Ok(())
     }
+
+    /// Which rows in the lake are replaced by staged ones, by the hashes of their keys.
+    pub(crate) fn replaces(&self, hashes: &[u128]) -> Result<Vec<bool>> {
+        match &self.stage.keys {
+            Some(keys) => keys.contain(hashes, &mut self.sorted.borrow_mut()),
+            None => Ok(vec![false; hashes.len()]),
+        }
+    }
+}
+
+/// Bytes of a batch and of the numbers of its groups.
+fn bytes_of(batch: &RecordBatch, groups: &[u32]) -> usize {
+    batch.get_array_memory_size() + size_of_val(groups)
 }
 
 /// The rows at ascending positions.
@@ -442,160 +460,4 @@ fn number_of(
 
 fn no_batch() -> Error {
     Error::internal("a batch that a group has rows in is staged")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
-    use arrow::datatypes::{DataType, Field, Int64Type, Schema};
-
-    fn rows(range: std::ops::Range<i64>, version: &str) -> RecordBatch {
-        let keys: ArrayRef = Arc::new(range.clone().collect::<Int64Array>());
-        let values: ArrayRef = Arc::new(StringArray::from_iter_values(range.map(|_| version)));
-        RecordBatch::try_from_iter([("k", keys), ("v", values)]).unwrap()
-    }
-
-    fn stage(shards: u32, keyed: bool) -> Stage {
-        Stage::new(rows(0..1, "").schema(), Partitioner::new(None), shards, keyed)
-    }
-
-    fn push(stage: &mut Stage, batch: RecordBatch) {
-        let hashes = key::hash_rows(&batch, &[0]).unwrap();
-        stage.push(batch, &hashes).unwrap();
-    }
-
-    fn content(stage: &Stage) -> Vec<(i64, String, u32)> {
-        let reader = stage.reader().unwrap();
-        let mut found = Vec::new();
-        for group in stage.groups() {
-            reader
-                .each(*group, |batch| {
-                    let keys = batch.column(0).as_primitive::<Int64Type>();
-                    let values = batch.column(1).as_string::<i32>();
-                    for row in 0..batch.num_rows() {
-                        found.push((keys.value(row), values.value(row).to_owned(), group.shard));
-                    }
-                    Ok(())
-                })
-                .unwrap();
-        }
-        found.sort();
-        found
-    }
-
-    #[test]
-    fn the_newest_row_of_a_key_wins_wherever_the_rows_lie() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = Arc::new(SpillFile::new(folder.path().into()));
-        let mut stage = stage(3, true);
-        push(&mut stage, rows(0..10, "old"));
-        stage.spill(&file).unwrap();
-        push(&mut stage, rows(5..15, "mid"));
-        push(&mut stage, rows(7..8, "new"));
-        stage.spill(&file).unwrap();
-        push(&mut stage, rows(9..10, "last"));
-        let found = content(&stage);
-        assert_eq!(found.len(), 15);
-        for (key, value, shard) in found {
-            let expected = match key {
-                9 => "last",
-                7 => "new",
-                0..5 => "old",
-                _ => "mid",
-            };
-            assert_eq!(value, expected, "{key}");
-            assert_eq!(
-                shard,
-                key::shard(key::hash_rows(&rows(key..key + 1, ""), &[0]).unwrap()[0], 3)
-            );
-        }
-    }
-
-    #[test]
-    fn without_keys_every_row_counts_and_uncovered_ones_can_be_taken_back() {
-        let mut stage = stage(1, false);
-        stage.push(rows(0..3, "a"), &[]).unwrap();
-        stage.cover().unwrap();
-        stage.push(rows(0..3, "b"), &[]).unwrap();
-        assert_eq!(content(&stage).len(), 6);
-        stage.discard_uncovered();
-        assert_eq!(content(&stage).len(), 3);
-        assert_eq!(stage.rows(), 3);
-    }
-
-    #[test]
-    fn small_batches_are_put_together() {
-        let mut stage = stage(1, true);
-        for key in 0..1000 {
-            push(&mut stage, rows(key..key + 1, "x"));
-        }
-        assert!(stage.batches.len() < 2 * SMALL_RUN);
-        assert_eq!(content(&stage).len(), 1000);
-    }
-
-    #[test]
-    fn rows_of_a_keyed_table_without_their_hashes_are_refused() {
-        let mut stage = stage(1, true);
-        let error = stage.push(rows(0..2, "x"), &[7]).unwrap_err().to_string();
-        assert!(error.contains("hash of its key"), "{error}");
-    }
-
-    #[test]
-    fn a_group_without_rows_is_an_error_to_read() {
-        let mut stage = stage(1, true);
-        push(&mut stage, rows(0..1, "x"));
-        let reader = stage.reader().unwrap();
-        assert!(reader.each(Group { partition: 0, shard: 9 }, |_| Ok(())).is_err());
-    }
-
-    #[test]
-    fn memory_is_counted_and_given_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = Arc::new(SpillFile::new(folder.path().into()));
-        let mut stage = stage(1, false);
-        stage.push(rows(0..5000, "x"), &[]).unwrap();
-        let before = stage.memory();
-        assert!(before > 5000 * 8);
-        stage.spill(&file).unwrap();
-        assert_eq!((stage.memory(), stage.spills(), stage.rows()), (0, 1, 5000));
-        assert!(stage.staged_bytes() > 5000 * 8);
-        stage.clear();
-        assert_eq!((stage.staged_bytes(), stage.spills(), stage.rows()), (0, 1, 0));
-    }
-
-    #[test]
-    fn a_temporary_folder_that_is_not_there_is_named() {
-        let file = Arc::new(SpillFile::new("/nowhere/at/all".into()));
-        let mut stage = stage(1, false);
-        stage.push(rows(0..1, "x"), &[]).unwrap();
-        let error = stage.spill(&file).unwrap_err();
-        assert!(matches!(&error, Error::Spill { path, .. } if path == "/nowhere/at/all"));
-        assert_eq!(content(&stage).len(), 1, "the rows are still there");
-    }
-
-    #[test]
-    fn spilled_rows_get_the_columns_that_the_table_has_by_then() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = Arc::new(SpillFile::new(folder.path().into()));
-        let mut stage = stage(1, true);
-        push(&mut stage, rows(0..3, "old"));
-        stage.spill(&file).unwrap();
-        push(&mut stage, rows(3..4, "new"));
-        let mut fields = stage.schema().fields().to_vec();
-        fields.push(Arc::new(Field::new("n", DataType::Int64, true)));
-        let to = Arc::new(Schema::new(fields));
-        let projection = Projection::between(stage.schema().fields(), &to);
-        stage.realign(&projection).unwrap();
-        assert_eq!(content(&stage).len(), 4);
-        let reader = stage.reader().unwrap();
-        for group in stage.groups() {
-            reader
-                .each(*group, |batch| {
-                    assert_eq!(batch.num_columns(), 3);
-                    Ok(())
-                })
-                .unwrap();
-        }
-    }
 }

@@ -1,16 +1,10 @@
-//! Staged rows in a temporary file.
+//! Staged rows in the temporary file.
 //!
-//! One file serves all tables of a run, so that a thousand streams need no thousand files. It has
-//! no name any more once it is open: whatever ends the run, the system takes it back. Each batch
-//! lies in it by itself, as an Arrow IPC message, and belongs to one group, so that a commit reads
-//! only the group it writes.
+//! Each batch lies in it by itself, as an Arrow IPC message with the numbers of its rows behind it, and
+//! belongs to one group, so that a commit reads only the group it writes.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::MutableBuffer;
@@ -22,80 +16,53 @@ use arrow::ipc::writer::{
 };
 use arrow::ipc::{Block, MetadataVersion};
 
+use super::newest::Newest;
+use super::temporary::{Extent, SpillFile};
 use crate::error::{Error, Result};
 use crate::table::projection::Projection;
-
-/// The temporary file of a run, made when the first rows go to it.
-#[derive(Debug)]
-pub(crate) struct SpillFile {
-    folder: PathBuf,
-    file: Mutex<Option<Arc<File>>>,
-    end: AtomicU64,
-}
-
-impl SpillFile {
-    /// A file in a folder.
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, file: Mutex::new(None), end: AtomicU64::new(0) }
-    }
-
-    fn open(&self) -> Result<Arc<File>> {
-        let mut file = match self.file.lock() {
-            Ok(file) => file,
-            Err(poisoned) => poisoned.into_inner(),
-        };
-        if let Some(file) = &*file {
-            return Ok(Arc::clone(file));
-        }
-        let made = tempfile::tempfile_in(&self.folder);
-        let made = Arc::new(made.map_err(|source| self.failed("create", source))?);
-        Ok(Arc::clone(file.insert(made)))
-    }
-
-    fn failed(&self, action: &'static str, source: io::Error) -> Error {
-        Error::Spill { action, path: self.folder.display().to_string(), source }
-    }
-}
 
 /// Rows of one table in the temporary file.
 #[derive(Debug)]
 pub(super) struct Spill {
-    place: Arc<SpillFile>,
-    file: Arc<File>,
+    file: Arc<SpillFile>,
     schema: SchemaRef,
+    /// Number of the first row; those behind it are counted from it.
+    first_row: u64,
+    /// By group.
     pieces: Vec<Piece>,
 }
 
 /// A batch in the temporary file.
 #[derive(Debug)]
 struct Piece {
-    group: usize,
-    /// The numbers of its rows.
-    ids: Vec<u32>,
-    at: u64,
+    group: u32,
     metadata: usize,
     body: usize,
+    extent: Extent,
 }
 
 impl Spill {
-    pub(super) fn create(place: &Arc<SpillFile>, schema: &SchemaRef) -> Result<Self> {
-        Ok(Self {
-            file: place.open()?,
-            place: Arc::clone(place),
+    /// A place for rows that come group by group, the first of them with this number.
+    pub(super) fn new(file: &Arc<SpillFile>, schema: &SchemaRef, first_row: u64) -> Self {
+        Self {
+            file: Arc::clone(file),
             schema: SchemaRef::clone(schema),
+            first_row,
             pieces: Vec::new(),
-        })
+        }
     }
 
     fn failed(&self, action: &'static str, error: ArrowError) -> Error {
-        self.place.failed(action, io_error(error))
+        self.file.failed(action, io_error(error))
     }
 
-    pub(super) fn write(&mut self, group: usize, batch: &RecordBatch, ids: Vec<u32>) -> Result<()> {
-        let (bytes, metadata, body) = encode(batch).map_err(|error| self.failed("write", error))?;
-        let at = self.place.end.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        self.file.write_all_at(&bytes, at).map_err(|error| self.place.failed("write", error))?;
-        self.pieces.push(Piece { group, ids, at, metadata, body });
+    /// Writes rows of a group with their numbers, ascending and counted from the first.
+    pub(super) fn write(&mut self, group: u32, batch: &RecordBatch, numbers: &[u32]) -> Result<()> {
+        let encoded = encode(batch).map_err(|error| self.failed("write", error))?;
+        let (mut bytes, metadata, body) = encoded;
+        bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        let extent = Extent::of(&self.file, &bytes)?;
+        self.pieces.push(Piece { group, metadata, body, extent });
         Ok(())
     }
 
@@ -103,63 +70,64 @@ impl Spill {
         self.pieces.iter().map(|piece| piece.body).sum()
     }
 
-    /// Gives the batches of a group with the numbers of their rows, as the columns of `schema`.
+    /// Gives the batches of a group, as the columns of `schema`, with the positions of the rows in them
+    /// that count.
     pub(super) fn each(
         &self,
-        group: usize,
+        group: u32,
         schema: &SchemaRef,
+        newest: &Newest,
         mut take: impl FnMut(&RecordBatch, &[u32]) -> Result<()>,
     ) -> Result<()> {
         let decoder = FileDecoder::new(SchemaRef::clone(&self.schema), MetadataVersion::V5);
         let projection =
             (self.schema != *schema).then(|| Projection::between(self.schema.fields(), schema));
-        for piece in self.pieces.iter().filter(|piece| piece.group == group) {
-            let mut batch =
-                self.read(piece, &decoder).map_err(|error| self.failed("read", error))?;
+        let from = self.pieces.partition_point(|piece| piece.group < group);
+        let of_group = self.pieces.iter().skip(from).take_while(|piece| piece.group == group);
+        for piece in of_group {
+            let (mut batch, numbers) = self.read(piece, &decoder)?;
             if let Some(projection) = &projection {
                 batch = projection.apply(&batch).map_err(|error| self.failed("read", error))?;
             }
-            take(&batch, &piece.ids)?;
+            take(&batch, &self.kept(&numbers, newest)?)?;
         }
         Ok(())
     }
 
-    fn read(&self, piece: &Piece, decoder: &FileDecoder) -> Result<RecordBatch, ArrowError> {
-        let mut bytes = MutableBuffer::from_len_zeroed(piece.metadata + piece.body);
-        self.file.read_exact_at(&mut bytes, piece.at)?;
-        let invalid = |_| ArrowError::IpcError("a batch is too large".into());
-        let metadata = i32::try_from(piece.metadata).map_err(invalid)?;
-        let body = i64::try_from(piece.body).map_err(invalid)?;
-        decoder
-            .read_record_batch(&Block::new(0, metadata, body), &bytes.into())?
-            .ok_or_else(|| ArrowError::IpcError("a batch is missing".into()))
-    }
-}
-
-impl Drop for Spill {
-    /// Gives the room back to the disk, where the file system can.
-    fn drop(&mut self) {
-        for piece in &self.pieces {
-            if punch_hole(&self.file, piece.at, (piece.metadata + piece.body) as u64).is_err() {
-                return;
+    /// The positions of the rows that count.
+    fn kept(&self, numbers: &[u32], newest: &Newest) -> Result<Vec<u32>> {
+        let row = |number: &u32| self.first_row + u64::from(*number);
+        let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else {
+            return Ok(Vec::new());
+        };
+        let span = newest.span(row(first), row(last) + 1, numbers.len())?;
+        let mut kept = Vec::with_capacity(numbers.len());
+        for (position, number) in (0_u32..).zip(numbers) {
+            if span.contains(row(number))? {
+                kept.push(position);
             }
         }
+        Ok(kept)
     }
-}
 
-/// Takes the room of a part of a file back (<https://man7.org/linux/man-pages/man2/fallocate.2.html>).
-#[cfg(target_os = "linux")]
-fn punch_hole(file: &File, at: u64, length: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-
-    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    Ok(fallocate(file, flags, at, length)?)
-}
-
-/// Elsewhere the room of a file comes back when the run ends.
-#[cfg(not(target_os = "linux"))]
-fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
+    fn read(&self, piece: &Piece, decoder: &FileDecoder) -> Result<(RecordBatch, Vec<u32>)> {
+        let length = piece.metadata + piece.body;
+        let mut bytes = MutableBuffer::from_len_zeroed(length);
+        piece.extent.read(0, &mut bytes)?;
+        let behind = usize::try_from(piece.extent.length()).unwrap_or(usize::MAX) - length;
+        let mut numbers = vec![0; behind];
+        piece.extent.read(length as u64, &mut numbers)?;
+        let numbers = numbers.as_chunks().0.iter().map(|number| u32::from_le_bytes(*number));
+        let decode = || -> Result<RecordBatch, ArrowError> {
+            let invalid = |_| ArrowError::IpcError("a batch is too large".into());
+            let metadata = i32::try_from(piece.metadata).map_err(invalid)?;
+            let body = i64::try_from(piece.body).map_err(invalid)?;
+            decoder
+                .read_record_batch(&Block::new(0, metadata, body), &bytes.into())?
+                .ok_or_else(|| ArrowError::IpcError("a batch is missing".into()))
+        };
+        Ok((decode().map_err(|error| self.failed("read", error))?, numbers.collect()))
+    }
 }
 
 /// A batch as an IPC message, with the lengths of its two parts.

@@ -41,7 +41,21 @@ impl Core {
     /// The rows of these files may come again, and are left out then.
     pub(super) fn doubt(&mut self, files: &[String]) -> Result<()> {
         let schema = SchemaRef::clone(self.stage.schema());
-        files.iter().try_for_each(|file| self.doubts.add(&self.lake, file, &schema))
+        self.doubts.add(&self.lake, files, &schema)
+    }
+
+    /// Bytes in memory of rows on the way and of hashes of those in doubt.
+    pub(super) fn memory(&self) -> usize {
+        self.stage.memory() + self.doubts.memory()
+    }
+
+    /// Moves what is known of rows in doubt to the temporary file, if it takes more memory than the rows
+    /// on the way, or than these many bytes. Whether it was done.
+    pub(super) fn spill_doubts(&mut self, others: usize) -> Result<bool> {
+        if self.doubts.spillable() <= others.max(self.stage.memory()) {
+            return Ok(false);
+        }
+        self.doubts.spill(&self.lake.spill).map(|()| true)
     }
 
     /// Takes the rows out of the staged ones that came again: they were held back, and enter beside those

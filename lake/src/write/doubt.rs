@@ -3,7 +3,7 @@
 //! Where it was not, the same rows come again. They are known by what they hold, and left out; each
 //! row in doubt stands for one that comes, so that one which comes twice is there twice.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
@@ -13,12 +13,13 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::lake::Lake;
+use crate::stage::{Counts, SpillFile};
 use crate::table::key;
 
 /// The rows in doubt of one table, by the hash of what they hold.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
-    counts: HashMap<u128, u32>,
+    counts: Counts,
     /// Columns that say how a row came, and are others when it comes again.
     incidental: Vec<String>,
     recognised: u64,
@@ -30,8 +31,14 @@ impl Doubts {
         Self { incidental: incidental.to_vec(), ..Self::default() }
     }
 
-    /// Adds the rows of a file, as columns of the table. One that is gone has none.
-    pub(super) fn add(&mut self, lake: &Lake, file: &str, schema: &SchemaRef) -> Result<()> {
+    /// Adds the rows of files, as columns of the table.
+    pub(super) fn add(&mut self, lake: &Lake, files: &[String], schema: &SchemaRef) -> Result<()> {
+        files.iter().try_for_each(|file| self.add_file(lake, file, schema))?;
+        self.counts.settle(&lake.spill)
+    }
+
+    /// Adds the rows of a file. One that is gone has none.
+    fn add_file(&mut self, lake: &Lake, file: &str, schema: &SchemaRef) -> Result<()> {
         let part = loop {
             let Some(object) = lake.store.head(file)? else { return Ok(()) };
             match lake.store.fetch(&object) {
@@ -41,9 +48,8 @@ impl Doubts {
             }
         };
         for batch in part.batches(schema) {
-            for hash in self.hashes(&batch?)? {
-                *self.counts.entry(hash).or_default() += 1;
-            }
+            let hashes = self.hashes(&batch?)?;
+            self.counts.add(&lake.spill, &hashes)?;
         }
         Ok(())
     }
@@ -51,6 +57,21 @@ impl Doubts {
     /// Whether no row is in doubt.
     pub(super) fn is_empty(&self) -> bool {
         self.counts.is_empty()
+    }
+
+    /// Memory in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.counts.memory()
+    }
+
+    /// Memory in bytes that [`spill`](Self::spill) gives back.
+    pub(super) fn spillable(&self) -> usize {
+        self.counts.spillable()
+    }
+
+    /// Moves the hashes in memory to the temporary file.
+    pub(super) fn spill(&mut self, file: &Arc<SpillFile>) -> Result<()> {
+        self.counts.spill(file)
     }
 
     /// How many rows came again so far.
@@ -65,21 +86,13 @@ impl Doubts {
         hashes: &[u128],
     ) -> Result<(RecordBatch, Vec<u128>)> {
         let contents = self.hashes(batch)?;
-        let is_new: Vec<bool> = contents.into_iter().map(|hash| !self.recognise(hash)).collect();
+        let came_again = self.counts.take(&contents)?;
+        self.recognised += came_again.iter().filter(|came_again| **came_again).count() as u64;
+        let is_new: Vec<bool> = came_again.into_iter().map(|came_again| !came_again).collect();
         let kept = hashes.iter().zip(&is_new).filter(|(_, is_new)| **is_new);
         let kept = kept.map(|(hash, _)| *hash).collect();
         let is_new = BooleanArray::from(is_new);
         Ok((filter_record_batch(batch, &is_new).map_err(Error::arrow)?, kept))
-    }
-
-    fn recognise(&mut self, hash: u128) -> bool {
-        let Some(count) = self.counts.get_mut(&hash) else { return false };
-        *count -= 1;
-        if *count == 0 {
-            self.counts.remove(&hash);
-        }
-        self.recognised += 1;
-        true
     }
 
     /// The hash of what each row holds: its values with the names of their columns. A column without
@@ -165,8 +178,6 @@ fn append_value(column: &ArrayRef, row: usize, text: &mut Vec<u8>) -> Result<()>
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow::array::{Float64Array, Int64Array, ListArray, StringArray, StructArray};
     use arrow::datatypes::{Field, Int64Type};
 
@@ -190,9 +201,8 @@ mod tests {
     #[test]
     fn each_row_in_doubt_stands_for_one_that_comes() {
         let mut doubts = Doubts::none(&[]);
-        for hash in doubts.hashes(&ids(&[1, 2, 2])).unwrap() {
-            *doubts.counts.entry(hash).or_default() += 1;
-        }
+        let hashes = doubts.hashes(&ids(&[1, 2, 2])).unwrap();
+        doubts.counts.add(&Arc::new(SpillFile::new("/nowhere".into(), 1 << 20)), &hashes).unwrap();
         let (left, kept) = doubts.take_out(&ids(&[2, 3, 2, 2]), &[2, 3, 20, 200]).unwrap();
         assert_eq!(left, ids(&[3, 2]));
         assert_eq!((kept, doubts.recognised()), (vec![3, 200], 2));

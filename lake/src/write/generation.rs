@@ -43,12 +43,12 @@ impl Table {
         let is_there = refresh.generation.is_some()
             && self.definition().generation.map(|known| known.id) == refresh.generation;
         let nameless = format!("{folder}none/");
-        let numbered = waiting.iter().filter(|object| !object.key.starts_with(&nameless)).cloned();
-        let numbered: Vec<Object> = numbered.filter(|_| !is_there).collect();
+        let numbered = waiting.iter().filter(|object| !object.key.starts_with(&nameless));
+        let numbered: Vec<&Object> = numbered.filter(|_| !is_there).collect();
         if !numbered.is_empty() {
             let _guard = self.core.lake.store.lock(&self.definition().table)?;
             self.store_definition()?;
-            promote(&mut self.core, &numbered, Promotion::Beside, &mut committed)?;
+            promote(&mut self.core, numbered, Promotion::Beside, &mut committed)?;
         }
         delete(&self.core, &waiting)?;
         if let (Some(id), false) = (refresh.generation, is_there) {
@@ -72,9 +72,9 @@ impl Table {
             let _guard = self.core.lake.store.lock(&self.definition().table)?;
             let folder = format!("{FOLDER}/{}/", self.definition().table);
             let waiting = self.core.lake.store.list(&folder)?;
-            let own: Vec<Object> =
-                waiting.iter().filter(|object| object.key.starts_with(&root)).cloned().collect();
-            promote(&mut self.core, &own, Promotion::Alone, &mut committed)?;
+            let own: Vec<&Object> =
+                waiting.iter().filter(|object| object.key.starts_with(&root)).collect();
+            promote(&mut self.core, own, Promotion::Alone, &mut committed)?;
             self.set_generation(id.map(|id| Generation { id, ended: false }));
             self.store_definition()?;
             delete(&self.core, &waiting)?;

@@ -184,7 +184,7 @@ impl Table {
 
     /// Bytes that the table holds in memory.
     pub fn memory(&self) -> usize {
-        self.core.stage.memory() + self.load.files().map_or(0, NewFiles::memory)
+        self.core.memory() + self.load.files().map_or(0, NewFiles::memory)
     }
 
     /// Rows that are not yet in the lake.
@@ -229,6 +229,10 @@ impl Table {
 
     /// Gives memory back: encoded rows go to their files, staged ones to temporary files.
     pub fn free_memory(&mut self) -> Result<()> {
+        let in_files = self.load.files().map_or(0, NewFiles::memory);
+        if self.core.spill_doubts(in_files)? {
+            return Ok(());
+        }
         match &mut self.load {
             Load::Append(files) | Load::Waiting(Waiting { files, .. }) => {
                 if files.memory() >= self.core.stage.memory() {
@@ -246,15 +250,6 @@ impl Table {
             Load::Upsert | Load::Replace(_) => {}
         }
         self.core.stage.spill(&self.core.lake.spill)
-    }
-
-    /// Whether the keys alone need so much memory that the rows should be committed, covered or not:
-    /// to upsert them again does no harm.
-    pub fn should_commit_early(&self) -> bool {
-        match self.load {
-            Load::Upsert => self.core.stage.index_bytes_soon() > self.core.lake.budget / 3,
-            Load::Append(_) | Load::Replace(_) | Load::Waiting(_) => false,
-        }
     }
 
     /// Drops rows that nothing covers, where that is possible. An upserted table keeps them: they come

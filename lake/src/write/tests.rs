@@ -376,6 +376,64 @@ fn rows_beyond_the_budget_lie_in_temporary_files_and_are_the_same() {
     }
 }
 
+/// Pushes rows in many batches, and frees memory as the engine does.
+fn push_much(lake: &Lake, table: &mut Table, spec: &Arc<Spec>, ids: Range<i64>, name: &str) {
+    for start in ids.clone().step_by(100) {
+        table.push(spec, &rows(start..(start + 100).min(ids.end), name)).unwrap();
+        for _ in 0..2 {
+            if table.memory() > lake.budget() {
+                table.free_memory().unwrap();
+            }
+        }
+        assert!(table.memory() <= lake.budget(), "{} bytes are in memory", table.memory());
+    }
+}
+
+#[test]
+fn keys_beyond_the_budget_leave_the_newest_row_of_each() {
+    let replaced = once([(0..1_000, "first"), (1_000..2_500, "second")]);
+    let mut merged = replaced.clone();
+    merged.extend(once([(2_500..3_000, "old")]));
+    let by_month = Arc::new(Spec { shards: 3, ..by_month() });
+    let refresh = Refresh { generation: Some(2), minimum: Some(2), overwrite: true };
+    let refreshed = Arc::new(Spec { refresh: Some(refresh), ..(*keyed()).clone() });
+    for (name, spec, expected) in [
+        ("upsert", keyed(), &merged),
+        ("by month in shards", by_month, &merged),
+        ("overwrite", overwritten(), &replaced),
+        ("activate", keyed(), &replaced),
+        // Rows that were held back enter as those before them.
+        ("of another version", keyed(), &merged),
+        ("refresh", refreshed, &replaced),
+    ] {
+        let folder = LakeFolder::new();
+        let first = Arc::new(Spec { refresh: None, ..(*spec).clone() });
+        let lake = folder.lake();
+        let mut table = Table::open(&lake, &first).unwrap();
+        table.note_version(1);
+        table.push(&first, &rows(0..3_000, "old")).unwrap();
+        table.cover().unwrap();
+        table.commit(true).unwrap();
+
+        let lake = folder.lake_with(1 << 14);
+        let mut table = Table::open(&lake, &spec).unwrap();
+        table.begin_generation().unwrap();
+        if ["activate", "of another version"].contains(&name) {
+            table.note_version(2);
+        }
+        push_much(&lake, &mut table, &spec, 0..2_000, "first");
+        push_much(&lake, &mut table, &spec, 1_000..2_500, "second");
+        assert!(table.spills() > 0, "{name}");
+        if name == "activate" {
+            table.activate(2).unwrap();
+        }
+        table.cover().unwrap();
+        table.commit(true).unwrap();
+        table.end_generation().unwrap();
+        assert_eq!(found(&folder.lake()), *expected, "{name}");
+    }
+}
+
 /// Loads rows of a generation in a run of their own, which may break off before its end.
 fn refresh(
     folder: &LakeFolder,
@@ -560,11 +618,15 @@ fn die(folder: &LakeFolder, place: Option<&Place>, state: &str, ids: Range<i64>,
 
 /// Another run of the pipeline, from the state that was acknowledged: it loads rows to its end.
 fn resume(folder: &LakeFolder, place: Option<&Place>, ids: Range<i64>) -> u64 {
-    let (lake, spec) = (folder.lake(), appended());
+    resume_in(&folder.lake(), place, ids)
+}
+
+fn resume_in(lake: &Arc<Lake>, place: Option<&Place>, ids: Range<i64>) -> u64 {
+    let spec = appended();
     let receipt = place.map(|place| -> &dyn Receipt { place });
-    let mut journal = Journal::open(&lake, receipt).unwrap();
-    let mut table = Table::open(&lake, &spec).unwrap();
-    table.doubt(&journal.doubtful(&lake, "t").unwrap()).unwrap();
+    let mut journal = Journal::open(lake, receipt).unwrap();
+    let mut table = Table::open(lake, &spec).unwrap();
+    table.doubt(&journal.doubtful(lake, "t").unwrap()).unwrap();
     table.push(&spec, &rows(ids, "in doubt")).unwrap();
     table.cover().unwrap();
     let files = table.prepare(true).unwrap();
@@ -576,8 +638,8 @@ fn resume(folder: &LakeFolder, place: Option<&Place>, ids: Range<i64>) -> u64 {
         Acknowledged::Yes
     };
     let mut steps = Told { receipt, state: Some("\"end\""), publish, acknowledge };
-    journal.commit(&lake, files, &mut steps).unwrap();
-    journal.close(&lake, |_| table.recognised() > 0).unwrap();
+    journal.commit(lake, files, &mut steps).unwrap();
+    journal.close(lake, |_| table.recognised() > 0).unwrap();
     let notes = lake.store.list("_lake/commits/").unwrap();
     assert!(notes.is_empty(), "{notes:?}");
     table.recognised()
@@ -621,6 +683,34 @@ fn where_nobody_can_know_rows_that_come_again_are_known_by_what_they_hold() {
         resume(&folder, Some(&place), from..9);
         assert_eq!(found(&folder.lake()), once);
     }
+}
+
+#[test]
+fn rows_in_doubt_beyond_the_budget_are_known_as_well() {
+    let folder = LakeFolder::new();
+    die(&folder, None, "\"1\"", 0..6_000, Death::Asked);
+    let lake = folder.lake_with(1 << 14);
+    let mut journal = Journal::open(&lake, None).unwrap();
+    let mut table = Table::open(&lake, &appended()).unwrap();
+    table.doubt(&journal.doubtful(&lake, "t").unwrap()).unwrap();
+    assert!(table.memory() < lake.budget() / 4, "{} bytes are in memory", table.memory());
+    assert_eq!(resume_in(&lake, None, 2_000..8_000), 4_000);
+    assert_eq!(found(&folder.lake()), once([(0..8_000, "in doubt")]));
+}
+
+#[test]
+fn what_is_known_of_rows_in_doubt_makes_room_for_others() {
+    let folder = LakeFolder::new();
+    die(&folder, None, "\"1\"", 0..100, Death::Asked);
+    let lake = folder.lake_with(1 << 16);
+    let mut journal = Journal::open(&lake, None).unwrap();
+    let mut table = Table::open(&lake, &appended()).unwrap();
+    table.doubt(&journal.doubtful(&lake, "t").unwrap()).unwrap();
+    let before = table.memory();
+    table.free_memory().unwrap();
+    assert!(before > 2_000 && table.memory() < 200, "{before}, {}", table.memory());
+    table.push(&appended(), &rows(50..150, "in doubt")).unwrap();
+    assert_eq!((table.recognised(), table.pending_rows()), (50, 50));
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn merge(
         let is_current = old.is_current;
         // An object of older columns is written again in any case.
         let note = |rows: &RecordBatch| if is_current { replaced.add(rows) } else { Ok(()) };
-        old.copy(&mut part, |hash| !table.stage.replaces(hash), note)?;
+        old.copy(&mut part, |hashes| staged.replaces(hashes), note)?;
         if replaced.rows() > 0 {
             let mut new = Content::new(table.stage.schema()).map_err(Error::arrow)?;
             staged.each(group, |batch| {
@@ -156,23 +156,23 @@ impl<'a> Old<'a> {
         Ok(Self { table, part, is_current })
     }
 
-    /// Copies the rows whose keys `keep`, as the table's columns are now; the others go to `rest`.
+    /// Copies the rows but those that are `replaced`, by the hashes of their keys, as the table's columns
+    /// are now; the others go to `rest`.
     fn copy(
         self,
         new: &mut PartWriter,
-        keep: impl Fn(u128) -> bool,
+        replaced: impl Fn(&[u128]) -> Result<Vec<bool>>,
         mut rest: impl FnMut(&RecordBatch) -> std::result::Result<(), ArrowError>,
     ) -> Result<()> {
         let keys = self.table.definition().key_positions()?;
         for batch in self.part.batches(self.table.stage.schema()) {
             let batch = batch?;
-            let kept: BooleanArray =
-                key::hash_rows(&batch, &keys)?.into_iter().map(|hash| Some(keep(hash))).collect();
-            if kept.is_empty() || kept.true_count() == batch.num_rows() {
+            let gone = BooleanArray::from(replaced(&key::hash_rows(&batch, &keys)?)?);
+            if gone.true_count() == 0 {
                 new.write(&batch)?;
             } else {
+                let kept = not(&gone).map_err(Error::arrow)?;
                 new.write(&filter_record_batch(&batch, &kept).map_err(Error::arrow)?)?;
-                let gone = not(&kept).map_err(Error::arrow)?;
                 rest(&filter_record_batch(&batch, &gone).map_err(Error::arrow)?)
                     .map_err(Error::arrow)?;
             }
@@ -196,7 +196,11 @@ pub(super) fn widen_rest(table: &Core, committed: &mut Committed) -> Result<()> 
             };
             committed.bytes_read += object.size;
             let mut part = table.part(&listed.key, Condition::still(Some(&object)))?;
-            Old::open(table, &object)?.copy(&mut part, |_| true, |_| Ok(()))?;
+            Old::open(table, &object)?.copy(
+                &mut part,
+                |hashes| Ok(vec![false; hashes.len()]),
+                |_| Ok(()),
+            )?;
             part.finish()
         })?;
         let folder = listed.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));

@@ -1,5 +1,6 @@
 //! Rows of a generation wait in a staging prefix until it is complete, and are promoted then.
 
+use std::collections::HashSet;
 use std::io::{self, Seek};
 
 use arrow::datatypes::SchemaRef;
@@ -52,7 +53,7 @@ pub(super) enum Promotion {
 /// Brings files that wait into the table.
 pub(super) fn promote(
     core: &mut Core,
-    waiting: &[Object],
+    waiting: Vec<&Object>,
     how: Promotion,
     committed: &mut Committed,
 ) -> Result<()> {
@@ -62,13 +63,18 @@ pub(super) fn promote(
     }
 }
 
-fn copy(core: &Core, waiting: &[Object], how: Promotion, committed: &mut Committed) -> Result<()> {
+fn copy(
+    core: &Core,
+    waiting: Vec<&Object>,
+    how: Promotion,
+    committed: &mut Committed,
+) -> Result<()> {
     let (store, table) = (&core.lake.store, core.prefix());
     let old = match how {
         Promotion::Alone => store.list(&table)?,
         Promotion::Beside => Vec::new(),
     };
-    let mut current = Vec::new();
+    let mut current = HashSet::new();
     let mut narrow = false;
     for object in waiting {
         // `_lake/generations/<table>/<generation>/` goes, the partition stays.
@@ -88,7 +94,7 @@ fn copy(core: &Core, waiting: &[Object], how: Promotion, committed: &mut Committ
         let folder =
             name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
         committed.count(&written, &folder);
-        current.push(key);
+        current.insert(key);
     }
     committed.replaced = how == Promotion::Alone;
     replace::remove(core, &old, |key| current.contains(key))?;
@@ -101,12 +107,11 @@ pub(super) fn delete<'a>(core: &Core, objects: impl IntoIterator<Item = &'a Obje
 
 fn merge(
     core: &mut Core,
-    waiting: &[Object],
+    mut waiting: Vec<&Object>,
     how: Promotion,
     committed: &mut Committed,
 ) -> Result<()> {
     // By the name of the file, that is in the order in which the rows came.
-    let mut waiting: Vec<&Object> = waiting.iter().collect();
     waiting.sort_by_key(|object| object.key.rsplit('/').next());
     core.stage = keyed_stage(core.definition())?;
     let keys = core.definition().key_positions()?;

@@ -299,6 +299,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             )
         });
     }
+    all.extend(beyond_the_budget(&append, &upsert, &overwrite));
     for (name, spec, kept) in [
         ("ACTIVATE_VERSION of an upserted table", upsert.clone(), Kept::There),
         ("ACTIVATE_VERSION of an appended table", append.clone(), Kept::There),
@@ -390,4 +391,40 @@ pub(crate) fn all() -> Vec<Scenario> {
         });
     }
     all
+}
+
+/// Rows whose keys, or hashes of those in doubt, do not fit into memory either.
+fn beyond_the_budget(append: &Spec, upsert: &Spec, overwrite: &Spec) -> Vec<Scenario> {
+    let small = |pipeline: Pipeline| Pipeline { memory: 1 << 12, ..pipeline };
+    let generation = |id| {
+        let refresh = Refresh { generation: Some(id), minimum: Some(id), overwrite: false };
+        Spec { refresh: Some(refresh), ..upsert.clone() }
+    };
+    let versions = vec![Pipeline {
+        keeps_state: false,
+        ..elsewhere(vec![schema(upsert.clone()), Version("t", 1), Rows("t", 0..6, 1), State])
+    }];
+    let rows = || [Rows("t", 3..200, 2), Rows("t", 150..300, 3)];
+    let of = |spec: &Spec| [vec![schema(spec.clone())], rows().into(), vec![State]].concat();
+    let activated = [
+        vec![schema(upsert.clone()), Version("t", 2)],
+        rows().into(),
+        vec![Activate("t", 2), State],
+    ];
+    let appended = vec![schema(append.clone()), Rows("t", 6..200, 1), State];
+    let again = vec![Rows("t", 200..300, 1), State];
+    vec![
+        scenario("overwrite beyond the budget", loaded(&[overwrite]), small(there(of(overwrite)))),
+        scenario("ACTIVATE_VERSION beyond the budget", versions, small(there(activated.concat()))),
+        scenario(
+            "refresh beyond the budget",
+            loaded(&[&generation(1)]),
+            small(there(of(&generation(2)))),
+        ),
+        scenario(
+            "append beyond the budget, elsewhere",
+            loaded(&[append]),
+            small(elsewhere([appended, again].concat())),
+        ),
+    ]
 }

@@ -58,7 +58,8 @@ impl Tables {
         self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
         publish(&mut table, &mut self.catalog, &mut self.summary, Table::begin_generation)?;
         self.by_stream.insert(plan.stream.clone(), table);
-        Ok(())
+        // Rows in doubt take memory before the first row comes.
+        self.free_memory()
     }
 
     /// Whether rows of a table that were in doubt have come again.
@@ -211,23 +212,17 @@ impl Tables {
         if total <= budget {
             return Ok(());
         }
+        let mut tables: Vec<&mut Table> = self.by_stream.values_mut().collect();
         while total > budget / 2 {
-            let Some(largest) = self.by_stream.values_mut().max_by_key(|table| table.memory())
-            else {
-                return Ok(());
-            };
+            let largest = tables.iter_mut().enumerate().max_by_key(|(_, table)| table.memory());
+            let Some((at, largest)) = largest else { return Ok(()) };
             let before = largest.memory();
             largest.free_memory()?;
-            if largest.should_commit_early() {
-                publish(largest, &mut self.catalog, &mut self.summary, |table| {
-                    table.commit(false)
-                })?;
+            match before.saturating_sub(largest.memory()) {
+                // What is left of it has no place but the memory.
+                0 => _ = tables.swap_remove(at),
+                freed => total -= freed,
             }
-            let freed = before.saturating_sub(largest.memory());
-            if freed == 0 {
-                return Ok(());
-            }
-            total -= freed;
         }
         Ok(())
     }
