@@ -11,11 +11,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "how much was explored belongs to the outcome")]
 
+mod cut;
+mod late;
 mod pipeline;
 mod reader;
 mod scenarios;
 mod schedule;
 mod together;
+mod types;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
