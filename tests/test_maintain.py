@@ -144,6 +144,120 @@ def test_a_cut_that_dies_is_refused_until_it_is_brought_to_its_end(lake):
     assert len(files(lake.folder, "s")) == 48 and not leftovers(lake.folder)
 
 
+def rows_of(listed):
+    """The rows of files that were listed, or nothing where one of them is gone by now."""
+    try:
+        return [row["id"] for path in listed for row in pq.ParquetFile(path).read(["id"]).to_pylist()]
+    except FileNotFoundError:
+        return None
+
+
+def test_a_reader_that_takes_its_time_while_a_table_is_cut_misses_no_row(lake):
+    lake.load(SCHEMA, *records(0, 12_000), state(1))
+    everything, gone, read_late = set(range(12_000)), 0, 0
+    for shards in (3, 2, 5, 1):
+        # Listed before the cut, and read once it has begun, in between, and when it is over.
+        listed = files(lake.folder, "s")
+        command = [TARGET, "maintain", "--config", lake.settings(), "--shards", str(shards)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+        while process.poll() is None:
+            between = files(lake.folder, "s")
+            for planned in (listed, between):
+                found = rows_of(planned)
+                assert found is None or set(found) == everything, f"{len(everything - set(found))} rows are missing"
+                read_late += found is not None
+        assert process.returncode == 0
+        found = rows_of(listed)
+        assert found is None or set(found) == everything, f"{len(everything - set(found))} rows are missing"
+        gone += found is None
+        assert lake.ids() == sorted(everything)
+    assert gone == 4 and read_late > 4
+
+
+def test_a_table_is_read_by_the_last_release_until_it_is_cut(lake):
+    lake.load(SCHEMA, *records(0, 24), state(1), shards=2)
+    definition = lake.folder / "_lake" / "tables" / "s.json"
+    before = json.loads(definition.read_text())
+    assert before["format"] == 1 and not {"first_shard", "resharding_first"} & set(before)
+    lake.report("--shards", "3")
+    cut = json.loads(definition.read_text())
+    assert (cut["format"], cut["first_shard"], cut["shards"]) == (2, 2, 3)
+    assert {path.name for path in files(lake.folder, "s")} <= {f"part-0000{number}.parquet" for number in (2, 3, 4)}
+
+
+def test_objects_that_a_cut_has_left_are_named_and_go(lake):
+    lake.load(SCHEMA, *records(0, 240), state(1))
+    old = [(path, path.read_bytes()) for path in files(lake.folder, "s")]
+    ends = {
+        "a sync": lambda: lake.load(SCHEMA, *records(0, 1), state(2)),
+        "--compact": lambda: lake.report("--compact"),
+        "another cut": lambda: lake.report("--shards", "4"),
+    }
+    lake.report("--shards", "3")
+    for end in ends.values():
+        # As if `maintain` had died before it removed them.
+        for path, content in old:
+            path.write_bytes(content)
+        assert len(lake.ids()) == 480
+        (table,) = lake.report()["tables"]
+        assert table["unfinished"] == [{"obsolete": 12}] and table["orphans"] == []
+        assert "12 objects of before it was cut" in run(TARGET, "maintain", "--config", lake.settings()).succeeded().out
+        end()
+        assert lake.ids() == list(range(240))
+        assert lake.report()["tables"][0]["unfinished"] == []
+
+
+def types(folder):
+    """The types that the column `n` has in the files."""
+    return {str(pq.read_schema(path).field("n").type) for path in files(folder, "s")}
+
+
+def numbered(kind, *ids):
+    """Rows in 40 partitions, with a number of this type."""
+    properties = {"id": {"type": "integer"}, "part": {"type": "string"}, "n": {"type": kind}, "v": {"type": "string"}}
+    yield {**SCHEMA, "schema": {"properties": properties}}
+    for number in ids:
+        values = {"id": number, "part": f"{number % 40:02}", "n": number, "v": f"{number:0200}"}
+        yield {"type": "RECORD", "stream": "s", "record": values}
+    yield state(len(ids))
+
+
+def test_a_widening_that_dies_leaves_one_type_or_is_named_and_ended(lake):
+    by_part = {"streams": {"s": {"partition_by": {"column": "part"}}}}
+    command = [TARGET, "--config", lake.settings(**by_part)]
+    chance, named, mixed = random.Random(80), 0, 0
+    for attempt in range(12):
+        lake.load({**SCHEMA, "stream": "other"}, state(1), **by_part)
+        for path in [*files(lake.folder, "s"), lake.folder / "_lake/tables/s.json"]:
+            path.unlink(missing_ok=True)
+        lake.load(*numbered("integer", *range(4000)), **by_part)
+        assert types(lake.folder) == {"int64"}
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+        )
+        process.stdin.write(lines(*numbered("number", 7)).encode())
+        process.stdin.close()
+        kill_after(process, chance.uniform(0.02, 0.4))
+        left = types(lake.folder)
+        assert left <= {"int64", "double"}
+        (table,) = [table for table in lake.report(**by_part)["tables"] if table["table"] == "s"]
+        assert len(left) == 1 or table["unfinished"] == ["widening"]
+        mixed += len(left) > 1
+        if table["unfinished"]:
+            named += 1
+            if attempt % 2:
+                assert {"action": "finish", "left": "widening"} in lake.report("--compact", **by_part)["tables"][-1][
+                    "actions"
+                ]
+            else:
+                lake.load(*numbered("number"), **by_part)
+            assert types(lake.folder) == {"double"}
+            assert lake.report(**by_part)["tables"][-1]["unfinished"] == []
+        assert lake.ids() == list(range(4000))
+    assert named > 0
+    print(f"{named} of 12 died while a column became wider, {mixed} left two types")
+
+
 def test_maintenance_on_s3(lake, s3, tmp_path):
     bucket = s3.bucket("maintained")
     settings = s3.settings(f"s3://{bucket}/lake")

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use lake::maintain::{Action, Erase, Options, Report, SMALL_BYTES, Survey, TableReport};
+use lake::maintain::{
+    Action, Erase, Options, Report, SMALL_BYTES, Survey, TableReport, Unfinished,
+};
 use lake::store::probe;
 use lake::table::LoadMethod;
 use program::report;
@@ -106,6 +108,15 @@ fn describe(action: &Action, table: &str, dry_run: bool) -> String {
             let verb = if dry_run { "would become" } else { "became" };
             format!("{table}{place}: {files} files of {bytes} bytes together {verb} one")
         }
+        Action::Finish { left } => {
+            let verb = if dry_run { "would be" } else { "was" };
+            let what = match left {
+                Unfinished::Widening => "a column that becomes wider".to_owned(),
+                Unfinished::Resharding(shards) => format!("a cut into {shards} objects"),
+                Unfinished::Obsolete(objects) => format!("the removal of {objects} old objects"),
+            };
+            format!("{table}: {what}, left half done, {verb} brought to its end")
+        }
         Action::Erase { rows, files } if dry_run => {
             format!("{table}: rows to erase: {rows}, files to write again: {files}")
         }
@@ -123,7 +134,22 @@ fn describe(action: &Action, table: &str, dry_run: bool) -> String {
 
 /// What would make a table better.
 fn advice(survey: &Survey) -> Vec<String> {
-    let mut advice = Vec::new();
+    let table = &survey.table;
+    let mut advice: Vec<String> = survey
+        .unfinished
+        .iter()
+        .map(|left| match left {
+            Unfinished::Widening => format!(
+                "{table}: a column becomes wider, and some objects may be of the narrower type; if that run has died, the next one ends it, or `maintain --compact`"
+            ),
+            Unfinished::Resharding(shards) => format!(
+                "{table}: it is being cut into {shards} objects per partition; if that has died, `maintain --table {table} --shards {shards}` ends it"
+            ),
+            Unfinished::Obsolete(objects) => format!(
+                "{table}: {objects} objects of before it was cut are left, whose rows are there twice; if that `maintain` has died, the next run ends it, or `maintain --compact`"
+            ),
+        })
+        .collect();
     if survey.small_files > 0 {
         advice.push(format!(
             "{}: {} small files; `maintain --compact` puts them together",
@@ -156,6 +182,7 @@ mod tests {
             largest,
             small_files,
             orphans: vec!["t/stray.csv".into()],
+            unfinished: Vec::new(),
         }
     }
 
@@ -169,6 +196,23 @@ mod tests {
         let cut = advice(&survey(LoadMethod::Upsert, 0, large));
         assert!(cut[0].contains("--table t --shards 10`"), "{cut:?}");
         assert_eq!(advice(&survey(LoadMethod::Overwrite, 0, 1)), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_run_has_left_half_done_is_named_with_what_ends_it() {
+        for (left, words, by) in [
+            (Unfinished::Widening, "a column", "`maintain --compact`"),
+            (Unfinished::Resharding(3), "into 3 objects", "`maintain --table t --shards 3`"),
+            (Unfinished::Obsolete(4), "4 ", "`maintain --compact`"),
+        ] {
+            let unfinished = vec![left.clone()];
+            let told = advice(&Survey { unfinished, ..survey(LoadMethod::Upsert, 0, 1) });
+            assert!(told[0].contains(words) && told[0].contains(by), "{told:?}");
+            let done = describe(&Action::Finish { left: left.clone() }, "t", false);
+            assert!(done.contains(words) && done.contains("was brought"), "{done}");
+            let planned = describe(&Action::Finish { left }, "t", true);
+            assert!(planned.contains("would be brought"), "{planned}");
+        }
     }
 
     #[test]

@@ -151,6 +151,11 @@ impl PartWriter {
         written.map(|_| ()).map_err(|error| self.failed(error))
     }
 
+    /// The columns of the file.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// Rows so far.
     pub(crate) fn rows(&self) -> u64 {
         self.rows
@@ -200,6 +205,11 @@ impl Ended {
     /// Its size, but for the footer.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The file waits for its end, and takes neither memory nor an open file meanwhile.
+    pub(crate) fn hold(&mut self) -> Result<()> {
+        self.upload.hold()
     }
 
     /// Makes the file visible.

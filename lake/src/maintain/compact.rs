@@ -175,7 +175,9 @@ mod tests {
         let actions = compacted(&folder.lake()).unwrap();
         let shown = |action: &Action| match action {
             Action::Compact { partition, files, .. } => (partition.clone(), *files),
-            Action::Reshard { .. } | Action::Erase { .. } => panic!("{action:?}"),
+            Action::Reshard { .. } | Action::Finish { .. } | Action::Erase { .. } => {
+                panic!("{action:?}")
+            }
         };
         let expected = ["month=2026-01", "month=2026-02", "month=2026-03"];
         let expected = expected.map(|partition| (partition.to_owned(), 2));

@@ -83,6 +83,14 @@ pub(super) fn erase(
         dry_run,
     };
     let (rows, files) = table.erase()?;
+    // A cut that has begun meanwhile may have read them before they went.
+    let now = lake.definition(&definition.table)?;
+    if !dry_run && now.is_some_and(|(_, now)| !now.is_cut_as(definition)) {
+        return Err(Error::Table {
+            table: definition.table.clone(),
+            reason: "it was cut anew while rows were erased; do it again, once it is cut".into(),
+        });
+    }
     Ok(Some(Action::Erase { rows, files }))
 }
 

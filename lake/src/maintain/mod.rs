@@ -3,7 +3,8 @@
 //! [`survey`] judges a table by its listing alone. [`compact`] makes one file of the small ones of an
 //! appended table, [`reshard`] moves the rows of an upserted table to another number of objects. Both
 //! keep every row whatever kills them; what a reader may find meanwhile stands where they are.
-//! [`erase`] removes rows by what they hold.
+//! [`erase`] removes rows by what they hold. Before any of them, what runs have left half done is brought to
+//! its end.
 
 mod compact;
 mod erase;
@@ -20,10 +21,11 @@ use crate::file::encoding::Encoding;
 use crate::lake::Lake;
 use crate::table::definition::LoadMethod;
 use crate::write::journal::end_replacements;
+use crate::write::widen;
 
 pub use report::{Action, Erase, Options, Report, TableReport};
 use survey::TableFiles;
-pub use survey::{SMALL_BYTES, Survey};
+pub use survey::{SMALL_BYTES, Survey, Unfinished};
 
 /// The folder of what the lake remembers.
 const INTERNAL: &str = "_lake";
@@ -73,17 +75,28 @@ fn maintain(
     encoding: &dyn Fn(&str) -> Encoding,
     options: &Options,
 ) -> Result<TableReport> {
-    let (_, definition) = survey::definition(lake, table)?;
-    let objects = lake.store.list(&format!("{table}/"))?;
-    let files = TableFiles::new(&definition, &objects)?;
+    let prefix = format!("{table}/");
+    let (stored, mut definition) = survey::definition(lake, table)?;
+    let mut objects = lake.store.list(&prefix)?;
+    let mut files = TableFiles::new(&definition, &objects)?;
     let survey = survey::survey(&definition, &files);
     let encoding = encoding(&definition.stream);
+    let mut actions = Vec::new();
+    if options.compact || options.shards.is_some() || !options.erase.is_empty() {
+        actions = mended(&survey);
+        if !actions.is_empty() && !options.dry_run {
+            (_, definition) = widen::mend(lake, (stored, definition), &encoding)?;
+            objects = lake.store.list(&prefix)?;
+            files = TableFiles::new(&definition, &objects)?;
+        }
+    }
     if !options.erase.is_empty() {
         let asked = &options.erase;
         let done = erase::erase(lake, &definition, &encoding, asked, options.dry_run)?;
-        return Ok(TableReport { survey, actions: done.into_iter().collect() });
+        actions.extend(done);
+        return Ok(TableReport { survey, actions });
     }
-    let actions = match (definition.load_method, options.compact, options.shards) {
+    let done = match (definition.load_method, options.compact, options.shards) {
         (LoadMethod::Append, true, _) => {
             compact::compact(lake, &definition, &encoding, &files, options.dry_run)?
         }
@@ -95,7 +108,17 @@ fn maintain(
             Vec::new()
         }
     };
+    actions.extend(done);
     Ok(TableReport { survey, actions })
+}
+
+/// What is brought to its end before anything else is done. A cut goes on as it is asked to.
+fn mended(survey: &Survey) -> Vec<Action> {
+    let left = survey.unfinished.iter().filter(|left| match left {
+        Unfinished::Widening | Unfinished::Obsolete(_) => true,
+        Unfinished::Resharding(_) => false,
+    });
+    left.map(|left| Action::Finish { left: left.clone() }).collect()
 }
 
 /// The keys of objects that are neither a table's nor the lake's own.

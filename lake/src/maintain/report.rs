@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::survey::Survey;
+use super::survey::{Survey, Unfinished};
 
 /// What is asked of a lake.
 #[derive(Debug, Clone, Default)]
@@ -78,6 +78,11 @@ pub enum Action {
         to: u32,
         /// Partitions that were written again.
         partitions: usize,
+    },
+    /// What a run had left half done came to its end.
+    Finish {
+        /// What that was.
+        left: Unfinished,
     },
     /// Rows with certain values went.
     Erase {

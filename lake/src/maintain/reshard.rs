@@ -1,15 +1,18 @@
 //! Resharding: the rows of an upserted table move to another number of objects per partition.
 //!
-//! The definition says so from the first moment to the last, and no run loads into the table
-//! meanwhile. Each partition is read whole and the hash of a key decides where its row belongs. At
-//! first every object gains the rows that it lacks, and only then do rows leave the objects where they
-//! were: no row is ever missing, and until a partition is done a reader may see rows of it twice.
-//! Whatever ends the work, doing it again brings it to its end: doubled rows are the same row.
+//! ```text
+//! definition (resharding) → new objects beside the old ones → definition (cut so) → old objects go
+//! ```
+//!
+//! No object is changed. The new ones have numbers that none of the table's ever had, so whoever has
+//! listed the old ones reads all of their rows, or learns that one is gone; and who lists anew finds
+//! every row, until the old ones are gone some of them twice. No run loads into the table before the definition
+//! says that it is cut. A cut that dies before is begun anew, with other numbers, and what it has
+//! written is removed; what one leaves that dies afterwards, [`obsolete`] removes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use super::report::Action;
@@ -17,16 +20,18 @@ use super::survey;
 use crate::error::{Error, Result};
 use crate::file::encoding::{Encoding, Format};
 use crate::file::reader::PartReader;
-use crate::lake::Lake;
+use crate::lake::{Lake, definition_key};
 use crate::schema;
 use crate::stage::Stage;
 use crate::store::{Condition, Object};
 use crate::table::definition::Definition;
-use crate::table::key;
 use crate::table::partition::Partitioner;
+use crate::table::{file_name, key};
+use crate::write::obsolete;
 use crate::write::retry::persist;
 
-/// Moves the rows of a table to `shards` objects per partition. Nothing where they are there already.
+/// Moves the rows of a table to `shards` objects per partition. Nothing where they are there already,
+/// or where the table has no keys that say which row belongs where.
 pub(super) fn reshard(
     lake: &Lake,
     table: &str,
@@ -35,207 +40,151 @@ pub(super) fn reshard(
     dry_run: bool,
 ) -> Result<Option<Action>> {
     let _guard = if dry_run { None } else { lake.store.lock(table)? };
-    let (mut stored, mut definition) = survey::definition(lake, table)?;
+    let (stored, mut definition) = survey::definition(lake, table)?;
     let from = definition.shards;
     if from == shards && definition.resharding.is_none() {
         return Ok(None);
     }
-    let objects = lake.store.list(&format!("{table}/"))?;
-    let folders = survey::folders(&definition, &objects)?;
-    let action = Action::Reshard { from, to: shards, partitions: folders.len() };
+    if definition.keys.is_empty() {
+        tracing::warn!(table, "a table without keys has one object per partition, and is not cut");
+        return Ok(None);
+    }
+    let prefix = format!("{table}/");
+    let objects = lake.store.list(&prefix)?;
+    let action = |partitions| Ok(Some(Action::Reshard { from, to: shards, partitions }));
     if dry_run {
-        return Ok(Some(action));
+        return action(survey::folders(&definition, &objects)?.len());
     }
-    definition.resharding = Some(shards);
-    stored = lake.define(&definition, &stored)?;
-    let format = lake.format(encoding, shards);
-    for folder in folders {
-        let partition = Partition::new(lake, &definition, &format, &folder)?;
-        // A run that had begun before may write once more.
-        persist(|| partition.reshard())?;
+    let there = objects.iter().filter_map(|object| file_name::part_number(&object.key));
+    definition.begin_cut(shards, there)?;
+    let stored = lake.define(&definition, &stored)?;
+    // A run that had begun before may have made a partition since the first listing.
+    let folders = survey::folders(&definition, &lake.store.list(&prefix)?)?;
+    let outcome = Cut::new(lake, definition, stored, encoding, shards)?.cut(&folders);
+    if let Err(Error::Conflict { .. }) = outcome
+        && let Some((_, now)) = lake.definition(table)?
+    {
+        // If another cut has come to its end, what this one has written is nobody's.
+        obsolete::remove(lake, &now)?;
     }
-    definition.resharding = None;
-    definition.shards = shards;
-    lake.define(&definition, &stored)?;
-    Ok(Some(action))
+    outcome?;
+    action(folders.len())
 }
 
-/// An object of a partition as it was found, or written since.
-#[derive(Debug)]
-struct Part {
-    object: Object,
-    shard: u32,
-    /// Rows whose keys belong in this object.
-    belonging: u64,
-    /// Rows whose keys belong in another.
-    misplaced: u64,
-    /// Its footer names the new number of shards.
-    is_new: bool,
-}
-
-impl Part {
-    fn is_done(&self) -> bool {
-        self.is_new && self.misplaced == 0
-    }
-}
-
-/// The rows of a partition by the objects in which they belong, and the objects where they are.
-struct Rows {
-    stage: Stage,
-    parts: Vec<Part>,
-}
-
-/// A partition whose rows move.
-struct Partition<'a> {
+/// A cut of a table that has begun.
+struct Cut<'a> {
     lake: &'a Lake,
-    format: &'a Format,
+    definition: Definition,
+    /// The definition in the lake.
+    stored: Object,
+    format: Format,
     schema: SchemaRef,
     keys: Vec<usize>,
-    /// What the keys of its objects begin with.
-    prefix: String,
+    /// The number of the first new object in each partition.
+    first: u32,
 }
 
-impl<'a> Partition<'a> {
+impl<'a> Cut<'a> {
     fn new(
         lake: &'a Lake,
-        definition: &Definition,
-        format: &'a Format,
-        folder: &str,
+        definition: Definition,
+        stored: Object,
+        encoding: &Encoding,
+        shards: u32,
     ) -> Result<Self> {
+        let first = definition.resharding_first;
         Ok(Self {
             lake,
-            format,
+            stored,
+            format: lake.format(encoding, shards),
             schema: Arc::new(Schema::new(schema::fields(&definition.columns))),
             keys: definition.key_positions()?,
-            prefix: format!("{}/{folder}part-", definition.table),
+            first: first.ok_or_else(|| Error::internal("a cut that has begun has numbers"))?,
+            definition,
         })
     }
 
-    fn reshard(&self) -> Result<()> {
-        let mut rows = self.read()?;
-        if rows.parts.iter().all(Part::is_done) {
-            return Ok(());
+    /// Writes the new objects, makes them the table's, and removes the old ones.
+    fn cut(mut self, folders: &BTreeSet<String>) -> Result<()> {
+        // What cuts that died have written.
+        let table = &self.definition.table;
+        obsolete::remove_parts(self.lake, table, self.definition.parts().end..self.first)?;
+        let mut written = Vec::new();
+        for folder in folders {
+            self.check()?;
+            self.move_rows(folder, &mut written)?;
         }
-        self.add_missing(&mut rows)?;
-        self.remove_misplaced(&rows)
+        // A run that had begun before, and replaces the table, may have removed some.
+        let there = self.lake.store.list(&format!("{table}/"))?;
+        let is_there =
+            |object: &Object| there.binary_search_by(|there| there.key.cmp(&object.key)).is_ok();
+        if let Some(gone) = written.iter().find(|object| !is_there(object)) {
+            return Err(Error::Conflict { object: self.lake.store.locate(&gone.key) });
+        }
+        self.definition.end_cut();
+        self.lake.define(&self.definition, &self.stored)?;
+        obsolete::remove(self.lake, &self.definition).map(drop)
     }
 
-    /// Reads all objects of the partition. What is none of the table's stays as it is.
-    fn read(&self) -> Result<Rows> {
-        let partitioner = Partitioner::new(None);
+    /// Nobody else has begun to cut the table.
+    fn check(&self) -> Result<()> {
+        let key = definition_key(&self.definition.table);
+        match self.lake.store.head(&key)? {
+            Some(now) if now.version == self.stored.version => Ok(()),
+            Some(_) | None => Err(Error::Conflict { object: self.lake.store.locate(&key) }),
+        }
+    }
+
+    /// Writes the rows of a partition to its new objects.
+    fn move_rows(&self, folder: &str, written: &mut Vec<Object>) -> Result<()> {
+        let prefix = format!("{}/{folder}", self.definition.table);
+        // A run that had begun before may write once more.
+        let rows = persist(|| self.read(&prefix))?;
+        let reader = rows.reader()?;
+        for group in rows.groups() {
+            let key = format!("{prefix}{}", file_name::part(self.first + group.shard));
+            let mut part = self.lake.part(&key, Condition::Absent, &self.schema, &self.format)?;
+            reader.each(*group, |batch| part.write(batch))?;
+            written.push(part.finish()?);
+        }
+        Ok(())
+    }
+
+    /// Reads the old objects of a partition. What is none of the table's stays as it is.
+    fn read(&self, prefix: &str) -> Result<Stage> {
         let schema = SchemaRef::clone(&self.schema);
-        let stage = Stage::new(schema, partitioner, self.format.shards, true);
-        let mut rows = Rows { stage, parts: Vec::new() };
-        for object in self.lake.store.list(&self.prefix)? {
-            if let Some(shard) = self.shard_of(&object.key) {
-                let part = self.read_part(object, shard, &mut rows.stage)?;
-                rows.parts.push(part);
-            }
-        }
-        Ok(rows)
-    }
-
-    fn read_part(&self, object: Object, shard: u32, stage: &mut Stage) -> Result<Part> {
-        let (mut belonging, mut all) = (0, 0);
-        let shards = self.each(&object, |batch, hashes| {
-            all += hashes.len() as u64;
-            belonging += hashes.iter().filter(|hash| self.shard(**hash) == shard).count() as u64;
-            stage.push(batch, hashes)?;
-            if stage.memory() > self.lake.budget {
-                stage.spill(&self.lake.spill)?;
-            }
-            Ok(())
-        })?;
-        let is_new = shards == Some(self.format.shards);
-        Ok(Part { object, shard, belonging, misplaced: all - belonging, is_new })
-    }
-
-    /// Writes every object that lacks rows with them, beside the rows that are misplaced in it.
-    fn add_missing(&self, rows: &mut Rows) -> Result<()> {
-        let reader = rows.stage.reader()?;
-        for group in rows.stage.groups() {
-            let key = format!("{}{:05}.parquet", self.prefix, group.shard);
-            let mut count = 0;
-            reader.each(*group, |batch| {
-                count += batch.num_rows() as u64;
-                Ok(())
-            })?;
-            let old = rows.parts.iter_mut().find(|part| part.shard == group.shard);
-            if old.as_ref().is_some_and(|old| old.belonging == count) {
+        // Where the first release has died in a cut, rows are there twice.
+        let mut stage = Stage::new(schema, Partitioner::new(None), self.format.shards, true);
+        let old = self.definition.parts();
+        for object in self.lake.store.list(&format!("{prefix}part-"))? {
+            if !file_name::part_number(&object.key).is_some_and(|number| old.contains(&number)) {
                 continue;
             }
-            let existing = old.as_ref().map(|old| &old.object);
-            let mut part =
-                self.lake.part(&key, Condition::still(existing), &self.schema, self.format)?;
-            if let Some(old) = existing {
-                self.each(old, |batch, hashes| {
-                    let misplaced =
-                        hashes.iter().map(|hash| Some(self.shard(*hash) != group.shard));
-                    let misplaced: BooleanArray = misplaced.collect();
-                    part.write(&filter_record_batch(&batch, &misplaced).map_err(Error::arrow)?)
-                })?;
-            }
-            reader.each(*group, |batch| part.write(batch))?;
-            let written = part.finish()?;
-            if let Some(old) = old {
-                old.object = written;
-                old.is_new = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Every row is where it belongs; now it goes from where it does not.
-    fn remove_misplaced(&self, rows: &Rows) -> Result<()> {
-        let reader = rows.stage.reader()?;
-        for old in rows.parts.iter().filter(|part| !part.is_done()) {
-            let key = &old.object.key;
-            match rows.stage.groups().iter().find(|group| group.shard == old.shard) {
-                Some(group) => {
-                    let condition = Condition::still(Some(&old.object));
-                    let mut part = self.lake.part(key, condition, &self.schema, self.format)?;
-                    reader.each(*group, |batch| part.write(batch))?;
-                    part.finish()?;
+            let name = self.lake.store.locate(&object.key);
+            let part = PartReader::open(self.lake.store.fetch(&object)?, &name)?;
+            for batch in part.batches(&self.schema) {
+                let batch = batch?;
+                let hashes = key::hash_rows(&batch, &self.keys)?;
+                stage.push(batch, &hashes)?;
+                if stage.memory() > self.lake.budget {
+                    stage.spill(&self.lake.spill)?;
                 }
-                None => self.lake.store.delete(key)?,
             }
         }
-        Ok(())
-    }
-
-    fn shard(&self, hash: u128) -> u32 {
-        key::shard(hash, self.format.shards)
-    }
-
-    /// The shard of an object of the partition; nothing for what is none.
-    fn shard_of(&self, key: &str) -> Option<u32> {
-        key.strip_prefix(&self.prefix)?.strip_suffix(".parquet")?.parse().ok()
-    }
-
-    /// Hands on the rows of an object with the hashes of their keys; returns the number of shards that
-    /// it was written for.
-    fn each(
-        &self,
-        object: &Object,
-        mut take: impl FnMut(RecordBatch, &[u128]) -> Result<()>,
-    ) -> Result<Option<u32>> {
-        let name = self.lake.store.locate(&object.key);
-        let part = PartReader::open(self.lake.store.fetch(object)?, &name)?;
-        let shards = part.shards;
-        for batch in part.batches(&self.schema) {
-            let batch = batch?;
-            let hashes = key::hash_rows(&batch, &self.keys)?;
-            take(batch, &hashes)?;
-        }
-        Ok(shards)
+        Ok(stage)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::maintain::testing::{dying, load, upsert};
+    use crate::table::definition::LoadMethod;
+    use crate::table::spec::Spec;
     use crate::testing::{LakeFolder, by_month, found, objects, once};
+    use crate::write::Table;
 
     fn resharded(lake: &Lake, shards: u32) -> Result<Option<Action>> {
         reshard(lake, "t", &Encoding::default(), shards, false)
@@ -305,19 +254,27 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_had_begun_before_is_not_overwritten() {
+    fn no_object_is_ever_another_than_it_was() {
         let folder = loaded();
-        let lake = folder.lake();
-        let format = lake.format(&Encoding::default(), 2);
-        let definition = definition(&folder);
-        let partition = Partition::new(&lake, &definition, &format, "month=2026-01/").unwrap();
-        let mut rows = partition.read().unwrap();
-        partition.add_missing(&mut rows).unwrap();
-        upsert(&folder.lake(), 60..90, "b");
-        let error = partition.remove_misplaced(&rows).unwrap_err();
-        assert!(matches!(error, Error::Conflict { .. }), "{error}");
-        resharded(&folder.lake(), 2).unwrap();
-        assert_eq!(found(&folder.lake()), once([(0..60, "a"), (60..90, "b")]));
+        let mut known = BTreeMap::new();
+        for shards in [2, 3, 1, 1, 2] {
+            resharded(&folder.lake(), shards).unwrap();
+            for object in objects(&folder.lake()) {
+                let version = known.entry(object.key).or_insert_with(|| object.version.clone());
+                assert_eq!(*version, object.version);
+            }
+        }
+        assert_eq!((definition(&folder).parts(), known.len()), (7..9, 3 * 8));
+    }
+
+    #[test]
+    fn a_table_without_keys_is_not_cut() {
+        let folder = LakeFolder::new();
+        let spec = Spec { keys: Vec::new(), load: LoadMethod::Overwrite, ..by_month() };
+        load(&folder.lake(), spec.clone(), 0..60, "a").unwrap();
+        let before = folder.lake().store.list("").unwrap();
+        assert_eq!(resharded(&folder.lake(), 3).unwrap(), None);
+        assert_eq!(folder.lake().store.list("").unwrap(), before);
     }
 
     #[test]
@@ -349,13 +306,18 @@ mod tests {
                     break;
                 }
                 deaths += 1;
+                if definition(&folder).resharding.is_none() {
+                    // Whatever loads into it finds what is left.
+                    Table::open(&folder.lake(), &Arc::new(by_month())).unwrap();
+                    assert_eq!(found(&folder.lake()), expected, "{from} to {to}, {nth}");
+                }
                 resharded(&folder.lake(), again).unwrap();
                 assert_eq!(found(&folder.lake()), expected, "{from} to {to}, {nth}");
                 assert_eq!(objects(&folder.lake()).len(), 3 * again as usize);
                 assert_eq!(definition(&folder).resharding, None);
             }
-            // Two definitions, and in each partition at least one object that gains or loses rows.
-            assert!(deaths > 5, "{deaths}");
+            // Two definitions, and in each partition at least one object that comes and one that goes.
+            assert!(deaths >= 8, "{deaths}");
         }
     }
 }

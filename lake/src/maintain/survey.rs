@@ -37,13 +37,29 @@ pub struct Survey {
     pub small_files: usize,
     /// Objects below the table's prefix that this program has not written.
     pub orphans: Vec<String>,
+    /// What a run is at, or has left half done.
+    pub unfinished: Vec<Unfinished>,
 }
 
-/// The objects below a table's prefix, each of which is in exactly one of the two.
+/// What a run is at with the objects of a table, or has left half done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unfinished {
+    /// A column becomes wider, and objects may be of the narrower type.
+    Widening,
+    /// The table is cut into this many objects per partition.
+    Resharding(u32),
+    /// So many objects of before the table was cut are left.
+    Obsolete(usize),
+}
+
+/// The objects below a table's prefix, each of which is in exactly one of these.
 #[derive(Debug)]
 pub(super) struct TableFiles<'a> {
     /// The table's own, in the order of their keys, by the folder of their partition.
     pub(super) data: BTreeMap<&'a str, Vec<&'a Object>>,
+    /// Those of another cut than the table's: of one before, or of one that is being made.
+    pub(super) of_other_cuts: Vec<&'a Object>,
     /// All others.
     pub(super) orphans: Vec<&'a Object>,
 }
@@ -51,10 +67,13 @@ pub(super) struct TableFiles<'a> {
 impl<'a> TableFiles<'a> {
     /// Sorts the objects of a table's listing.
     pub(super) fn new(definition: &Definition, objects: &'a [Object]) -> Result<Self> {
-        let mut files = Self { data: BTreeMap::new(), orphans: Vec::new() };
+        let (data, of_other_cuts, orphans) = Default::default();
+        let mut files = Self { data, of_other_cuts, orphans };
         for object in objects {
             let (folder, name) = split(definition, &object.key)?;
-            if is_data(definition, folder, name) {
+            if is_of_other_cut(definition, name) && is_in_place(definition, folder) {
+                files.of_other_cuts.push(object);
+            } else if is_data(definition, folder, name) {
                 files.data.entry(folder).or_default().push(object);
             } else {
                 files.orphans.push(object);
@@ -80,6 +99,15 @@ pub(super) fn survey(definition: &Definition, files: &TableFiles<'_>) -> Survey 
         LoadMethod::Upsert | LoadMethod::Overwrite => 0,
     };
     let sizes = files.data.values().flatten().map(|object| object.size);
+    let obsolete = files.of_other_cuts.iter().filter(|object| {
+        file_name::part_number(&object.key).is_some_and(|number| number < definition.first_shard)
+    });
+    let unfinished = [
+        definition.widening.then_some(Unfinished::Widening),
+        definition.resharding.map(Unfinished::Resharding),
+        Some(Unfinished::Obsolete(obsolete.count()))
+            .filter(|left| *left != Unfinished::Obsolete(0)),
+    ];
     Survey {
         table: definition.table.clone(),
         load_method: definition.load_method,
@@ -91,6 +119,7 @@ pub(super) fn survey(definition: &Definition, files: &TableFiles<'_>) -> Survey 
         largest: sizes.max().unwrap_or(0),
         small_files,
         orphans: files.orphans.iter().map(|object| object.key.clone()).collect(),
+        unfinished: unfinished.into_iter().flatten().collect(),
     }
 }
 
@@ -114,24 +143,31 @@ fn split<'a>(definition: &Definition, key: &'a str) -> Result<(&'a str, &'a str)
     Ok(inner.rfind('/').and_then(|at| inner.split_at_checked(at + 1)).unwrap_or(("", inner)))
 }
 
-/// Whether an object is one of the table's own.
-fn is_data(definition: &Definition, folder: &str, name: &str) -> bool {
-    let in_place = match definition.partition_key() {
+/// Whether a folder is one of the table's partitions.
+fn is_in_place(definition: &Definition, folder: &str) -> bool {
+    match definition.partition_key() {
         Some(key) => folder.matches('/').count() == 1 && folder.starts_with(&format!("{key}=")),
         None => folder.is_empty(),
-    };
-    let Some((stem, number)) = name.strip_suffix(".parquet").and_then(|stem| stem.rsplit_once('-'))
-    else {
-        return false;
-    };
-    let is_number = number.len() >= 5 && number.bytes().all(|digit| digit.is_ascii_digit());
+    }
+}
+
+/// Whether an object is one of the table's own.
+fn is_data(definition: &Definition, folder: &str, name: &str) -> bool {
     let is_own = match definition.load_method {
         LoadMethod::Append => file_name::is_own(name),
         LoadMethod::Upsert | LoadMethod::Overwrite => {
-            stem == "part" && number.parse().is_ok_and(|shard: u32| shard < definition.shards)
+            file_name::part_number(name).is_some_and(|number| definition.parts().contains(&number))
         }
     };
-    in_place && is_number && is_own
+    is_own && is_in_place(definition, folder)
+}
+
+/// Whether an object was written for another cut of the table than the one that counts.
+fn is_of_other_cut(definition: &Definition, name: &str) -> bool {
+    let is_old = |number| number < definition.first_shard;
+    let is_new =
+        |number| definition.resharding_first.is_some_and(|_| number >= definition.parts().end);
+    file_name::part_number(name).is_some_and(|number| is_old(number) || is_new(number))
 }
 
 #[cfg(test)]
@@ -153,7 +189,9 @@ mod tests {
                 name: None,
             }),
             shards,
+            first_shard: 0,
             resharding: None,
+            resharding_first: None,
             version: None,
             generation: None,
             widening: false,

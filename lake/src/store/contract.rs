@@ -55,6 +55,12 @@ pub enum Judgement {
 
 /// An object being written. Dropping it takes everything back.
 pub trait Upload: Write + Send {
+    /// All bytes are written, and the object is about to wait for others. What can be done before it
+    /// becomes visible is done now, and it takes neither memory nor an open file until then.
+    fn hold(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes the object visible and durable. [`Error::Conflict`] when its condition does not hold.
     ///
     /// Of several uploads that finish at one instant under conditions that exclude each other,

@@ -2,6 +2,13 @@
 //!
 //! Types and shards are fixed when a table is made, so a later run must find them again without
 //! reading its data.
+//!
+//! `maintain --shards` gives a table other objects. These have numbers that none of its objects had
+//! before: whatever a reader has listed is there as it was, or gone, and whatever has a lower number
+//! than the first is nobody's any more, so that anyone may remove it at any time. A release that knows
+//! nothing of such numbers must not load into the table, so its definition has a format of its own.
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +35,15 @@ pub struct Definition {
     pub partition_by: Option<PartitionBy>,
     /// Objects per partition.
     pub shards: u32,
+    /// The number of the first of them. Objects of lower numbers have had their time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first_shard: u32,
     /// Objects per partition that `maintain` is about to give it. Until then nothing is loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resharding: Option<u32>,
+    /// The number of the first of those. The first release knew none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resharding_first: Option<u32>,
     /// The version that ACTIVATE_VERSION has made the table's, if its stream has versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
@@ -100,19 +113,27 @@ pub struct Generation {
     pub ended: bool,
 }
 
-/// The version of the format that this program writes.
+/// The version of the format of a table whose objects are numbered from 0.
 pub(crate) const FORMAT: u32 = 1;
+
+/// The version of the format of a table that was cut anew.
+const CUT: u32 = 2;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference on")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
 
 impl Definition {
     /// Reads a stored definition.
     pub fn parse(text: &[u8], object: &str) -> Result<Self> {
         let definition: Self = serde_json::from_slice(text)
             .map_err(|error| Error::store("read", object, format!("it is damaged: {error}")))?;
-        if definition.format > FORMAT {
+        if definition.format > CUT {
             return Err(Error::Table {
                 table: definition.table,
                 reason: format!(
-                    "it was written by a newer version of this program (format {}, this one knows {FORMAT})",
+                    "it was written by a newer version of this program (format {}, this one knows {CUT})",
                     definition.format
                 ),
             });
@@ -138,6 +159,56 @@ impl Definition {
             })
         };
         self.keys.iter().map(position).collect()
+    }
+
+    /// The numbers of its objects in each partition.
+    pub fn parts(&self) -> Range<u32> {
+        self.first_shard..self.first_shard.saturating_add(self.shards)
+    }
+
+    /// A cut into this many objects per partition begins. `there` are the numbers of objects that there
+    /// are.
+    pub(crate) fn begin_cut(
+        &mut self,
+        shards: u32,
+        there: impl Iterator<Item = u32>,
+    ) -> Result<()> {
+        let found = there.max().map_or(Some(0), |highest| highest.checked_add(1));
+        if let (Some(target), None) = (self.resharding, self.resharding_first) {
+            // The first release gave rows to objects of both cuts, and died.
+            self.shards = self.shards.max(target).max(found.unwrap_or(0));
+        }
+        let own = self.first_shard.checked_add(self.shards);
+        let tried = self.resharding_first.unwrap_or(0).checked_add(self.resharding.unwrap_or(0));
+        let first = [own, tried, found].into_iter().try_fold(0, |first, end| Some(end?.max(first)));
+        let room = |first: &u32| first.checked_add(shards).is_some();
+        let first = first.filter(room).ok_or_else(|| Error::Table {
+            table: self.table.clone(),
+            reason: "there are no numbers left for its objects; load into a new table".into(),
+        })?;
+        (self.resharding, self.resharding_first) = (Some(shards), Some(first));
+        self.format = CUT;
+        Ok(())
+    }
+
+    /// All rows are in the objects of the cut that was begun.
+    pub(crate) fn end_cut(&mut self) {
+        if let (Some(shards), Some(first)) = (self.resharding.take(), self.resharding_first.take())
+        {
+            (self.shards, self.first_shard) = (shards, first);
+        }
+    }
+
+    /// Takes the place of another definition, all of whose objects it replaces: what has had its time
+    /// stays so.
+    pub(crate) fn follow(&mut self, other: &Self) {
+        self.first_shard = other.first_shard;
+        self.format = self.format.max(other.format);
+    }
+
+    /// Whether the rows are in the same objects as by another definition.
+    pub(crate) fn is_cut_as(&self, other: &Self) -> bool {
+        (self.parts(), self.resharding) == (other.parts(), other.resharding)
     }
 
     /// Whether one of its columns holds personal data.
@@ -170,7 +241,9 @@ mod tests {
                 name: None,
             }),
             shards: 2,
+            first_shard: 0,
             resharding: None,
+            resharding_first: None,
             version: Some(7),
             generation: Some(Generation { id: 3, ended: true }),
             widening: false,
@@ -203,9 +276,55 @@ mod tests {
     }
 
     #[test]
+    fn a_table_that_was_cut_has_numbers_and_a_format_that_the_first_release_does_not_know() {
+        let mut cut = definition();
+        cut.begin_cut(3, [0, 1].into_iter()).unwrap();
+        let stored: serde_json::Value = serde_json::from_slice(&cut.text().unwrap()).unwrap();
+        assert_eq!(
+            [
+                &stored["format"],
+                &stored["shards"],
+                &stored["resharding"],
+                &stored["resharding_first"]
+            ],
+            [2, 2, 3, 2]
+        );
+        assert_eq!(Definition::parse(&cut.text().unwrap(), "o").unwrap(), cut);
+        assert!(!cut.is_cut_as(&definition()));
+        cut.end_cut();
+        let stored: serde_json::Value = serde_json::from_slice(&cut.text().unwrap()).unwrap();
+        assert_eq!([&stored["format"], &stored["shards"], &stored["first_shard"]], [2, 3, 2]);
+        assert_eq!((cut.parts(), &stored["resharding"]), (2..5, &serde_json::Value::Null));
+        let mut anew = definition();
+        anew.follow(&cut);
+        assert_eq!((anew.format, anew.parts()), (2, 2..4));
+    }
+
+    #[test]
+    fn a_cut_takes_numbers_that_no_object_ever_had() {
+        let mut cut = definition();
+        for (shards, there, first) in [(1, 2, 2), (4, 3, 3), (2, 0, 7), (1, 20, 20)] {
+            // The one before has died each time.
+            cut.begin_cut(shards, 0..there).unwrap();
+            assert_eq!((cut.parts(), cut.resharding_first), (0..2, Some(first)));
+        }
+        let error = cut.begin_cut(1, [u32::MAX].into_iter()).unwrap_err().to_string();
+        assert!(error.contains("no numbers left"), "{error}");
+    }
+
+    #[test]
+    fn a_cut_of_the_first_release_that_died_has_rows_in_the_objects_of_both() {
+        for (shards, target, there, end) in [(2, 3, 3, 3), (4, 1, 4, 4), (1, 5, 2, 5)] {
+            let mut cut = Definition { shards, resharding: Some(target), ..definition() };
+            cut.begin_cut(2, 0..there).unwrap();
+            assert_eq!((cut.parts(), cut.resharding_first), (0..end, Some(end)));
+        }
+    }
+
+    #[test]
     fn a_definition_of_a_newer_format_or_a_damaged_one_is_refused() {
         let text = String::from_utf8(definition().text().unwrap()).unwrap();
-        let newer = text.replace("\"format\": 1", "\"format\": 2");
+        let newer = text.replace("\"format\": 1", "\"format\": 3");
         let error = Definition::parse(newer.as_bytes(), "o").unwrap_err().to_string();
         assert!(error.contains("newer version") && error.contains("`t`"), "{error}");
         let error = Definition::parse(b"{", "_lake/tables/t.json").unwrap_err();

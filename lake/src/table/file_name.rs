@@ -19,6 +19,18 @@ pub(crate) fn is_own(inner: &str) -> bool {
     in_place && is_number(number, 5) && (stem == "part" || is_run(stem))
 }
 
+/// The name of an object of an upserted table.
+pub(crate) fn part(number: u32) -> String {
+    format!("part-{number:05}.parquet")
+}
+
+/// The number of an object of an upserted table, by its key; nothing for what is none.
+pub(crate) fn part_number(key: &str) -> Option<u32> {
+    let name = key.rsplit('/').next()?;
+    let number = name.strip_prefix("part-")?.strip_suffix(".parquet")?;
+    if is_number(number, 5) { number.parse().ok() } else { None }
+}
+
 /// Whether it is the name of a run: a time and the number of a process.
 fn is_run(name: &str) -> bool {
     let Some((time, process)) = name.split_once('-') else { return false };
@@ -82,6 +94,17 @@ mod tests {
         ] {
             assert!(!is_own(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn an_object_of_a_shard_is_known_by_its_number() {
+        for number in [0, 7, 99_999, 100_000, u32::MAX] {
+            assert_eq!(part_number(&format!("t/month=2026-01/{}", part(number))), Some(number));
+        }
+        for other in ["part-1.parquet", "part-00001.csv", "a-00001.parquet", "part-+0001.parquet"] {
+            assert_eq!(part_number(other), None, "{other}");
+        }
+        assert_eq!(part_number("part-4294967296.parquet"), None);
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::collections::HashMap;
 
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
+use arrow::datatypes::Schema;
 
 use super::committed::Committed;
 use super::core::Core;
+use super::widen::are_of_current_type;
 use crate::error::{Error, Result};
 use crate::file::writer::{ENCODER_BYTES, PartWriter};
 use crate::stage::Group;
@@ -63,6 +65,11 @@ impl NewFile {
     fn is_full(&self) -> bool {
         self.part.bytes() >= FILE_BYTES
     }
+
+    /// Whether one of its columns is of another type than the table's.
+    fn is_narrow(&self, columns: &Schema) -> bool {
+        !are_of_current_type(self.part.schema().fields(), columns)
+    }
 }
 
 impl NewFiles {
@@ -95,8 +102,18 @@ impl NewFiles {
         self.writers.values_mut().try_for_each(|file| file.part.close_row_group())
     }
 
-    /// The schema changes: open files keep theirs.
-    pub(super) fn retire(&mut self) -> Result<()> {
+    /// The schema changes: open files keep theirs, also those of a commit that has begun.
+    pub(super) fn outdate(&mut self) -> Result<()> {
+        let planned = self.planned.iter_mut();
+        let open: Vec<_> = planned
+            .filter_map(|planned| planned.open.take().map(|file| (planned.group, file)))
+            .collect();
+        open.into_iter().try_for_each(|(group, file)| self.close(group, file))?;
+        self.retire()
+    }
+
+    /// Nothing more comes into the open files.
+    fn retire(&mut self) -> Result<()> {
         let open: Vec<_> = self.writers.drain().collect();
         open.into_iter().try_for_each(|(group, file)| self.close(group, file))
     }
@@ -203,6 +220,22 @@ impl NewFiles {
             .iter()
             .flat_map(|planned| planned.open.iter().map(|file| &file.key).chain(&planned.keys));
         Ok(retired.chain(planned).cloned().collect())
+    }
+
+    /// Whether there are rows in files of a narrower type than these columns have.
+    pub(super) fn are_narrow(&self, columns: &Schema) -> bool {
+        self.retired.iter().any(|(_, file)| file.is_narrow(columns) && file.part.rows() > 0)
+    }
+
+    /// Makes the files of a narrower type visible, beside others of that type.
+    pub(super) fn commit_narrow(&mut self, core: &Core, committed: &mut Committed) -> Result<()> {
+        let retired = std::mem::take(&mut self.retired).into_iter();
+        let (narrow, current) = retired.partition(|(_, file)| file.is_narrow(core.stage.schema()));
+        self.retired = current;
+        for (group, file) in Vec::from_iter(narrow) {
+            committed.count(&file.part.finish()?, &core.stage.folder(group)?);
+        }
+        Ok(())
     }
 
     /// Writes the waiting rows and makes all files visible.

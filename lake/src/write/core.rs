@@ -15,6 +15,7 @@ use crate::schema::fields;
 use crate::stage::{Group, Stage};
 use crate::store::Condition;
 use crate::table::definition::{Definition, LoadMethod};
+use crate::table::file_name;
 use crate::table::partition::Partitioner;
 use crate::table::projection::Projection;
 use crate::table::spec::Spec;
@@ -100,7 +101,8 @@ impl Core {
     /// The key of a group's object.
     pub(super) fn object_key(&self, group: Group) -> Result<String> {
         let folder = self.stage.folder(group)?;
-        Ok(format!("{}{folder}part-{:05}.parquet", self.prefix(), group.shard))
+        let number = self.definition().first_shard + group.shard;
+        Ok(format!("{}{folder}{}", self.prefix(), file_name::part(number)))
     }
 
     /// Begins a file of the table.

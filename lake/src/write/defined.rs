@@ -40,9 +40,13 @@ impl Defined {
 
     /// The wanted definition, whatever is found: all that is there goes, so nothing of it binds what
     /// comes.
-    pub(super) fn anew(wanted: Definition, found: Option<(Object, Definition)>) -> Result<Self> {
+    pub(super) fn anew(
+        mut wanted: Definition,
+        found: Option<(Object, Definition)>,
+    ) -> Result<Self> {
         match found {
             Some((object, found)) if found.resharding.is_none() => {
+                wanted.follow(&found);
                 Ok(Self { definition: wanted, stored: Some(object), changed: true })
             }
             found => Self::reconciled(wanted, found),
@@ -84,10 +88,32 @@ impl Defined {
         self.definition.generation = generation;
     }
 
+    /// Files of a narrower type are about to become visible.
+    pub(super) fn set_widening(&mut self) {
+        self.changed |= !self.definition.widening;
+        self.definition.widening = true;
+    }
+
     /// No file of a narrower type is left.
     pub(super) fn set_widened(&mut self) {
         self.changed |= self.definition.widening;
         self.definition.widening = false;
+    }
+
+    /// Checks that the table's rows are in the objects that this run knows: where one of these is not there,
+    /// they may not be.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Table`] where the table was cut anew, or is about to be.
+    pub(super) fn check_cut(&self, lake: &Lake) -> Result<()> {
+        match lake.definition(&self.definition.table)? {
+            Some((_, found)) if !found.is_cut_as(&self.definition) => {
+                reconcile(&found, &self.definition)?;
+                Err(self.resharded(found.shards))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Takes over what another run has changed since the definition was read. `begun` says that rows
@@ -140,7 +166,7 @@ impl Defined {
     fn adopt(&mut self, found: &Definition, object: Object, begun: bool) -> Result<()> {
         let stream = self.definition.stream.clone();
         let mut definition = reconcile(found, &self.definition)?;
-        if definition.shards != self.definition.shards {
+        if !definition.is_cut_as(&self.definition) {
             return Err(self.resharded(definition.shards));
         }
         let incompatible = |fault| incompatible(&stream, &found.table, fault);
@@ -158,13 +184,17 @@ impl Defined {
 
     /// The rows of this run are cut for another number of shards than the table now has.
     pub(super) fn resharded(&self, shards: u32) -> Error {
-        Error::Table {
-            table: self.definition.table.clone(),
-            reason: format!(
-                "its objects per partition went from {} to {shards} while this run was at work; run again",
-                self.definition.shards
-            ),
-        }
+        resharded(&self.definition, shards)
+    }
+}
+
+/// The rows of a run are cut otherwise than the table now is.
+pub(super) fn resharded(definition: &Definition, shards: u32) -> Error {
+    Error::Table {
+        table: definition.table.clone(),
+        reason: format!(
+            "it was cut into {shards} objects per partition while this run was at work; run again"
+        ),
     }
 }
 
@@ -215,7 +245,9 @@ pub(super) fn define(spec: &Spec) -> Result<Definition> {
         load_method: spec.load,
         partition_by: spec.partition_by.clone(),
         shards: spec.shards,
+        first_shard: 0,
         resharding: None,
+        resharding_first: None,
         version: None,
         generation: None,
         widening: false,

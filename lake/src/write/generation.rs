@@ -48,6 +48,7 @@ impl Table {
         if !numbered.is_empty() {
             let _guard = self.core.lake.store.lock(&self.definition().table)?;
             self.store_definition()?;
+            self.widen(&mut committed)?;
             promote(&mut self.core, numbered, Promotion::Beside, &mut committed)?;
         }
         delete(&self.core, &waiting)?;

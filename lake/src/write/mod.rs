@@ -3,8 +3,9 @@
 //! A [`Table`] is one table in one run: what it is ([`defined`]), its rows on the way ([`core`]) and
 //! how they enter it ([`load`]). Each load has a file: [`upsert`] merges rows into the objects of
 //! their groups, [`append`] adds files, [`replace`] puts new objects in the place of all old ones, and
-//! [`waiting`] keeps the rows of a generation apart until it is complete. The [`journal`] notes what
-//! must not come twice.
+//! [`waiting`] keeps the rows of a generation apart until it is complete. [`widen`] brings what is there
+//! to wider types, and [`obsolete`] knows which objects have had their time. The [`journal`] notes what must
+//! not come twice.
 
 mod append;
 mod committed;
@@ -15,13 +16,16 @@ mod generation;
 pub mod journal;
 mod load;
 mod note;
+pub(crate) mod obsolete;
 mod replace;
 pub(crate) mod retry;
 mod table;
 #[cfg(test)]
 mod tests;
+mod together;
 mod upsert;
 pub(crate) mod waiting;
+pub(crate) mod widen;
 
 pub(crate) use append::FILE_BYTES;
 pub use committed::Committed;

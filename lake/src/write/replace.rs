@@ -1,9 +1,11 @@
-//! Replace: new objects take the place of all old ones, once the stream was seen whole.
+//! Replace: new objects take the place of all old ones, once the stream was seen whole. All are written
+//! before the first becomes visible, so that a reader sees old and new ones for as short as can be.
 
 use std::collections::HashSet;
 
 use super::committed::Committed;
 use super::core::Core;
+use super::together::Together;
 use crate::error::Result;
 use crate::store::{Condition, Object};
 use crate::table::file_name;
@@ -12,13 +14,16 @@ use crate::table::file_name;
 pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> {
     let old = table.lake.store.list(&table.prefix())?;
     let reader = table.stage.reader()?;
-    let mut current = HashSet::new();
+    let (mut current, mut files) = (HashSet::new(), Together::new());
     for group in table.stage.groups() {
         let key = table.object_key(*group)?;
         let mut part = table.part(&key, Condition::Always)?;
         reader.each(*group, |batch| part.write(batch))?;
-        committed.count(&part.finish()?, &table.stage.folder(*group)?);
+        files.add(*group, part.end()?)?;
         current.insert(key);
+    }
+    for (group, written) in files.finish(&table.lake) {
+        committed.count(&written?, &table.stage.folder(group)?);
     }
     remove(table, &old, |key| current.contains(key))?;
     committed.replaced = true;

@@ -6,11 +6,11 @@ use arrow::array::RecordBatch;
 
 use super::append::NewFiles;
 use super::committed::Committed;
-use super::core::{Core, keyed_stage, waiting_stage};
+use super::core::{Core, keyed_stage, schema_of, waiting_stage};
 use super::defined::{Defined, define};
 use super::journal::Files;
 use super::load::{Load, Replace, Waiting};
-use super::{replace, upsert, waiting};
+use super::{obsolete, replace, upsert, waiting, widen};
 use crate::error::{Error, Result};
 use crate::file::writer::ENCODE_BYTES;
 use crate::lake::Lake;
@@ -32,10 +32,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// Opens a table, or prepares a new one.
+    /// Opens a table, or prepares a new one. What a run has left half done of its objects is brought to its
+    /// end.
     pub fn open(lake: &Arc<Lake>, spec: &Arc<Spec>) -> Result<Self> {
         let wanted = define(spec)?;
         let found = lake.definition(&spec.table)?;
+        let found = found.map(|found| widen::mend(lake, found, &spec.encoding)).transpose()?;
         if found.is_none() {
             check_folder(lake, &spec.table)?;
         }
@@ -320,7 +322,7 @@ impl Table {
             }
             Load::Upsert | Load::Append(_) | Load::Replace(_) | Load::Waiting(_) => None,
         };
-        self.publish(&mut committed)?;
+        self.publish(&mut committed).map_err(|error| self.stopped(error))?;
         self.begun = true;
         if let Some(version) = activated {
             // Only now: a run that dies before replaces the table once more.
@@ -329,23 +331,54 @@ impl Table {
         }
         self.core.stage.clear();
         // Where nothing locks the table, another run may have widened a column meanwhile and have
-        // missed the objects that were written just now.
-        self.refresh_definition()?;
-        if self.core.definition().widening {
-            upsert::widen_rest(&self.core, &mut committed)?;
-            self.core.defined.set_widened();
-            self.store_definition()?;
-        }
+        // missed the objects that were written just now; or it was cut, and they have had their time.
+        self.refresh_definition().map_err(|error| self.stopped(error))?;
+        self.widen(&mut committed)?;
+        self.store_definition()?;
         Ok(committed)
+    }
+
+    /// Where the table was cut meanwhile, what this run has written for the cut before goes, and comes
+    /// again. What cannot be removed, the next run removes.
+    fn stopped(&self, error: Error) -> Error {
+        let Error::Table { table, .. } = &error else { return error };
+        let removed = self.core.lake.definition(table).and_then(|found| match found {
+            Some((_, definition)) => obsolete::remove(&self.core.lake, &definition),
+            None => Ok(0),
+        });
+        if let Err(left) = removed {
+            tracing::warn!(table, error = %left, "objects of before the table was cut are left");
+        }
+        error
+    }
+
+    /// Where a column has become wider, brings all objects that are there to the new type.
+    pub(super) fn widen(&mut self, committed: &mut Committed) -> Result<()> {
+        if self.core.definition().widening {
+            let core = &self.core;
+            widen::widen(&core.lake, core.definition(), &core.encoding, committed)?;
+            self.core.defined.set_widened();
+        }
+        Ok(())
     }
 
     /// Makes what is staged visible as the load says.
     fn publish(&mut self, committed: &mut Committed) -> Result<()> {
         match &mut self.load {
-            Load::Upsert => upsert::commit(&self.core, committed)?,
+            Load::Upsert => {
+                self.widen(committed)?;
+                upsert::commit(&self.core, committed)?;
+            }
             Load::Append(files) => {
                 files.prepare(&mut self.core, None)?;
-                files.commit(&self.core, committed)?;
+                if self.core.definition().widening {
+                    // They were begun in the type that the others have.
+                    files.commit_narrow(&self.core, committed)?;
+                    self.widen(committed)?;
+                }
+                if let Some(files) = self.load.files_mut() {
+                    files.commit(&self.core, committed)?;
+                }
             }
             Load::Waiting(Waiting { root, files }) => {
                 files.prepare(&mut self.core, Some(root))?;
@@ -381,8 +414,11 @@ impl Table {
             // It is that of the new rows; the old ones are still there.
             Load::Waiting(_) => Ok(()),
             Load::Upsert | Load::Append(_) | Load::Replace(_) => {
-                let has_changed = self.core.defined.store(&self.core.lake, self.begun)?;
-                if has_changed { self.realign() } else { Ok(()) }
+                // What another run has changed may change what must be stored.
+                while self.core.defined.store(&self.core.lake, self.begun)? {
+                    self.realign()?;
+                }
+                Ok(())
             }
         }
     }
@@ -393,7 +429,13 @@ impl Table {
         if projection.is_some()
             && let Some(files) = self.load.files_mut()
         {
-            files.retire()?;
+            files.outdate()?;
+            // Rows that wait for their generation are brought to the newest types when they enter.
+            if let Load::Append(files) = &self.load
+                && files.are_narrow(&schema_of(self.core.definition()))
+            {
+                self.core.defined.set_widening();
+            }
         }
         self.core.realign(projection.as_ref())
     }

@@ -4,13 +4,13 @@
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
-use arrow::datatypes::{Fields, Schema};
 use arrow::error::ArrowError;
 use crossbeam_channel::{bounded, unbounded};
 
 use super::committed::Committed;
 use super::core::Core;
 use super::retry::persist;
+use super::widen::are_of_current_type;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::file::writer::{Ended, PartWriter};
@@ -30,6 +30,10 @@ pub(super) fn commit(table: &Core, committed: &mut Committed) -> Result<()> {
     let keys: Vec<String> =
         groups.iter().map(|group| table.object_key(*group)).collect::<Result<_>>()?;
     let existing = look_up(table, &keys)?;
+    if existing.iter().any(Option::is_none) {
+        // An object that a cut has removed must not come again under its name.
+        table.defined.check_cut(&table.lake)?;
+    }
     let mut disturbed = Vec::new();
     let mut resolve = |group: Group, outcome: Result<Object>| match outcome {
         Ok(written) => {
@@ -74,6 +78,7 @@ pub(super) fn commit(table: &Core, committed: &mut Committed) -> Result<()> {
         let key = table.object_key(group)?;
         let written = persist(|| {
             let existing = table.lake.store.head(&key)?;
+            table.defined.check_cut(&table.lake)?;
             committed.bytes_read += existing.as_ref().map_or(0, |object| object.size);
             merge(table, &staged, group, &key, existing.as_ref())?.map(Ended::finish).transpose()
         })?;
@@ -179,40 +184,4 @@ impl<'a> Old<'a> {
         }
         Ok(())
     }
-}
-
-/// After a column has widened: brings the objects that no commit has touched to the new type.
-pub(super) fn widen_rest(table: &Core, committed: &mut Committed) -> Result<()> {
-    let prefix = table.prefix();
-    for listed in table.lake.store.list(&prefix)? {
-        let name = table.lake.store.locate(&listed.key);
-        let columns = Old::open(table, &listed)?.part.schema();
-        if are_of_current_type(columns.fields(), table.stage.schema()) {
-            continue;
-        }
-        let written = persist(|| {
-            let Some(object) = table.lake.store.head(&listed.key)? else {
-                return Err(Error::Conflict { object: name.clone() });
-            };
-            committed.bytes_read += object.size;
-            let mut part = table.part(&listed.key, Condition::still(Some(&object)))?;
-            Old::open(table, &object)?.copy(
-                &mut part,
-                |hashes| Ok(vec![false; hashes.len()]),
-                |_| Ok(()),
-            )?;
-            part.finish()
-        })?;
-        let folder = listed.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
-        let folder = folder.map_or_else(String::new, |(folder, _)| format!("{folder}/"));
-        committed.count(&written, &folder);
-    }
-    Ok(())
-}
-
-/// Whether every column that a file has is of the table's type.
-pub(super) fn are_of_current_type(file: &Fields, table: &Schema) -> bool {
-    file.iter().all(|field| {
-        table.field_with_name(field.name()).is_ok_and(|own| own.data_type() == field.data_type())
-    })
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::committed::Committed;
 use super::core::{Core, keyed_stage};
-use super::{replace, upsert};
+use super::{replace, upsert, widen};
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::store::{Condition, Object};
@@ -87,7 +87,7 @@ fn copy(
         let mut file = store.fetch(object)?;
         let part = PartReader::open(file.try_clone().map_err(failed)?, &from)?;
         // An earlier run of the generation may have known a narrower type.
-        narrow |= !upsert::are_of_current_type(part.schema().fields(), core.stage.schema());
+        narrow |= !widen::are_of_current_type(part.schema().fields(), core.stage.schema());
         let mut upload = store.create(&key, Condition::Always)?;
         file.rewind().and_then(|()| io::copy(&mut file, &mut upload)).map_err(failed)?;
         let written = upload.finish()?;
@@ -98,7 +98,10 @@ fn copy(
     }
     committed.replaced = how == Promotion::Alone;
     replace::remove(core, &old, |key| current.contains(key))?;
-    if narrow { upsert::widen_rest(core, committed) } else { Ok(()) }
+    if narrow {
+        widen::widen(&core.lake, core.definition(), &core.encoding, committed)?;
+    }
+    Ok(())
 }
 
 pub(super) fn delete<'a>(core: &Core, objects: impl IntoIterator<Item = &'a Object>) -> Result<()> {

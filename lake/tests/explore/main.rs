@@ -11,13 +11,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "how much was explored belongs to the outcome")]
 
+mod cut;
 mod exhaustive;
 mod guards;
+mod late;
 mod pipeline;
 mod reader;
 mod scenarios;
 mod schedule;
 mod together;
+mod types;
 mod weakness;
 mod world;
 

@@ -18,7 +18,7 @@ pub(crate) type Row = (i64, u32);
 /// The rows of a table, with how often each is there.
 pub(crate) type Rows = BTreeMap<Row, usize>;
 
-/// What a reader who lists the prefix of a table finds.
+/// What a reader who lists a prefix finds.
 #[derive(Debug, Default)]
 struct Found {
     rows: Rows,
@@ -28,9 +28,9 @@ struct Found {
     types: BTreeMap<String, BTreeSet<String>>,
 }
 
-fn read(store: &MemoryStore, table: &str, what: &str) -> Found {
+fn read(store: &MemoryStore, prefix: &str, what: &str) -> Found {
     let mut found = Found::default();
-    for object in store.list(&format!("{table}/")).unwrap() {
+    for object in store.list(prefix).unwrap() {
         let (_, bytes) = store.get(&object.key).unwrap().unwrap();
         found.add(&object.key, bytes, what);
     }
@@ -76,12 +76,12 @@ pub(crate) fn rows_of_files(
 
 /// The ids of the rows of a table that have a title.
 pub(crate) fn titled(store: &MemoryStore, table: &str, what: &str) -> BTreeSet<i64> {
-    read(store, table, what).titled
+    read(store, &format!("{table}/"), what).titled
 }
 
 /// The rows of a table, with how often each is there.
 pub(crate) fn rows(store: &MemoryStore, table: &str, what: &str) -> Rows {
-    read(store, table, what).rows
+    read(store, &format!("{table}/"), what).rows
 }
 
 /// The version of a row, which all of its texts must be of.
@@ -100,8 +100,40 @@ fn version_of(batch: &arrow::array::RecordBatch, row: usize, id: i64, what: &str
 
 /// The rows that are there, each as often as it is there.
 fn rows_of(store: &MemoryStore, table: &str, what: &str) -> Vec<Row> {
-    let found = read(store, table, what).rows;
+    let found = read(store, &format!("{table}/"), what).rows;
     found.into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count)).collect()
+}
+
+/// The ids of the rows of each object.
+pub(crate) type Ids = BTreeMap<String, BTreeSet<i64>>;
+
+/// The ids that are in each object below a prefix.
+pub(crate) fn ids(store: &MemoryStore, prefix: &str, what: &str) -> Ids {
+    let objects = store.list(prefix).unwrap().into_iter();
+    let ids = objects.map(|object| {
+        let found = read(store, &object.key, what);
+        (object.key, found.rows.into_keys().map(|(id, _)| id).collect())
+    });
+    ids.collect()
+}
+
+/// The ids that are in each table at every moment, in one version or another.
+pub(crate) fn lasting(scenario: &Scenario) -> BTreeMap<String, BTreeSet<i64>> {
+    let truth = truth(scenario).into_iter();
+    truth.map(|(table, truth)| (table, truth.lasting().map(|(id, _)| id).collect())).collect()
+}
+
+/// How the pipeline loads its table.
+pub(crate) fn load_method(scenario: &Scenario) -> LoadMethod {
+    truth(scenario).into_values().next().unwrap().load
+}
+
+/// Whether a column of a table is there in two types.
+pub(crate) fn has_two_types(store: &MemoryStore, scenario: &Scenario, what: &str) -> bool {
+    truth(scenario).keys().any(|table| {
+        let found = read(store, &format!("{table}/"), what);
+        found.types.values().any(|types| types.len() > 1)
+    })
 }
 
 /// Whether the rows of a table are these, each once.
@@ -112,7 +144,7 @@ pub(crate) fn compare_rows(store: &MemoryStore, table: &str, rows: &[Row], what:
 /// What must hold at every moment.
 pub(crate) fn check(store: &MemoryStore, scenario: &Scenario, what: &str) {
     for (table, truth) in truth(scenario) {
-        let found = read(store, &table, what);
+        let found = read(store, &format!("{table}/"), what);
         let mut keys = BTreeSet::new();
         for (row, count) in &found.rows {
             // While files are put together or cut anew, a row may be in two of them.
@@ -132,6 +164,7 @@ pub(crate) fn check(store: &MemoryStore, scenario: &Scenario, what: &str) {
                 "{what}: row {id} of {table} is missing"
             );
         }
+        // [`types`](crate::types) says when there may be two.
         if !scenario.widens {
             for (column, types) in &found.types {
                 assert_eq!(types.len(), 1, "{what}: column {column} of {table} has two types");
@@ -143,7 +176,7 @@ pub(crate) fn check(store: &MemoryStore, scenario: &Scenario, what: &str) {
 /// What must hold when the pipeline has come to its end.
 pub(crate) fn compare(store: &MemoryStore, scenario: &Scenario, what: &str) {
     for (table, truth) in truth(scenario) {
-        let found = read(store, &table, what);
+        let found = read(store, &format!("{table}/"), what);
         assert_eq!(found.rows, truth.end, "{what}: {table}");
         for (column, types) in &found.types {
             assert_eq!(types.len(), 1, "{what}: column {column} of {table} has two types");

@@ -219,6 +219,25 @@ pub(crate) fn all() -> Vec<Scenario> {
             ]),
         )
     });
+    for (name, before) in [
+        ("append with a wider column in one commit", loaded(&[&by_month(append.clone())])),
+        ("append to a new table with a wider column in one commit", Vec::new()),
+    ] {
+        all.push(Scenario {
+            widens: true,
+            ..scenario(
+                name,
+                before,
+                there(vec![
+                    schema(by_month(append.clone())),
+                    Rows("t", 6..9, 1),
+                    schema(widened(by_month(append.clone()))),
+                    Rows("t", 9..12, 1),
+                    State,
+                ]),
+            )
+        });
+    }
     all.push(Scenario {
         pipeline: Pipeline {
             memory: 1 << 12,
@@ -284,6 +303,29 @@ pub(crate) fn all() -> Vec<Scenario> {
             "upsert with a wider column",
             loaded(&[&by_month(upsert.clone())]),
             there(vec![schema(widened(by_month(upsert.clone()))), Rows("t", 3..5, 2), State]),
+        )
+    });
+    all.push(Scenario {
+        widens: true,
+        is_small: true,
+        ..scenario(
+            "upsert in shards with a wider column",
+            loaded(&[&sharded(upsert.clone())]),
+            there(vec![schema(widened(sharded(upsert.clone()))), Rows("t", 3..5, 2), State]),
+        )
+    });
+    all.push(Scenario {
+        widens: true,
+        ..scenario(
+            "overwrite by month with a wider column",
+            loaded(&[&by_month(overwrite.clone())]),
+            // Nothing is left of one partition.
+            there(vec![
+                schema(widened(by_month(overwrite.clone()))),
+                Rows("t", 0..2, 2),
+                Rows("t", 3..5, 2),
+                State,
+            ]),
         )
     });
     for (name, spec) in [
@@ -380,6 +422,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         ("maintain --shards", shards(3), upsert.clone()),
         ("maintain --shards by month", shards(2), by_month(upsert.clone())),
         ("maintain --shards to fewer", shards(1), sharded(upsert.clone())),
+        ("maintain --shards of shards by month", shards(3), sharded(by_month(upsert.clone()))),
     ] {
         all.push(Scenario {
             maintenance: Some(options),

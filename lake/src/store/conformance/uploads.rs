@@ -44,13 +44,16 @@ pub fn visibility(store: &dyn Store) -> Kept {
     let (new, old) = (trial.key("new"), trial.key("old"));
     let object = trial.works("put", store.put(&old, b"before", Condition::Absent))?;
     let before = trial.listed("")?;
-    for ends in [false, true] {
+    for (holds, ends) in [(false, false), (true, false), (true, true)] {
         let mut creating = trial.works("create", store.create(&new, Condition::Absent))?;
         let still = Condition::still(Some(&object));
         let mut replacing = trial.works("create", store.create(&old, still))?;
         for upload in [&mut creating, &mut replacing] {
             trial.works("write", write(store, upload, b"after"))?;
             upload.flush().map_err(|error| trial.broken(format!("flush fails: {error}")))?;
+            if holds {
+                trial.works("hold", upload.hold())?;
+            }
         }
         trial.is_absent(&new)?;
         trial.is_there(&object, b"before")?;

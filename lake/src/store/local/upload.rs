@@ -23,7 +23,8 @@ const BUFFER: usize = 64 * 1024;
 /// A file that is not yet in its place.
 #[derive(Debug)]
 pub(super) struct LocalUpload {
-    file: io::BufWriter<File>,
+    /// Nothing while it waits for others.
+    file: Option<io::BufWriter<File>>,
     /// Removed when it is dropped; what cannot be removed then is removed by a later run.
     temporary: TempPath,
     key: String,
@@ -55,12 +56,23 @@ impl LocalUpload {
             .map_err(|error| failed("write to", &place, error))?;
         let (file, temporary) = file.into_parts();
         Ok(Self {
-            file: io::BufWriter::with_capacity(BUFFER, file),
+            file: Some(io::BufWriter::with_capacity(BUFFER, file)),
             temporary,
             key: key.to_owned(),
             folder: folder.clone(),
             condition,
         })
+    }
+
+    /// The file, open to be written to.
+    fn file(&mut self) -> io::Result<&mut io::BufWriter<File>> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => {
+                let file = File::options().append(true).open(&self.temporary)?;
+                Ok(none.insert(io::BufWriter::with_capacity(BUFFER, file)))
+            }
+        }
     }
 
     /// Whether what is there now allows the file to take its place.
@@ -78,24 +90,34 @@ impl LocalUpload {
 
 impl Write for LocalUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.write(bytes)
+        self.file()?.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file()?.flush()
     }
 }
 
 impl Upload for LocalUpload {
+    fn hold(&mut self) -> Result<()> {
+        let place = self.folder.path(&self.key);
+        let sync = |mut file: io::BufWriter<File>| {
+            file.flush()?;
+            file.get_ref().sync_all()
+        };
+        self.file.take().map_or(Ok(()), sync).map_err(|error| failed("write", &place, error))
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Object> {
         let target = self.folder.path(&self.key);
         let failed = |error| Error::store("write", target.display().to_string(), error);
-        self.file.flush().map_err(failed)?;
-        let file = self.file.get_ref();
+        self.file().and_then(Write::flush).map_err(failed)?;
+        let file = self.file().map_err(failed)?.get_ref();
         // The system's own times may be the same for all that is written within some milliseconds.
         file.set_modified(SystemTime::now()).map_err(failed)?;
         file.sync_all().map_err(failed)?;
-        let object = object_of(&self.key, &file.metadata().map_err(failed)?);
+        let metadata = file.metadata().map_err(failed)?;
+        let object = object_of(&self.key, &metadata);
         let folder = target.parent().unwrap_or(&self.folder.root);
         let lock = self.folder.lock_writes().map_err(failed)?;
         if !self.holds()? {

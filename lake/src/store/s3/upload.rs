@@ -94,6 +94,13 @@ impl Multipart {
         }
         Ok(())
     }
+
+    async fn join_all(&mut self) -> Result<()> {
+        while !self.running.is_empty() {
+            self.join_one().await?;
+        }
+        Ok(())
+    }
 }
 
 impl Write for S3Upload {
@@ -117,6 +124,18 @@ impl Write for S3Upload {
 }
 
 impl Upload for S3Upload {
+    /// A small object becomes a part as well: it would lie in memory otherwise.
+    fn hold(&mut self) -> Result<()> {
+        if !self.buffer.is_empty() {
+            self.send_part()?;
+        }
+        let bucket = Arc::clone(&self.bucket);
+        match &mut self.multipart {
+            Some(multipart) => bucket.session.runtime.block_on(multipart.join_all()),
+            None => Ok(()),
+        }
+    }
+
     fn finish(mut self: Box<Self>) -> Result<Object> {
         let bucket = Arc::clone(&self.bucket);
         let runtime = &bucket.session.runtime;
@@ -131,9 +150,7 @@ impl Upload for S3Upload {
         let Some(multipart) = &mut self.multipart else {
             return Err(Error::internal("a multipart upload that was begun is there"));
         };
-        while !multipart.running.is_empty() {
-            runtime.block_on(multipart.join_one())?;
-        }
+        runtime.block_on(multipart.join_all())?;
         let mut parts = std::mem::take(&mut multipart.done);
         parts.sort_by_key(CompletedPart::part_number);
         let id = multipart.id.clone();
