@@ -123,8 +123,8 @@ impl Lake {
         Ok(objects.into_iter().flat_map(move |object| {
             let name = self.store.locate(&object.key);
             let part = self.store.fetch(&object).and_then(|file| PartReader::open(file, &name));
-            let (batches, failed) = match part {
-                Ok(part) => (Some(part.batches(&schema)), None),
+            let (batches, failed) = match part.and_then(|part| part.batches(&schema)) {
+                Ok(batches) => (Some(batches), None),
                 Err(error) => (None, Some(Err(error))),
             };
             failed.into_iter().chain(batches.into_iter().flatten())

@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::encoding::SHARDS;
 use crate::error::{Error, Result};
-use crate::table::projection::Projection;
+use crate::table::projection::{Projection, keeps_all};
 
 /// Rows that are decoded from a file at a time.
 const READ_ROWS: usize = 8192;
@@ -66,17 +66,25 @@ impl PartReader {
     }
 
     /// Its rows batch by batch, as columns of another schema of the same table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`] where the file has a column that the schema has not, or a wider one: another
+    /// writer has given the table more than the reader knows of, which would be lost.
     pub(crate) fn batches(
         self,
         schema: &SchemaRef,
-    ) -> impl Iterator<Item = Result<RecordBatch>> + use<> {
+    ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+        if !keeps_all(self.rows.schema().fields(), schema.fields()) {
+            return Err(Error::Conflict { object: self.object });
+        }
         let projection = Projection::between(self.rows.schema().fields(), schema);
-        self.rows.map(move |batch| {
+        Ok(self.rows.map(move |batch| {
             batch.and_then(|batch| projection.apply(&batch)).map_err(|source| Error::Parquet {
                 action: "read",
                 object: self.object.clone(),
                 source: source.into(),
             })
-        })
+        }))
     }
 }

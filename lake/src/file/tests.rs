@@ -46,7 +46,8 @@ fn rows_come_back_in_their_order_by_every_codec() {
         let part = read(&store);
         assert_eq!(part.shards, Some(7));
         let schema = rows([], "").schema();
-        let batches: Vec<RecordBatch> = part.batches(&schema).collect::<Result<_>>().unwrap();
+        let batches: Vec<RecordBatch> =
+            part.batches(&schema).unwrap().collect::<Result<_>>().unwrap();
         let all = arrow::compute::concat_batches(&schema, &batches).unwrap();
         assert_eq!(all, rows(0..300, "x"));
     }

@@ -106,7 +106,12 @@ fn compact_bin(
             Err(Error::Conflict { .. }) => return Ok(false),
             Err(error) => return Err(error),
         };
-        file.batches(&schema).try_for_each(|batch| part.write(&batch?))?;
+        match file.batches(&schema) {
+            Ok(mut batches) => batches.try_for_each(|batch| part.write(&batch?))?,
+            // A run has given the table a column since its definition was read.
+            Err(Error::Conflict { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        }
     }
     let obsolete = bin.iter().map(|object| object.key.clone()).collect();
     let replacement = Replacement::begin(lake, key, obsolete)?;

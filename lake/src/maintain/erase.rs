@@ -166,7 +166,7 @@ impl Table<'_> {
         // new ones there, which a removal would not notice.
         let mut part = self.lake.part(&object.key, condition, &self.schema, &format)?;
         let reader = PartReader::open(file, &self.lake.store.locate(&object.key))?;
-        for batch in reader.batches(&self.schema) {
+        for batch in reader.batches(&self.schema)? {
             let batch = batch?;
             let kept = not(&self.matches(&batch)?).map_err(Error::arrow)?;
             part.write(&filter_record_batch(&batch, &kept).map_err(Error::arrow)?)?;
@@ -182,7 +182,7 @@ impl Table<'_> {
         let columns: HashSet<&str> = self.tests.iter().map(|test| test.root.as_str()).collect();
         let reader = PartReader::open_columns(file, &name, |column| columns.contains(column))?;
         let mut rows = 0;
-        for batch in reader.batches(&self.schema) {
+        for batch in reader.batches(&self.schema)? {
             rows += self.matches(&batch?)?.true_count() as u64;
         }
         Ok(rows)
@@ -359,7 +359,7 @@ mod tests {
         assert_eq!(reader.schema().fields().len(), 3);
         let schema = reader.schema();
         assert_eq!(
-            reader.batches(&schema).map(|batch| batch.unwrap().num_rows()).sum::<usize>(),
+            reader.batches(&schema).unwrap().map(|batch| batch.unwrap().num_rows()).sum::<usize>(),
             0
         );
     }

@@ -162,7 +162,7 @@ impl<'a> Cut<'a> {
             }
             let name = self.lake.store.locate(&object.key);
             let part = PartReader::open(self.lake.store.fetch(&object)?, &name)?;
-            for batch in part.batches(&self.schema) {
+            for batch in part.batches(&self.schema)? {
                 let batch = batch?;
                 let hashes = key::hash_rows(&batch, &self.keys)?;
                 stage.push(batch, &hashes)?;

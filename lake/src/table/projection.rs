@@ -160,6 +160,25 @@ fn apply(array: &ArrayRef, change: &Change) -> Result<ArrayRef, ArrowError> {
     })
 }
 
+/// Whether rows of these columns lose nothing when they become rows of those: each column is among them, and
+/// none is narrower there. A column that is not is of a definition that is newer than the reader's.
+pub(crate) fn keeps_all(from: &Fields, to: &Fields) -> bool {
+    from.iter().all(|field| {
+        let same = to.find(field.name()).map(|(_, same)| same);
+        same.is_some_and(|same| keeps_value(field.data_type(), same.data_type()))
+    })
+}
+
+fn keeps_value(from: &DataType, to: &DataType) -> bool {
+    match (from, to) {
+        (DataType::Struct(from), DataType::Struct(to)) => keeps_all(from, to),
+        (DataType::List(from), DataType::List(to)) => keeps_value(from.data_type(), to.data_type()),
+        (DataType::Int64, DataType::Int32)
+        | (DataType::Float64, DataType::Int32 | DataType::Int64) => false,
+        _ => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -160,6 +160,18 @@ impl Core {
             .then(|| Projection::between(self.stage.schema().fields(), &schema))
     }
 
+    /// Takes over what another run has changed in the definition, and brings the staged rows to it. `begun` as
+    /// in [`Defined::refresh`].
+    pub(super) fn catch_up(&mut self, begun: bool) -> Result<()> {
+        let mut has_changed = self.defined.refresh(&self.lake, begun)?;
+        while has_changed {
+            let projection = self.realignment();
+            self.realign(projection.as_ref())?;
+            has_changed = self.defined.store(&self.lake, begun)?;
+        }
+        Ok(())
+    }
+
     /// Brings the staged rows to the columns of the definition.
     pub(super) fn realign(&mut self, projection: Option<&Projection>) -> Result<()> {
         self.projections.clear();

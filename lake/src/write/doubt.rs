@@ -47,7 +47,7 @@ impl Doubts {
                 Err(error) => return Err(error),
             }
         };
-        for batch in part.batches(schema) {
+        for batch in part.batches(schema)? {
             let hashes = self.hashes(&batch?)?;
             self.counts.add(&lake.spill, &hashes)?;
         }

@@ -367,7 +367,7 @@ impl Table {
         match &mut self.load {
             Load::Upsert => {
                 self.widen(committed)?;
-                upsert::commit(&self.core, committed)?;
+                upsert::commit(&mut self.core, committed)?;
             }
             Load::Append(files) => {
                 files.prepare(&mut self.core, None)?;

@@ -24,9 +24,28 @@ use crate::table::key;
 const SMALL_BYTES: usize = 4 * 1024 * 1024;
 
 /// Commits all staged groups.
-pub(super) fn commit(table: &Core, committed: &mut Committed) -> Result<()> {
+pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> {
+    let mut groups = table.stage.groups().to_vec();
+    groups = merge_all(table, &groups, committed)?;
+    if groups.is_empty() {
+        return Ok(());
+    }
+    persist(|| {
+        // Whoever was faster may have given the table more columns, which its rows have by now.
+        table.catch_up(true)?;
+        groups = merge_all(table, &groups, committed)?;
+        match groups.first() {
+            Some(group) => {
+                Err(Error::Conflict { object: table.lake.store.locate(&table.object_key(*group)?) })
+            }
+            None => Ok(()),
+        }
+    })
+}
+
+/// Merges groups with their objects. Those that another writer has disturbed are left.
+fn merge_all(table: &Core, groups: &[Group], committed: &mut Committed) -> Result<Vec<Group>> {
     let staged = table.stage.reader()?;
-    let groups = table.stage.groups();
     let keys: Vec<String> =
         groups.iter().map(|group| table.object_key(*group)).collect::<Result<_>>()?;
     let existing = look_up(table, &keys)?;
@@ -74,19 +93,7 @@ pub(super) fn commit(table: &Core, committed: &mut Committed) -> Result<()> {
     })?;
     let sizes = existing.iter().flatten().map(|object| object.size);
     committed.bytes_read += sizes.sum::<u64>();
-    for group in disturbed {
-        let key = table.object_key(group)?;
-        let written = persist(|| {
-            let existing = table.lake.store.head(&key)?;
-            table.defined.check_cut(&table.lake)?;
-            committed.bytes_read += existing.as_ref().map_or(0, |object| object.size);
-            merge(table, &staged, group, &key, existing.as_ref())?.map(Ended::finish).transpose()
-        })?;
-        if let Some(written) = written {
-            committed.count(&written, &table.stage.folder(group)?);
-        }
-    }
-    Ok(())
+    Ok(disturbed)
 }
 
 /// The objects of these keys that there are.
@@ -170,7 +177,7 @@ impl<'a> Old<'a> {
         mut rest: impl FnMut(&RecordBatch) -> std::result::Result<(), ArrowError>,
     ) -> Result<()> {
         let keys = self.table.definition().key_positions()?;
-        for batch in self.part.batches(self.table.stage.schema()) {
+        for batch in self.part.batches(self.table.stage.schema())? {
             let batch = batch?;
             let gone = BooleanArray::from(replaced(&key::hash_rows(&batch, &keys)?)?);
             if gone.true_count() == 0 {

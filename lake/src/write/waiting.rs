@@ -122,7 +122,7 @@ fn merge(
         let name = core.lake.store.locate(&object.key);
         let part = PartReader::open(core.lake.store.fetch(object)?, &name)?;
         let schema = SchemaRef::clone(core.stage.schema());
-        for batch in part.batches(&schema) {
+        for batch in part.batches(&schema)? {
             let batch = batch?;
             let hashes = key::hash_rows(&batch, &keys)?;
             core.stage.push(batch, &hashes)?;

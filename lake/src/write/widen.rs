@@ -99,7 +99,7 @@ fn rewritten(
     }
     let format = lake.format(encoding, definition.shards);
     let mut part = lake.part(&object.key, Condition::still(Some(object)), &schema, &format)?;
-    old.batches(&schema).try_for_each(|batch| part.write(&batch?))?;
+    old.batches(&schema)?.try_for_each(|batch| part.write(&batch?))?;
     part.end().map(Some)
 }
 
