@@ -72,6 +72,16 @@ pub enum Error {
         /// This run.
         run: String,
     },
+    /// An object has columns that the definition of its table does not know, or wider ones: they would be lost.
+    #[error(
+        "{object} has columns that the definition of its table does not know, or wider ones; another run has \
+         given them to it meanwhile, so run again; if that does not help, the definition below _lake/tables was \
+         replaced by an older one"
+    )]
+    Newer {
+        /// The object.
+        object: String,
+    },
     /// Another run holds the table.
     #[error("table `{table}` is locked by {owner}")]
     Locked {
@@ -192,9 +202,10 @@ impl Error {
             | Self::Incompatible { .. }
             | Self::Table { .. }
             | Self::Conditions { .. } => Kind::Setting,
-            Self::Conflict { .. } | Self::Superseded { .. } | Self::Locked { .. } => {
-                Kind::Contention
-            }
+            Self::Conflict { .. }
+            | Self::Newer { .. }
+            | Self::Superseded { .. }
+            | Self::Locked { .. } => Kind::Contention,
             Self::Store { .. } | Self::Spill { .. } => Kind::Storage,
             Self::Catalog { .. } | Self::CatalogUnreachable { .. } | Self::CatalogBehind { .. } => {
                 Kind::Catalog

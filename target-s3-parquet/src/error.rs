@@ -360,6 +360,7 @@ fn lake_hint(error: &lake::Error) -> Option<&'static str> {
         | lake::Error::Table { .. }
         | lake::Error::Store { .. }
         | lake::Error::Parquet { .. }
+        | lake::Error::Newer { .. }
         | lake::Error::Catalog { .. }
         | lake::Error::CatalogUnreachable { .. }
         | lake::Error::Interrupted { .. }

@@ -69,14 +69,14 @@ impl PartReader {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`] where the file has a column that the schema has not, or a wider one: another
+    /// [`Error::Newer`] where the file has a column that the schema has not, or a wider one: another
     /// writer has given the table more than the reader knows of, which would be lost.
     pub(crate) fn batches(
         self,
         schema: &SchemaRef,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
         if !keeps_all(self.rows.schema().fields(), schema.fields()) {
-            return Err(Error::Conflict { object: self.object });
+            return Err(Error::Newer { object: self.object });
         }
         let projection = Projection::between(self.rows.schema().fields(), schema);
         Ok(self.rows.map(move |batch| {

@@ -109,7 +109,7 @@ fn compact_bin(
         match file.batches(&schema) {
             Ok(mut batches) => batches.try_for_each(|batch| part.write(&batch?))?,
             // A run has given the table a column since its definition was read.
-            Err(Error::Conflict { .. }) => return Ok(false),
+            Err(Error::Newer { .. }) => return Ok(false),
             Err(error) => return Err(error),
         }
     }

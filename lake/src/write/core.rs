@@ -161,15 +161,16 @@ impl Core {
     }
 
     /// Takes over what another run has changed in the definition, and brings the staged rows to it. `begun` as
-    /// in [`Defined::refresh`].
-    pub(super) fn catch_up(&mut self, begun: bool) -> Result<()> {
-        let mut has_changed = self.defined.refresh(&self.lake, begun)?;
+    /// in [`Defined::refresh`]. Whether there was something.
+    pub(super) fn catch_up(&mut self, begun: bool) -> Result<bool> {
+        let is_other = self.defined.refresh(&self.lake, begun)?;
+        let mut has_changed = is_other;
         while has_changed {
             let projection = self.realignment();
             self.realign(projection.as_ref())?;
             has_changed = self.defined.store(&self.lake, begun)?;
         }
-        Ok(())
+        Ok(is_other)
     }
 
     /// Brings the staged rows to the columns of the definition.

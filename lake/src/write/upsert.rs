@@ -23,28 +23,37 @@ use crate::table::key;
 /// add up.
 const SMALL_BYTES: usize = 4 * 1024 * 1024;
 
+/// Groups whose objects another writer has disturbed.
+#[derive(Debug, Default)]
+struct Disturbed {
+    groups: Vec<Group>,
+    /// An object that has more than the definition knows.
+    newer: Option<Error>,
+}
+
 /// Commits all staged groups.
 pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> {
-    let mut groups = table.stage.groups().to_vec();
-    groups = merge_all(table, &groups, committed)?;
-    if groups.is_empty() {
+    let groups = table.stage.groups().to_vec();
+    let mut disturbed = merge_all(table, &groups, committed)?;
+    if disturbed.groups.is_empty() {
         return Ok(());
     }
     persist(|| {
         // Whoever was faster may have given the table more columns, which its rows have by now.
-        table.catch_up(true)?;
-        groups = merge_all(table, &groups, committed)?;
-        match groups.first() {
-            Some(group) => {
+        let has_changed = table.catch_up(true)?;
+        disturbed = merge_all(table, &disturbed.groups, committed)?;
+        match (disturbed.groups.first(), disturbed.newer.take()) {
+            (None, _) => Ok(()),
+            (Some(_), Some(newer)) if !has_changed => Err(newer),
+            (Some(group), _) => {
                 Err(Error::Conflict { object: table.lake.store.locate(&table.object_key(*group)?) })
             }
-            None => Ok(()),
         }
     })
 }
 
-/// Merges groups with their objects. Those that another writer has disturbed are left.
-fn merge_all(table: &Core, groups: &[Group], committed: &mut Committed) -> Result<Vec<Group>> {
+/// Merges groups with their objects.
+fn merge_all(table: &Core, groups: &[Group], committed: &mut Committed) -> Result<Disturbed> {
     let staged = table.stage.reader()?;
     let keys: Vec<String> =
         groups.iter().map(|group| table.object_key(*group)).collect::<Result<_>>()?;
@@ -53,14 +62,17 @@ fn merge_all(table: &Core, groups: &[Group], committed: &mut Committed) -> Resul
         // An object that a cut has removed must not come again under its name.
         table.defined.check_cut(&table.lake)?;
     }
-    let mut disturbed = Vec::new();
+    let mut disturbed = Disturbed::default();
     let mut resolve = |group: Group, outcome: Result<Object>| match outcome {
         Ok(written) => {
             committed.count(&written, &table.stage.folder(group)?);
             Ok(())
         }
-        Err(Error::Conflict { .. }) => {
-            disturbed.push(group);
+        Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => {
+            disturbed.groups.push(group);
+            if let Error::Newer { .. } = error {
+                disturbed.newer = Some(error);
+            }
             Ok(())
         }
         Err(error) => Err(error),

@@ -219,18 +219,21 @@ fn go(
 
 #[test]
 fn in_whatever_state_a_few_runs_can_be_nothing_is_lost_and_nothing_is_doubled() {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<usize>().unwrap());
     let only = std::env::var("EXPLORE_WORLD").unwrap_or_default();
-    let number = |name: &str, or| std::env::var(name).map_or(or, |text| text.parse().unwrap());
-    let bounds =
-        Bounds { deaths: number("EXPLORE_DEATHS", 1), lost_answers: number("EXPLORE_LOST", 0) };
+    let mut all_states = 0;
     for world in all(1).iter().filter(|world| world.name.contains(&only)) {
+        let Some(deaths) = number("EXPLORE_DEATHS").or(world.deaths) else { continue };
+        let bounds = Bounds { deaths, lost_answers: number("EXPLORE_LOST").unwrap_or(0) };
         let begun = Instant::now();
         let explored = explore(world, bounds).unwrap_or_else(|fault| panic!("{fault}"));
         let Explored { states, executions, ends } = explored;
+        all_states += states;
         println!(
-            "{}: {states} states, {ends} ends, {executions} executions, {:?}",
+            "{}, {deaths} deaths: {states} states, {ends} ends, {executions} executions, {:?}",
             world.name,
             begun.elapsed()
         );
     }
+    println!("{all_states} states");
 }

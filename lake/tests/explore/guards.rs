@@ -41,7 +41,6 @@ fn each_guard_of_the_protocol_is_missed_where_it_is_switched_off() {
         ("notes", Unwritten("_lake/commits/"), APPEND),
         ("looking for notes", Unlisted("_lake/commits/"), AGAIN),
         ("reading the state again once the note is written", NotReadAgain("state/"), AGAIN),
-        ("reading the definition again around a commit", NotReadAgain("_lake/tables/"), GROWN),
         ("an empty file where one is taken away", ForeignFilesStay, AGAIN),
         ("holding the state while it is decided over", StateIsNotHeld, AGAIN),
         ("files before their state", StateBeforeFiles, APPEND),

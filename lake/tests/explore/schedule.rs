@@ -152,9 +152,9 @@ impl Schedule {
     }
 
     /// Waits for the turn of a run, and lets it make one call.
-    fn take_turn<T>(&self, run: usize, next: Next, call: impl FnOnce() -> Result<T>) -> Turn<T> {
+    fn take_turn<T>(&self, run: usize, next: &Next, call: impl FnOnce() -> Result<T>) -> Turn<T> {
         let mut state = self.state.lock().unwrap();
-        let killed = stopped(&next, Stopped::Killed);
+        let killed = stopped(next, Stopped::Killed);
         if state.runs[run].is_dead {
             return Turn::Dead(killed);
         }
@@ -176,10 +176,10 @@ impl Schedule {
         }
         // Nobody else is at work: all others wait or have ended.
         let outcome = call();
-        state.learn(run, &next, outcome.is_ok());
+        state.learn(run, next, outcome.is_ok());
         if fate == Fate::Lose && outcome.is_ok() {
             state.runs[run].history = hash((state.runs[run].history, "lost"));
-            return Turn::Done(Err(stopped(&next, Stopped::Unanswered)));
+            return Turn::Done(Err(stopped(next, Stopped::Unanswered)));
         }
         Turn::Done(outcome)
     }
@@ -212,7 +212,9 @@ impl Schedule {
     pub(crate) fn arrive(&self) -> usize {
         let mut state = self.state.lock().unwrap();
         let late: Vec<usize> = state.late();
-        late.iter().for_each(|run| state.arrive(*run));
+        for run in &late {
+            state.arrive(*run);
+        }
         late.len()
     }
 }
@@ -303,13 +305,14 @@ impl State {
         let listed = || self.written.iter().filter(|(key, _)| key.starts_with(&next.key));
         let seen = match next.what {
             "list" if next.key.starts_with(NOTES) => {
-                hash(Vec::from_iter(listed().map(|(key, _)| key)))
+                hash(listed().map(|(key, _)| key).collect::<Vec<_>>())
             }
-            "list" => hash(Vec::from_iter(listed())),
+            "list" => hash(listed().collect::<Vec<_>>()),
             _ => hash(self.written.get(&next.key)),
         };
         // Who lives is known without a call.
-        let ended = Vec::from_iter(self.runs.iter().map(|run| run.phase == Phase::Ended));
+        let ended = self.runs.iter().map(|run| run.phase == Phase::Ended);
+        let ended: Vec<bool> = ended.collect();
         self.runs[run].history = hash((self.runs[run].history, next, is_done, seen, ended));
     }
 
@@ -321,7 +324,7 @@ impl State {
             };
             (run.history, next, run.is_dead, run.late.as_ref().map(|late| &late.next))
         });
-        hash((&self.written, &self.writes, Vec::from_iter(runs)))
+        hash((&self.written, &self.writes, runs.collect::<Vec<_>>()))
     }
 }
 
@@ -371,7 +374,7 @@ impl Scheduled {
         call: impl FnOnce(&dyn Store) -> Result<T>,
     ) -> Result<T> {
         let next = Next { what, key: key.to_owned(), content: 0 };
-        match self.schedule.take_turn(self.run, next, || call(&*self.store)) {
+        match self.schedule.take_turn(self.run, &next, || call(&*self.store)) {
             Turn::Done(outcome) => outcome,
             Turn::Dies(error) | Turn::Dead(error) => Err(error),
         }
@@ -405,15 +408,16 @@ impl Store for Scheduled {
         let mut objects = self.turn("list", prefix, |store| store.list(prefix))?;
         if prefix.starts_with(NOTES) {
             // So nothing can depend on what is in a note that was not read.
-            objects.iter_mut().for_each(|object| object.version.clear());
-            objects.iter_mut().for_each(|object| object.size = 0);
+            for object in &mut objects {
+                (object.version, object.size) = (String::new(), 0);
+            }
         }
         Ok(objects)
     }
 
     fn delete(&self, key: &str) -> Result<()> {
         let next = Next { what: "delete", key: key.to_owned(), content: 0 };
-        match self.schedule.take_turn(self.run, next.clone(), || self.store.delete(key)) {
+        match self.schedule.take_turn(self.run, &next, || self.store.delete(key)) {
             Turn::Done(outcome) => outcome,
             Turn::Dies(error) => {
                 let (store, key) = (Arc::clone(&self.store), key.to_owned());
@@ -443,7 +447,7 @@ struct ScheduledUpload {
 /// What is written but for the time, which is other each time.
 fn content(bytes: &[u8]) -> u64 {
     let is_time = |line: &&[u8]| !line.trim_ascii_start().starts_with(b"\"at\":");
-    hash(Vec::from_iter(bytes.split(|byte| *byte == b'\n').filter(is_time)))
+    hash(bytes.split(|byte| *byte == b'\n').filter(is_time).collect::<Vec<_>>())
 }
 
 impl Write for ScheduledUpload {
@@ -464,7 +468,7 @@ impl Upload for ScheduledUpload {
         let next = Next { what: "write", key, content: content(&bytes) };
         let mut upload = Some(upload);
         let finish = || upload.take().ok_or_else(|| Error::internal("once"))?.finish();
-        match store.schedule.take_turn(store.run, next.clone(), finish) {
+        match store.schedule.take_turn(store.run, &next, finish) {
             Turn::Done(outcome) => outcome,
             Turn::Dies(error) => {
                 if let Some(upload) = upload {

@@ -40,10 +40,13 @@ pub(crate) struct Weakened {
     memory: Arc<Memory>,
 }
 
+/// What an object was when it was read.
+type Got = Option<(Object, Vec<u8>)>;
+
 /// What it keeps of the past.
 #[derive(Debug, Default)]
 struct Memory {
-    got: Mutex<BTreeMap<String, Option<(Object, Vec<u8>)>>>,
+    got: Mutex<BTreeMap<String, Got>>,
     headed: Mutex<BTreeMap<String, Option<Object>>>,
     waiting: Waiting,
 }
@@ -128,6 +131,14 @@ impl Store for Weakened {
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         match self.weakness {
             Weakness::Unlisted(unlisted) if prefix.starts_with(unlisted) => Ok(Vec::new()),
+            Weakness::NotReadAgain(read) if prefix.starts_with(read) => {
+                let objects = self.store.list(prefix)?;
+                let mut headed = self.memory.headed.lock().unwrap();
+                for object in &objects {
+                    headed.entry(object.key.clone()).or_insert_with(|| Some(object.clone()));
+                }
+                Ok(objects)
+            }
             _ => self.store.list(prefix),
         }
     }
