@@ -5,8 +5,8 @@
 //! run again from the last state that was kept, to its end: then the tables must hold what they hold
 //! without a death. As each call is the last one once, each state of the store in between is looked at.
 //!
-//! Where several runs are at work at once, there are too many orders to try all: [`together`] draws some,
-//! the same each time.
+//! Where several runs are at work at once, [`exhaustive`] goes through all states of small [`world`]s, and
+//! [`together`] draws orders of larger ones, the same each time. What [`guards`] switches off is missed.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::print_stdout, reason = "how much was explored belongs to the outcome")]
