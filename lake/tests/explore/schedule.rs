@@ -444,10 +444,13 @@ struct ScheduledUpload {
     bytes: Vec<u8>,
 }
 
-/// What is written but for the time, which is other each time.
+/// What is written but for the time, and the place in which the run's file is: they are others each time.
 fn content(bytes: &[u8]) -> u64 {
-    let is_time = |line: &&[u8]| !line.trim_ascii_start().starts_with(b"\"at\":");
-    hash(bytes.split(|byte| *byte == b'\n').filter(is_time).collect::<Vec<_>>())
+    let is_incidental =
+        |line: &[u8]| line.starts_with(b"\"at\":") || line.starts_with(b"\"owner\":");
+    let lines = bytes.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !is_incidental(line.trim_ascii_start()));
+    hash(lines.collect::<Vec<_>>())
 }
 
 impl Write for ScheduledUpload {
