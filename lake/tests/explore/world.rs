@@ -356,13 +356,10 @@ pub(crate) fn all(parts: i64) -> Vec<World> {
             "a pipeline whose state is kept beside one whose state is not",
             vec![load("a", there, append(), 0, parts), load("b", elsewhere, append(), 10, parts)],
         ),
-        few(
-            Some(0),
-            on(
-                &append(),
-                "two runs of one pipeline",
-                vec![load("a", there, append(), 0, parts), load("a", there, append(), 0, parts)],
-            ),
+        on(
+            &append(),
+            "two runs of one pipeline",
+            vec![load("a", there, append(), 0, parts), load("a", there, append(), 0, parts)],
         ),
         few(
             Some(0),
