@@ -226,7 +226,10 @@ def test_a_widening_that_dies_leaves_one_type_or_is_named_and_ended(lake):
     by_part = {"streams": {"s": {"partition_by": {"column": "part"}}}}
     command = [TARGET, "--config", lake.settings(**by_part)]
     chance, named, mixed = random.Random(80), 0, 0
-    for attempt in range(12):
+    attempts = 0
+    # How long a run takes depends on the machine: some more are killed until one dies at the right moment.
+    while attempts < 12 or (not named and attempts < 100):
+        attempt, attempts = attempts, attempts + 1
         lake.load({**SCHEMA, "stream": "other"}, state(1), **by_part)
         for path in [*files(lake.folder, "s"), lake.folder / "_lake/tables/s.json"]:
             path.unlink(missing_ok=True)
@@ -255,7 +258,7 @@ def test_a_widening_that_dies_leaves_one_type_or_is_named_and_ended(lake):
             assert lake.report(**by_part)["tables"][-1]["unfinished"] == []
         assert lake.ids() == list(range(4000))
     assert named > 0
-    print(f"{named} of 12 died while a column became wider, {mixed} left two types")
+    print(f"{named} of {attempts} died while a column became wider, {mixed} left two types")
 
 
 def test_maintenance_on_s3(lake, s3, tmp_path):

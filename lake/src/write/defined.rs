@@ -107,6 +107,10 @@ impl Defined {
     ///
     /// [`Error::Table`] where the table was cut anew, or is about to be.
     pub(super) fn check_cut(&self, lake: &Lake) -> Result<()> {
+        let current = lake.store.head(&definition_key(&self.definition.table))?;
+        if current.is_some() && current == self.stored {
+            return Ok(());
+        }
         match lake.definition(&self.definition.table)? {
             Some((_, found)) if !found.is_cut_as(&self.definition) => {
                 reconcile(&found, &self.definition)?;
