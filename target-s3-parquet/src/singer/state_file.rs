@@ -115,7 +115,7 @@ impl Receipt for StateFile {
         }
     }
 
-    /// The lock of a local file holds it. An object gets a space more behind its state: whoever has begun to
+    /// The lock of a local file holds it. An object gets a line end more behind its state: whoever has begun to
     /// replace it does so on the condition that it is as it was.
     fn hold(&self) -> lake::Result<bool> {
         match self {
