@@ -80,6 +80,7 @@
 //! `glue` (on by default) brings [`catalog`], which keeps the Glue Data Catalog up to date.
 
 mod access;
+mod at_once;
 mod aws;
 #[cfg(feature = "glue")]
 pub mod catalog;
