@@ -14,7 +14,7 @@ use crate::options::{Location, Options};
 use crate::owner::Presence;
 use crate::schema::fields;
 use crate::stage::SpillFile;
-use crate::store::{self, Condition, Object, Store};
+use crate::store::{self, Condition, Discarded, Object, Store};
 use crate::table::definition::Definition;
 
 /// Where the definitions of the tables are.
@@ -67,13 +67,14 @@ impl Lake {
             .thread_name(|number| format!("worker-{number}"))
             .build()
             .map_err(|error| Error::broken("worker threads can be started", error))?;
-        let options = aws.options();
+        let (options, pool) = (aws.options(), Arc::new(pool));
+        let spill = SpillFile::new(options.temp_dir.clone(), options.memory).with_pool(&pool);
         Ok(Self {
             store,
             run,
             presence,
-            pool: Arc::new(pool),
-            spill: Arc::new(SpillFile::new(options.temp_dir.clone(), options.memory)),
+            pool,
+            spill: Arc::new(spill),
             at_once: options.at_once.max(1),
             budget: options.memory,
             created_by: options.created_by.clone(),
@@ -149,6 +150,22 @@ impl Lake {
         let object = self.store.locate(key);
         let signature = Signature { run: self.run.clone(), created_by: self.created_by.clone() };
         PartWriter::new(upload, schema, format, &signature, Arc::clone(&self.pool), object)
+    }
+
+    /// Bytes that rows take in a file.
+    pub(crate) fn measure(
+        &self,
+        batches: &[RecordBatch],
+        schema: &SchemaRef,
+        format: &Format,
+    ) -> Result<usize> {
+        let signature = Signature { run: self.run.clone(), created_by: self.created_by.clone() };
+        let pool = Arc::clone(&self.pool);
+        let upload = Box::new(Discarded);
+        let mut part =
+            PartWriter::new(upload, schema, format, &signature, pool, "a sample".into())?;
+        batches.iter().try_for_each(|batch| part.write(batch))?;
+        Ok(part.end()?.bytes())
     }
 
     /// The definition of a table, if the lake has the table.

@@ -71,7 +71,7 @@ impl Described<'_> {
             columns,
             load: settings.load(!keys.is_empty()),
             partition_by: settings.partition_by.as_ref().map(Into::into),
-            shards: settings.shards,
+            shards: settings.shards.number(),
             encoding: settings.encoding(),
             refresh: self.refresh,
             incidental,
@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(plan.spec.load, LoadMethod::Upsert);
         let settings = json!({"streams": {"My*": {"table": "Other", "shards": 3}}});
         let plan = try_plan("My Events", &schema(), &["Id"], settings, conventions()).unwrap();
-        assert_eq!((plan.spec.table.as_str(), plan.spec.shards), ("other", 3));
+        assert_eq!((plan.spec.table.as_str(), plan.spec.shards), ("other", Some(3)));
     }
 
     #[test]

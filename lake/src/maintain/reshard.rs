@@ -22,7 +22,7 @@ use crate::file::encoding::{Encoding, Format};
 use crate::file::reader::PartReader;
 use crate::lake::{Lake, definition_key};
 use crate::schema;
-use crate::stage::Stage;
+use crate::stage::{self, Stage};
 use crate::store::{Condition, Object};
 use crate::table::definition::Definition;
 use crate::table::partition::Partitioner;
@@ -154,7 +154,8 @@ impl<'a> Cut<'a> {
     fn read(&self, prefix: &str) -> Result<Stage> {
         let schema = SchemaRef::clone(&self.schema);
         // Where the first release has died in a cut, rows are there twice.
-        let mut stage = Stage::new(schema, Partitioner::new(None), self.format.shards, true);
+        let cut = stage::Cut::Into(self.format.shards);
+        let mut rows = Stage::new(schema, Partitioner::new(None), cut, true);
         let old = self.definition.parts();
         for object in self.lake.store.list(&format!("{prefix}part-"))? {
             if !file_name::part_number(&object.key).is_some_and(|number| old.contains(&number)) {
@@ -165,13 +166,13 @@ impl<'a> Cut<'a> {
             for batch in part.batches(&self.schema)? {
                 let batch = batch?;
                 let hashes = key::hash_rows(&batch, &self.keys)?;
-                stage.push(batch, &hashes)?;
-                if stage.memory() > self.lake.budget {
-                    stage.spill(&self.lake.spill)?;
+                rows.push(batch, &hashes)?;
+                if rows.memory() > self.lake.budget {
+                    rows.spill(&self.lake.spill)?;
                 }
             }
         }
-        Ok(stage)
+        Ok(rows)
     }
 }
 

@@ -1,14 +1,13 @@
-//! The keys of staged rows: which row of each is the newest.
+//! The keys of staged rows: which row of each is the newest, and which rows in the lake have one of them.
 
 use std::sync::Arc;
 
 use super::entry::Entry;
 use super::index::HashIndex;
-use super::newest::{Bits, Newest};
+use super::row_set::{Bits, RowSet};
 use super::runs::Runs;
-use super::sorted::{Sorted, ascending};
 use super::temporary::SpillFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The part of the memory that keys may take while rows can still be moved out.
 const SHARE: usize = 3;
@@ -48,18 +47,18 @@ impl Keys {
     }
 
     /// Which of the rows in memory, from one up to another, are so far the newest of their keys.
-    pub(super) fn newest_in_memory(&self, from: u64, to: u64) -> Newest {
+    pub(super) fn newest_in_memory(&self, from: u64, to: u64) -> RowSet {
         let mut bits = Bits::none(from, to);
         for entry in self.index.entries() {
             // Rows that went to the file before are none of them.
             bits.set(entry.number);
         }
-        Newest::Of(bits)
+        RowSet::Of(bits)
     }
 
     /// Which of so many rows are the newest of their keys. `file` is where rows went, if any did.
-    pub(super) fn newest(&self, rows: u64, file: Option<&Arc<SpillFile>>) -> Result<Newest> {
-        Newest::collect(rows, file, |take| {
+    pub(super) fn newest(&self, rows: u64, file: Option<&Arc<SpillFile>>) -> Result<RowSet> {
+        RowSet::collect(rows, file, |take| {
             self.each_range(&mut |entries| {
                 let same = entries.chunk_by(|left, right| left.hash() == right.hash());
                 same.filter_map(<[Entry]>::last).try_for_each(|newest| take(newest.number))
@@ -79,25 +78,82 @@ impl Keys {
         Runs::each_range(&[spilled, &rest], take)
     }
 
-    /// Which of these keys are among them. `sorted` is made when it is first needed.
-    pub(super) fn contain(
-        &self,
-        hashes: &[u128],
-        sorted: &mut Option<Sorted>,
-    ) -> Result<Vec<bool>> {
-        let Some(spilled) = &self.spilled else {
-            return Ok(hashes.iter().map(|hash| self.index.contains(*hash)).collect());
-        };
-        let sorted = match sorted {
-            Some(sorted) => sorted,
-            None => sorted.insert(Sorted::of(spilled, |_, row| row)?),
-        };
-        let mut found = vec![false; hashes.len()];
-        for (at, hash) in ascending(hashes) {
-            if let Some(found) = found.get_mut(at) {
-                *found = self.index.contains(hash) || sorted.contains(hash)?;
-            }
+    /// Whether keys are in the temporary file.
+    pub(super) fn are_spilled(&self) -> bool {
+        self.spilled.is_some()
+    }
+
+    /// Which of these keys are among them, all of which are in memory.
+    pub(super) fn contain(&self, hashes: &[u128]) -> Result<Vec<bool>> {
+        if self.are_spilled() {
+            return Err(Error::internal("keys that are looked up one by one are in memory"));
         }
-        Ok(found)
+        Ok(hashes.iter().map(|hash| self.index.contains(*hash)).collect())
+    }
+
+    /// Which of some rows in the lake have one of these keys: both are read range by range of their hashes
+    /// (a Grace hash join, <https://doi.org/10.1007/BF03037022>).
+    pub(super) fn find(&self, old: OldKeys) -> Result<RowSet> {
+        let OldKeys { rows, file, .. } = &old;
+        let (rows, file) = (*rows, Arc::clone(file));
+        let mut own = Runs::new(&file);
+        own.push(self.index.entries().copied().collect())?;
+        let old = old.ended()?;
+        let all: Vec<&Runs> = self.spilled.iter().chain([&own, &old]).collect();
+        RowSet::collect(rows, Some(&file), |take| {
+            Runs::each_range(&all, &mut |entries| {
+                let same = entries.chunk_by(|left, right| left.hash() == right.hash());
+                for entries in same {
+                    // Those of staged rows come first.
+                    if entries.first().is_none_or(|first| first.number >= OLD) {
+                        continue;
+                    }
+                    let old = entries.iter().filter_map(|entry| entry.number.checked_sub(OLD));
+                    old.into_iter().try_for_each(&mut *take)?;
+                }
+                Ok(())
+            })
+        })
+    }
+}
+
+/// From this number on a row is one of the lake.
+const OLD: u64 = 1 << 63;
+
+/// The keys of rows in the lake, in the order of the rows.
+#[derive(Debug)]
+pub(crate) struct OldKeys {
+    file: Arc<SpillFile>,
+    runs: Runs,
+    waiting: Vec<Entry>,
+    rows: u64,
+}
+
+impl OldKeys {
+    /// None so far.
+    pub(crate) fn new(file: &Arc<SpillFile>) -> Self {
+        Self { file: Arc::clone(file), runs: Runs::new(file), waiting: Vec::new(), rows: 0 }
+    }
+
+    /// How many rows there are so far.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Adds the keys of the next rows, by their hashes.
+    pub(crate) fn add(&mut self, hashes: &[u128]) -> Result<()> {
+        let entries = hashes.iter().zip(self.rows..);
+        self.waiting.extend(entries.map(|(hash, row)| Entry::new(*hash, row | OLD)));
+        self.rows += hashes.len() as u64;
+        if self.waiting.len() < self.runs.most() { Ok(()) } else { self.spill() }
+    }
+
+    fn spill(&mut self) -> Result<()> {
+        self.runs.push(std::mem::take(&mut self.waiting))
+    }
+
+    fn ended(mut self) -> Result<Runs> {
+        self.spill()?;
+        Ok(self.runs)
     }
 }

@@ -5,16 +5,19 @@
 //! with one key only the newest counts. Which that is, [`keys`] says, in memory or beyond as well.
 //!
 //! ```text
-//! Stage ── rows ──► spill (batches by group)  ─┐
-//!   └───── keys ──► index ──► runs ──► newest  ├──► temporary (one file)
-//! Counts ─ hashes ► index ──► runs ──► sorted ─┘
+//! Stage ── rows ──► batches ► spill (by group)  ─┐
+//!   └───── keys ──► index ──► runs ──► row_set   ├──► temporary (one file)
+//! Counts ─ hashes ► index ──► runs ──► sorted   ─┘
 //! ```
 
+mod batches;
 mod counts;
+pub(crate) mod cut;
 mod entry;
 mod index;
 mod keys;
-mod newest;
+mod reader;
+mod row_set;
 mod runs;
 mod sorted;
 mod spill;
@@ -22,18 +25,20 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use batches::{BATCH, Batches, Staged};
 pub(crate) use counts::Counts;
+use cut::Fineness;
+pub(crate) use cut::{Cut, Group};
 use keys::Keys;
-use newest::Newest;
-use sorted::Sorted;
+pub(crate) use keys::OldKeys;
+pub(crate) use reader::StageReader;
+pub(crate) use row_set::RowSet;
 use spill::Spill;
 pub(crate) use temporary::SpillFile;
 
@@ -42,95 +47,45 @@ use crate::table::key;
 use crate::table::partition::Partitioner;
 use crate::table::projection::Projection;
 
-/// Batches smaller than this are put together, so that a thousand interleaved streams do not
-/// leave a thousand tiny batches each.
-const SMALL_ROWS: usize = 1024;
-
-/// As many small batches of about the same size in a row are put together. The result is larger
-/// by about this factor, so that a row is copied but a few times.
-const SMALL_RUN: usize = 8;
-
-/// What a batch must be.
-const BATCH: &str = "a batch has fewer rows than 2^32";
-
-/// A partition and a shard of it: what one object holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Group {
-    /// Number of the partition.
-    pub partition: u32,
-    /// Number of the shard.
-    pub shard: u32,
-}
-
 /// Staged rows of one table.
 #[derive(Debug)]
 pub(crate) struct Stage {
     schema: SchemaRef,
     partitioner: Partitioner,
-    shards: u32,
+    cut: Cut,
+    fineness: Fineness,
     groups: Vec<Group>,
     numbers: HashMap<Group, u32>,
-    batches: Vec<Staged>,
-    /// Batches behind which whoever sends the rows can go on.
-    covered: usize,
-    bytes: usize,
+    batches: Batches,
     next_row: u64,
     /// Which row of each key is the newest; nothing for tables without keys.
     keys: Option<Keys>,
     /// Where rows went that did not fit into memory.
     file: Option<Arc<SpillFile>>,
     spills: Vec<Spill>,
+    /// Objects into which the groups of the spills were cut afterwards.
+    spills_cut: u32,
     /// Spills that are gone again.
     spilled: u64,
     rows: u64,
 }
 
-/// What a group has of a batch in memory.
-#[derive(Debug)]
-struct Share {
-    /// Position of the batch.
-    batch: usize,
-    /// Positions of the rows in it, ascending.
-    rows: Vec<u32>,
-}
-
-/// A batch in memory.
-#[derive(Debug)]
-struct Staged {
-    batch: RecordBatch,
-    first_row: u64,
-    groups: Vec<u32>,
-    bytes: usize,
-}
-
-impl Staged {
-    fn new(batch: RecordBatch, first_row: u64, groups: Vec<u32>) -> Self {
-        let bytes = bytes_of(&batch, &groups);
-        Self { batch, first_row, groups, bytes }
-    }
-}
-
 impl Stage {
     /// An empty stage; with `keyed`, the newest row of each key wins.
-    pub(crate) fn new(
-        schema: SchemaRef,
-        partitioner: Partitioner,
-        shards: u32,
-        keyed: bool,
-    ) -> Self {
+    pub(crate) fn new(schema: SchemaRef, partitioner: Partitioner, cut: Cut, keyed: bool) -> Self {
         Self {
             schema,
             partitioner,
-            shards,
+            cut,
+            fineness: Fineness::USUAL,
             groups: Vec::new(),
             numbers: HashMap::new(),
-            batches: Vec::new(),
-            covered: 0,
-            bytes: 0,
+            batches: Batches::default(),
             next_row: 0,
             keys: keyed.then(Keys::default),
             file: None,
             spills: Vec::new(),
+            spills_cut: 1,
             spilled: 0,
             rows: 0,
         }
@@ -143,12 +98,12 @@ impl Stage {
 
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
-        self.bytes + self.keys.as_ref().map_or(0, Keys::bytes)
+        self.batches.bytes() + self.keys.as_ref().map_or(0, Keys::bytes)
     }
 
     /// Bytes of the rows, wherever they are.
     pub(crate) fn staged_bytes(&self) -> usize {
-        self.bytes + self.spills.iter().map(Spill::bytes).sum::<usize>()
+        self.batches.bytes() + self.spills.iter().map(Spill::bytes).sum::<usize>()
     }
 
     /// How often rows went to temporary files.
@@ -171,14 +126,15 @@ impl Stage {
         self.partitioner.folder(group.partition)
     }
 
-    /// The groups that have rows, in the order of their first.
+    /// The groups that have rows, in the order of their first. Where a partition was cut after its rows had
+    /// come, some may have none.
     pub(crate) fn groups(&self) -> &[Group] {
         &self.groups
     }
 
     /// Whether there are rows that nothing covers yet.
     pub(crate) fn has_uncovered(&self) -> bool {
-        self.covered < self.batches.len()
+        self.batches.has_uncovered()
     }
 
     /// Adds rows of the table's columns; `hashes` are those of their keys.
@@ -194,6 +150,10 @@ impl Stage {
                 hashes.len()
             )));
         }
+        let (shards, buckets) = match self.cut {
+            Cut::Into(shards) => (shards, Vec::new()),
+            Cut::Open => (1, hashes.iter().map(|hash| cut::bucket(*hash)).collect()),
+        };
         let partitions = self.partitioner.assign(&batch)?;
         let mut last = None;
         let groups = partitions
@@ -201,7 +161,7 @@ impl Stage {
             .enumerate()
             .map(|(row, partition)| {
                 let shard = match hashes.get(row) {
-                    Some(hash) if self.shards > 1 => key::shard(*hash, self.shards),
+                    Some(hash) if shards > 1 => key::shard(*hash, shards),
                     Some(_) | None => 0,
                 };
                 let group = Group { partition: *partition, shard };
@@ -220,67 +180,26 @@ impl Stage {
                 keys.insert(*hash, row);
             }
         }
-        let staged = Staged::new(batch, self.next_row, groups);
-        self.bytes += staged.bytes;
-        self.batches.push(staged);
+        let staged = Staged::new(batch, self.next_row, groups, buckets);
         self.next_row += u64::from(rows);
         self.rows += u64::from(rows);
-        self.compact()
+        self.batches.push(staged, &self.schema)
     }
 
     /// Everything so far is covered.
     pub(crate) fn cover(&mut self) -> Result<()> {
-        self.covered = self.batches.len();
-        self.compact()
+        self.batches.cover(&self.schema)
     }
 
     /// Forgets rows that nothing covers. Only for stages without keys: an index would go on
     /// pointing to what is gone.
     pub(crate) fn discard_uncovered(&mut self) {
-        for staged in self.batches.drain(self.covered..) {
-            self.bytes -= staged.bytes;
-            self.rows -= staged.batch.num_rows() as u64;
-        }
-    }
-
-    /// Puts runs of small batches at the end together. What is covered stays apart from what is
-    /// not.
-    fn compact(&mut self) -> Result<()> {
-        let level = |staged: &Staged| staged.batch.num_rows().checked_ilog(SMALL_RUN);
-        let from = if self.has_uncovered() { self.covered } else { 0 };
-        loop {
-            let Some(last) = self.batches.last().filter(|last| last.batch.num_rows() < SMALL_ROWS)
-            else {
-                return Ok(());
-            };
-            let run = self.batches.iter().skip(from).rev();
-            let run = run.take_while(|staged| level(staged) == level(last)).count();
-            if run < SMALL_RUN {
-                return Ok(());
-            }
-            let small = self.batches.split_off(self.batches.len() - run);
-            let first_row = small.first().map(|staged| staged.first_row);
-            let first_row =
-                first_row.ok_or_else(|| Error::internal("a run of batches has a first"))?;
-            let batch = concat_batches(&self.schema, small.iter().map(|staged| &staged.batch))
-                .map_err(Error::arrow)?;
-            self.bytes -= small.iter().map(|staged| staged.bytes).sum::<usize>();
-            let groups = small.into_iter().flat_map(|staged| staged.groups).collect();
-            let staged = Staged::new(batch, first_row, groups);
-            self.bytes += staged.bytes;
-            self.batches.push(staged);
-            self.covered = self.covered.min(self.batches.len());
-        }
+        self.rows -= self.batches.discard_uncovered();
     }
 
     /// The table has new columns: rows in memory get them now, spilled ones when they are read.
     pub(crate) fn realign(&mut self, projection: &Projection) -> Result<()> {
-        for staged in &mut self.batches {
-            staged.batch = projection.apply(&staged.batch).map_err(Error::arrow)?;
-            self.bytes -= staged.bytes;
-            staged.bytes = bytes_of(&staged.batch, &staged.groups);
-            self.bytes += staged.bytes;
-        }
+        self.batches.realign(projection)?;
         self.schema = SchemaRef::clone(projection.schema());
         Ok(())
     }
@@ -290,7 +209,7 @@ impl Stage {
     pub(crate) fn spill(&mut self, file: &Arc<SpillFile>) -> Result<()> {
         self.file = Some(Arc::clone(file));
         let has_rows = !self.batches.is_empty();
-        if let Some(first_row) = self.batches.first().map(|first| first.first_row) {
+        if let Some(first_row) = self.batches.first_row() {
             self.spill_rows(file, first_row)?;
         }
         match &mut self.keys {
@@ -300,85 +219,96 @@ impl Stage {
     }
 
     fn spill_rows(&mut self, file: &Arc<SpillFile>, first_row: u64) -> Result<()> {
-        let mut spill = Spill::new(file, &self.schema, first_row);
         let newest = self.keys.as_ref().map(|keys| keys.newest_in_memory(first_row, self.next_row));
-        let groups = self.by_group(newest.as_ref().unwrap_or(&Newest::All))?;
-        for (number, shares) in (0..).zip(groups) {
-            for Share { batch, rows } in shares {
-                let staged = self.batches.get(batch).ok_or_else(no_batch)?;
-                let batch = pick(&staged.batch, &rows)?;
-                let first = u32::try_from(staged.first_row - first_row);
-                let first = first.map_err(|error| Error::broken(BATCH, error))?;
-                let numbers: Vec<u32> = rows.iter().map(|row| first + row).collect();
-                spill.write(number, &batch, &numbers)?;
-            }
-        }
+        let newest = newest.unwrap_or(RowSet::All);
+        let groups = self.batches.by_group(self.groups.len(), &newest)?;
+        let open = self.is_open().then(|| (self.fineness, self.group_bytes()));
+        let spill = Spill::of(file, &self.schema, &self.batches, groups, open.as_ref())?;
         self.spills.push(spill);
         self.batches.clear();
-        self.covered = 0;
-        self.bytes = 0;
         Ok(())
     }
 
-    /// The rows in memory that still count, by the number of their group.
-    fn by_group(&self, newest: &Newest) -> Result<Vec<Vec<Share>>> {
-        let mut groups: Vec<Vec<Share>> = Vec::new();
-        groups.resize_with(self.groups.len(), Vec::new);
-        for (at, staged) in self.batches.iter().enumerate() {
-            let (first_row, rows) = (staged.first_row, staged.groups.len());
-            let span = newest.span(first_row, first_row + rows as u64, rows)?;
-            for (row, number) in (0_u32..).zip(&staged.groups) {
-                if !span.contains(first_row + u64::from(row))? {
-                    continue;
-                }
-                let shares = groups
-                    .get_mut(*number as usize)
-                    .ok_or_else(|| Error::internal(format!("group {number} of a row is known")))?;
-                match shares.last_mut() {
-                    Some(share) if share.batch == at => share.rows.push(row),
-                    Some(_) | None => shares.push(Share { batch: at, rows: vec![row] }),
-                }
+    /// Bytes of the rows of each group.
+    fn group_bytes(&self) -> Vec<usize> {
+        let mut bytes = self.batches.group_bytes(self.groups.len());
+        self.spills.iter().for_each(|spill| spill.add_bytes(&mut bytes));
+        bytes
+    }
+
+    /// Whether it is open into how many objects a partition is cut.
+    pub(crate) fn is_open(&self) -> bool {
+        self.cut == Cut::Open
+    }
+
+    /// About so many bytes of the rows, as they came.
+    pub(crate) fn sample(&self, bytes: usize) -> Result<Vec<RecordBatch>> {
+        match self.spills.first() {
+            Some(spill) => spill.sample(bytes, &self.schema),
+            None => Ok(self.batches.sample(bytes)),
+        }
+    }
+
+    /// Bytes of the rows of each partition, where it is open how they are cut.
+    pub(crate) fn open_partitions(&self) -> Option<Vec<usize>> {
+        self.is_open().then(|| self.group_bytes())
+    }
+
+    /// Cuts each partition into so many objects, where that is open, and all that come later.
+    pub(crate) fn cut(&mut self, shards: u32) -> Result<()> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        self.cut = Cut::Into(shards);
+        self.spills_cut = shards;
+        let partitions = std::mem::take(&mut self.groups);
+        self.numbers.clear();
+        for Group { partition, .. } in partitions {
+            for shard in 0..shards {
+                let group = Group { partition, shard };
+                number_of(&mut self.groups, &mut self.numbers, group)?;
             }
         }
-        Ok(groups)
+        self.batches.regroup(|group, bucket| group * shards + u32::from(bucket) % shards);
+        Ok(())
     }
 
     /// Prepares to read the rows by group.
     pub(crate) fn reader(&self) -> Result<StageReader<'_>> {
         let newest = match &self.keys {
             Some(keys) => keys.newest(self.next_row, self.file.as_ref())?,
-            None => Newest::All,
+            None => RowSet::All,
         };
-        let groups = self.by_group(&newest)?;
-        Ok(StageReader { stage: self, groups, newest, sorted: RefCell::default() })
+        let shares = self.batches.by_group(self.groups.len(), &newest)?;
+        Ok(StageReader {
+            schema: &self.schema,
+            numbers: &self.numbers,
+            spills: &self.spills,
+            spills_cut: self.spills_cut,
+            batches: &self.batches,
+            shares: shares.into_iter().map(reader::in_batches).collect(),
+            keys: self.keys.as_ref(),
+            newest,
+        })
     }
 
     /// Takes the batches in memory that are covered, or all of them, with the group of each
     /// row. Only for stages without keys.
     pub(crate) fn drain(&mut self, all: bool) -> Vec<(RecordBatch, Vec<u32>)> {
-        let count = if all { self.batches.len() } else { self.covered };
-        let drained: Vec<_> = self
-            .batches
-            .drain(..count)
-            .map(|staged| {
-                self.bytes -= staged.bytes;
-                self.rows -= staged.batch.num_rows() as u64;
-                (staged.batch, staged.groups)
-            })
-            .collect();
-        self.covered = 0;
+        let drained = self.batches.drain(all);
+        let drained: Vec<_> = drained.map(|staged| (staged.batch, staged.groups)).collect();
+        self.rows -= drained.iter().map(|(batch, _)| batch.num_rows() as u64).sum::<u64>();
         drained
     }
 
     /// Forgets the rows after they were written, and keeps the groups.
     pub(crate) fn forget_rows(&mut self) {
         self.batches.clear();
-        self.covered = 0;
-        self.bytes = 0;
         self.next_row = 0;
         self.rows = 0;
         self.spilled += self.spills.len() as u64;
         self.spills.clear();
+        self.spills_cut = 1;
     }
 
     /// Forgets everything after it was committed.
@@ -388,59 +318,6 @@ impl Stage {
         self.numbers.clear();
         self.keys = self.keys.is_some().then(Keys::default);
     }
-}
-
-/// Reads staged rows by group, those that count.
-#[derive(Debug)]
-pub(crate) struct StageReader<'a> {
-    stage: &'a Stage,
-    groups: Vec<Vec<Share>>,
-    newest: Newest,
-    /// The spilled keys, once somebody has asked for one.
-    sorted: RefCell<Option<Sorted>>,
-}
-
-impl StageReader<'_> {
-    /// Gives the rows of one group batch by batch, as the table's columns.
-    pub(crate) fn each(
-        &self,
-        group: Group,
-        mut take: impl FnMut(&RecordBatch) -> Result<()>,
-    ) -> Result<()> {
-        let number = self.stage.numbers.get(&group).copied();
-        let number = number.ok_or_else(|| Error::internal(format!("{group:?} has staged rows")))?;
-        for spill in &self.stage.spills {
-            spill.each(number, &self.stage.schema, &self.newest, |batch, rows| {
-                take(&pick(batch, rows)?)
-            })?;
-        }
-        for Share { batch, rows } in self.groups.get(number as usize).into_iter().flatten() {
-            let staged = self.stage.batches.get(*batch).ok_or_else(no_batch)?;
-            take(&pick(&staged.batch, rows)?)?;
-        }
-        Ok(())
-    }
-
-    /// Which rows in the lake are replaced by staged ones, by the hashes of their keys.
-    pub(crate) fn replaces(&self, hashes: &[u128]) -> Result<Vec<bool>> {
-        match &self.stage.keys {
-            Some(keys) => keys.contain(hashes, &mut self.sorted.borrow_mut()),
-            None => Ok(vec![false; hashes.len()]),
-        }
-    }
-}
-
-/// Bytes of a batch and of the numbers of its groups.
-fn bytes_of(batch: &RecordBatch, groups: &[u32]) -> usize {
-    batch.get_array_memory_size() + size_of_val(groups)
-}
-
-/// The rows at ascending positions.
-fn pick(batch: &RecordBatch, rows: &[u32]) -> Result<RecordBatch> {
-    if rows.len() == batch.num_rows() {
-        return Ok(batch.clone());
-    }
-    take_record_batch(batch, &UInt32Array::from(rows.to_vec())).map_err(Error::arrow)
 }
 
 fn number_of(
@@ -456,8 +333,4 @@ fn number_of(
     groups.push(group);
     numbers.insert(group, number);
     Ok(number)
-}
-
-fn no_batch() -> Error {
-    Error::internal("a batch that a group has rows in is staged")
 }

@@ -46,11 +46,6 @@ impl Sorted {
         Ok(Self { entries, first, number: None, block: Vec::new(), length })
     }
 
-    /// Whether a hash is there.
-    pub(super) fn contains(&mut self, hash: u128) -> Result<bool> {
-        Ok(self.find(hash)?.is_some())
-    }
-
     /// Counts a hash once less. Whether it was there at least once.
     pub(super) fn take_one(&mut self, hash: u128) -> Result<bool> {
         let Some((number, at)) = self.find(hash)? else { return Ok(false) };

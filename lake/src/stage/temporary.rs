@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 pub(crate) struct SpillFile {
     folder: PathBuf,
     memory: usize,
+    /// The workers that help whoever uses the file.
+    pool: Option<Arc<rayon::ThreadPool>>,
     content: Mutex<Content>,
 }
 
@@ -31,7 +33,20 @@ struct Content {
 impl SpillFile {
     /// A file in a folder, for what does not fit into this many bytes of memory.
     pub(crate) fn new(folder: PathBuf, memory: usize) -> Self {
-        Self { folder, memory, content: Mutex::default() }
+        Self { folder, memory, pool: None, content: Mutex::default() }
+    }
+
+    /// Has these workers help whoever uses the file.
+    pub(crate) fn with_pool(self, pool: &Arc<rayon::ThreadPool>) -> Self {
+        Self { pool: Some(Arc::clone(pool)), ..self }
+    }
+
+    /// Does work that is in parallel, by the workers.
+    pub(super) fn spread<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
     }
 
     /// The memory in bytes of which everybody who uses the file may take a share.
@@ -61,7 +76,7 @@ impl SpillFile {
 
 /// A part of the temporary file. Dropped, it gives its room back to the disk.
 #[derive(Debug)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     file: Arc<SpillFile>,
     at: u64,
     length: u64,

@@ -14,7 +14,7 @@ fn rows(range: std::ops::Range<i64>, version: &str) -> RecordBatch {
 }
 
 fn stage(shards: u32, keyed: bool) -> Stage {
-    Stage::new(rows(0..1, "").schema(), Partitioner::new(None), shards, keyed)
+    Stage::new(rows(0..1, "").schema(), Partitioner::new(None), Cut::Into(shards), keyed)
 }
 
 fn push(stage: &mut Stage, batch: RecordBatch) {
@@ -84,7 +84,7 @@ fn small_batches_are_put_together() {
     for key in 0..1000 {
         push(&mut stage, rows(key..key + 1, "x"));
     }
-    assert!(stage.batches.len() < 2 * SMALL_RUN);
+    assert!(stage.batches.len() < 2 * batches::SMALL_RUN);
     assert_eq!(content(&stage).len(), 1000);
 }
 
@@ -189,10 +189,14 @@ proptest! {
     fn spilled_keys_leave_the_rows_that_those_in_memory_do_and_in_their_order(
         batches in prop::collection::vec((prop::collection::vec(0_i64..60, 1..40), 0..3_u8), 1..12),
         memory in 0_usize..4_000,
-        shards in 1_u32..4,
+        (shards, is_open) in prop_oneof![(1_u32..4, Just(false)), (0_u32..4).prop_map(|power| (1 << power, true))],
     ) {
         let (_folder, file) = file(memory);
         let mut stage = stage(shards, true);
+        if is_open {
+            // Each row is worth being apart once there are some hundred bytes.
+            stage = Stage { cut: Cut::Open, fineness: Fineness { rows: 1, bytes: 300 }, ..stage };
+        }
         let mut all: Vec<(u32, i64, String)> = Vec::new();
         for (number, (keys, spills)) in batches.iter().enumerate() {
             let version = number.to_string();
@@ -223,14 +227,31 @@ proptest! {
             .flat_map(|group| last.iter().filter(move |(shard, ..)| shard == group))
             .map(|row| (*row).clone())
             .collect();
-        prop_assert_eq!(in_order(&stage), expected);
+        prop_assert_eq!(stage.is_open(), is_open);
+        stage.cut(shards).unwrap();
+        let (mut found, mut expected) = (in_order(&stage), expected);
+        if is_open {
+            // Then all objects of a partition come in the order of their numbers.
+            found.sort_by_key(|(shard, ..)| *shard);
+            expected.sort_by_key(|(shard, ..)| *shard);
+        }
+        prop_assert_eq!(found, expected);
 
-        let asked: Vec<i64> = (-5..65).collect();
+        let asked: Vec<i64> = (-5..65).chain(-5..65).collect();
         let column: ArrayRef = Arc::new(Int64Array::from(asked.clone()));
         let batch = RecordBatch::try_from_iter([("k", column)]).unwrap();
-        let found = stage.reader().unwrap().replaces(&key::hash_rows(&batch, &[0]).unwrap()).unwrap();
+        let hashes = key::hash_rows(&batch, &[0]).unwrap();
         let expected: Vec<bool> =
             asked.iter().map(|asked| all.iter().any(|(_, key, _)| key == asked)).collect();
+        let reader = stage.reader().unwrap();
+        if !reader.has_spilled_keys() {
+            prop_assert_eq!(&reader.replaces(&hashes).unwrap(), &expected);
+        }
+        let mut old = OldKeys::new(&file);
+        hashes.chunks(9).try_for_each(|hashes| old.add(hashes)).unwrap();
+        let found = reader.find(old).unwrap();
+        let span = found.span(0, 140, 140).unwrap();
+        let found: Vec<bool> = (0..140).map(|row| span.contains(row).unwrap()).collect();
         prop_assert_eq!(found, expected);
     }
 
@@ -304,15 +325,15 @@ proptest! {
     ) {
         let (_folder, file) = file(memory);
         let some: Vec<u64> = some.into_iter().filter(|row| *row < rows).collect();
-        let newest = Newest::collect(rows, Some(&file), |take| {
+        let set = RowSet::collect(rows, Some(&file), |take| {
             some.iter().rev().try_for_each(|row| take(*row))
         })
         .unwrap();
-        prop_assert_eq!(matches!(newest, Newest::Spilled(_)), rows / 8 > memory as u64 / 8);
+        prop_assert_eq!(matches!(set, RowSet::Spilled(_)), rows / 8 > memory as u64 / 8);
         let (from, to) = (from % rows, (from % rows + length).min(rows));
         // As many as there are, and as few that each is looked up by itself.
         for asked in [3_000, 0] {
-            let span = newest.span(from, to, asked).unwrap();
+            let span = set.span(from, to, asked).unwrap();
             let found: Vec<u64> = (from..to).filter(|row| span.contains(*row).unwrap()).collect();
             let expected: Vec<u64> =
                 some.iter().copied().filter(|row| (from..to).contains(row)).collect();

@@ -6,6 +6,7 @@
 
 pub mod conformance;
 mod contract;
+mod discarded;
 mod local;
 mod memory;
 pub mod probe;
@@ -14,6 +15,7 @@ mod s3;
 use std::sync::Arc;
 
 pub use contract::{Condition, Guard, Judgement, Object, Store, Upload};
+pub(crate) use discarded::Discarded;
 pub use local::LocalStore;
 pub use memory::{Call, CallKind, MemoryStore, Stopped};
 pub use s3::S3Store;

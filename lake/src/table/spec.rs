@@ -20,8 +20,8 @@ pub struct Spec {
     pub load: LoadMethod,
     /// The partition column, if there is one.
     pub partition_by: Option<PartitionBy>,
-    /// Objects per partition of a new table.
-    pub shards: u32,
+    /// Objects per partition of a new table; nothing for as many as its first rows are worth.
+    pub shards: Option<u32>,
     /// How its files are written.
     pub encoding: Encoding,
     /// The generation of the rows, where their source has generations.
@@ -59,7 +59,7 @@ impl Spec {
             keys: Vec::new(),
             load,
             partition_by: None,
-            shards: 1,
+            shards: None,
             encoding: Encoding::default(),
             refresh: None,
             incidental: Vec::new(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::append::FILE_BYTES;
 use super::defined::{Defined, is_called};
 use super::doubt::Doubts;
 use crate::error::{Error, Result};
@@ -12,13 +13,16 @@ use crate::file::encoding::Encoding;
 use crate::file::writer::PartWriter;
 use crate::lake::Lake;
 use crate::schema::fields;
-use crate::stage::{Group, Stage};
+use crate::stage::{Cut, Group, Stage, cut};
 use crate::store::Condition;
 use crate::table::definition::{Definition, LoadMethod};
 use crate::table::file_name;
 use crate::table::partition::Partitioner;
 use crate::table::projection::Projection;
 use crate::table::spec::Spec;
+
+/// Bytes of rows that are encoded to see what all are worth.
+const SAMPLE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A table's definition and rows in one run.
 #[derive(Debug)]
@@ -65,7 +69,8 @@ impl Core {
         if self.doubts.is_empty() {
             return Ok(());
         }
-        let mut sifted = keyed_stage(&self.defined.definition)?;
+        let mut sifted =
+            keyed_stage(&self.defined.definition, Cut::Into(self.definition().shards))?;
         let reader = self.stage.reader()?;
         for group in self.stage.groups() {
             reader.each(*group, |batch| {
@@ -80,6 +85,48 @@ impl Core {
         sifted.cover()?;
         drop(reader);
         self.stage = sifted;
+        Ok(())
+    }
+
+    /// Decides into how many objects the partitions of a new table are cut, by what its rows are worth, where
+    /// the settings leave that open.
+    pub(super) fn choose_cut(&mut self) -> Result<()> {
+        let Some(partitions) = self.stage.open_partitions() else { return Ok(()) };
+        if self.defined.is_stored() {
+            return Ok(());
+        }
+        let is_large = partitions.iter().any(|bytes| *bytes > FILE_BYTES);
+        // Encoded, rows take less than they do now.
+        let shards = if is_large {
+            let (before, after) = self.encoded_sample()?;
+            let encoded = |bytes: usize| bytes as u64 * after as u64 / before.max(1) as u64;
+            cut::objects(partitions.into_iter().map(encoded), FILE_BYTES as u64)
+        } else {
+            1
+        };
+        if shards > 1 {
+            let table = &self.definition().table;
+            tracing::info!(table, shards, "{table}: each partition is cut into {shards} objects");
+        }
+        self.defined.propose(shards);
+        Ok(())
+    }
+
+    /// Bytes of some of the rows that wait, and of these rows in a file.
+    fn encoded_sample(&self) -> Result<(usize, usize)> {
+        let format = self.lake.format(&self.encoding, self.definition().shards);
+        let sample = self.stage.sample(SAMPLE_BYTES)?;
+        let before = sample.iter().map(RecordBatch::get_array_memory_size).sum();
+        let after = self.lake.measure(&sample, self.stage.schema(), &format)?;
+        Ok((before, after))
+    }
+
+    /// Cuts the rows that wait as the definition says, where that was open.
+    pub(super) fn cut(&mut self) -> Result<()> {
+        if self.stage.is_open() {
+            self.defined.close_cut();
+            self.stage.cut(self.defined.definition.shards)?;
+        }
         Ok(())
     }
 
@@ -191,7 +238,7 @@ pub(super) fn schema_of(definition: &Definition) -> SchemaRef {
 }
 
 /// A stage for the rows of a table, by partition and shard, of which the newest of each key counts.
-pub(super) fn keyed_stage(definition: &Definition) -> Result<Stage> {
+pub(super) fn keyed_stage(definition: &Definition, cut: Cut) -> Result<Stage> {
     let by = definition.partition_by.as_ref().map(|by| -> Result<_> {
         let mut columns = definition.columns.iter();
         let position = columns.position(|column| is_called(column, &by.column));
@@ -205,20 +252,15 @@ pub(super) fn keyed_stage(definition: &Definition) -> Result<Stage> {
         LoadMethod::Append => false,
         LoadMethod::Upsert | LoadMethod::Overwrite => !definition.keys.is_empty(),
     };
-    Ok(Stage::new(
-        schema_of(definition),
-        Partitioner::new(by.transpose()?),
-        definition.shards,
-        keyed,
-    ))
+    Ok(Stage::new(schema_of(definition), Partitioner::new(by.transpose()?), cut, keyed))
 }
 
 /// A stage for rows that wait for their generation: in the order in which they come, keys or not.
 pub(super) fn waiting_stage(definition: &Definition) -> Result<Stage> {
     match definition.load_method {
-        LoadMethod::Append => keyed_stage(definition),
+        LoadMethod::Append => keyed_stage(definition, Cut::Into(definition.shards)),
         LoadMethod::Upsert | LoadMethod::Overwrite => {
-            Ok(Stage::new(schema_of(definition), Partitioner::new(None), 1, false))
+            Ok(Stage::new(schema_of(definition), Partitioner::new(None), Cut::Into(1), false))
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::lake::{Lake, definition_key};
 use crate::schema::evolve::{Incompatible, evolve};
 use crate::schema::{Column, Kind};
+use crate::stage::Cut;
 use crate::store::{Condition, Object};
 use crate::table::definition::{Definition, FORMAT, Generation, LoadMethod};
 use crate::table::spec::Spec;
@@ -20,6 +21,8 @@ pub(super) struct Defined {
     stored: Option<Object>,
     /// Whether the object in the lake says something else.
     changed: bool,
+    /// Whether its rows are yet to decide into how many objects its partitions are cut.
+    is_open: bool,
 }
 
 impl Defined {
@@ -27,14 +30,30 @@ impl Defined {
     pub(super) fn reconciled(
         wanted: Definition,
         found: Option<(Object, Definition)>,
+        shards: Option<u32>,
     ) -> Result<Self> {
         Ok(match found {
             Some((object, found)) => {
                 let definition = reconcile(&found, &wanted)?;
+                if let Some(setting) = shards.filter(|shards| *shards != found.shards) {
+                    tracing::warn!(
+                        table = found.table,
+                        shards = found.shards,
+                        setting,
+                        "the shards of a table are fixed when it is made; the setting is ignored"
+                    );
+                }
                 let changed = definition != found;
-                Self { definition, stored: Some(object), changed }
+                Self { definition, stored: Some(object), changed, is_open: false }
             }
-            None => Self { definition: wanted, stored: None, changed: true },
+            None => {
+                let is_keyed = match wanted.load_method {
+                    LoadMethod::Append => false,
+                    LoadMethod::Upsert | LoadMethod::Overwrite => !wanted.keys.is_empty(),
+                };
+                let is_open = shards.is_none() && is_keyed;
+                Self { definition: wanted, stored: None, changed: true, is_open }
+            }
         })
     }
 
@@ -43,14 +62,34 @@ impl Defined {
     pub(super) fn anew(
         mut wanted: Definition,
         found: Option<(Object, Definition)>,
+        shards: Option<u32>,
     ) -> Result<Self> {
         match found {
             Some((object, found)) if found.resharding.is_none() => {
                 wanted.follow(&found);
-                Ok(Self { definition: wanted, stored: Some(object), changed: true })
+                if shards.is_none() {
+                    wanted.shards = found.shards;
+                }
+                Ok(Self { definition: wanted, stored: Some(object), changed: true, is_open: false })
             }
-            found => Self::reconciled(wanted, found),
+            found => Self::reconciled(wanted, found, shards),
         }
+    }
+
+    /// How the table's partitions are cut into objects.
+    pub(super) fn cut(&self) -> Cut {
+        if self.is_open { Cut::Open } else { Cut::Into(self.definition.shards) }
+    }
+
+    /// The rows decide into how many objects partitions are cut, unless another run makes the table first.
+    pub(super) fn propose(&mut self, shards: u32) {
+        self.changed |= self.definition.shards != shards;
+        self.definition.shards = shards;
+    }
+
+    /// Partitions are cut as the definition says.
+    pub(super) fn close_cut(&mut self) {
+        self.is_open = false;
     }
 
     /// Takes a new schema of the rows. Whether the columns have changed.
@@ -170,7 +209,7 @@ impl Defined {
     fn adopt(&mut self, found: &Definition, object: Object, begun: bool) -> Result<()> {
         let stream = self.definition.stream.clone();
         let mut definition = reconcile(found, &self.definition)?;
-        if !definition.is_cut_as(&self.definition) {
+        if !self.is_open && !definition.is_cut_as(&self.definition) {
             return Err(self.resharded(definition.shards));
         }
         let incompatible = |fault| incompatible(&stream, &found.table, fault);
@@ -248,7 +287,7 @@ pub(super) fn define(spec: &Spec) -> Result<Definition> {
         keys: spec.keys.clone(),
         load_method: spec.load,
         partition_by: spec.partition_by.clone(),
-        shards: spec.shards,
+        shards: spec.shards.unwrap_or(1),
         first_shard: 0,
         resharding: None,
         resharding_first: None,
@@ -319,14 +358,6 @@ fn reconcile(found: &Definition, wanted: &Definition) -> Result<Definition> {
                 "it was made by appending, so its keys may be doubled; load into a new table, or overwrite it once".into(),
             );
         }
-    }
-    if found.shards != wanted.shards {
-        tracing::warn!(
-            table = found.table,
-            shards = found.shards,
-            setting = wanted.shards,
-            "the shards of a table are fixed when it is made; the setting is ignored"
-        );
     }
     let generation = wanted.generation.or(found.generation);
     Ok(Definition { keys: wanted.keys.clone(), load_method: new, generation, ..found.clone() })

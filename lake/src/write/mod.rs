@@ -18,6 +18,7 @@ mod load;
 mod note;
 pub(crate) mod obsolete;
 mod replace;
+mod replaced;
 pub(crate) mod retry;
 mod table;
 #[cfg(test)]

@@ -47,14 +47,14 @@ impl Table {
         });
         let (defined, stage, load) = match root {
             Some(root) => {
-                let defined = Defined::anew(wanted, found)?;
+                let defined = Defined::anew(wanted, found, spec.shards)?;
                 let stage = waiting_stage(&defined.definition)?;
                 let files = NewFiles::default();
                 (defined, stage, Load::Waiting(Waiting { root, files }))
             }
             None => {
-                let defined = Defined::reconciled(wanted, found)?;
-                let stage = keyed_stage(&defined.definition)?;
+                let defined = Defined::reconciled(wanted, found, spec.shards)?;
+                let stage = keyed_stage(&defined.definition, defined.cut())?;
                 let load = Load::from(defined.definition.load_method);
                 (defined, stage, load)
             }
@@ -315,7 +315,9 @@ impl Table {
         }
         let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
         self.refresh_definition()?;
+        self.core.choose_cut()?;
         self.store_definition()?;
+        self.core.cut()?;
         let activated = match self.load {
             Load::Replace(Replace::Activated { version, .. }) if !self.has_uncovered() => {
                 Some(version)

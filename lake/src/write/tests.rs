@@ -43,7 +43,7 @@ fn fails(outcome: Result<Table>) -> String {
 #[test]
 fn the_newest_row_of_a_key_counts_within_a_run_and_over_runs() {
     let folder = LakeFolder::new();
-    for spec in [keyed(), Arc::new(Spec { shards: 3, ..by_month() })] {
+    for spec in [keyed(), Arc::new(Spec { shards: Some(3), ..by_month() })] {
         let lake = folder.lake();
         load(&lake, &spec, 0..10, "first");
         let mut table = Table::open(&lake, &spec).unwrap();
@@ -331,7 +331,7 @@ fn a_partition_column_must_have_values_that_name_a_folder() {
 fn the_number_of_shards_is_fixed_when_a_table_is_made() {
     let folder = LakeFolder::new();
     let lake = folder.lake();
-    load(&lake, &Arc::new(Spec { shards: 4, ..(*keyed()).clone() }), 0..50, "old");
+    load(&lake, &Arc::new(Spec { shards: Some(4), ..(*keyed()).clone() }), 0..50, "old");
     let table = Table::open(&lake, &keyed()).unwrap();
     assert_eq!(table.definition().shards, 4);
     assert_eq!(objects(&lake).len(), 4);
@@ -362,7 +362,9 @@ fn two_runs_add_a_column_each_and_both_are_there() {
 
 #[test]
 fn rows_beyond_the_budget_lie_in_temporary_files_and_are_the_same() {
-    for spec in [keyed(), appended(), overwritten(), Arc::new(Spec { shards: 3, ..by_month() })] {
+    for spec in
+        [keyed(), appended(), overwritten(), Arc::new(Spec { shards: Some(3), ..by_month() })]
+    {
         let folder = LakeFolder::new();
         let lake = folder.lake_with(1 << 16);
         let mut table = Table::open(&lake, &spec).unwrap();
@@ -394,7 +396,7 @@ fn keys_beyond_the_budget_leave_the_newest_row_of_each() {
     let replaced = once([(0..1_000, "first"), (1_000..2_500, "second")]);
     let mut merged = replaced.clone();
     merged.extend(once([(2_500..3_000, "old")]));
-    let by_month = Arc::new(Spec { shards: 3, ..by_month() });
+    let by_month = Arc::new(Spec { shards: Some(3), ..by_month() });
     let refresh = Refresh { generation: Some(2), minimum: Some(2), overwrite: true };
     let refreshed = Arc::new(Spec { refresh: Some(refresh), ..(*keyed()).clone() });
     for (name, spec, expected) in [

@@ -2,26 +2,24 @@
 //! by the new rows and put back in one atomic write. Untouched objects are not even looked at, and
 //! an object whose rows all come again as they are stays as it is.
 
+use std::fs::File;
+
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
 use arrow::error::ArrowError;
-use crossbeam_channel::{bounded, unbounded};
 
 use super::committed::Committed;
 use super::core::Core;
+use super::replaced::{self, Existing, OfObject, Replaced};
 use super::retry::persist;
 use super::widen::are_of_current_type;
+use crate::at_once::{Room, at_once};
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::file::writer::{Ended, PartWriter};
 use crate::stage::{Group, StageReader};
 use crate::store::{Condition, Object};
 use crate::table::content::Content;
-use crate::table::key;
-
-/// A larger object is made visible before the next is begun, because what it holds in memory would
-/// add up.
-const SMALL_BYTES: usize = 4 * 1024 * 1024;
 
 /// Groups whose objects another writer has disturbed.
 #[derive(Debug, Default)]
@@ -52,22 +50,64 @@ pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> 
     })
 }
 
-/// Merges groups with their objects.
+/// Merges groups with their objects, several at once.
 fn merge_all(table: &Core, groups: &[Group], committed: &mut Committed) -> Result<Disturbed> {
     let staged = table.stage.reader()?;
-    let keys: Vec<String> =
-        groups.iter().map(|group| table.object_key(*group)).collect::<Result<_>>()?;
-    let existing = look_up(table, &keys)?;
-    if existing.iter().any(Option::is_none) {
+    let existing = look_up(table, groups)?;
+    if existing.iter().any(|(_, object)| object.is_none()) {
         // An object that a cut has removed must not come again under its name.
         table.defined.check_cut(&table.lake)?;
     }
     let mut disturbed = Disturbed::default();
-    let mut resolve = |group: Group, outcome: Result<Object>| match outcome {
-        Ok(written) => {
+    for groups in replaced::together(&staged, &existing) {
+        let replaced = Replaced::of(table, &staged, groups)?;
+        merge_some(table, &staged, groups, &replaced, &mut disturbed, committed)?;
+    }
+    let sizes = existing.iter().filter_map(|(_, object)| Some(object.as_ref()?.size));
+    committed.bytes_read += sizes.sum::<u64>();
+    Ok(disturbed)
+}
+
+/// The objects of these groups that there are.
+fn look_up(table: &Core, groups: &[Group]) -> Result<Vec<Existing>> {
+    let keys = groups.iter().map(|group| Ok((*group, table.object_key(*group)?)));
+    let keys: Vec<(Group, String)> = keys.collect::<Result<_>>()?;
+    let mut found: Vec<Existing> = groups.iter().map(|group| (*group, None)).collect();
+    let head = |(at, (_, key)): (usize, &(Group, String))| (at, table.lake.store.head(key));
+    at_once(table.lake.at_once, keys.iter().enumerate(), head, |(at, object)| {
+        if let Some((_, place)) = found.get_mut(at) {
+            *place = object?;
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Merges some groups with their objects.
+fn merge_some(
+    table: &Core,
+    staged: &StageReader<'_>,
+    groups: &[Existing],
+    replaced: &Replaced<'_>,
+    disturbed: &mut Disturbed,
+    committed: &mut Committed,
+) -> Result<()> {
+    let room = Room::new(table.lake.budget);
+    let merge = |(at, (group, existing)): (usize, &Existing)| -> Result<Option<Object>> {
+        let merge = Merge { table, staged, group: *group, existing: existing.as_ref() };
+        let taken = room.take(merge.memory()?);
+        let file = merge.merge(replaced, at)?;
+        // It becomes visible while others are merged.
+        drop(taken);
+        file.map(Ended::finish).transpose()
+    };
+    let work = |(at, existing): (usize, &Existing)| (existing.0, merge((at, existing)));
+    at_once(table.lake.at_once, groups.iter().enumerate(), work, |(group, outcome)| match outcome {
+        Ok(Some(written)) => {
             committed.count(&written, &table.stage.folder(group)?);
             Ok(())
         }
+        Ok(None) => Ok(()),
         Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => {
             disturbed.groups.push(group);
             if let Error::Newer { .. } = error {
@@ -76,87 +116,62 @@ fn merge_all(table: &Core, groups: &[Group], committed: &mut Committed) -> Resul
             Ok(())
         }
         Err(error) => Err(error),
-    };
-    std::thread::scope(|scope| {
-        let (work, ended) = bounded::<(Group, Ended)>(0);
-        let (done, outcomes) = unbounded();
-        let at_once = table.lake.at_once;
-        for _ in 0..at_once {
-            let (ended, done) = (ended.clone(), done.clone());
-            scope.spawn(move || {
-                // Nobody waits for it after an error before it.
-                ended.iter().for_each(|(group, file)| _ = done.send((group, file.finish())));
-            });
-        }
-        drop((ended, done));
-        for ((group, key), existing) in groups.iter().zip(&keys).zip(&existing) {
-            match merge(table, &staged, *group, key, existing.as_ref()) {
-                Ok(Some(file)) if file.bytes() <= SMALL_BYTES && at_once > 1 => {
-                    _ = work.send((*group, file));
-                }
-                Ok(Some(file)) => resolve(*group, file.finish())?,
-                Ok(None) => {}
-                Err(error) => resolve(*group, Err(error))?,
-            }
-            outcomes.try_iter().try_for_each(|(group, outcome)| resolve(group, outcome))?;
-        }
-        drop(work);
-        outcomes.iter().try_for_each(|(group, outcome)| resolve(group, outcome))
-    })?;
-    let sizes = existing.iter().flatten().map(|object| object.size);
-    committed.bytes_read += sizes.sum::<u64>();
-    Ok(disturbed)
-}
-
-/// The objects of these keys that there are.
-fn look_up(table: &Core, keys: &[String]) -> Result<Vec<Option<Object>>> {
-    let store = &table.lake.store;
-    std::thread::scope(|scope| {
-        let shares = keys.chunks(keys.len().div_ceil(table.lake.at_once).max(1));
-        let threads: Vec<_> = shares
-            .map(|keys| scope.spawn(|| keys.iter().map(|key| store.head(key)).collect()))
-            .collect();
-        let died = |_| Error::internal("a thread that looks objects up lives to its end");
-        let found = threads.into_iter().map(|thread| thread.join().map_err(died)?);
-        let found: Result<Vec<Vec<_>>> = found.collect();
-        Ok(found?.concat())
     })
 }
 
-/// Merges the staged rows of a group with those of its object; nothing is written where they are
-/// there already.
-fn merge(
-    table: &Core,
-    staged: &StageReader<'_>,
+/// The staged rows of a group, and its object.
+#[derive(Debug, Clone, Copy)]
+struct Merge<'a> {
+    table: &'a Core,
+    staged: &'a StageReader<'a>,
     group: Group,
-    key: &str,
-    existing: Option<&Object>,
-) -> Result<Option<Ended>> {
-    let mut part = table.part(key, Condition::still(existing))?;
-    if let Some(object) = existing {
-        let mut replaced = Content::new(table.stage.schema()).map_err(Error::arrow)?;
-        let old = Old::open(table, object)?;
-        let is_current = old.is_current;
-        // An object of older columns is written again in any case.
-        let note = |rows: &RecordBatch| if is_current { replaced.add(rows) } else { Ok(()) };
-        old.copy(&mut part, |hashes| staged.replaces(hashes), note)?;
-        if replaced.rows() > 0 {
-            let mut new = Content::new(table.stage.schema()).map_err(Error::arrow)?;
-            staged.each(group, |batch| {
-                // More rows than are replaced are other rows, whatever they hold.
-                if new.rows() <= replaced.rows() {
-                    new.add(batch).map_err(Error::arrow)
-                } else {
-                    Ok(())
+    existing: Option<&'a Object>,
+}
+
+impl Merge<'_> {
+    /// Memory in bytes, about: rows that are yet to be encoded, and an open row group.
+    fn memory(&self) -> Result<usize> {
+        let staged = self.staged.bytes(self.group)?;
+        let old =
+            self.existing.map_or(0, |object| usize::try_from(object.size).unwrap_or(usize::MAX));
+        let all = (staged / 2).saturating_add(old.saturating_mul(2));
+        Ok(all.min(self.table.lake.budget / 8 * 5))
+    }
+
+    /// Writes them as one file; nothing where all rows are there already.
+    fn merge(&self, replaced: &Replaced<'_>, at: usize) -> Result<Option<Ended>> {
+        let Self { table, staged, group, existing } = *self;
+        let mut part = table.part(&table.object_key(group)?, Condition::still(existing))?;
+        if let Some(object) = existing {
+            let mut gone = Content::new(table.stage.schema()).map_err(Error::arrow)?;
+            let (file, replaced) = replaced.in_object(at)?;
+            let old = Old::open(table, object, file)?;
+            let is_current = old.is_current;
+            // An object of older columns is written again in any case.
+            let note = |rows: &RecordBatch| if is_current { gone.add(rows) } else { Ok(()) };
+            old.copy(&mut part, replaced, note)?;
+            if gone.rows() > 0 {
+                let mut new = Content::new(table.stage.schema()).map_err(Error::arrow)?;
+                staged.each(group, |batch| {
+                    // More rows than are replaced are other rows, whatever they hold.
+                    if new.rows() <= gone.rows() {
+                        new.add(batch).map_err(Error::arrow)
+                    } else {
+                        Ok(())
+                    }
+                })?;
+                if new.is(&gone) {
+                    return Ok(None);
                 }
-            })?;
-            if new.is(&replaced) {
-                return Ok(None);
             }
         }
+        staged.each(group, |batch| part.write(batch))?;
+        // A partition that was cut after its rows had come may have an object without any.
+        if existing.is_none() && part.rows() == 0 {
+            return Ok(None);
+        }
+        part.end().map(Some)
     }
-    staged.each(group, |batch| part.write(batch))?;
-    part.end().map(Some)
 }
 
 /// An object as it was before the commit.
@@ -168,9 +183,11 @@ struct Old<'a> {
 }
 
 impl<'a> Old<'a> {
-    fn open(table: &'a Core, object: &Object) -> Result<Self> {
+    /// Opens it; `file` is it where it was fetched before.
+    fn open(table: &'a Core, object: &Object, file: Option<File>) -> Result<Self> {
         let name = table.lake.store.locate(&object.key);
-        let part = PartReader::open(table.lake.store.fetch(object)?, &name)?;
+        let file = file.map_or_else(|| table.lake.store.fetch(object), Ok)?;
+        let part = PartReader::open(file, &name)?;
         if let Some(shards) = part.shards.filter(|shards| *shards != table.definition().shards) {
             return Err(table.resharded(shards));
         }
@@ -180,18 +197,16 @@ impl<'a> Old<'a> {
         Ok(Self { table, part, is_current })
     }
 
-    /// Copies the rows but those that are `replaced`, by the hashes of their keys, as the table's columns
-    /// are now; the others go to `rest`.
+    /// Copies the rows but those that are `replaced`, as the table's columns are now; the others go to `rest`.
     fn copy(
         self,
         new: &mut PartWriter,
-        replaced: impl Fn(&[u128]) -> Result<Vec<bool>>,
+        mut replaced: OfObject<'_>,
         mut rest: impl FnMut(&RecordBatch) -> std::result::Result<(), ArrowError>,
     ) -> Result<()> {
-        let keys = self.table.definition().key_positions()?;
         for batch in self.part.batches(self.table.stage.schema())? {
             let batch = batch?;
-            let gone = BooleanArray::from(replaced(&key::hash_rows(&batch, &keys)?)?);
+            let gone = BooleanArray::from(replaced.next(&batch)?);
             if gone.true_count() == 0 {
                 new.write(&batch)?;
             } else {

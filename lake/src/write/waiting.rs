@@ -116,7 +116,7 @@ fn merge(
 ) -> Result<()> {
     // By the name of the file, that is in the order in which the rows came.
     waiting.sort_by_key(|object| object.key.rsplit('/').next());
-    core.stage = keyed_stage(core.definition())?;
+    core.stage = keyed_stage(core.definition(), core.defined.cut())?;
     let keys = core.definition().key_positions()?;
     for object in waiting {
         let name = core.lake.store.locate(&object.key);
@@ -131,6 +131,8 @@ fn merge(
             }
         }
     }
+    core.choose_cut()?;
+    core.cut()?;
     match how {
         Promotion::Alone => replace::commit(core, committed)?,
         Promotion::Beside => upsert::commit(core, committed)?,

@@ -53,7 +53,7 @@ pub(crate) fn by_month(spec: Spec) -> Spec {
 }
 
 pub(crate) fn sharded(spec: Spec) -> Spec {
-    Spec { shards: 2, ..spec }
+    Spec { shards: Some(2), ..spec }
 }
 
 /// With a column more.

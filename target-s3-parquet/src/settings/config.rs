@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::catalog::CatalogConfig;
 use super::s3::S3Config;
+use super::shards::Shards;
 use super::stream::{
     Compression, LoadMethod, OnInvalid, PartitionBy, StreamConfig, StreamSettings,
 };
@@ -48,11 +49,11 @@ pub(crate) struct Config {
     #[schemars(range(min = 1, max = 1024))]
     pub(crate) row_group_mb: u32,
 
-    /// Objects per partition of an upserted table: rows belong to one by the hash of their key. It
-    /// is fixed when the table is made.
-    #[serde(default = "default_shards")]
-    #[schemars(range(min = 1, max = 10_000))]
-    pub(crate) shards: u32,
+    /// Objects per partition of an upserted table, 1 to 10000: rows belong to one by the hash of their
+    /// key. With `auto`, as many as make objects of about 128 MB out of the first rows. It is fixed when
+    /// the table is made.
+    #[serde(default)]
+    pub(crate) shards: Shards,
 
     /// Memory for staged rows and open files, in MiB. What does not fit goes to temporary files.
     #[serde(default = "default_memory_mb")]
@@ -123,10 +124,6 @@ fn default_flattening_separator() -> String {
 
 fn default_row_group_mb() -> u32 {
     128
-}
-
-fn default_shards() -> u32 {
-    1
 }
 
 fn default_memory_mb() -> u32 {
@@ -272,10 +269,10 @@ mod tests {
             r#"{"destination":"lake","shards":2,"streams":{
                 "fact_events":{"shards":5},"*":{"shards":3,"row_group_mb":1},"fact_*":{"shards":4}}}"#,
         );
-        assert_eq!(config.stream("fact_events").shards, 5);
+        assert_eq!(config.stream("fact_events").shards, Shards::Exactly(5));
         assert_eq!(config.stream("fact_events").row_group_bytes, MIB);
-        assert_eq!(config.stream("fact_x").shards, 4);
-        assert_eq!(config.stream("dim_media").shards, 3);
+        assert_eq!(config.stream("fact_x").shards, Shards::Exactly(4));
+        assert_eq!(config.stream("dim_media").shards, Shards::Exactly(3));
     }
 
     #[test]

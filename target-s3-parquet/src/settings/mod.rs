@@ -7,5 +7,6 @@
 pub(crate) mod catalog;
 pub(crate) mod config;
 pub(crate) mod s3;
+pub(crate) mod shards;
 pub(crate) mod stream;
 pub(crate) mod units;

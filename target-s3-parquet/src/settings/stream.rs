@@ -4,6 +4,7 @@ use lake::file::Encoding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::shards::Shards;
 use super::units::MIB;
 use crate::error::Error;
 
@@ -25,7 +26,7 @@ pub(crate) struct StreamConfig {
     /// As the setting of the same name for all streams.
     pub(crate) row_group_mb: Option<u32>,
     /// As the setting of the same name for all streams.
-    pub(crate) shards: Option<u32>,
+    pub(crate) shards: Option<Shards>,
     /// As the setting of the same name for all streams.
     pub(crate) on_invalid: Option<OnInvalid>,
     /// As the setting of the same name for all streams.
@@ -118,7 +119,7 @@ pub(crate) struct StreamSettings {
     /// Bytes of a row group.
     pub(crate) row_group_bytes: usize,
     /// Shards of a new table.
-    pub(crate) shards: u32,
+    pub(crate) shards: Shards,
     /// Treatment of values that do not fit.
     pub(crate) on_invalid: OnInvalid,
     /// Full validation of records.
@@ -134,9 +135,6 @@ impl StreamConfig {
     pub(super) fn validate(&self, prefix: &str) -> Result<(), Error> {
         let fault =
             |key: &str, reason| Err(Error::Setting { key: format!("{prefix}{key}"), reason });
-        if let Some(shards) = self.shards.filter(|shards| !(1..=10_000).contains(shards)) {
-            return fault("shards", format!("{shards} is not between 1 and 10000"));
-        }
         if self.row_group_mb == Some(0) {
             return fault("row_group_mb", "it must be at least 1".into());
         }
@@ -242,7 +240,7 @@ mod tests {
             compression: Compression::Snappy,
             compression_level: None,
             row_group_bytes: 1,
-            shards: 1,
+            shards: Shards::Auto,
             on_invalid: OnInvalid::Fail,
             validate_records: false,
             add_record_metadata: false,
@@ -277,7 +275,7 @@ mod tests {
                 compression: Compression::Zstd,
                 compression_level: Some(3),
                 row_group_bytes: 2 * MIB,
-                shards: 4,
+                shards: Shards::Exactly(4),
                 on_invalid: OnInvalid::Null,
                 validate_records: true,
                 add_record_metadata: true,

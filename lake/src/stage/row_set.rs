@@ -18,7 +18,7 @@ const WORD_BYTES: u64 = WORD / 8;
 
 /// Bits of some rows that follow each other.
 #[derive(Debug, Clone)]
-pub(super) struct Bits {
+pub(crate) struct Bits {
     /// The row of the first bit, a multiple of [`WORD`].
     from: u64,
     words: Vec<u64>,
@@ -54,7 +54,7 @@ impl Bits {
 
 /// Which rows count.
 #[derive(Debug)]
-pub(super) enum Newest {
+pub(crate) enum RowSet {
     /// Every row does.
     All,
     /// These do.
@@ -63,7 +63,7 @@ pub(super) enum Newest {
     Spilled(Extent),
 }
 
-impl Newest {
+impl RowSet {
     /// Of so many rows those that `each` hands on, in any order. What does not fit into memory goes to
     /// the file, if there is one.
     pub(super) fn collect(
@@ -122,7 +122,7 @@ impl Newest {
     }
 
     /// Which of the rows from one up to another count, to ask for about so many of them.
-    pub(super) fn span(&self, from: u64, to: u64, rows: usize) -> Result<Span<'_>> {
+    pub(crate) fn span(&self, from: u64, to: u64, rows: usize) -> Result<Span<'_>> {
         match self {
             Self::All => Ok(Span::All),
             Self::Of(bits) => Ok(Span::Borrowed(bits)),
@@ -142,7 +142,7 @@ impl Newest {
 
 /// Which of some rows count.
 #[derive(Debug)]
-pub(super) enum Span<'a> {
+pub(crate) enum Span<'a> {
     All,
     Borrowed(&'a Bits),
     Read(Bits),
@@ -150,7 +150,7 @@ pub(super) enum Span<'a> {
 }
 
 impl Span<'_> {
-    pub(super) fn contains(&self, row: u64) -> Result<bool> {
+    pub(crate) fn contains(&self, row: u64) -> Result<bool> {
         match self {
             Self::All => Ok(true),
             Self::Borrowed(bits) => Ok(bits.contains(row)),
