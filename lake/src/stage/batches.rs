@@ -234,15 +234,17 @@ impl Batches {
         bytes
     }
 
-    /// About so many bytes of the rows.
-    pub(super) fn sample(&self, bytes: usize) -> Vec<RecordBatch> {
-        let mut sampled = 0;
-        let batches = self.staged.iter().take_while(|staged| {
-            let is_enough = sampled >= bytes;
+    /// About so many bytes of the rows, and how many they are.
+    pub(super) fn sample(&self, bytes: usize) -> (Vec<RecordBatch>, usize) {
+        let (mut sampled, mut sample) = (0, Vec::new());
+        for staged in &self.staged {
+            if sampled >= bytes {
+                break;
+            }
             sampled += staged.bytes;
-            !is_enough
-        });
-        batches.map(|staged| staged.batch.clone()).collect()
+            sample.push(staged.batch.clone());
+        }
+        (sample, sampled)
     }
 
     /// Divides the shares of a group by the buckets of their rows into so many parts.

@@ -241,8 +241,8 @@ impl Stage {
         self.cut == Cut::Open
     }
 
-    /// About so many bytes of the rows, as they came.
-    pub(crate) fn sample(&self, bytes: usize) -> Result<Vec<RecordBatch>> {
+    /// About so many bytes of the rows, as they came, and how many they are.
+    pub(crate) fn sample(&self, bytes: usize) -> Result<(Vec<RecordBatch>, usize)> {
         match self.spills.first() {
             Some(spill) => spill.sample(bytes, &self.schema),
             None => Ok(self.batches.sample(bytes)),

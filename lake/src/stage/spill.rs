@@ -218,8 +218,12 @@ impl Spill {
         in_order(&pieces, take)
     }
 
-    /// About so many bytes of the rows.
-    pub(super) fn sample(&self, bytes: usize, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+    /// About so many bytes of the rows, and how many they are.
+    pub(super) fn sample(
+        &self,
+        bytes: usize,
+        schema: &SchemaRef,
+    ) -> Result<(Vec<RecordBatch>, usize)> {
         let decoder = FileDecoder::new(SchemaRef::clone(&self.schema), MetadataVersion::V5);
         let projection = Projection::between(self.schema.fields(), schema);
         let (mut sampled, mut sample) = (0, Vec::new());
@@ -232,7 +236,7 @@ impl Spill {
             let batch = self.read(piece, &decoder, all, &RowSet::All)?.batch;
             sample.push(projection.apply(&batch).map_err(|error| self.failed("read", error))?);
         }
-        Ok(sample)
+        Ok((sample, sampled))
     }
 
     fn read(

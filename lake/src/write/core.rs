@@ -115,8 +115,7 @@ impl Core {
     /// Bytes of some of the rows that wait, and of these rows in a file.
     fn encoded_sample(&self) -> Result<(usize, usize)> {
         let format = self.lake.format(&self.encoding, self.definition().shards);
-        let sample = self.stage.sample(SAMPLE_BYTES)?;
-        let before = sample.iter().map(RecordBatch::get_array_memory_size).sum();
+        let (sample, before) = self.stage.sample(SAMPLE_BYTES)?;
         let after = self.lake.measure(&sample, self.stage.schema(), &format)?;
         Ok((before, after))
     }
