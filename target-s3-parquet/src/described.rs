@@ -72,6 +72,7 @@ impl Described<'_> {
             load: settings.load(!keys.is_empty()),
             partition_by: settings.partition_by.as_ref().map(Into::into),
             shards: settings.shards.number(),
+            moves_keys: settings.move_keys,
             encoding: settings.encoding(),
             refresh: self.refresh,
             incidental,

@@ -5,7 +5,11 @@ use std::fs::File;
 use arrow::array::{RecordBatch, RecordBatchReader as _};
 use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::statistics::Statistics;
 
 use super::encoding::SHARDS;
 use crate::error::{Error, Result};
@@ -13,6 +17,15 @@ use crate::table::projection::{Projection, keeps_all};
 
 /// Rows that are decoded from a file at a time.
 const READ_ROWS: usize = 8192;
+
+/// What was found of a file.
+#[derive(Debug)]
+pub(crate) enum Scanned {
+    /// Rows.
+    Rows(RecordBatch),
+    /// So many rows that were not looked at.
+    Skipped(u64),
+}
 
 /// A Parquet file being read.
 #[derive(Debug)]
@@ -53,6 +66,52 @@ impl PartReader {
         let builder = builder.with_projection(read).with_batch_size(READ_ROWS);
         let rows = builder.build().map_err(failed)?;
         Ok(Self { rows, shards, object: object.to_owned(), has_rows })
+    }
+
+    /// Its rows in some columns, row group by row group, as columns of another schema of the same table; of
+    /// row groups that `meets` does not want, by the statistics of a column, only how many rows they have.
+    pub(crate) fn scan_columns(
+        file: &File,
+        object: &str,
+        schema: &SchemaRef,
+        columns: &[String],
+        meets: impl Fn(Option<&Statistics>) -> bool,
+        mut take: impl FnMut(Scanned) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |source| Error::Parquet { action: "read", object: object.to_owned(), source };
+        let copy = || file.try_clone().map_err(|error| Error::store("read", object, error));
+        let metadata = ArrowReaderMetadata::load(&copy()?, ArrowReaderOptions::new());
+        let metadata = metadata.map_err(failed)?;
+        if !keeps_all(metadata.schema().fields(), schema.fields()) {
+            return Err(Error::Newer { object: object.to_owned() });
+        }
+        let (descriptor, fields) = (metadata.parquet_schema(), metadata.schema().fields());
+        let read = fields.iter().enumerate();
+        let read = read.filter(|(_, field)| columns.contains(field.name())).map(|(at, _)| at);
+        let mask = ProjectionMask::roots(descriptor, read);
+        let leaf = columns.first().and_then(|first| {
+            descriptor.columns().iter().position(|leaf| leaf.path().parts() == [first.as_str()])
+        });
+        for (at, group) in metadata.metadata().row_groups().iter().enumerate() {
+            let statistics = leaf.and_then(|leaf| group.columns().get(leaf)?.statistics());
+            if !meets(statistics) {
+                take(Scanned::Skipped(u64::try_from(group.num_rows()).unwrap_or_default()))?;
+                continue;
+            }
+            let reader =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(copy()?, metadata.clone())
+                    .with_projection(mask.clone())
+                    .with_row_groups(vec![at])
+                    .with_batch_size(READ_ROWS)
+                    .build()
+                    .map_err(failed)?;
+            let projection = Projection::between(reader.schema().fields(), schema);
+            for batch in reader {
+                let batch = batch.and_then(|batch| projection.apply(&batch));
+                take(Scanned::Rows(batch.map_err(|source| failed(source.into()))?))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether it has rows.

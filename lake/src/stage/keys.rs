@@ -148,6 +148,11 @@ impl OldKeys {
         if self.waiting.len() < self.runs.most() { Ok(()) } else { self.spill() }
     }
 
+    /// The next rows have no key that could be among the others.
+    pub(crate) fn skip(&mut self, rows: u64) {
+        self.rows += rows;
+    }
+
     fn spill(&mut self) -> Result<()> {
         self.runs.push(std::mem::take(&mut self.waiting))
     }

@@ -4,6 +4,7 @@ pub(crate) mod content;
 pub(crate) mod definition;
 pub(crate) mod file_name;
 pub mod key;
+pub(crate) mod key_range;
 pub(crate) mod partition;
 pub(crate) mod projection;
 pub(crate) mod spec;

@@ -22,6 +22,9 @@ pub struct Spec {
     pub partition_by: Option<PartitionBy>,
     /// Objects per partition of a new table; nothing for as many as its first rows are worth.
     pub shards: Option<u32>,
+    /// Whether the old version of a row leaves its partition where the new one belongs to another. The key
+    /// columns of all other partitions are read for that.
+    pub moves_keys: bool,
     /// How its files are written.
     pub encoding: Encoding,
     /// The generation of the rows, where their source has generations.
@@ -60,6 +63,7 @@ impl Spec {
             load,
             partition_by: None,
             shards: None,
+            moves_keys: false,
             encoding: Encoding::default(),
             refresh: None,
             incidental: Vec::new(),

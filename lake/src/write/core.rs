@@ -17,6 +17,7 @@ use crate::stage::{Cut, Group, Stage, cut};
 use crate::store::Condition;
 use crate::table::definition::{Definition, LoadMethod};
 use crate::table::file_name;
+use crate::table::key_range::KeyRange;
 use crate::table::partition::Partitioner;
 use crate::table::projection::Projection;
 use crate::table::spec::Spec;
@@ -33,6 +34,10 @@ pub(super) struct Core {
     pub(super) stage: Stage,
     /// Rows that are there already, and may come again.
     doubts: Doubts,
+    /// Whether keys leave the partitions that they come from, where their partition value has changed.
+    pub(super) moves_keys: bool,
+    /// Where the keys of the rows on the way lie, those of the first key column.
+    pub(super) key_range: KeyRange,
     /// How batches of each spec become the table's columns.
     projections: Vec<(Arc<Spec>, Projection)>,
 }
@@ -40,7 +45,19 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(lake: Arc<Lake>, spec: &Spec, defined: Defined, stage: Stage) -> Self {
         let doubts = Doubts::none(&spec.incidental);
-        Self { lake, encoding: spec.encoding, defined, stage, doubts, projections: Vec::new() }
+        let moves_keys = spec.moves_keys && spec.partition_by.is_some();
+        let key_range = if moves_keys { KeyRange::Empty } else { KeyRange::Any };
+        let projections = Vec::new();
+        let encoding = spec.encoding;
+        Self { lake, encoding, defined, stage, doubts, moves_keys, key_range, projections }
+    }
+
+    /// Forgets the rows after they were committed.
+    pub(super) fn clear(&mut self) {
+        self.stage.clear();
+        if self.moves_keys {
+            self.key_range = KeyRange::Empty;
+        }
     }
 
     /// The rows of these files may come again, and are left out then.
@@ -192,6 +209,12 @@ impl Core {
             )));
         };
         let batch = projection.apply(batch).map_err(Error::arrow)?;
+        if self.moves_keys
+            && let Some(first) = self.definition().keys.first()
+            && let Some(column) = batch.column_by_name(first)
+        {
+            self.key_range.add(column);
+        }
         if !may_come_again || self.doubts.is_empty() {
             return self.stage.push(batch, hashes);
         }

@@ -11,7 +11,7 @@ use arrow::array::RecordBatch;
 use super::core::Core;
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
-use crate::file::reader::PartReader;
+use crate::file::reader::{PartReader, Scanned};
 use crate::stage::{Group, OldKeys, RowSet, StageReader};
 use crate::store::Object;
 use crate::table::key;
@@ -22,24 +22,31 @@ const TOGETHER_BYTES: u64 = 1024 * 1024 * 1024;
 /// Objects whose keys are looked for together: each has an open file meanwhile.
 const TOGETHER: usize = 128;
 
-/// A group with its object, if there is one.
-pub(super) type Existing = (Group, Option<Object>);
+/// An object that is written again, or made.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) key: String,
+    /// The staged rows that come into it; nothing where it only loses some.
+    pub(super) group: Option<Group>,
+    /// As it is, if it is there.
+    pub(super) object: Option<Object>,
+}
 
 /// Which rows of some objects are replaced.
 #[derive(Debug)]
 pub(super) enum Replaced<'a> {
     /// Those whose keys are staged.
-    ByKey { staged: &'a StageReader<'a>, keys: Vec<usize> },
+    ByKey { table: &'a Core, staged: &'a StageReader<'a>, keys: Vec<usize> },
     /// These of all rows, one object after the other.
-    Found { rows: RowSet, objects: Vec<Option<Result<Scanned>>> },
+    Found { rows: RowSet, objects: Vec<Option<Result<Part>>> },
 }
 
 /// An object whose keys were read.
 #[derive(Debug)]
-pub(super) struct Scanned {
+pub(super) struct Part {
     file: File,
-    /// Its first row among those of all objects.
-    first_row: u64,
+    /// Its first row among those of all objects, and the one behind its last.
+    rows: (u64, u64),
 }
 
 /// Which rows of one object are replaced, asked batch by batch.
@@ -49,72 +56,102 @@ pub(super) enum OfObject<'a> {
     Found { rows: &'a RowSet, next_row: u64 },
 }
 
-/// Groups as they are looked for together, where the staged keys are beyond the memory.
+/// Objects as they are looked at together, where the staged keys are beyond the memory.
 pub(super) fn together<'a>(
     staged: &StageReader<'_>,
-    mut groups: &'a [Existing],
-) -> Vec<&'a [Existing]> {
+    mut targets: &'a [Target],
+) -> Vec<&'a [Target]> {
     if !staged.has_spilled_keys() {
-        return vec![groups];
+        return vec![targets];
     }
     let mut all = Vec::new();
-    while !groups.is_empty() {
+    while !targets.is_empty() {
         let mut bytes = 0;
-        let some = groups.iter().take(TOGETHER).take_while(|(_, object)| {
+        let some = targets.iter().take(TOGETHER).take_while(|target| {
             let is_first = bytes == 0;
-            bytes += object.as_ref().map_or(0, |object| object.size);
+            bytes += target.object.as_ref().map_or(0, |object| object.size);
             is_first || bytes <= TOGETHER_BYTES
         });
-        let (some, rest) = groups.split_at(some.count());
+        let (some, rest) = targets.split_at(some.count());
         all.push(some);
-        groups = rest;
+        targets = rest;
     }
     all
 }
 
 impl<'a> Replaced<'a> {
-    /// Of the objects of these groups.
+    /// Of these objects.
     pub(super) fn of(
-        table: &Core,
+        table: &'a Core,
         staged: &'a StageReader<'a>,
-        groups: &[Existing],
+        targets: &[Target],
     ) -> Result<Self> {
-        let keys = table.definition().key_positions()?;
-        let has_old = groups.iter().any(|(_, object)| object.is_some());
+        let has_old = targets.iter().any(|target| target.object.is_some());
         if !staged.has_spilled_keys() || !has_old {
-            return Ok(Self::ByKey { staged, keys });
+            let keys = table.definition().key_positions()?;
+            return Ok(Self::ByKey { table, staged, keys });
         }
         let mut old = OldKeys::new(&table.lake.spill);
-        let mut objects: Vec<Option<Result<Scanned>>> = Vec::new();
-        objects.resize_with(groups.len(), || None);
-        let fetch = |(at, (_, object)): (usize, &Existing)| {
-            (at, object.as_ref().map(|object| (object.clone(), table.lake.store.fetch(object))))
+        let mut objects: Vec<Option<Result<Part>>> = Vec::new();
+        objects.resize_with(targets.len(), || None);
+        let fetch = |(at, target): (usize, &Target)| {
+            let object = target.object.clone();
+            (at, object.map(|object| (table.lake.store.fetch(&object), object)))
         };
-        at_once(table.lake.at_once, groups.iter().enumerate(), fetch, |(at, fetched)| {
-            let Some((object, fetched)) = fetched else { return Ok(()) };
-            let scanned = match fetched.and_then(|file| scan(table, &object, file, &mut old)) {
-                // Whoever merges its group hears of it.
+        at_once(table.lake.at_once, targets.iter().enumerate(), fetch, |(at, fetched)| {
+            let Some((fetched, object)) = fetched else { return Ok(()) };
+            let part = match fetched.and_then(|file| add_keys(table, &object, file, &mut old)) {
+                // Whoever merges it hears of it.
                 Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => Err(error),
-                scanned => Ok(scanned?),
+                part => Ok(part?),
             };
             if let Some(place) = objects.get_mut(at) {
-                *place = Some(scanned);
+                *place = Some(part);
             }
             Ok(())
         })?;
         Ok(Self::Found { rows: staged.find(old)?, objects })
     }
 
-    /// The file of a group's object, where it is at hand, and which of its rows are replaced.
+    /// Whether the object of a target has such rows.
+    pub(super) fn are_in(&self, at: usize, target: &Target) -> Result<bool> {
+        match self {
+            Self::ByKey { table, staged, keys } => {
+                let Some(object) = &target.object else { return Ok(false) };
+                let file = table.lake.store.fetch(object)?;
+                let mut are_in = false;
+                scan(table, object, &file, |scanned| {
+                    if let (Scanned::Rows(batch), false) = (scanned, are_in) {
+                        let replaced = staged.replaces(&key::hash_rows(&batch, keys)?)?;
+                        are_in = replaced.contains(&true);
+                    }
+                    Ok(())
+                })?;
+                Ok(are_in)
+            }
+            Self::Found { rows, objects } => match objects.get(at) {
+                Some(Some(Ok(part))) => {
+                    let (from, to) = part.rows;
+                    let span =
+                        rows.span(from, to, usize::try_from(to - from).unwrap_or(usize::MAX))?;
+                    (from..to).try_fold(false, |found, row| Ok(found || span.contains(row)?))
+                }
+                Some(Some(Err(error))) => Err(again(error)),
+                Some(None) | None => Ok(false),
+            },
+        }
+    }
+
+    /// The file of a target's object, where it is at hand, and which of its rows are replaced.
     pub(super) fn in_object(&self, at: usize) -> Result<(Option<File>, OfObject<'_>)> {
         match self {
-            Self::ByKey { staged, keys } => Ok((None, OfObject::ByKey { staged, keys })),
+            Self::ByKey { staged, keys, .. } => Ok((None, OfObject::ByKey { staged, keys })),
             Self::Found { rows, objects } => match objects.get(at) {
-                Some(Some(Ok(Scanned { file, first_row }))) => {
+                Some(Some(Ok(Part { file, rows: (first, _) }))) => {
                     let file = file.try_clone();
                     let file =
                         file.map_err(|error| Error::store("read", "a fetched object", error))?;
-                    Ok((Some(file), OfObject::Found { rows, next_row: *first_row }))
+                    Ok((Some(file), OfObject::Found { rows, next_row: *first }))
                 }
                 Some(Some(Err(error))) => Err(again(error)),
                 Some(None) | None => Err(Error::internal("an object that is merged was read")),
@@ -132,19 +169,31 @@ fn again(error: &Error) -> Error {
     }
 }
 
-/// Adds the keys of an object's rows to those of others.
-fn scan(table: &Core, object: &Object, file: File, old: &mut OldKeys) -> Result<Scanned> {
+/// Reads the key columns of an object, where they may be those of staged rows.
+fn scan(
+    table: &Core,
+    object: &Object,
+    file: &File,
+    take: impl FnMut(Scanned) -> Result<()>,
+) -> Result<()> {
     let name = table.lake.store.locate(&object.key);
-    let failed = |error| Error::store("read", &name, error);
-    let first_row = old.rows();
     let (keys, schema) = (&table.definition().keys, table.stage.schema());
-    let is_key = |column: &str| keys.iter().any(|key| key == column);
-    let part = PartReader::open_columns(file.try_clone().map_err(failed)?, &name, is_key)?;
-    let positions = table.definition().key_positions()?;
-    for batch in part.batches(schema)? {
-        old.add(&key::hash_rows(&batch?, &positions)?)?;
-    }
-    Ok(Scanned { file, first_row })
+    let meets = |statistics: Option<&_>| table.key_range.meets(statistics);
+    PartReader::scan_columns(file, &name, schema, keys, meets, take)
+}
+
+/// Adds the keys of an object's rows to those of others.
+fn add_keys(table: &Core, object: &Object, file: File, old: &mut OldKeys) -> Result<Part> {
+    let first = old.rows();
+    let keys = table.definition().key_positions()?;
+    scan(table, object, &file, |scanned| match scanned {
+        Scanned::Rows(batch) => old.add(&key::hash_rows(&batch, &keys)?),
+        Scanned::Skipped(rows) => {
+            old.skip(rows);
+            Ok(())
+        }
+    })?;
+    Ok(Part { file, rows: (first, old.rows()) })
 }
 
 impl OfObject<'_> {

@@ -331,7 +331,7 @@ impl Table {
             self.core.defined.set_version(version);
             self.store_definition()?;
         }
-        self.core.stage.clear();
+        self.core.clear();
         // Where nothing locks the table, another run may have widened a column meanwhile and have
         // missed the objects that were written just now; or it was cut, and they have had their time.
         self.refresh_definition().map_err(|error| self.stopped(error))?;

@@ -2,6 +2,7 @@
 //! by the new rows and put back in one atomic write. Untouched objects are not even looked at, and
 //! an object whose rows all come again as they are stays as it is.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -10,7 +11,7 @@ use arrow::error::ArrowError;
 
 use super::committed::Committed;
 use super::core::Core;
-use super::replaced::{self, Existing, OfObject, Replaced};
+use super::replaced::{self, OfObject, Replaced, Target};
 use super::retry::persist;
 use super::widen::are_of_current_type;
 use crate::at_once::{Room, at_once};
@@ -20,26 +21,39 @@ use crate::file::writer::{Ended, PartWriter};
 use crate::stage::{Group, StageReader};
 use crate::store::{Condition, Object};
 use crate::table::content::Content;
+use crate::table::file_name;
 
-/// Groups whose objects another writer has disturbed.
+/// Objects that another writer has disturbed.
 #[derive(Debug, Default)]
 struct Disturbed {
     groups: Vec<Group>,
+    /// Keys of objects that get no staged rows.
+    others: Vec<String>,
     /// An object that has more than the definition knows.
     newer: Option<Error>,
 }
 
 /// Commits all staged groups.
 pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> {
+    if table.moves_keys {
+        // Before: a key is never there twice.
+        let mut is_again = false;
+        persist(|| {
+            if std::mem::replace(&mut is_again, true) {
+                table.catch_up(true)?;
+            }
+            leave_other_partitions(table, committed)
+        })?;
+    }
     let groups = table.stage.groups().to_vec();
-    let mut disturbed = merge_all(table, &groups, committed)?;
+    let mut disturbed = merge_groups(table, &groups, committed)?;
     if disturbed.groups.is_empty() {
         return Ok(());
     }
     persist(|| {
         // Whoever was faster may have given the table more columns, which its rows have by now.
         let has_changed = table.catch_up(true)?;
-        disturbed = merge_all(table, &disturbed.groups, committed)?;
+        disturbed = merge_groups(table, &disturbed.groups, committed)?;
         match (disturbed.groups.first(), disturbed.newer.take()) {
             (None, _) => Ok(()),
             (Some(_), Some(newer)) if !has_changed => Err(newer),
@@ -50,99 +64,157 @@ pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> 
     })
 }
 
-/// Merges groups with their objects, several at once.
-fn merge_all(table: &Core, groups: &[Group], committed: &mut Committed) -> Result<Disturbed> {
+/// Merges groups with their objects.
+fn merge_groups(table: &Core, groups: &[Group], committed: &mut Committed) -> Result<Disturbed> {
     let staged = table.stage.reader()?;
-    let existing = look_up(table, groups)?;
-    if existing.iter().any(|(_, object)| object.is_none()) {
+    let targets = look_up(table, groups)?;
+    if targets.iter().any(|target| target.object.is_none()) {
         // An object that a cut has removed must not come again under its name.
         table.defined.check_cut(&table.lake)?;
     }
     let mut disturbed = Disturbed::default();
-    for groups in replaced::together(&staged, &existing) {
-        let replaced = Replaced::of(table, &staged, groups)?;
-        merge_some(table, &staged, groups, &replaced, &mut disturbed, committed)?;
+    for targets in replaced::together(&staged, &targets) {
+        let replaced = Replaced::of(table, &staged, targets)?;
+        let all = targets.iter().enumerate().collect();
+        merge_all(table, &staged, all, &replaced, &mut disturbed, committed)?;
     }
-    let sizes = existing.iter().filter_map(|(_, object)| Some(object.as_ref()?.size));
-    committed.bytes_read += sizes.sum::<u64>();
     Ok(disturbed)
 }
 
-/// The objects of these groups that there are.
-fn look_up(table: &Core, groups: &[Group]) -> Result<Vec<Existing>> {
-    let keys = groups.iter().map(|group| Ok((*group, table.object_key(*group)?)));
-    let keys: Vec<(Group, String)> = keys.collect::<Result<_>>()?;
-    let mut found: Vec<Existing> = groups.iter().map(|group| (*group, None)).collect();
-    let head = |(at, (_, key)): (usize, &(Group, String))| (at, table.lake.store.head(key));
+/// Takes staged keys out of the partitions that they come from, where these get no staged rows. Of each object
+/// the key columns are read, where they may have one of them.
+fn leave_other_partitions(table: &Core, committed: &mut Committed) -> Result<()> {
+    let touched = table.stage.groups().iter().map(|group| table.object_key(*group));
+    let touched: HashSet<String> = touched.collect::<Result<_>>()?;
+    let prefix = table.prefix();
+    let parts = table.definition().parts();
+    let is_other = |object: &Object| {
+        object.key.strip_prefix(&prefix).is_some_and(file_name::is_own)
+            && file_name::part_number(&object.key).is_some_and(|number| parts.contains(&number))
+            && !touched.contains(&object.key)
+    };
+    let others = table.lake.store.list(&prefix)?.into_iter().filter(is_other);
+    let others =
+        others.map(|object| Target { key: object.key.clone(), group: None, object: Some(object) });
+    let others: Vec<Target> = others.collect();
+    let staged = table.stage.reader()?;
+    let mut disturbed = Disturbed::default();
+    for targets in replaced::together(&staged, &others) {
+        let replaced = Replaced::of(table, &staged, targets)?;
+        let mut hit = Vec::new();
+        let look = |(at, target)| (at, target, replaced.are_in(at, target));
+        at_once(table.lake.at_once, targets.iter().enumerate(), look, |(at, target, are_in)| {
+            if are_in? {
+                hit.push((at, target));
+            }
+            Ok(())
+        })?;
+        merge_all(table, &staged, hit, &replaced, &mut disturbed, committed)?;
+    }
+    match (disturbed.newer, disturbed.others.pop()) {
+        (Some(newer), _) => Err(newer),
+        (None, Some(object)) => Err(Error::Conflict { object: table.lake.store.locate(&object) }),
+        (None, None) => Ok(()),
+    }
+}
+
+/// The objects of these groups.
+fn look_up(table: &Core, groups: &[Group]) -> Result<Vec<Target>> {
+    let targets = groups.iter().map(|group| {
+        Ok(Target { key: table.object_key(*group)?, group: Some(*group), object: None })
+    });
+    let mut targets: Vec<Target> = targets.collect::<Result<_>>()?;
+    let keys: Vec<String> = targets.iter().map(|target| target.key.clone()).collect();
+    let head = |(at, key): (usize, &String)| (at, table.lake.store.head(key));
     at_once(table.lake.at_once, keys.iter().enumerate(), head, |(at, object)| {
-        if let Some((_, place)) = found.get_mut(at) {
-            *place = object?;
+        if let Some(target) = targets.get_mut(at) {
+            target.object = object?;
         }
         Ok(())
     })?;
-    Ok(found)
+    Ok(targets)
 }
 
-/// Merges some groups with their objects.
-fn merge_some(
+/// Writes objects again, several at once.
+fn merge_all(
     table: &Core,
     staged: &StageReader<'_>,
-    groups: &[Existing],
+    targets: Vec<(usize, &Target)>,
     replaced: &Replaced<'_>,
     disturbed: &mut Disturbed,
     committed: &mut Committed,
 ) -> Result<()> {
     let room = Room::new(table.lake.budget);
-    let merge = |(at, (group, existing)): (usize, &Existing)| -> Result<Option<Object>> {
-        let merge = Merge { table, staged, group: *group, existing: existing.as_ref() };
+    let merge = |at: usize, target: &Target| -> Result<Option<Object>> {
+        let merge = Merge { table, staged, target };
         let taken = room.take(merge.memory()?);
         let file = merge.merge(replaced, at)?;
         // It becomes visible while others are merged.
         drop(taken);
         file.map(Ended::finish).transpose()
     };
-    let work = |(at, existing): (usize, &Existing)| (existing.0, merge((at, existing)));
-    at_once(table.lake.at_once, groups.iter().enumerate(), work, |(group, outcome)| match outcome {
-        Ok(Some(written)) => {
-            committed.count(&written, &table.stage.folder(group)?);
-            Ok(())
-        }
-        Ok(None) => Ok(()),
-        Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => {
-            disturbed.groups.push(group);
-            if let Error::Newer { .. } = error {
-                disturbed.newer = Some(error);
+    let prefix = table.prefix();
+    let work = |(at, target): (usize, &'_ Target)| (at, merge(at, target));
+    let by_position: HashMap<usize, &Target> = targets.iter().copied().collect();
+    at_once(table.lake.at_once, targets, work, |(at, outcome)| {
+        let Some(target) = by_position.get(&at) else {
+            return Err(Error::internal("what was merged is one of the targets"));
+        };
+        match outcome {
+            Ok(written) => {
+                committed.bytes_read += target.object.as_ref().map_or(0, |object| object.size);
+                if let Some(written) = written {
+                    let inner = target.key.strip_prefix(&prefix).unwrap_or_default();
+                    let folder = inner
+                        .rsplit_once('/')
+                        .map_or(String::new(), |(folder, _)| format!("{folder}/"));
+                    committed.count(&written, &folder);
+                }
+                Ok(())
             }
-            Ok(())
+            Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => {
+                match target.group {
+                    Some(group) => disturbed.groups.push(group),
+                    None => disturbed.others.push(target.key.clone()),
+                }
+                if let Error::Newer { .. } = error {
+                    disturbed.newer = Some(error);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
-        Err(error) => Err(error),
     })
 }
 
-/// The staged rows of a group, and its object.
+/// An object that is written again, with staged rows or without.
 #[derive(Debug, Clone, Copy)]
 struct Merge<'a> {
     table: &'a Core,
     staged: &'a StageReader<'a>,
-    group: Group,
-    existing: Option<&'a Object>,
+    target: &'a Target,
 }
 
 impl Merge<'_> {
     /// Memory in bytes, about: rows that are yet to be encoded, and an open row group.
     fn memory(&self) -> Result<usize> {
-        let staged = self.staged.bytes(self.group)?;
-        let old =
-            self.existing.map_or(0, |object| usize::try_from(object.size).unwrap_or(usize::MAX));
+        let staged = self.target.group.map_or(Ok(0), |group| self.staged.bytes(group))?;
+        let old = self.target.object.as_ref().map_or(0, |object| object.size);
+        let old = usize::try_from(old).unwrap_or(usize::MAX);
         let all = (staged / 2).saturating_add(old.saturating_mul(2));
         Ok(all.min(self.table.lake.budget / 8 * 5))
     }
 
-    /// Writes them as one file; nothing where all rows are there already.
+    /// Gives the staged rows.
+    fn each(&self, take: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
+        self.target.group.map_or(Ok(()), |group| self.staged.each(group, take))
+    }
+
+    /// Writes it; nothing where all rows are there already.
     fn merge(&self, replaced: &Replaced<'_>, at: usize) -> Result<Option<Ended>> {
-        let Self { table, staged, group, existing } = *self;
-        let mut part = table.part(&table.object_key(group)?, Condition::still(existing))?;
-        if let Some(object) = existing {
+        let Self { table, target: Target { key, object, .. }, .. } = *self;
+        let mut part = table.part(key, Condition::still(object.as_ref()))?;
+        if let Some(object) = object {
             let mut gone = Content::new(table.stage.schema()).map_err(Error::arrow)?;
             let (file, replaced) = replaced.in_object(at)?;
             let old = Old::open(table, object, file)?;
@@ -150,9 +222,9 @@ impl Merge<'_> {
             // An object of older columns is written again in any case.
             let note = |rows: &RecordBatch| if is_current { gone.add(rows) } else { Ok(()) };
             old.copy(&mut part, replaced, note)?;
-            if gone.rows() > 0 {
+            if gone.rows() > 0 && self.target.group.is_some() {
                 let mut new = Content::new(table.stage.schema()).map_err(Error::arrow)?;
-                staged.each(group, |batch| {
+                self.each(|batch| {
                     // More rows than are replaced are other rows, whatever they hold.
                     if new.rows() <= gone.rows() {
                         new.add(batch).map_err(Error::arrow)
@@ -165,9 +237,9 @@ impl Merge<'_> {
                 }
             }
         }
-        staged.each(group, |batch| part.write(batch))?;
+        self.each(|batch| part.write(batch))?;
         // A partition that was cut after its rows had come may have an object without any.
-        if existing.is_none() && part.rows() == 0 {
+        if object.is_none() && part.rows() == 0 {
             return Ok(None);
         }
         part.end().map(Some)
@@ -217,5 +289,134 @@ impl<'a> Old<'a> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, AsArray, Int64Array, StringArray};
+    use arrow::datatypes::{Int64Type, Schema};
+
+    use crate::lake::Lake;
+    use crate::schema::fields;
+    use crate::table::spec::Spec;
+    use crate::testing::{LakeFolder, by_month, columns, keyed, objects, rows, table};
+    use crate::write::{Committed, Table};
+
+    /// Rows of these ids in one month.
+    fn in_month(ids: std::ops::Range<i64>, month: &str) -> super::RecordBatch {
+        let texts = |text: &str| Arc::new(StringArray::from_iter_values(ids.clone().map(|_| text)));
+        let id = Arc::new(ids.clone().collect::<Int64Array>());
+        let arrays: Vec<ArrayRef> = vec![id, texts("x"), texts(month)];
+        super::RecordBatch::try_new(Arc::new(Schema::new(fields(&columns()))), arrays).unwrap()
+    }
+
+    fn load(lake: &Arc<Lake>, spec: &Arc<Spec>, batches: &[super::RecordBatch]) -> Committed {
+        let mut table = Table::open(lake, spec).unwrap();
+        for batch in batches {
+            table.push(spec, batch).unwrap();
+            if table.memory() > lake.budget() {
+                table.free_memory().unwrap();
+            }
+        }
+        table.commit(true).unwrap()
+    }
+
+    /// The months of each id.
+    fn months(lake: &Lake) -> BTreeMap<i64, Vec<String>> {
+        let mut months: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for batch in table(lake) {
+            let ids = batch.column(0).as_primitive::<Int64Type>();
+            let at = batch.column(2).as_string::<i32>();
+            for row in 0..batch.num_rows() {
+                months.entry(ids.value(row)).or_default().push(at.value(row).to_owned());
+            }
+        }
+        months
+    }
+
+    #[test]
+    fn a_key_whose_partition_changes_leaves_the_old_one_where_that_is_asked_for() {
+        // In memory, and beyond.
+        for memory in [8 << 20, 0] {
+            for moves_keys in [true, false] {
+                let folder = LakeFolder::new();
+                let spec = Arc::new(Spec { moves_keys, shards: Some(2), ..by_month() });
+                let lake = || folder.lake_with(memory);
+                load(
+                    &lake(),
+                    &spec,
+                    &[in_month(0..40, "2026-01-01"), in_month(40..80, "2026-02-01")],
+                );
+                let moved = load(&lake(), &spec, &[in_month(30..50, "2026-03-01")]);
+                let found = months(&lake());
+                assert_eq!(found.len(), 80);
+                for (id, months) in found {
+                    let old = if id < 40 { "2026-01-01" } else { "2026-02-01" };
+                    match (30..50).contains(&id) {
+                        true if moves_keys => assert_eq!(months, ["2026-03-01"], "{id}"),
+                        true => assert_eq!(months, [old, "2026-03-01"], "{id}"),
+                        false => assert_eq!(months, [old], "{id}"),
+                    }
+                }
+                assert_eq!(moved.partitions.len(), if moves_keys { 3 } else { 1 });
+            }
+        }
+    }
+
+    #[test]
+    fn partitions_that_have_none_of_the_keys_stay_as_they_are() {
+        let folder = LakeFolder::new();
+        let spec = Arc::new(Spec { moves_keys: true, ..by_month() });
+        load(
+            &folder.lake(),
+            &spec,
+            &[in_month(0..40, "2026-01-01"), in_month(40..80, "2026-02-01")],
+        );
+        let before = objects(&folder.lake());
+        let committed = load(&folder.lake(), &spec, &[in_month(100..110, "2026-03-01")]);
+        assert_eq!(committed.files, 1);
+        assert_eq!(objects(&folder.lake())[..2], before[..]);
+    }
+
+    #[test]
+    fn a_new_table_is_cut_by_what_its_rows_are_worth_and_keeps_that() {
+        let folder = LakeFolder::new();
+        // Incompressible: each row of some hundred kilobytes.
+        let text = |seed: i64| -> String {
+            let words = (0..800_000_u64).map(|at| {
+                xxhash_rust::xxh3::xxh3_64_with_seed(
+                    &at.to_le_bytes(),
+                    u64::try_from(seed).unwrap(),
+                )
+            });
+            words.map(|word| char::from(b'0' + (word % 64) as u8)).collect()
+        };
+        let batch = |ids: std::ops::Range<i64>| {
+            let names = Arc::new(StringArray::from_iter_values(ids.clone().map(text)));
+            let at = Arc::new(StringArray::from_iter_values(ids.clone().map(|_| "2026-01-01")));
+            let id = Arc::new(ids.collect::<Int64Array>());
+            super::RecordBatch::try_new(
+                Arc::new(Schema::new(fields(&columns()))),
+                vec![id, names, at],
+            )
+            .unwrap()
+        };
+        let spec = keyed();
+        let batches: Vec<_> = (0..500).step_by(20).map(|from| batch(from..from + 20)).collect();
+        load(&folder.lake(), &spec, &batches);
+        let made = objects(&folder.lake());
+        assert_eq!(made.len(), 2, "320 MB of hexadecimal digits");
+        assert!(made.iter().all(|object| (60 << 20..190 << 20).contains(&object.size)), "{made:?}");
+        assert_eq!(folder.lake().definition("t").unwrap().unwrap().1.shards, 2);
+        load(&folder.lake(), &spec, &[rows(0..600, "small")]);
+        assert_eq!(objects(&folder.lake()).len(), 2);
+        assert_eq!(
+            table(&folder.lake()).iter().map(super::RecordBatch::num_rows).sum::<usize>(),
+            600
+        );
     }
 }

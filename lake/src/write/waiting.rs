@@ -13,6 +13,7 @@ use crate::file::reader::PartReader;
 use crate::store::{Condition, Object};
 use crate::table::definition::{Generation, LoadMethod};
 use crate::table::key;
+use crate::table::key_range::KeyRange;
 use crate::table::spec::Refresh;
 
 /// Below it each table has a folder, and in it each generation one.
@@ -131,6 +132,7 @@ fn merge(
             }
         }
     }
+    core.key_range = KeyRange::Any;
     core.choose_cut()?;
     core.cut()?;
     match how {

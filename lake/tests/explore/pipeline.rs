@@ -341,7 +341,10 @@ fn rows(spec: &Spec, ids: Range<i64>, version: u32) -> RecordBatch {
         match (column.name.as_str(), &column.kind) {
             ("id", _) => Arc::new(ids.clone().collect::<Int64Array>()),
             ("at", _) => Arc::new(StringArray::from_iter_values(
-                ids.clone().map(|id| format!("2026-{:02}-01", 1 + id.rem_euclid(3))),
+                // Rows that may change their partition do.
+                ids.clone()
+                    .map(|id| if spec.moves_keys { id + i64::from(version) } else { id })
+                    .map(month),
             )),
             (_, Kind::Int) => {
                 Arc::new(ids.clone().map(|id| i32::try_from(id).unwrap()).collect::<Int32Array>())
@@ -354,6 +357,11 @@ fn rows(spec: &Spec, ids: Range<i64>, version: u32) -> RecordBatch {
     });
     let arrays = arrays.collect();
     RecordBatch::try_new(Arc::new(Schema::new(fields(&spec.columns))), arrays).unwrap()
+}
+
+/// The first day of a month, which follows from a number.
+fn month(number: i64) -> String {
+    format!("2026-{:02}-01", 1 + number.rem_euclid(3))
 }
 
 /// The text of a column in a row.

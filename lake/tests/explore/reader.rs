@@ -189,6 +189,8 @@ pub(crate) fn compare(store: &MemoryStore, scenario: &Scenario, what: &str) {
 /// What a table holds before the pipeline runs, and when it has come to its end.
 struct Truth {
     load: LoadMethod,
+    /// Whether a row leaves its partition before its new version is in another.
+    moves: bool,
     before: Rows,
     end: Rows,
 }
@@ -203,7 +205,8 @@ impl Truth {
     /// The rows that are there at every moment, in one version or another.
     fn lasting(&self) -> impl Iterator<Item = Row> + '_ {
         let ends = |id: i64| self.end.keys().any(|(end, _)| *end == id);
-        self.before.keys().copied().filter(move |(id, _)| ends(*id))
+        let stays = |row| !self.moves || self.end.contains_key(row);
+        self.before.keys().copied().filter(move |row| ends(row.0) && stays(row))
     }
 }
 
@@ -215,7 +218,7 @@ fn truth(scenario: &Scenario) -> BTreeMap<String, Truth> {
     load(&mut tables, &scenario.pipeline);
     let truth = tables.into_iter().map(|(table, state)| {
         let before = before.get(&table).map(|state| state.rows.clone()).unwrap_or_default();
-        (table, Truth { load: state.load, before, end: state.rows })
+        (table, Truth { load: state.load, moves: state.moves, before, end: state.rows })
     });
     truth.collect()
 }
@@ -224,6 +227,7 @@ fn truth(scenario: &Scenario) -> BTreeMap<String, Truth> {
 #[derive(Debug, Clone)]
 struct State {
     load: LoadMethod,
+    moves: bool,
     rows: Rows,
     /// Rows of another version than the table's.
     held: Option<Rows>,
@@ -236,7 +240,8 @@ fn load(tables: &mut BTreeMap<String, State>, pipeline: &Pipeline) {
     for step in &pipeline.steps {
         match step {
             Step::Schema(spec) => {
-                let new = State { load: spec.load, rows: Rows::new(), held: None, version: None };
+                let (load, moves) = (spec.load, spec.moves_keys);
+                let new = State { load, moves, rows: Rows::new(), held: None, version: None };
                 let state = tables.entry(spec.table.clone()).or_insert(new);
                 state.load = spec.load;
                 if spec.refresh.is_some() {

@@ -297,6 +297,12 @@ pub(crate) fn all() -> Vec<Scenario> {
             State,
         ]),
     ));
+    let moving = Spec { moves_keys: true, ..by_month(upsert.clone()) };
+    all.push(scenario(
+        "upsert by month of keys that move",
+        loaded(&[&moving]),
+        there(vec![schema(moving.clone()), Rows("t", 4..6, 2), State]),
+    ));
     all.push(Scenario {
         widens: true,
         ..scenario(

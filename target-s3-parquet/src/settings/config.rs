@@ -55,6 +55,14 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) shards: Shards,
 
+    /// Whether the old version of a row is taken out of its partition where the new one belongs to another,
+    /// because the value of its partition column has changed. Off, a key may be in the table once a
+    /// partition. On, each commit of an upserted table reads the key columns of all partitions that get
+    /// no rows, but for row groups whose statistics say that they have none of the keys; on S3 the objects are
+    /// downloaded for that.
+    #[serde(default)]
+    pub(crate) move_keys: bool,
+
     /// Memory for staged rows and open files, in MiB. What does not fit goes to temporary files.
     #[serde(default = "default_memory_mb")]
     #[schemars(range(min = 32))]
@@ -171,6 +179,7 @@ impl Config {
         self.s3.validate()?;
         let all = StreamConfig {
             shards: Some(self.shards),
+            move_keys: Some(self.move_keys),
             row_group_mb: Some(self.row_group_mb),
             max_string_bytes: self.max_string_bytes,
             compression: Some(self.compression),
@@ -197,6 +206,7 @@ impl Config {
             compression_level: self.compression_level,
             row_group_bytes: self.row_group_mb as usize * MIB,
             shards: self.shards,
+            move_keys: self.move_keys,
             on_invalid: self.on_invalid,
             validate_records: self.validate_records,
             add_record_metadata: self.add_record_metadata,

@@ -19,6 +19,12 @@ pub(crate) enum Shards {
 }
 
 impl Shards {
+    /// What is wrong with it, if anything.
+    pub(super) fn fault(self) -> Option<String> {
+        let number = self.number().filter(|number| !(1..=MOST).contains(number))?;
+        Some(format!("{number} is not between 1 and {MOST}"))
+    }
+
     /// The number, where the setting says one.
     pub(crate) fn number(self) -> Option<u32> {
         match self {
@@ -38,10 +44,8 @@ impl<'de> Deserialize<'de> for Shards {
         };
         match text.parse() {
             _ if text == "auto" => Ok(Self::Auto),
-            Ok(number @ 1..=MOST) => Ok(Self::Exactly(number)),
-            Ok(_) | Err(_) => {
-                Err(D::Error::custom(format!("{text} is neither `auto` nor between 1 and {MOST}")))
-            }
+            Ok(number) => Ok(Self::Exactly(number)),
+            Err(_) => Err(D::Error::custom(format!("{text} is neither `auto` nor a number"))),
         }
     }
 }
@@ -74,11 +78,9 @@ mod tests {
             (r#""auto""#, Ok(Shards::Auto)),
             ("4", Ok(Shards::Exactly(4))),
             (r#""10000""#, Ok(Shards::Exactly(10_000))),
-            ("0", Err("0 is neither `auto` nor between 1 and 10000")),
-            ("10001", Err("10001 is neither `auto` nor between 1 and 10000")),
-            (r#""Auto""#, Err("Auto is neither `auto` nor between 1 and 10000")),
-            ("1.5", Err("1.5 is neither `auto` nor between 1 and 10000")),
-            ("null", Err("null is neither `auto` nor between 1 and 10000")),
+            (r#""Auto""#, Err("Auto is neither `auto` nor a number")),
+            ("1.5", Err("1.5 is neither `auto` nor a number")),
+            ("null", Err("null is neither `auto` nor a number")),
         ] {
             let found = serde_json::from_str::<Shards>(text).map_err(|error| error.to_string());
             assert_eq!(
@@ -86,6 +88,9 @@ mod tests {
                 expected.as_ref().map_err(|e| *e),
                 "{text}"
             );
+        }
+        for (number, is_wrong) in [(0, true), (1, false), (10_000, false), (10_001, true)] {
+            assert_eq!(Shards::Exactly(number).fault().is_some(), is_wrong, "{number}");
         }
         assert_eq!(Shards::default().number(), None);
         assert_eq!(Shards::Exactly(3).number(), Some(3));

@@ -28,6 +28,8 @@ pub(crate) struct StreamConfig {
     /// As the setting of the same name for all streams.
     pub(crate) shards: Option<Shards>,
     /// As the setting of the same name for all streams.
+    pub(crate) move_keys: Option<bool>,
+    /// As the setting of the same name for all streams.
     pub(crate) on_invalid: Option<OnInvalid>,
     /// As the setting of the same name for all streams.
     pub(crate) validate_records: Option<bool>,
@@ -120,6 +122,8 @@ pub(crate) struct StreamSettings {
     pub(crate) row_group_bytes: usize,
     /// Shards of a new table.
     pub(crate) shards: Shards,
+    /// Keys leave partitions that are no more theirs.
+    pub(crate) move_keys: bool,
     /// Treatment of values that do not fit.
     pub(crate) on_invalid: OnInvalid,
     /// Full validation of records.
@@ -135,6 +139,9 @@ impl StreamConfig {
     pub(super) fn validate(&self, prefix: &str) -> Result<(), Error> {
         let fault =
             |key: &str, reason| Err(Error::Setting { key: format!("{prefix}{key}"), reason });
+        if let Some(reason) = self.shards.and_then(Shards::fault) {
+            return fault("shards", reason);
+        }
         if self.row_group_mb == Some(0) {
             return fault("row_group_mb", "it must be at least 1".into());
         }
@@ -181,6 +188,7 @@ impl StreamSettings {
             stream.row_group_mb.map(|mb| mb as usize * MIB).as_ref(),
         );
         replace(&mut self.shards, stream.shards.as_ref());
+        replace(&mut self.move_keys, stream.move_keys.as_ref());
         replace(&mut self.on_invalid, stream.on_invalid.as_ref());
         replace(&mut self.validate_records, stream.validate_records.as_ref());
         replace(&mut self.add_record_metadata, stream.add_record_metadata.as_ref());
@@ -241,6 +249,7 @@ mod tests {
             compression_level: None,
             row_group_bytes: 1,
             shards: Shards::Auto,
+            move_keys: false,
             on_invalid: OnInvalid::Fail,
             validate_records: false,
             add_record_metadata: false,
@@ -255,7 +264,7 @@ mod tests {
         assert_eq!(own, settings());
         let entry: StreamConfig = serde_json::from_str(
             r#"{"key_properties":["a"],"load_method":"overwrite","compression":"zstd",
-                "compression_level":3,"row_group_mb":2,"shards":4,"on_invalid":"null",
+                "compression_level":3,"row_group_mb":2,"shards":4,"move_keys":true,"on_invalid":"null",
                 "validate_records":true,"add_record_metadata":true,"max_string_bytes":9,
                 "partition_by":{"column":"d","granularity":"month"}}"#,
         )
@@ -276,6 +285,7 @@ mod tests {
                 compression_level: Some(3),
                 row_group_bytes: 2 * MIB,
                 shards: Shards::Exactly(4),
+                move_keys: true,
                 on_invalid: OnInvalid::Null,
                 validate_records: true,
                 add_record_metadata: true,
