@@ -205,7 +205,7 @@ impl Truth {
     /// The rows that are there at every moment, in one version or another.
     fn lasting(&self) -> impl Iterator<Item = Row> + '_ {
         let ends = |id: i64| self.end.keys().any(|(end, _)| *end == id);
-        let stays = |row| !self.moves || self.end.contains_key(row);
+        let stays = |row: &Row| !self.moves || self.end.contains_key(row);
         self.before.keys().copied().filter(move |row| ends(row.0) && stays(row))
     }
 }
