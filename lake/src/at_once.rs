@@ -1,6 +1,6 @@
 //! Work on several objects at once: each waits for its disk or for S3, and none for the others.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use crossbeam_channel::bounded;
 
@@ -41,45 +41,6 @@ pub(crate) fn at_once<T: Send, R: Send>(
         drop(done);
         outcomes.into_iter().try_for_each(&mut take)
     })
-}
-
-/// Memory that those at work share.
-#[derive(Debug)]
-pub(crate) struct Room {
-    bytes: usize,
-    taken: Mutex<usize>,
-    returned: Condvar,
-}
-
-/// Memory that was taken; dropped, it is given back.
-#[derive(Debug)]
-pub(crate) struct Taken<'a> {
-    room: &'a Room,
-    bytes: usize,
-}
-
-impl Room {
-    /// Room for so many bytes.
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self { bytes, taken: Mutex::new(0), returned: Condvar::new() }
-    }
-
-    /// Waits until so many bytes fit, or nobody else has any.
-    pub(crate) fn take(&self, bytes: usize) -> Taken<'_> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        while *taken > 0 && *taken + bytes > self.bytes {
-            taken = self.returned.wait(taken).unwrap_or_else(PoisonError::into_inner);
-        }
-        *taken += bytes;
-        Taken { room: self, bytes }
-    }
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        *self.room.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
-        self.room.returned.notify_all();
-    }
 }
 
 #[cfg(test)]
@@ -128,19 +89,5 @@ mod tests {
         let outcome = at_once(2, 0..1000, count, |_| Err(Error::internal("as in a store")));
         assert!(outcome.is_err());
         assert!(begun.into_inner() < 10);
-    }
-
-    #[test]
-    fn what_fits_has_room_and_what_never_fits_has_it_alone() {
-        let room = Room::new(10);
-        let (first, second) = (room.take(6), room.take(4));
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| drop(room.take(100)));
-            drop(first);
-            drop(second);
-            // It would wait for ever if what is given back were not counted.
-            waiting.join().unwrap();
-        });
-        assert_eq!(*room.taken.lock().unwrap(), 0, "all was given back");
     }
 }

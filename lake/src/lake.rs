@@ -5,17 +5,27 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use crate::allowance::Allowance;
 use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::file::encoding::{Encoding, Format, Signature};
 use crate::file::reader::PartReader;
-use crate::file::writer::PartWriter;
+use crate::file::writer::{PartWriter, Workers};
 use crate::options::{Location, Options};
 use crate::owner::Presence;
 use crate::schema::fields;
 use crate::stage::SpillFile;
 use crate::store::{self, Condition, Discarded, Object, Store};
 use crate::table::definition::Definition;
+
+/// The part of the budget that a chunk of rows takes which is encoded at once.
+const CHUNK_PART: usize = 16;
+
+/// The largest chunk: more at once costs memory and gains nothing.
+const LARGEST_CHUNK: usize = 8 * 1024 * 1024;
+
+/// The part of the budget that all chunks may take which are on their way to their files.
+const ON_WAY_PART: usize = 4;
 
 /// Where the definitions of the tables are.
 const TABLES: &str = "_lake/tables/";
@@ -31,7 +41,7 @@ pub struct Lake {
     pub(crate) presence: Arc<Presence>,
     aws: Aws,
     /// The workers for decoding and encoding.
-    pool: Arc<rayon::ThreadPool>,
+    workers: Workers,
     /// Where rows go that do not fit into memory.
     pub(crate) spill: Arc<SpillFile>,
     /// Objects of a table that are looked up, or made visible, at once.
@@ -73,7 +83,7 @@ impl Lake {
             store,
             run,
             presence,
-            pool,
+            workers: Workers { pool, allowance: Allowance::new(options.memory / ON_WAY_PART) },
             spill: Arc::new(spill),
             at_once: options.at_once.max(1),
             budget: options.memory,
@@ -99,7 +109,7 @@ impl Lake {
 
     /// The workers, for whoever makes the rows.
     pub fn pool(&self) -> &Arc<rayon::ThreadPool> {
-        &self.pool
+        &self.workers.pool
     }
 
     /// Bytes that staged rows and open row groups of all tables may take.
@@ -135,7 +145,13 @@ impl Lake {
     /// How files of a table are written.
     pub(crate) fn format(&self, encoding: &Encoding, shards: u32) -> Format {
         let row_group_bytes = encoding.row_group_bytes.min(self.budget / 3);
-        Format { encoding: Encoding { row_group_bytes, ..*encoding }, shards }
+        let encoding = Encoding { row_group_bytes, ..*encoding };
+        Format { encoding, chunk_bytes: self.chunk_bytes(), shards }
+    }
+
+    /// Bytes of rows that are worth encoding at once.
+    pub(crate) fn chunk_bytes(&self) -> usize {
+        (self.budget / CHUNK_PART).clamp(1, LARGEST_CHUNK)
     }
 
     /// Begins a Parquet file.
@@ -149,7 +165,7 @@ impl Lake {
         let upload = self.store.create(key, condition)?;
         let object = self.store.locate(key);
         let signature = Signature { run: self.run.clone(), created_by: self.created_by.clone() };
-        PartWriter::new(upload, schema, format, &signature, Arc::clone(&self.pool), object)
+        PartWriter::new(upload, schema, format, &signature, &self.workers, object)
     }
 
     /// Bytes that rows take in a file.
@@ -160,10 +176,8 @@ impl Lake {
         format: &Format,
     ) -> Result<usize> {
         let signature = Signature { run: self.run.clone(), created_by: self.created_by.clone() };
-        let pool = Arc::clone(&self.pool);
-        let upload = Box::new(Discarded);
-        let mut part =
-            PartWriter::new(upload, schema, format, &signature, pool, "a sample".into())?;
+        let (upload, object) = (Box::new(Discarded), "a sample".to_owned());
+        let mut part = PartWriter::new(upload, schema, format, &signature, &self.workers, object)?;
         batches.iter().try_for_each(|batch| part.write(batch))?;
         Ok(part.end()?.bytes())
     }

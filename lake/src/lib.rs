@@ -80,6 +80,7 @@
 //! `glue` (on by default) brings [`catalog`], which keeps the Glue Data Catalog up to date.
 
 mod access;
+mod allowance;
 mod at_once;
 mod aws;
 #[cfg(feature = "glue")]
@@ -99,6 +100,7 @@ pub mod table;
 mod testing;
 pub mod write;
 
+pub use allowance::{Allowance, Permit};
 pub use aws::Aws;
 pub use aws_sdk_s3::config::Credentials;
 

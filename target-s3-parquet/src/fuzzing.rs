@@ -9,7 +9,8 @@ use lake::{Aws, Options};
 
 use crate::error::Error;
 use crate::input::items::{Items, Limits, Next};
-use crate::input::lines::{BLOCK, Input};
+use crate::input::lines::Input;
+use crate::memory::Shares;
 use crate::settings::config::Config;
 use crate::singer::messages;
 
@@ -21,8 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn read(file: File, pool: Arc<rayon::ThreadPool>) -> Result<(), String> {
     let config: Config = serde_json::from_str(r#"{"destination": "unused", "memory_mb": 32}"#)
         .map_err(|error| error.to_string())?;
-    let limits =
-        Limits { longest_line: BLOCK, stop: Arc::new(AtomicBool::new(false)), started_at: 0 };
+    let shares = Shares::new(config.memory_bytes(), pool.current_num_threads());
+    let stop = Arc::new(AtomicBool::new(false));
+    let limits = Limits { longest_line: shares.block, shares, stop, started_at: 0 };
     let protocol = messages::protocol(&Arc::new(config), &Aws::new(&Options::default()));
     let items = Items::start(Input::File(file, "fuzz".into()), protocol, pool, limits);
     loop {

@@ -23,6 +23,7 @@ pub mod fuzzing;
 mod input;
 mod json_schema;
 mod maintain;
+mod memory;
 mod run;
 mod settings;
 mod signal;

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::input::items::{Items, Limits};
 use crate::input::lines::Input;
 use crate::input::protocol::Protocol;
+use crate::memory::Shares;
 use crate::settings::config::Config;
 use crate::settings::units::MIB;
 use crate::signal::Stop;
@@ -18,13 +19,6 @@ use crate::state::Sink;
 
 /// Prefix of the environment variables.
 pub(crate) const ENVIRONMENT_PREFIX: &str = "TARGET_S3_PARQUET";
-
-/// The part of the memory budget that staged rows and open files may take; the rest is for the
-/// blocks in flight and the buffers of readers and uploads.
-const STAGE_SHARE: f64 = 0.25;
-
-/// The least that staged rows and open files may take, in bytes.
-const LEAST_STAGE: usize = 8 * MIB;
 
 /// The size of the block in [`keep_freed_memory`].
 const FREED_AT_ONCE: usize = 4 * MIB;
@@ -49,13 +43,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<Lake>> {
     let options = lake::Options {
         application: env!("CARGO_PKG_NAME").into(),
         created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a share of a size in memory"
-        )]
-        memory: ((config.memory_bytes() as f64 * STAGE_SHARE) as usize).max(LEAST_STAGE),
+        memory: Shares::new(config.memory_bytes(), 1).stage,
         ..config.lake_options()
     };
     let location = lake::Location::parse(&config.destination)?;
@@ -106,6 +94,7 @@ impl Run {
         let stop = Stop::listen();
         let limits = Limits {
             longest_line: self.config.memory_bytes() / 2,
+            shares: Shares::new(self.config.memory_bytes(), self.lake.pool().current_num_threads()),
             stop: stop.flag(),
             started_at: self.started_at,
         };

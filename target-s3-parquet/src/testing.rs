@@ -27,12 +27,20 @@ use crate::described::Described;
 use crate::error::{Error, Result};
 use crate::input::item::Item;
 use crate::input::items::{Items, Limits, Next};
-use crate::input::lines::{BLOCK, Input};
+use crate::input::lines::Input;
 use crate::input::protocol::Protocol;
+use crate::memory::{BLOCK, Shares};
 use crate::settings::config::Config;
+use crate::settings::units::MIB;
 
 /// When every test run begins, in microseconds since 1970.
 pub(crate) const STARTED_AT: i64 = 1_000_000;
+
+/// Limits for lines of so many bytes, with memory for blocks of [`BLOCK`].
+pub(crate) fn limits(longest_line: usize) -> Limits {
+    let shares = Shares::new(512 * MIB, 2);
+    Limits { longest_line, shares, stop: Arc::default(), started_at: STARTED_AT }
+}
 
 /// When every chunk is received, in microseconds since 1970.
 pub(crate) const RECEIVED_AT: i64 = 2_000_000;
@@ -218,8 +226,8 @@ pub(crate) fn read(input: &str, protocol: Protocol) -> (Vec<Item>, Option<Error>
     file.write_all(input.as_bytes()).unwrap();
     file.rewind().unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    let limits = Limits { longest_line: BLOCK * 2, stop: Arc::default(), started_at: STARTED_AT };
-    let items = Items::start(Input::File(file, "input".into()), protocol, Arc::new(pool), limits);
+    let input = Input::File(file, "input".into());
+    let items = Items::start(input, protocol, Arc::new(pool), limits(BLOCK * 2));
     let mut found = Vec::new();
     let error = loop {
         match items.next(Duration::from_mins(1)) {

@@ -55,6 +55,8 @@ impl Default for Encoding {
 pub(crate) struct Format {
     /// Codec and row groups.
     pub encoding: Encoding,
+    /// Bytes of rows that are encoded at once.
+    pub chunk_bytes: usize,
     /// Objects per partition of the table: noted in the file, so that a run with another number
     /// knows it when it meets it.
     pub shards: u32,
@@ -127,7 +129,7 @@ mod tests {
 
     fn codec(compression: Compression, level: Option<u32>) -> Result<Codec> {
         let encoding = Encoding { compression, level, ..Encoding::default() };
-        Format { encoding, shards: 1 }.codec()
+        Format { encoding, chunk_bytes: 1, shards: 1 }.codec()
     }
 
     #[test]

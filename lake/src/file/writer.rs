@@ -1,48 +1,77 @@
 //! Writing a Parquet file column by column over all cores.
+//!
+//! The same rows make the same file, whatever batches they come in and however fast the workers are:
+//! chunks end at a row, by the size of the rows alone, and row groups by what is known of the columns
+//! some chunks back, when all of them have passed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, ArrowRowGroupWriterFactory, ArrowWriter,
-    ArrowWriterOptions, compute_leaves,
-};
-use parquet::errors::ParquetError;
-use parquet::file::writer::SerializedFileWriter;
-use rayon::prelude::*;
+use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriter, ArrowWriterOptions};
 
 use super::encoding::{Format, Signature};
+use super::lanes::{Lanes, Passage};
+use super::size;
+use crate::allowance::Allowance;
 use crate::error::{Error, Result};
 use crate::store::{Object, Upload};
 
-/// What the encoder of a column takes before it holds a value.
-pub(crate) const ENCODER_BYTES: usize = 64 * 1024;
+pub(crate) use super::lanes::ENCODER_BYTES;
 
-/// Bytes of rows that are worth encoding at once.
-pub(crate) const ENCODE_BYTES: usize = 8 * 1024 * 1024;
+/// Chunks that may be on their way through the columns: a slow one may be so far behind.
+const WINDOW: usize = 3;
+
+/// Who writes the files of a lake, and how much may be on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers {
+    /// They encode.
+    pub(crate) pool: Arc<rayon::ThreadPool>,
+    /// Bytes of chunks on their way.
+    pub(crate) allowance: Allowance,
+}
 
 /// A Parquet file being written.
+#[derive(Debug)]
 pub(crate) struct PartWriter {
-    file: SerializedFileWriter<Box<dyn Upload>>,
+    lanes: Lanes,
     factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
-    columns: Vec<ArrowColumnWriter>,
-    /// Rows that are yet to be encoded.
-    pending: Vec<RecordBatch>,
-    pending_bytes: usize,
-    /// Rows in the open row group.
-    open_rows: usize,
+    allowance: Allowance,
     row_group_bytes: usize,
-    pool: Arc<rayon::ThreadPool>,
-    object: String,
+    chunk_bits: usize,
+    /// Rows that are yet to be encoded, and their size.
+    pending: Vec<RecordBatch>,
+    pending_bits: usize,
+    /// Chunks on their way, and how large the file was by the last before them.
+    on_way: VecDeque<OnWay>,
+    known: Known,
+    /// The open row group, counted from 1, if it has rows.
+    open: Option<u64>,
+    groups: u64,
+    /// Bits that all chunks had, and those of the open row group.
+    bits: usize,
     rows: u64,
 }
 
-impl std::fmt::Debug for PartWriter {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("PartWriter").field("object", &self.object).finish_non_exhaustive()
-    }
+/// A chunk on its way.
+#[derive(Debug)]
+struct OnWay {
+    passage: Arc<Passage>,
+    group: u64,
+    bits: usize,
+}
+
+/// How large a file was by a chunk.
+#[derive(Debug, Default)]
+struct Known {
+    group: u64,
+    /// Bits of all chunks up to it.
+    bits: usize,
+    closed: usize,
+    open: usize,
+    memory: usize,
 }
 
 impl PartWriter {
@@ -52,7 +81,7 @@ impl PartWriter {
         schema: &SchemaRef,
         format: &Format,
         signature: &Signature,
-        pool: Arc<rayon::ThreadPool>,
+        workers: &Workers,
         object: String,
     ) -> Result<Self> {
         let failed = |source| Error::Parquet { action: "begin", object: object.clone(), source };
@@ -62,93 +91,134 @@ impl PartWriter {
             .map_err(failed)?;
         let (file, factory) = writer.into_serialized_writer().map_err(failed)?;
         Ok(Self {
-            file,
+            lanes: Lanes::new(file, schema, Arc::clone(&workers.pool), object),
             factory,
             schema: Arc::clone(schema),
-            columns: Vec::new(),
-            pending: Vec::new(),
-            pending_bytes: 0,
-            open_rows: 0,
+            allowance: workers.allowance.clone(),
             row_group_bytes: format.encoding.row_group_bytes,
-            pool,
-            object,
+            chunk_bits: format.chunk_bytes * 8,
+            pending: Vec::new(),
+            pending_bits: 0,
+            on_way: VecDeque::new(),
+            known: Known::default(),
+            open: None,
+            groups: 0,
+            bits: 0,
             rows: 0,
         })
     }
 
-    fn failed(&self, source: ParquetError) -> Error {
-        Error::Parquet { action: "write", object: self.object.clone(), source }
+    /// Bytes held in memory: rows that wait or are on their way, and what is encoded of the open row
+    /// group.
+    pub(crate) fn memory(&self) -> usize {
+        self.known.memory + self.on_way()
     }
 
-    /// Bytes held in memory for the open row group.
-    pub(crate) fn memory(&self) -> usize {
-        let open = self.columns.iter().map(|column| column.memory_size() + ENCODER_BYTES);
-        self.pending_bytes + open.sum::<usize>()
+    /// Bytes of rows that are yet to be encoded.
+    pub(super) fn on_way(&self) -> usize {
+        let on_way: usize = self.on_way.iter().map(|chunk| chunk.bits).sum();
+        (self.pending_bits + on_way) / 8
     }
 
     /// Adds rows of the writer's schema.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
+        let mut from = 0;
         self.rows += batch.num_rows() as u64;
-        self.pending_bytes += batch.get_array_memory_size();
-        self.pending.push(batch.clone());
-        if self.pending_bytes >= ENCODE_BYTES { self.encode() } else { Ok(()) }
+        while from < batch.num_rows() {
+            let rest = batch.slice(from, batch.num_rows() - from);
+            let bits = size::bits(&rest, 0, rest.num_rows());
+            if self.pending_bits + bits < self.chunk_bits {
+                self.pending_bits += bits;
+                self.pending.push(rest);
+                return Ok(());
+            }
+            let rows = size::rows_for(&rest, self.chunk_bits.saturating_sub(self.pending_bits));
+            self.pending_bits += size::bits(&rest, 0, rows);
+            self.pending.push(rest.slice(0, rows));
+            self.encode()?;
+            from += rows;
+        }
+        Ok(())
     }
 
-    /// Encodes the rows that wait: each column is a task, and none waits for the others between two
-    /// batches.
-    pub(crate) fn encode(&mut self) -> Result<()> {
+    /// Sends the rows that wait through the columns. Before them a row group ends that is full.
+    fn encode(&mut self) -> Result<()> {
         let batches = std::mem::take(&mut self.pending);
-        self.pending_bytes = 0;
-        let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-        if rows == 0 {
+        let bits = std::mem::take(&mut self.pending_bits);
+        if batches.is_empty() {
             return Ok(());
         }
-        if self.columns.is_empty() {
-            let index = self.file.flushed_row_groups().len();
-            self.columns =
-                self.factory.create_column_writers(index).map_err(|error| self.failed(error))?;
+        while self.on_way.len() >= WINDOW {
+            self.look_back()?;
         }
-        let (fields, columns) = (self.schema.fields(), &mut self.columns);
-        let encoded = self.pool.install(|| {
-            let leaves = fields.par_iter().enumerate().with_max_len(1).map(|(at, field)| {
-                let leaves = batches.iter().map(|batch| compute_leaves(field, batch.column(at)));
-                leaves.collect::<std::result::Result<Vec<_>, _>>().map(transpose)
-            });
-            let leaves = leaves.collect::<std::result::Result<Vec<_>, _>>()?;
-            let work: Vec<_> = columns.iter_mut().zip(leaves.into_iter().flatten()).collect();
-            work.into_par_iter().with_max_len(1).try_for_each(|(column, leaves)| {
-                leaves.iter().try_for_each(|leaf| column.write(leaf))
-            })
-        });
-        encoded.map_err(|error| self.failed(error))?;
-        self.open_rows += rows;
-        if self.open_bytes() >= self.row_group_bytes {
-            self.close_row_group()?;
+        if self.open.is_some() && self.open_bytes() >= self.row_group_bytes {
+            self.end_row_group()?;
         }
+        let group = match self.open {
+            Some(group) => group,
+            None => self.begin_row_group()?,
+        };
+        self.bits += bits;
+        let permit = self.allowance.take(bits / 8);
+        let passage = self.lanes.encode(batches, permit)?;
+        self.on_way.push_back(OnWay { passage, group, bits });
+        Ok(())
+    }
+
+    fn begin_row_group(&mut self) -> Result<u64> {
+        let at = usize::try_from(self.groups).unwrap_or(usize::MAX);
+        let writers = self.factory.create_column_writers(at).map_err(|source| Error::Parquet {
+            action: "write",
+            object: self.lanes.object().to_owned(),
+            source,
+        })?;
+        self.lanes.begin(writers)?;
+        self.groups += 1;
+        Ok(*self.open.insert(self.groups))
+    }
+
+    fn end_row_group(&mut self) -> Result<()> {
+        self.open = None;
+        self.lanes.end()?;
+        // Where encoders alone are as much as a row group, there are not those of two.
+        if self.lanes.leaves() * ENCODER_BYTES > self.row_group_bytes {
+            self.lanes.wait_for_all()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the first of the chunks on their way has passed.
+    fn look_back(&mut self) -> Result<()> {
+        let Some(OnWay { passage, group, bits }) = self.on_way.pop_front() else { return Ok(()) };
+        self.lanes.wait(&passage)?;
+        self.known = Known {
+            group,
+            bits: self.known.bits + bits,
+            closed: passage.closed(),
+            open: passage.open(),
+            memory: passage.memory(),
+        };
         Ok(())
     }
 
     /// Ends the open row group and gives its memory back.
     pub(crate) fn close_row_group(&mut self) -> Result<()> {
         self.encode()?;
-        if self.open_rows == 0 {
-            return Ok(());
+        if self.open.is_some() {
+            self.end_row_group()?;
         }
-        self.open_rows = 0;
-        let columns = std::mem::take(&mut self.columns);
-        let chunks: std::result::Result<Vec<ArrowColumnChunk>, _> =
-            self.pool.install(|| columns.into_par_iter().map(ArrowColumnWriter::close).collect());
-        let written = chunks.and_then(|chunks| {
-            let mut group = self.file.next_row_group()?;
-            for chunk in chunks {
-                chunk.append_to_row_group(&mut group)?;
-            }
-            group.close()
-        });
-        written.map(|_| ()).map_err(|error| self.failed(error))
+        while !self.on_way.is_empty() {
+            self.look_back()?;
+        }
+        self.lanes.wait_for_all()?;
+        self.known = Known {
+            group: self.groups,
+            bits: self.bits,
+            closed: self.known.closed + self.known.open,
+            open: 0,
+            memory: 0,
+        };
+        Ok(())
     }
 
     /// The columns of the file.
@@ -161,13 +231,27 @@ impl PartWriter {
         self.rows
     }
 
-    /// Encoded bytes so far.
+    /// About the encoded bytes so far.
     pub(crate) fn bytes(&self) -> usize {
-        self.file.bytes_written() + self.open_bytes()
+        self.known.closed + self.known.open + self.encoded(self.bits - self.known.bits)
     }
 
+    /// About the encoded bytes of the open row group.
     fn open_bytes(&self) -> usize {
-        self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+        let on_way = self.on_way.iter().filter(|chunk| Some(chunk.group) == self.open);
+        let known = if Some(self.known.group) == self.open { self.known.open } else { 0 };
+        known + self.encoded(on_way.map(|chunk| chunk.bits).sum())
+    }
+
+    /// About the bytes of rows of which these are the bits once they are encoded, if they are like those
+    /// of which that is known.
+    fn encoded(&self, bits: usize) -> usize {
+        let Known { closed, open, bits: known, .. } = self.known;
+        if known == 0 {
+            return bits / 8;
+        }
+        let bytes = (closed + open) as u128 * bits as u128 / known as u128;
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// Ends the file and makes it visible.
@@ -178,7 +262,8 @@ impl PartWriter {
     /// Ends the file, which is yet to be made visible.
     pub(crate) fn end(mut self) -> Result<Ended> {
         self.close_row_group()?;
-        let Self { file, object, .. } = self;
+        let object = self.lanes.object().to_owned();
+        let file = self.lanes.into_file()?;
         let bytes = file.bytes_written();
         let upload = file.into_inner().map_err(|source| Error::Parquet {
             action: "write",
@@ -216,16 +301,4 @@ impl Ended {
     pub(crate) fn finish(self) -> Result<Object> {
         self.upload.finish()
     }
-}
-
-/// The leaves of each column, batch after batch, out of those of each batch.
-fn transpose(batches: Vec<Vec<ArrowLeafColumn>>) -> Vec<Vec<ArrowLeafColumn>> {
-    let mut columns = Vec::new();
-    for batch in batches {
-        columns.resize_with(batch.len(), || Vec::with_capacity(batch.len()));
-        for (column, leaf) in columns.iter_mut().zip(batch) {
-            column.push(leaf);
-        }
-    }
-    columns
 }

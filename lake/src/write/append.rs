@@ -158,7 +158,6 @@ impl NewFiles {
                 self.file(core, root, *group)?.part.write(&part)?;
             }
         }
-        self.writers.values_mut().try_for_each(|file| file.part.encode())?;
         Ok(true)
     }
 

@@ -12,7 +12,6 @@ use super::journal::Files;
 use super::load::{Load, Replace, Waiting};
 use super::{obsolete, replace, upsert, waiting, widen};
 use crate::error::{Error, Result};
-use crate::file::writer::ENCODE_BYTES;
 use crate::lake::Lake;
 use crate::table::definition::{Definition, Generation};
 use crate::table::spec::{Refresh, Spec};
@@ -170,7 +169,7 @@ impl Table {
     pub fn cover(&mut self) -> Result<()> {
         self.load.cover();
         self.core.stage.cover()?;
-        self.feed(ENCODE_BYTES, false).map(|_| ())
+        self.feed(self.core.lake.chunk_bytes(), false).map(|_| ())
     }
 
     /// Encodes staged rows, where the load writes files while rows arrive. Whether it was done.

@@ -14,7 +14,8 @@ use super::core::Core;
 use super::replaced::{self, OfObject, Replaced, Target};
 use super::retry::persist;
 use super::widen::are_of_current_type;
-use crate::at_once::{Room, at_once};
+use crate::allowance::Allowance;
+use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::file::writer::{Ended, PartWriter};
@@ -144,7 +145,7 @@ fn merge_all(
     disturbed: &mut Disturbed,
     committed: &mut Committed,
 ) -> Result<()> {
-    let room = Room::new(table.lake.budget);
+    let room = Allowance::new(table.lake.budget);
     let merge = |at: usize, target: &Target| -> Result<Option<Object>> {
         let merge = Merge { table, staged, target };
         let taken = room.take(merge.memory()?);

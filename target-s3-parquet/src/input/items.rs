@@ -6,17 +6,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use lake::Allowance;
 
-use super::allowance::{Allowance, IN_FLIGHT};
 use super::item::Item;
-use super::lines::{BLOCK, Blocks, Input};
+use super::lines::{Blocks, Input};
 use super::outlet::{Outlet, Ticket};
 use super::protocol::Protocol;
 use super::route::Router;
 use crate::error::{Error, Result};
-
-/// Bytes that may be read ahead, where blocks are large.
-const BYTES_IN_FLIGHT: usize = IN_FLIGHT * BLOCK;
+use crate::memory::Shares;
 
 /// The sequence of items. Dropping it stops the reader.
 #[derive(Debug)]
@@ -41,6 +39,8 @@ pub(crate) enum Next {
 pub(crate) struct Limits {
     /// The longest line in bytes; a block may always be as long as two.
     pub(crate) longest_line: usize,
+    /// How much may be on its way.
+    pub(crate) shares: Shares,
     /// Ends the input early, as if the source had ended.
     pub(crate) stop: Arc<AtomicBool>,
     /// When the run began, in microseconds since 1970.
@@ -55,14 +55,14 @@ impl Items {
         pool: Arc<rayon::ThreadPool>,
         limits: Limits,
     ) -> Self {
-        let (sender, tickets) = bounded(IN_FLIGHT);
+        let (sender, tickets) = bounded(limits.shares.blocks);
         let reader = std::thread::spawn(move || {
-            let longest = limits.longest_line.max(BLOCK * 2);
-            let blocks = Blocks::new(input, longest, limits.stop);
+            let longest = limits.longest_line.max(limits.shares.block * 2);
+            let blocks = Blocks::new(input, longest, limits.shares, limits.stop);
             let outlet = Outlet {
                 tickets: sender,
                 pool,
-                allowance: Allowance::new(BYTES_IN_FLIGHT),
+                allowance: Allowance::new(limits.shares.on_way),
                 dialect: protocol.dialect,
                 registry: Arc::new(protocol.registry),
                 started_at: limits.started_at,
@@ -102,7 +102,8 @@ mod tests {
     use crate::decode::plan::Plan;
     use crate::input::outlet::Halt;
     use crate::input::protocol::Messages;
-    use crate::testing::{Bare, STARTED_AT, described, plan, read, registry};
+    use crate::memory::BLOCK;
+    use crate::testing::{Bare, described, limits, plan, read, registry};
     use serde_json::json;
     use std::sync::atomic::Ordering;
 
@@ -196,7 +197,7 @@ mod tests {
         std::io::Write::write_all(&mut file, input.as_bytes()).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let limits = Limits { longest_line: 0, stop: Arc::clone(&stop), started_at: STARTED_AT };
+        let limits = Limits { stop: Arc::clone(&stop), ..limits(0) };
         let items =
             Items::start(Input::File(file, "input".into()), words(&stop), pool.into(), limits);
         let mut found = 0;
@@ -218,7 +219,7 @@ mod tests {
         std::io::Write::write_all(&mut file, input.as_bytes()).unwrap();
         std::io::Seek::rewind(&mut file).unwrap();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-        let limits = Limits { longest_line: 0, stop: Arc::default(), started_at: STARTED_AT };
+        let limits = limits(0);
         let protocol = words(&Arc::default());
         let items = Items::start(Input::File(file, "input".into()), protocol, pool.into(), limits);
         assert!(matches!(items.next(Duration::from_mins(1)), Next::Item(Ok(_))));

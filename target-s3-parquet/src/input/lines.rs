@@ -12,21 +12,11 @@ use memchr::{memchr_iter, memrchr};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::allowance::IN_FLIGHT;
 use crate::error::{Error, Result};
-
-/// Size of a block: large enough that a chunk's fixed costs do not count, small enough that a few
-/// in flight fit beside the staged rows.
-pub(crate) const BLOCK: usize = 2 * 1024 * 1024;
-
-/// The largest block, where records of very many streams stand among each other.
-pub(super) const LARGEST_BLOCK: usize = 2 * BLOCK;
+use crate::memory::Shares;
 
 /// Bytes of a block for each stream: enough of its records that a batch of them is worth its cost.
 const BLOCK_PER_STREAM: usize = 16 * 1024;
-
-/// Blocks whose room is used again: as many as are in flight at once.
-const KEPT: usize = IN_FLIGHT + 2;
 
 /// A pipe that has been quiet for so long is read as far as it goes.
 const QUIET_MILLIS: i64 = 20;
@@ -73,6 +63,7 @@ pub(super) struct Blocks {
     input: Input,
     /// Longest line in bytes.
     longest: usize,
+    shares: Shares,
     size: usize,
     stop: Arc<AtomicBool>,
     buffer: Vec<u8>,
@@ -86,11 +77,12 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// Reads from `input`; a line may have `longest` bytes; `stop` ends the input.
-    pub(super) fn new(input: Input, longest: usize, stop: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(input: Input, longest: usize, shares: Shares, stop: Arc<AtomicBool>) -> Self {
         Self {
             input,
             longest,
-            size: BLOCK,
+            shares,
+            size: shares.block,
             stop,
             buffer: Vec::new(),
             handed_out: VecDeque::new(),
@@ -102,7 +94,8 @@ impl Blocks {
 
     /// Fits the size of the next blocks to the number of streams.
     pub(super) fn fit_to(&mut self, streams: usize) {
-        self.size = (streams * BLOCK_PER_STREAM).clamp(BLOCK, LARGEST_BLOCK);
+        self.size =
+            (streams * BLOCK_PER_STREAM).clamp(self.shares.block, self.shares.largest_block);
     }
 
     /// The next block, or nothing at the end.
@@ -141,9 +134,10 @@ impl Blocks {
             });
         }
         self.line += count_lines(&bytes);
-        let is_usual = bytes.capacity() <= LARGEST_BLOCK;
+        let is_usual = bytes.capacity() <= self.shares.largest_block;
         let bytes = Bytes::from(bytes);
-        if is_usual && self.handed_out.len() < KEPT {
+        // As many as are on their way at once.
+        if is_usual && self.handed_out.len() < self.shares.blocks {
             self.handed_out.push_back(bytes.clone());
         }
         Ok(Some(Block { bytes, first_line }))
@@ -219,13 +213,16 @@ fn count_lines(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::BLOCK;
+    use crate::testing::limits;
     use std::io::{Seek, Write};
 
     fn blocks(content: &[u8], longest: usize) -> Blocks {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
         file.rewind().unwrap();
-        Blocks::new(Input::File(file, "input".into()), longest, Arc::default())
+        let shares = limits(longest).shares;
+        Blocks::new(Input::File(file, "input".into()), longest, shares, Arc::default())
     }
 
     #[test]

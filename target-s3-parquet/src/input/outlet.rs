@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use lake::{Allowance, Permit};
 
-use super::allowance::{Allowance, Permit};
 use super::item::Item;
 use crate::decode::chunk::Chunk;
 use crate::decode::decoder::decode;

@@ -17,8 +17,12 @@ use super::stream::{
 use super::units::MIB;
 use crate::error::Error;
 
+/// More threads than any machine gives work to.
+const MAX_THREADS: u32 = 256;
+
 /// Settings of `target-s3-parquet`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "settings that are on or off")]
 pub(crate) struct Config {
     /// Where the lake lives: `s3://bucket/prefix`, or the path of a folder.
     #[schemars(extend("examples" = ["s3://my-lake/wistia", "/var/lake"]))]
@@ -67,6 +71,12 @@ pub(crate) struct Config {
     #[serde(default = "default_memory_mb")]
     #[schemars(range(min = 32))]
     pub(crate) memory_mb: u32,
+
+    /// Threads that decode and encode; one more reads, and one stages rows. 0 is one for each core that
+    /// the process may use, by its affinity and the CPU quota of its container.
+    #[serde(default)]
+    #[schemars(range(max = MAX_THREADS))]
+    pub(crate) threads: u32,
 
     /// Seconds between commits in a long run: after this time the next STATE is committed and given
     /// back.
@@ -176,6 +186,9 @@ impl Config {
         if self.memory_mb < 32 {
             return fault("memory_mb", format!("{} is less than 32", self.memory_mb));
         }
+        if self.threads > MAX_THREADS {
+            return fault("threads", format!("{} is more than {MAX_THREADS}", self.threads));
+        }
         self.s3.validate()?;
         let all = StreamConfig {
             shards: Some(self.shards),
@@ -253,6 +266,7 @@ impl Config {
     /// What the lake gets of temporary files and S3.
     pub(crate) fn lake_options(&self) -> lake::Options {
         lake::Options {
+            threads: self.threads as usize,
             temp_dir: self.temp_dir(),
             s3: self.s3.options(),
             ..lake::Options::default()
@@ -301,6 +315,7 @@ mod tests {
             (r#"{"destination":"x","batch_from":["/a","s3://"]}"#, "batch_from"),
             (r#"{"destination":"x","batch_from":["gs://b/x"]}"#, "batch_from"),
             (r#"{"destination":"x","memory_mb":1}"#, "memory_mb"),
+            (r#"{"destination":"x","threads":257}"#, "threads"),
             (
                 r#"{"destination":"x","compression":"zstd","compression_level":99}"#,
                 "compression_level",

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::batch_place::{self, Found, Refusal};
 use crate::error::{Error, Result};
-use crate::input::lines::BLOCK;
+use crate::memory::BLOCK;
 use crate::settings::config::Config;
 
 /// A BATCH message: files with the records of a stream.

@@ -1,32 +1,29 @@
-//! How many bytes may be on their way from the reader to the engine.
+//! A number of bytes that is shared by all that is on its way.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Chunks that may be read ahead of the one being staged. Each holds one block of input and its
-/// decoded rows, so this bounds the memory of the pipeline.
-pub(super) const IN_FLIGHT: usize = 6;
-
-/// A number of bytes that is shared by all that is on its way.
+/// How many bytes may be on their way at a time: who brings more waits.
 #[derive(Debug, Clone)]
-pub(super) struct Allowance {
+pub struct Allowance {
     limit: usize,
     taken: Arc<(Mutex<usize>, Condvar)>,
 }
 
 /// Bytes of the allowance; dropping it returns them.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub struct Permit {
     bytes: usize,
     taken: Arc<(Mutex<usize>, Condvar)>,
 }
 
 impl Allowance {
-    pub(super) fn new(limit: usize) -> Self {
+    /// An allowance of so many bytes.
+    pub fn new(limit: usize) -> Self {
         Self { limit, taken: Arc::default() }
     }
 
     /// Waits until the bytes fit, or until nothing else is on its way.
-    pub(super) fn take(&self, bytes: usize) -> Permit {
+    pub fn take(&self, bytes: usize) -> Permit {
         let (taken, returned) = &*self.taken;
         let mut sum = taken.lock().unwrap_or_else(PoisonError::into_inner);
         while !self.fits(*sum, bytes) {
@@ -46,7 +43,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let (taken, returned) = &*self.taken;
         *taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
-        returned.notify_one();
+        // Who was first to wait may want more than there is, and another less.
+        returned.notify_all();
     }
 }
 
