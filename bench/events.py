@@ -1,8 +1,7 @@
-"""Writes millions of events with random keys and times, by DuckDB: `events.py FORM ROWS OUT [--seed N] [--first N]`.
+"""Writes millions of events with random keys and times, by DuckDB: `events.py FORM ROWS OUT [--seed N] [--night N]`.
 
-A row has 340 bytes as a Singer message. All that it holds follows from its number and the seed, but for the share
-viewed, which another `--seen` changes: so a row may come again. Its time is anywhere in 24 months, with `--late`
-in the last two of them.
+A row has 360 bytes as a Singer message. All that it holds follows from its number and the seed, but for the share
+viewed, which another `--seen` changes: so a row may come again. Its time is anywhere in 24 months.
 """
 
 import argparse
@@ -84,6 +83,16 @@ def relation(first, last, seed, seen=0, late=False):
     return ROWS.format(first=first, last=last, seed=seed, seen=seen, late=str(late).lower())
 
 
+def night(rows, size, seed, seen):
+    """The query of the rows of a night: half of them are in a table of so many rows and come again, half are new; all
+    are of the last two months. Another `seen` is another night."""
+    half = size // 2
+    known = relation(0, rows, seed, seen)
+    first = rows + (seen - 1) * (size - half)
+    fresh = relation(first, first + size - half, seed, seen, late=True)
+    return f"(select * from ({known}) where received_at >= '{LATE}' limit {half}) union all select * from ({fresh})"
+
+
 def write_lines(connection, query, form, out, version=2):
     """Writes the rows of a query as messages."""
     before, behind, head, tail = (part.replace('"version":2', f'"version":{version}') for part in FORMS[form])
@@ -104,12 +113,13 @@ def main():
     parser.add_argument("rows", type=int)
     parser.add_argument("out", type=Path)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--night", type=int, help="so many rows that come after those, in place of them")
     parser.add_argument("--seen", type=int, default=0)
-    parser.add_argument("--late", action="store_true")
     parser.add_argument("--version", type=int, default=2)
     asked = parser.parse_args()
-    query = relation(asked.first, asked.first + asked.rows, asked.seed, asked.seen, asked.late)
+    query = relation(0, asked.rows, asked.seed, asked.seen)
+    if asked.night:
+        query = night(asked.rows, asked.night, asked.seed, asked.seen)
     with duckdb.connect() as connection:
         write_lines(connection, query, asked.form, asked.out, asked.version)
 

@@ -31,6 +31,8 @@ class Cost:
     seconds: float
     cpu: float
     peak: float
+    read: float | None = None
+    """Beside its input: what it has written itself and reads again is in it."""
     written: float | None = None
     temporary: float | None = None
     failure: str | None = None
@@ -96,7 +98,7 @@ def run(command, stdin=os.devnull, cores=None, env=None, limit=None, most=None):
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             seconds = time.monotonic() - started
             spilled = watch.stop() if watch else None
-            wrote = kernel_count(process.pid)
+            counts = kernel_counts(process.pid)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
@@ -104,8 +106,9 @@ def run(command, stdin=os.devnull, cores=None, env=None, limit=None, most=None):
     said = out.stat().st_size + log.stat().st_size
     unit = 1024 if sys.platform == "linux" else 1
     cost = Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e6)
-    if wrote is not None:
-        cost.written, cost.temporary = (wrote - spilled - said) / 1e6, spilled / 1e6
+    if counts:
+        cost.read = (counts["rchar"] - Path(stdin).stat().st_size) / 1e6
+        cost.written, cost.temporary = (counts["wchar"] - spilled - said) / 1e6, spilled / 1e6
     if process.returncode:
         last = log.read_text(errors="replace").strip().splitlines()[-1:] or [""]
         cost.failure = f"exit code {process.returncode}: {last[0][:200]}"
@@ -116,13 +119,13 @@ def run(command, stdin=os.devnull, cores=None, env=None, limit=None, most=None):
     return cost
 
 
-def kernel_count(pid):
-    """Bytes that a process gave to write calls, or None where the system does not count them."""
+def kernel_counts(pid):
+    """Bytes that a process was given by read calls and gave to write calls; none where the system does not count."""
     try:
-        fields = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+        fields = (line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+        return {name: int(value) for name, value in fields}
     except OSError:
-        return None
-    return int(fields["wchar"])
+        return {}
 
 
 def succeeded(cost):
