@@ -136,9 +136,7 @@ class Database:
 
     def prepare(self, folder, given):
         connection = self.open(folder)
-        connection.execute(
-            f"create table t as select {', '.join(COLUMNS)} from '{given}/base.parquet' limit 0"
-        )
+        connection.execute(f"create table t as select {', '.join(COLUMNS)} from '{given}/base.parquet' limit 0")
         self.shape(connection)
         connection.execute(f"insert into t select {', '.join(COLUMNS)} from '{given}/base.parquet'")
         connection.close()
@@ -174,7 +172,9 @@ class DuckLake(Database):
         version = connection.execute("pragma version").fetchone()[0]
         extension = files("duckdb_extension_ducklake") / "extensions" / version / "ducklake.duckdb_extension"
         connection.execute(f"set extension_directory='{folder}/extensions'; install '{extension}'; load ducklake")
-        connection.execute(f"attach 'ducklake:{folder}/catalog.ducklake' as lake (data_path '{folder}/data/'); use lake")
+        connection.execute(
+            f"attach 'ducklake:{folder}/catalog.ducklake' as lake (data_path '{folder}/data/'); use lake"
+        )
         connection.execute("call lake.set_option('parquet_compression', 'snappy')")
         return connection
 

@@ -1,8 +1,8 @@
 """One night, done by us and by others: 100,000 rows, half of them new, into a table of 10 million, by key.
 
-`field.py [--rows N] [--night N] [--seed N] [--only NAME …]`, with the Python of requirements-field.txt: all get the same
-rows and the same table, prepared once and copied before each run, every run in a process of its own with a limit of
-time and memory, and the rows are compared afterwards. Prints its table and keeps it as bench/results/field.json.
+`field.py [--rows N] [--night N] [--seed N] [--only NAME …]`, in an environment with requirements-field.txt. All get the
+same rows and the same table, prepared once and copied before each run, every run in a process of its own with a limit
+of time and memory, and the rows are compared afterwards. Prints its table and keeps it as bench/results/field.json.
 """
 
 import argparse
