@@ -1,72 +1,90 @@
-"""Measures the tap against the simulator: how much of the allowance it uses, and how fast it is
-when nothing holds it back."""
+"""Measures the tap against the simulator: how fast it is when nothing holds it back, and how much of the allowance it
+uses. `tap.py [--medias N] [--events N] [--only speed allowance]`; kept as bench/results/tap.json."""
 
+import argparse
 import json
-import os
 import subprocess
-import sys
-import tempfile
-import time
-from pathlib import Path
+import urllib.request
 
-import requests
+import figures
+import measure
 
-BINARIES = Path(__file__).resolve().parent.parent / "target" / "release"
+ALLOWED = 600
+"""Requests a minute."""
+COLUMNS = [
+    ("what", "what", None),
+    ("records", "records", 0),
+    ("s", "seconds", 2),
+    ("records a second", "rate", 0),
+    ("µs CPU a record", "cpu_of_record", 1),
+    ("requests", "requests", 0),
+    ("of the allowance, %", "used", 1),
+    ("answered 429", "refused", 0),
+    ("peak MB", "peak", 0),
+]
 
 
 def simulate(**options):
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-    process = subprocess.Popen([BINARIES / "wistia-simulator", *flags], stdout=subprocess.PIPE)
+    process = subprocess.Popen([measure.BINARIES / "wistia-simulator", *flags], stdout=subprocess.PIPE)
     return process, json.loads(process.stdout.readline())
 
 
 def sync(where, **settings):
-    """Runs the tap; gives seconds, peak memory in MB and its summary."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "tap.json"
-        config.write_text(json.dumps({"api_token": where["token"], "api_url": where["url"], **settings}))
-        started = time.monotonic()
-        with open(Path(folder) / "log", "w+") as log, open(os.devnull, "w") as nowhere:
-            command = [BINARIES / "tap-wistia", "--config", config, "--log-format", "json"]
-            tap = subprocess.Popen(command, stdout=nowhere, stderr=log)
-            _, status, usage = os.wait4(tap.pid, 0)
-            seconds = time.monotonic() - started
-            log.seek(0)
-            entries = [json.loads(line) for line in log]
-        assert status == 0, entries[-3:]
-        return seconds, usage.ru_maxrss / 1024, entries[-1]["fields"]["summary"]
+    """One sync of all streams: what it cost, and its records."""
+    measure.FOLDER.mkdir(parents=True, exist_ok=True)
+    config = measure.FOLDER / "tap.json"
+    config.write_text(json.dumps({"api_token": where["token"], "api_url": where["url"], **settings}))
+    config.chmod(0o600)
+    command = [measure.BINARIES / "tap-wistia", "--config", config, "--log-format", "json"]
+    cost = measure.succeeded(measure.run(command))
+    last = (measure.FOLDER / "log").read_text().splitlines()[-1]
+    records = sum(json.loads(last)["fields"]["summary"]["records"].values())
+    figures_of = {"records": records, "rate": records / cost.seconds, "cpu_of_record": cost.cpu / records * 1e6}
+    return {**figures_of, "seconds": cost.seconds, "cpu": cost.cpu, "peak": cost.peak}
 
 
-def allowance():
-    server, where = simulate(medias=200, events=60_000, latency_ms=300, requests_per_minute=600)
+def allowance(medias, events):
+    server, where = simulate(medias=2 * medias, events=events, latency_ms=300, requests_per_minute=ALLOWED)
     try:
-        seconds, memory, summary = sync(where)
-        served = requests.get(f"{where['control']}/requests", timeout=60).json()
+        row = sync(where)
+        with urllib.request.urlopen(f"{where['control']}/requests", timeout=60) as answer:
+            served = json.load(answer)
     finally:
         server.kill()
     refused = sum(request["limited"] for request in served)
     # The steady state: without the first seconds, when the burst comes, and the last, when little is left.
     times = [request["seconds"] for request in served]
     steady = [time for time in times if times[0] + 5 <= time <= times[-1] - 5]
-    used = len(steady) / (times[-1] - times[0] - 10) * 60 / 600
-    print(
-        f"allowance at 300 ms latency: {len(served)} requests in {seconds:.1f} s, {used:.1%} of 600 a minute used "
-        f"in the steady state, {refused} answered 429, {memory:.0f} MB"
-    )
+    used = len(steady) / max(times[-1] - times[0] - 10, 1) * 60 / ALLOWED * 100
+    what = f"{ALLOWED} requests a minute, answers after 300 ms"
+    return {"what": what, **row, "requests": len(served), "used": used, "refused": refused}
 
 
-def speed():
-    server, where = simulate(medias=100, events=200_000, requests_per_minute=100_000_000)
+def speed(medias, events):
+    server, where = simulate(medias=medias, events=events, requests_per_minute=100_000_000)
     try:
-        seconds, memory, summary = sync(where, requests_per_minute=4_000_000)
+        return {"what": "without a limit", **sync(where, requests_per_minute=4_000_000)}
     finally:
         server.kill()
-    records = sum(summary["records"].values())
-    print(
-        f"without a limit: {records:,} records in {seconds:.1f} s = {records / seconds:,.0f} a second, {memory:.0f} MB"
-    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--medias", type=int, default=100)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--only", nargs="+", choices=["speed", "allowance"], default=["speed", "allowance"])
+    parser.add_argument("--results", default=figures.RESULTS)
+    asked = parser.parse_args()
+    begun = figures.place([])
+    found = []
+    if "speed" in asked.only:
+        found.append(speed(asked.medias, asked.events))
+    if "allowance" in asked.only:
+        found.append(allowance(asked.medias, asked.events * 3 // 10))
+    figures.keep("tap", asked.results, {"medias": asked.medias, "events": asked.events}, found, begun=begun)
+    figures.show(figures.table(COLUMNS, found))
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or ["speed", "allowance"]:
-        globals()[name]()
+    main()
