@@ -20,6 +20,7 @@ pub(crate) mod obsolete;
 mod replace;
 pub(crate) mod retry;
 mod table;
+pub mod tables;
 #[cfg(test)]
 mod tests;
 mod together;

@@ -14,15 +14,22 @@ use crate::table::file_name;
 pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> {
     let old = table.lake.store.list(&table.prefix())?;
     let reader = table.stage.reader()?;
-    let (mut current, mut files) = (HashSet::new(), Together::new());
-    for group in table.stage.groups() {
-        let key = table.object_key(*group)?;
-        let mut part = table.part(&key, Condition::Always)?;
-        reader.each(*group, |batch| part.write(batch))?;
-        files.add(*group, part.end()?)?;
-        current.insert(key);
-    }
-    for (group, written) in files.finish(&table.lake) {
+    let groups = table.stage.groups();
+    let current = groups.iter().map(|group| table.object_key(*group));
+    let current: HashSet<String> = current.collect::<Result<_>>()?;
+    let files = groups.iter().map(|group| {
+        let mut room = table.room();
+        let mut part = table.part(&table.object_key(*group)?, Condition::Always)?;
+        reader.each(*group, |batch| {
+            part.write(batch)?;
+            room.resize(part.memory());
+            Ok(())
+        })?;
+        let file = part.end()?;
+        room.resize(file.bytes());
+        Ok(Some((*group, file, room)))
+    });
+    for (group, written) in Together::write(&table.lake, files, |file| file)?.finish(&table.lake)? {
         committed.count(&written?, &table.stage.folder(group)?);
     }
     remove(table, &old, |key| current.contains(key))?;
@@ -49,9 +56,7 @@ pub(super) fn remove(
             file_name::told(&foreign)
         );
     }
-    let own = |object: &&Object| object.key.strip_prefix(&prefix).is_some_and(file_name::is_own);
-    for object in objects.iter().filter(own).filter(|object| !is_kept(&object.key)) {
-        table.lake.store.delete(&object.key)?;
-    }
-    Ok(())
+    let own = |key: &&String| key.strip_prefix(&prefix).is_some_and(file_name::is_own);
+    let keys = objects.iter().map(|object| &object.key);
+    table.lake.remove(keys.filter(own).filter(|key| !is_kept(key)))
 }

@@ -90,7 +90,12 @@ fn merge_all(table: &Core, groups: &[Group], committed: &mut Committed) -> Resul
         }
         drop((ended, done));
         for ((group, key), existing) in groups.iter().zip(&keys).zip(&existing) {
-            match merge(table, &staged, *group, key, existing.as_ref()) {
+            // Other tables may be merged at the same time.
+            let size = existing.as_ref().map_or(0, |object| object.size);
+            let room = table.lake.room_for(table.stage.schema().flattened_fields().len(), size);
+            let merged = merge(table, &staged, *group, key, existing.as_ref());
+            drop(room);
+            match merged {
                 Ok(Some(file)) if file.bytes() <= SMALL_BYTES && at_once > 1 => {
                     _ = work.send((*group, file));
                 }
