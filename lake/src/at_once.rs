@@ -1,45 +1,57 @@
 //! Work on several objects at once: each waits for its disk or for S3, and none for the others.
 
-use std::sync::{Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::unbounded;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Does some work for each item, up to `most` at a time, and hands on what comes of each as it ends.
-/// With 1, one item after the other on the thread of the caller.
+/// Does some work for each item, up to `most` at a time, and hands on what comes of each as it ends. The items
+/// come, and what comes of them is taken, on the thread of the caller; with 1 all is done there, one item
+/// after the other.
 ///
 /// # Errors
 ///
 /// The first of `take`. What is at work by then ends, and nothing else is begun.
 pub(crate) fn at_once<T: Send, R: Send>(
     most: usize,
-    items: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator + Send>,
+    items: impl IntoIterator<Item = T>,
     work: impl Fn(T) -> R + Sync,
     mut take: impl FnMut(R) -> Result<()>,
 ) -> Result<()> {
     let mut items = items.into_iter();
-    let threads = most.min(items.len());
-    if threads <= 1 {
+    if most <= 1 || items.size_hint().1.is_some_and(|items| items <= 1) {
         return items.try_for_each(|item| take(work(item)));
     }
-    let items = Mutex::new(items);
-    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
     std::thread::scope(|scope| {
-        // No room: who ends waits until it is heard, so that nothing is begun behind an error.
-        let (done, outcomes) = bounded(0);
-        for _ in 0..threads {
-            let (done, next, work) = (done.clone(), &next, &work);
-            scope.spawn(move || {
-                while let Some(item) = next() {
-                    if done.send(work(item)).is_err() {
-                        return;
+        let (begin, begun) = unbounded();
+        let (end, ended) = unbounded();
+        let mut take_one = || match ended.recv() {
+            Ok(Ok(outcome)) => take(outcome),
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(error) => Err(Error::broken("whoever is at work says what came of it", error)),
+        };
+        let (mut threads, mut at_work) = (0, 0);
+        for item in items {
+            // What has ended is heard before anything else is begun.
+            while at_work == most || (at_work > 0 && !ended.is_empty()) {
+                at_work -= 1;
+                take_one()?;
+            }
+            if at_work == threads {
+                threads += 1;
+                let (begun, end, work) = (begun.clone(), end.clone(), &work);
+                scope.spawn(move || {
+                    for item in begun {
+                        // Nobody listens behind an error.
+                        _ = end.send(catch_unwind(AssertUnwindSafe(|| work(item))));
                     }
-                }
-            });
+                });
+            }
+            at_work += 1;
+            _ = begin.send(item);
         }
-        drop(done);
-        outcomes.into_iter().try_for_each(&mut take)
+        (0..at_work).try_for_each(|_| take_one())
     })
 }
 

@@ -6,13 +6,15 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::allowance::Allowance;
+use crate::at_once::at_once;
 use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::file::encoding::{Encoding, Format, Signature};
 use crate::file::reader::PartReader;
-use crate::file::writer::{PartWriter, Workers};
+use crate::file::writer::{ENCODER_BYTES, PartWriter, Workers};
 use crate::options::{Location, Options};
 use crate::owner::Presence;
+use crate::room::{Part, Room};
 use crate::schema::fields;
 use crate::stage::SpillFile;
 use crate::store::{self, Condition, Discarded, Object, Store};
@@ -44,8 +46,10 @@ pub struct Lake {
     workers: Workers,
     /// Where rows go that do not fit into memory.
     pub(crate) spill: Arc<SpillFile>,
-    /// Objects of a table that are looked up, or made visible, at once.
+    /// Calls of the store that are under way at once.
     pub(crate) at_once: usize,
+    /// Memory for what waits for the store.
+    pub(crate) room: Room,
     /// Bytes for staged rows and open row groups.
     pub(crate) budget: usize,
     created_by: String,
@@ -80,15 +84,19 @@ impl Lake {
         let (options, pool) = (aws.options(), Arc::new(pool));
         let spill = SpillFile::new(options.temp_dir.clone(), options.memory).with_pool(&pool);
         Ok(Self {
-            store,
             run,
             presence,
             workers: Workers { pool, allowance: Allowance::new(options.memory / ON_WAY_PART) },
             spill: Arc::new(spill),
-            at_once: options.at_once.max(1),
+            at_once: match options.at_once {
+                0 => store.at_once().max(1),
+                given => given,
+            },
+            room: Room::new(options.memory / 2),
             budget: options.memory,
             created_by: options.created_by.clone(),
             aws,
+            store,
         })
     }
 
@@ -110,6 +118,11 @@ impl Lake {
     /// The workers, for whoever makes the rows.
     pub fn pool(&self) -> &Arc<rayon::ThreadPool> {
         &self.workers.pool
+    }
+
+    /// Calls of the store that are under way at once.
+    pub fn at_once(&self) -> usize {
+        self.at_once
     }
 
     /// Bytes that staged rows and open row groups of all tables may take.
@@ -152,6 +165,17 @@ impl Lake {
     /// Bytes of rows that are worth encoding at once.
     pub(crate) fn chunk_bytes(&self) -> usize {
         (self.budget / CHUNK_PART).clamp(1, LARGEST_CHUNK)
+    }
+
+    /// Room for an object of so many columns that is written, and for the bytes that are to be in it.
+    pub(crate) fn room_for(&self, columns: usize, bytes: u64) -> Part<'_> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.room.take((columns * ENCODER_BYTES).saturating_add(bytes.min(self.budget)))
+    }
+
+    /// Removes objects, several at once.
+    pub(crate) fn remove<'a>(&self, keys: impl IntoIterator<Item = &'a String>) -> Result<()> {
+        at_once(self.at_once, keys, |key| self.store.delete(key), |removed| removed)
     }
 
     /// Begins a Parquet file.

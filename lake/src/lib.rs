@@ -92,6 +92,7 @@ mod lock;
 pub mod maintain;
 mod options;
 mod owner;
+mod room;
 pub mod schema;
 mod stage;
 pub mod store;

@@ -54,8 +54,9 @@ pub struct Options {
     pub memory: usize,
     /// Workers that encode rows. As many as there are cores with 0.
     pub threads: usize,
-    /// Objects of a table that are looked up, or made visible, at once: each waits for its disk or for
-    /// S3, and none for the others. One after the other with 1.
+    /// Calls of the store that are under way at once, for objects or tables that do not depend on one
+    /// another. As many as are good for the store with 0; one after the other, in an order that is the
+    /// same each time, with 1.
     pub at_once: usize,
     /// Folder for temporary files.
     pub temp_dir: PathBuf,
@@ -70,7 +71,7 @@ impl Default for Options {
             created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
             memory: 64 * 1024 * 1024,
             threads: 0,
-            at_once: 4,
+            at_once: 0,
             temp_dir: std::env::temp_dir(),
             s3: S3Options::default(),
         }

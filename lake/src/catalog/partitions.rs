@@ -152,7 +152,7 @@ mod tests {
         let mut dirty = DirtyPartitions::none();
         assert!(dirty.is_empty());
         let commit = |folder: &str, replaced: bool| Committed {
-            partitions: vec![folder.into()],
+            partitions: [folder.into()].into(),
             replaced,
             ..Committed::default()
         };

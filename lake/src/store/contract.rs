@@ -96,6 +96,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         Judgement::Known
     }
 
+    /// As many calls at once as are good for it: each waits for its own answer.
+    fn at_once(&self) -> usize {
+        4
+    }
+
     /// All objects whose keys start with `prefix`, sorted by the bytes of their keys: those that are
     /// there when it is called, and none that is gone by then.
     fn list(&self, prefix: &str) -> Result<Vec<Object>>;

@@ -5,9 +5,11 @@
 //! rows, and neither learns of it. So the conditions are tried where nobody has documented them, each for
 //! small objects and for those that are uploaded in parts, because servers keep the one and not the other.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write as _;
 
+use crate::at_once::at_once;
 use crate::error::{ConditionFault, Error, Result};
 use crate::store::contract::{Condition, Judgement, Object, Store};
 
@@ -112,30 +114,33 @@ pub fn require(store: &dyn Store, run: &str) -> Result<()> {
 ///
 /// What keeps the store from being written to at all.
 pub fn probe(store: &dyn Store, run: &str) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    for (way, name) in [(Way::Whole, "whole"), (Way::InParts, "in-parts")] {
-        let key = format!("{PROBES}{run}/{name}");
-        // A server that does not answer is not asked again to remove what it was never given.
-        store.get(&key)?;
-        let mut attempt = Attempt { store, key: &key, way, found: &mut findings };
-        let tried = attempt.try_both();
+    // A server that does not answer is not asked again to remove what it was never given.
+    store.get(&format!("{PROBES}{run}"))?;
+    let tried = |(number, trial): (u32, Trial)| {
+        let key = format!("{PROBES}{run}/{number}");
+        let tried = Attempt { store, key: &key, way: trial.way }.found(trial.what);
         let removed = store.delete(&key);
-        tried.and(removed)?;
-    }
-    Ok(findings)
+        let found = tried?.map(|found| Finding { trial, found });
+        removed.map(|()| (number, found))
+    };
+    let mut findings = BTreeMap::new();
+    at_once(store.at_once(), (0..).zip(TRIALS), tried, |outcome: Result<(u32, _)>| {
+        findings.extend(Some(outcome?));
+        Ok(())
+    })?;
+    Ok(findings.into_values().flatten().collect())
 }
 
-/// One way of writing, being tried.
+/// A trial, on an object of its own.
 struct Attempt<'a> {
     store: &'a dyn Store,
     key: &'a str,
     way: Way,
-    found: &'a mut Vec<Finding>,
 }
 
 /// What became of a write with a condition.
 enum Answer {
-    Written(Object),
+    Written,
     /// The condition does not hold, the store says.
     Conflict,
     /// The store refuses what it should do, by its own account or because what is there is unchanged.
@@ -144,60 +149,42 @@ enum Answer {
 }
 
 impl Attempt<'_> {
-    fn try_both(&mut self) -> Result<()> {
-        let there = self.create()?;
-        self.replace(&there)
+    /// What the store does that it must not.
+    fn found(&self, what: What) -> Result<Option<Found>> {
+        match what {
+            What::CreateIfAbsent => self.create(),
+            What::ReplaceIfUnchanged => self.replace(),
+        }
     }
 
-    /// Creates an object if it is absent, twice. The object that is there in the end.
-    fn create(&mut self) -> Result<Object> {
-        let what = What::CreateIfAbsent;
-        let first = match self.conditionally(b"1", Condition::Absent)? {
-            Answer::Written(object) => object,
-            Answer::Conflict | Answer::Refused => {
-                self.note(what, Found::Refused);
-                return self.always(b"1");
-            }
-            Answer::Unknown(reason) => {
-                self.note(what, Found::Unknown(reason));
-                return self.always(b"1");
-            }
-        };
-        match self.conditionally(b"2", Condition::Absent)? {
-            Answer::Conflict | Answer::Refused => Ok(first),
-            Answer::Written(object) => {
-                self.note(what, Found::Ignored);
-                Ok(object)
-            }
-            Answer::Unknown(reason) => {
-                self.note(what, Found::Unknown(reason));
-                Ok(first)
-            }
+    /// Creates an object if it is absent, twice.
+    fn create(&self) -> Result<Option<Found>> {
+        match self.conditionally(b"1", Condition::Absent)? {
+            Answer::Written => {}
+            Answer::Conflict | Answer::Refused => return Ok(Some(Found::Refused)),
+            Answer::Unknown(reason) => return Ok(Some(Found::Unknown(reason))),
         }
+        Ok(match self.conditionally(b"2", Condition::Absent)? {
+            Answer::Conflict | Answer::Refused => None,
+            Answer::Written => Some(Found::Ignored),
+            Answer::Unknown(reason) => Some(Found::Unknown(reason)),
+        })
     }
 
     /// Replaces an object that is as it was read, and then one that is not.
-    fn replace(&mut self, there: &Object) -> Result<()> {
-        let what = What::ReplaceIfUnchanged;
-        let unchanged = Condition::still(Some(there));
-        match self.conditionally(b"3", unchanged.clone())? {
-            Answer::Written(_) => {}
-            Answer::Conflict | Answer::Refused => {
-                let found = self.refusal(there)?;
-                self.note(what, found);
-                self.always(b"3")?;
-            }
-            Answer::Unknown(reason) => {
-                self.note(what, Found::Unknown(reason));
-                return Ok(());
-            }
+    fn replace(&self) -> Result<Option<Found>> {
+        let there = self.write(self.key, b"1", Condition::Always)?;
+        let unchanged = Condition::still(Some(&there));
+        match self.conditionally(b"2", unchanged.clone())? {
+            Answer::Written => {}
+            Answer::Conflict | Answer::Refused => return self.refusal(&there).map(Some),
+            Answer::Unknown(reason) => return Ok(Some(Found::Unknown(reason))),
         }
-        match self.conditionally(b"4", unchanged)? {
-            Answer::Conflict | Answer::Refused => {}
-            Answer::Written(_) => self.note(what, Found::Ignored),
-            Answer::Unknown(reason) => self.note(what, Found::Unknown(reason)),
-        }
-        Ok(())
+        Ok(match self.conditionally(b"3", unchanged)? {
+            Answer::Conflict | Answer::Refused => None,
+            Answer::Written => Some(Found::Ignored),
+            Answer::Unknown(reason) => Some(Found::Unknown(reason)),
+        })
     }
 
     /// Why a store may refuse to replace what is unchanged: an `ETag` is a text in quotes
@@ -207,18 +194,10 @@ impl Attempt<'_> {
         if bare == there.version {
             return Ok(Found::Refused);
         }
-        match self.conditionally(b"3", Condition::Unchanged(bare.to_owned()))? {
-            Answer::Written(_) => Ok(Found::Unquoted),
+        match self.conditionally(b"2", Condition::Unchanged(bare.to_owned()))? {
+            Answer::Written => Ok(Found::Unquoted),
             Answer::Conflict | Answer::Refused | Answer::Unknown(_) => Ok(Found::Refused),
         }
-    }
-
-    fn note(&mut self, what: What, found: Found) {
-        self.found.push(Finding { trial: Trial { what, way: self.way }, found });
-    }
-
-    fn always(&self, bytes: &[u8]) -> Result<Object> {
-        self.write(self.key, bytes, Condition::Always)
     }
 
     /// Writes under a condition. A store that fails then, twice, and can be written to without one, does
@@ -251,7 +230,7 @@ impl Attempt<'_> {
 
 fn answer(outcome: Result<Object>) -> Result<Answer> {
     match outcome {
-        Ok(object) => Ok(Answer::Written(object)),
+        Ok(_) => Ok(Answer::Written),
         Err(Error::Conflict { .. }) => Ok(Answer::Conflict),
         Err(Error::Conditions { .. }) => Ok(Answer::Refused),
         Err(error) => Err(error),

@@ -12,10 +12,12 @@ use arrow::datatypes::Schema;
 use super::committed::Committed;
 use super::core::Core;
 use super::widen::are_of_current_type;
+use crate::at_once::at_once;
 use crate::error::{Error, Result};
-use crate::file::writer::{ENCODER_BYTES, PartWriter};
-use crate::stage::Group;
-use crate::store::Condition;
+use crate::file::writer::{ENCODER_BYTES, Ended, PartWriter};
+use crate::room::Part;
+use crate::stage::{Group, StageReader};
+use crate::store::{Condition, Object};
 
 /// Size at which a file is full, in bytes: what Redshift, Athena and Spark read in one piece
 /// (<https://docs.aws.amazon.com/athena/latest/ug/performance-tuning-data-optimization-techniques.html>).
@@ -231,39 +233,81 @@ impl NewFiles {
         let retired = std::mem::take(&mut self.retired).into_iter();
         let (narrow, current) = retired.partition(|(_, file)| file.is_narrow(core.stage.schema()));
         self.retired = current;
-        for (group, file) in Vec::from_iter(narrow) {
-            committed.count(&file.part.finish()?, &core.stage.folder(group)?);
-        }
-        Ok(())
+        show(core, Vec::from_iter(narrow).into_iter().map(|file| end(core, file)), committed)
     }
 
     /// Writes the waiting rows and makes all files visible.
     pub(super) fn commit(&mut self, core: &Core, committed: &mut Committed) -> Result<()> {
-        for (group, file) in self.retired.drain(..) {
-            committed.count(&file.part.finish()?, &core.stage.folder(group)?);
-        }
-        let planned = std::mem::take(&mut self.planned);
+        let retired = std::mem::take(&mut self.retired).into_iter().map(|file| end(core, file));
+        let planned = std::mem::take(&mut self.planned).into_iter();
         let reader = core.stage.reader()?;
-        for Planned { group, open, keys } in planned {
-            let folder = core.stage.folder(group)?;
-            let mut keys = keys.into_iter();
-            let mut file = open;
-            reader.each(group, |batch| {
-                if file.as_ref().is_none_or(NewFile::is_full)
-                    && let Some(key) = keys.next()
-                    && let Some(full) = file.replace(NewFile::begin(core, key)?)
-                {
-                    committed.count(&full.part.finish()?, &folder);
-                }
-                match &mut file {
-                    Some(file) => file.part.write(batch),
-                    None => Err(Error::internal("every group of waiting rows has a file planned")),
-                }
-            })?;
-            if let Some(file) = file {
-                committed.count(&file.part.finish()?, &folder);
-            }
-        }
+        let mut full = Committed::default();
+        let planned = planned.map(|planned| planned.write(core, &reader, &mut full));
+        show(core, retired.chain(planned), committed)?;
+        committed.add(&full);
         Ok(())
     }
+}
+
+impl Planned {
+    /// Writes the rows of the group. A file that gets full becomes visible; the last is given back.
+    fn write<'a>(
+        self,
+        core: &'a Core,
+        reader: &StageReader<'_>,
+        committed: &mut Committed,
+    ) -> Result<Whole<'a>> {
+        let Self { group, open, keys } = self;
+        let folder = core.stage.folder(group)?;
+        let mut keys = keys.into_iter();
+        let mut file = open;
+        let mut room = core.room();
+        reader.each(group, |batch| {
+            if file.as_ref().is_none_or(NewFile::is_full)
+                && let Some(key) = keys.next()
+                && let Some(full) = file.replace(NewFile::begin(core, key)?)
+            {
+                committed.count(&full.part.finish()?, &folder);
+            }
+            let file = file.as_mut().ok_or_else(no_file)?;
+            file.part.write(batch)?;
+            room.resize(file.part.memory());
+            Ok(())
+        })?;
+        let ended = file.ok_or_else(no_file)?.part.end()?;
+        room.resize(ended.bytes());
+        Ok((folder, ended, room))
+    }
+}
+
+fn no_file() -> Error {
+    Error::internal("every group of waiting rows has a file planned")
+}
+
+/// A file that nobody sees yet, with the folder of its partition and its part of the lake's room.
+type Whole<'a> = (String, Ended, Part<'a>);
+
+/// Ends a file that nothing more comes into.
+fn end(core: &Core, (group, file): (Group, NewFile)) -> Result<Whole<'_>> {
+    let folder = core.stage.folder(group)?;
+    // Most of a large one is with the store already.
+    let room = core.lake.room_for(0, file.part.bytes().min(core.lake.chunk_bytes()) as u64);
+    Ok((folder, file.part.end()?, room))
+}
+
+/// Makes files visible while the next of them are written, several at once: a note has named them all.
+fn show<'a>(
+    core: &Core,
+    files: impl Iterator<Item = Result<Whole<'a>>>,
+    committed: &mut Committed,
+) -> Result<()> {
+    let finish = |file: Result<Whole<'a>>| -> Result<(Object, String)> {
+        let (folder, file, _room) = file?;
+        Ok((file.finish()?, folder))
+    };
+    at_once(core.lake.at_once, files, finish, |shown| {
+        let (object, folder) = shown?;
+        committed.count(&object, &folder);
+        Ok(())
+    })
 }

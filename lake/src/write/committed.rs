@@ -1,5 +1,7 @@
 //! What a commit did.
 
+use std::collections::BTreeSet;
+
 use crate::store::Object;
 
 /// What a commit of one table did.
@@ -14,18 +16,25 @@ pub struct Committed {
     /// Rows staged since the commit before.
     pub rows: u64,
     /// Folders of the partitions that changed.
-    pub partitions: Vec<String>,
+    pub partitions: BTreeSet<String>,
     /// Whether nothing of what the table held before is left.
     pub replaced: bool,
 }
 
 impl Committed {
+    /// Adds what was done besides.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.partitions.extend(other.partitions.iter().cloned());
+    }
+
     /// Counts an object of a partition.
     pub(super) fn count(&mut self, object: &Object, folder: &str) {
         self.files += 1;
         self.bytes += object.size;
-        if !self.partitions.iter().any(|known| known == folder) {
-            self.partitions.push(folder.to_owned());
+        if !self.partitions.contains(folder) {
+            self.partitions.insert(folder.to_owned());
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::writer::PartWriter;
 use crate::lake::Lake;
+use crate::room::Part;
 use crate::schema::fields;
 use crate::stage::{Cut, Group, Stage, cut};
 use crate::store::Condition;
@@ -166,6 +167,11 @@ impl Core {
         let folder = self.stage.folder(group)?;
         let number = self.definition().first_shard + group.shard;
         Ok(format!("{}{folder}{}", self.prefix(), file_name::part(number)))
+    }
+
+    /// Room for a file that is begun.
+    pub(super) fn room(&self) -> Part<'_> {
+        self.lake.room_for(self.stage.schema().flattened_fields().len(), 0)
     }
 
     /// Begins a file of the table.

@@ -112,6 +112,11 @@ impl Defined {
         Ok(has_changed)
     }
 
+    /// Whether the object in the lake says something else, as far as is known.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
     /// Whether the table is in the lake.
     pub(super) fn is_stored(&self) -> bool {
         self.stored.is_some()

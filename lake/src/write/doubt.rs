@@ -10,6 +10,7 @@ use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, SchemaRef};
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::lake::Lake;
@@ -33,25 +34,20 @@ impl Doubts {
 
     /// Adds the rows of files, as columns of the table.
     pub(super) fn add(&mut self, lake: &Lake, files: &[String], schema: &SchemaRef) -> Result<()> {
-        files.iter().try_for_each(|file| self.add_file(lake, file, schema))?;
+        at_once(
+            lake.at_once,
+            files,
+            |file| fetch(lake, file),
+            |part| {
+                let Some(part) = part? else { return Ok(()) };
+                for batch in part.batches(schema)? {
+                    let hashes = self.hashes(&batch?)?;
+                    self.counts.add(&lake.spill, &hashes)?;
+                }
+                Ok(())
+            },
+        )?;
         self.counts.settle(&lake.spill)
-    }
-
-    /// Adds the rows of a file. One that is gone has none.
-    fn add_file(&mut self, lake: &Lake, file: &str, schema: &SchemaRef) -> Result<()> {
-        let part = loop {
-            let Some(object) = lake.store.head(file)? else { return Ok(()) };
-            match lake.store.fetch(&object) {
-                Ok(part) => break PartReader::open(part, &lake.store.locate(file))?,
-                Err(Error::Conflict { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        };
-        for batch in part.batches(schema)? {
-            let hashes = self.hashes(&batch?)?;
-            self.counts.add(&lake.spill, &hashes)?;
-        }
-        Ok(())
     }
 
     /// Whether no row is in doubt.
@@ -114,6 +110,18 @@ impl Doubts {
         })
         .collect()
     }
+}
+
+/// A file as it is now. One that is gone has no rows.
+fn fetch(lake: &Lake, file: &str) -> Result<Option<PartReader>> {
+    while let Some(object) = lake.store.head(file)? {
+        match lake.store.fetch(&object) {
+            Ok(part) => return PartReader::open(part, &lake.store.locate(file)).map(Some),
+            Err(Error::Conflict { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 fn append_named(name: &str, column: &ArrayRef, row: usize, text: &mut Vec<u8>) -> Result<()> {

@@ -26,12 +26,14 @@
 //! acknowledges anything. A file that goes is replaced by one without rows: what is late cannot bring
 //! it back, be it a run or a request that was under way when its run died.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::note::{self, Note, Phase, Stored, is_of, table_of};
+use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
@@ -343,9 +345,7 @@ fn decide(lake: &Lake, stored: Stored, verdict: Verdict) -> Result<Option<Stored
                 files = note.files.len(),
                 "a run died before it gave the state of its appended files back; they are taken away and come again"
             );
-            for file in &note.files {
-                take_away(lake, file)?;
-            }
+            take_away(lake, &note.files)?;
             if !note.replacing.is_empty() {
                 // What they replaced is gone, so they stay.
                 return Ok(Some(stored));
@@ -383,7 +383,7 @@ fn outrun(lake: &Lake, own: &Stored) -> Result<()> {
 /// The state of this run was not acknowledged: its files go again. Where that fails, the next run does it.
 fn withdraw(lake: &Lake, mut own: Stored) {
     let withdrawn = own.change(lake, |note| note.phase = Phase::Withdrawing).and_then(|()| {
-        own.note.files.iter().try_for_each(|file| take_away(lake, file))?;
+        take_away(lake, &own.note.files)?;
         if own.note.replacing.is_empty() { own.remove(lake) } else { Ok(()) }
     });
     if let Err(error) = withdrawn {
@@ -391,24 +391,39 @@ fn withdraw(lake: &Lake, mut own: Stored) {
     }
 }
 
-/// The rows of a file go, and never come back: whoever is late finds that the file is there.
-fn take_away(lake: &Lake, file: &str) -> Result<()> {
-    put_empty(lake, file, Condition::Always)
+/// The rows of files go, and never come back: whoever is late finds that the file is there.
+fn take_away(lake: &Lake, files: &[String]) -> Result<()> {
+    let tables = lake.tables()?;
+    let mut schemas = HashMap::new();
+    let files = files.iter().map(|file| {
+        let table = tables.iter().find(|table| is_of(file, table));
+        let schema = match schemas.entry(table) {
+            Entry::Occupied(known) => SchemaRef::clone(known.get()),
+            Entry::Vacant(new) => SchemaRef::clone(new.insert(schema_of(lake, table)?)),
+        };
+        Ok((file, schema))
+    });
+    let put = |file: Result<(&String, SchemaRef)>| {
+        let (file, schema) = file?;
+        put_empty(lake, file, Condition::Always, &schema)
+    };
+    at_once(lake.at_once, files, put, |put| put)
 }
 
 /// Puts a file without rows where one was to appear that has not. Whether it is there: otherwise the
 /// file with rows is.
 fn block(lake: &Lake, file: &str) -> Result<bool> {
-    match put_empty(lake, file, Condition::Absent) {
+    let table = lake.tables()?.into_iter().find(|table| is_of(file, table));
+    match put_empty(lake, file, Condition::Absent, &schema_of(lake, table.as_ref())?) {
         Ok(()) => Ok(true),
         Err(Error::Conflict { .. }) => is_empty(lake, file),
         Err(error) => Err(error),
     }
 }
 
-fn put_empty(lake: &Lake, file: &str, condition: Condition) -> Result<()> {
+fn put_empty(lake: &Lake, file: &str, condition: Condition, schema: &SchemaRef) -> Result<()> {
     let format = lake.format(&Encoding::default(), 1);
-    lake.part(file, condition, &schema_of(lake, file)?, &format)?.finish().map(drop)
+    lake.part(file, condition, schema, &format)?.finish().map(drop)
 }
 
 /// Whether a file is there and has no rows.
@@ -419,9 +434,8 @@ fn is_empty(lake: &Lake, file: &str) -> Result<bool> {
 }
 
 /// The columns of the table that a file is for. Where it is not defined, none of its files is visible.
-fn schema_of(lake: &Lake, file: &str) -> Result<SchemaRef> {
-    let table = lake.tables()?.into_iter().find(|table| is_of(file, table));
-    let definition = table.map(|table| lake.definition(&table)).transpose()?.flatten();
+fn schema_of(lake: &Lake, table: Option<&String>) -> Result<SchemaRef> {
+    let definition = table.map(|table| lake.definition(table)).transpose()?.flatten();
     Ok(Arc::new(match definition {
         Some((_, definition)) => Schema::new(fields(&definition.columns)),
         None => Schema::new(vec![Field::new("empty", DataType::Boolean, true)]),
@@ -454,7 +468,7 @@ impl Replacement {
     /// The new file is there, or never will be: the others go in the first case.
     pub(crate) fn end(self, lake: &Lake, is_there: bool) -> Result<()> {
         if is_there {
-            self.stored.note.obsolete.iter().try_for_each(|file| lake.store.delete(file))?;
+            lake.remove(&self.stored.note.obsolete)?;
         }
         self.stored.remove(lake)
     }

@@ -21,6 +21,7 @@ mod replace;
 mod replaced;
 pub(crate) mod retry;
 mod table;
+pub mod tables;
 #[cfg(test)]
 mod tests;
 mod together;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::store::{Condition, Object};
@@ -182,8 +183,20 @@ impl Stored {
     /// The notes whose keys are wanted.
     pub(super) fn all(lake: &Lake, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Self>> {
         let objects = lake.store.list(FOLDER)?;
-        let wanted = objects.iter().filter(|object| is_wanted(&object.key));
-        wanted.filter_map(|object| Self::read(lake, &object.key).transpose()).collect()
+        let keys = objects.into_iter().map(|object| object.key);
+        let wanted: Vec<String> = keys.filter(|key| is_wanted(key)).collect();
+        let mut found = Vec::with_capacity(wanted.len());
+        at_once(
+            lake.at_once,
+            &wanted,
+            |key| Self::read(lake, key),
+            |note| {
+                found.extend(note?);
+                Ok(())
+            },
+        )?;
+        found.sort_unstable_by(|one, other| one.object.key.cmp(&other.object.key));
+        Ok(found)
     }
 
     /// Changes the note.

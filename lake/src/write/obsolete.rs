@@ -29,11 +29,10 @@ pub(crate) fn remove_parts(
 ) -> Result<usize> {
     let prefix = format!("{table}/");
     let objects = lake.store.list(&prefix)?;
-    let mut removed = 0;
-    for object in objects.iter().filter(|object| is_part(object, &prefix, &numbers)) {
-        lake.store.delete(&object.key)?;
-        removed += 1;
-    }
+    let obsolete = objects.iter().filter(|object| is_part(object, &prefix, &numbers));
+    let obsolete: Vec<&String> = obsolete.map(|object| &object.key).collect();
+    let removed = obsolete.len();
+    lake.remove(obsolete)?;
     if removed > 0 {
         tracing::info!(table, objects = removed, "objects of before the table was cut are removed");
     }

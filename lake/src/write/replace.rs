@@ -14,16 +14,27 @@ use crate::table::file_name;
 pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> {
     let old = table.lake.store.list(&table.prefix())?;
     let reader = table.stage.reader()?;
-    let (mut current, mut files) = (HashSet::new(), Together::new());
-    for group in table.stage.groups() {
-        let key = table.object_key(*group)?;
-        let mut part = table.part(&key, Condition::Always)?;
-        reader.each(*group, |batch| part.write(batch))?;
-        files.add(*group, part.end()?)?;
-        current.insert(key);
-    }
-    for (group, written) in files.finish(&table.lake) {
-        committed.count(&written?, &table.stage.folder(group)?);
+    let files = table.stage.groups().iter().map(|group| {
+        let mut room = table.room();
+        let mut part = table.part(&table.object_key(*group)?, Condition::Always)?;
+        reader.each(*group, |batch| {
+            part.write(batch)?;
+            room.resize(part.memory());
+            Ok(())
+        })?;
+        // A partition that was cut after its rows had come may have an object without any.
+        if part.rows() == 0 {
+            return Ok(None);
+        }
+        let file = part.end()?;
+        room.resize(file.bytes());
+        Ok(Some((*group, file, room)))
+    });
+    let mut current = HashSet::new();
+    for (group, written) in Together::write(&table.lake, files, |file| file)?.finish(&table.lake)? {
+        let written = written?;
+        committed.count(&written, &table.stage.folder(group)?);
+        current.insert(written.key);
     }
     remove(table, &old, |key| current.contains(key))?;
     committed.replaced = true;
@@ -49,9 +60,7 @@ pub(super) fn remove(
             file_name::told(&foreign)
         );
     }
-    let own = |object: &&Object| object.key.strip_prefix(&prefix).is_some_and(file_name::is_own);
-    for object in objects.iter().filter(own).filter(|object| !is_kept(&object.key)) {
-        table.lake.store.delete(&object.key)?;
-    }
-    Ok(())
+    let own = |key: &&String| key.strip_prefix(&prefix).is_some_and(file_name::is_own);
+    let keys = objects.iter().map(|object| &object.key);
+    table.lake.remove(keys.filter(own).filter(|key| !is_kept(key)))
 }

@@ -273,6 +273,21 @@ impl Table {
         Ok(())
     }
 
+    /// Does what comes before [`prepare`](Self::prepare) and waits for the store.
+    pub(super) fn announce(&mut self, complete: bool) -> Result<()> {
+        if self.pending_rows() == 0 {
+            return Ok(());
+        }
+        self.decide(complete)?;
+        // Who finds a note of its files must know the table's columns.
+        if let Load::Append(_) = self.load { self.store_definition() } else { Ok(()) }
+    }
+
+    /// How many objects its rows are for.
+    pub(super) fn groups(&self) -> usize {
+        self.core.stage.groups().len()
+    }
+
     /// The files that the next commit shows and that must not come twice. They are not visible yet.
     /// `complete` as in [`commit`](Self::commit).
     pub fn prepare(&mut self, complete: bool) -> Result<Files> {
@@ -280,11 +295,7 @@ impl Table {
         if self.pending_rows() == 0 {
             return Ok(shown);
         }
-        self.decide(complete)?;
-        // Who finds a note of its files must know the table's columns.
-        if let Load::Append(_) = self.load {
-            self.store_definition()?;
-        }
+        self.announce(complete)?;
         let adds = self.load.adds();
         match &mut self.load {
             Load::Append(files) => shown.added = files.prepare(&mut self.core, None)?,
@@ -313,7 +324,10 @@ impl Table {
             Load::Upsert | Load::Append(_) | Load::Replace(_) | Load::Waiting(_) => {}
         }
         let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
-        self.refresh_definition()?;
+        if !self.core.defined.is_changed() {
+            // Else whoever has changed it is found by the write.
+            self.refresh_definition()?;
+        }
         self.core.choose_cut()?;
         self.store_definition()?;
         self.core.cut()?;

@@ -4,15 +4,18 @@
 //! last nothing is read and nothing encoded any more, and a run that dies before the first has shown
 //! nothing.
 
-use crossbeam_channel::unbounded;
+use std::sync::{Mutex, PoisonError};
 
+use crate::at_once::at_once;
 use crate::error::Result;
 use crate::file::writer::Ended;
 use crate::lake::Lake;
+use crate::room::Part;
 use crate::store::Object;
 
-/// Files that wait with what a store keeps of them: an open file, or the bytes of a small object.
-const OPEN: usize = 64;
+/// Files that wait with what a store keeps of them, an open file or the bytes of a small object, for each
+/// that becomes visible at a time.
+const OPEN: usize = 16;
 
 /// Bytes of these files.
 const OPEN_BYTES: usize = 16 * 1024 * 1024;
@@ -22,23 +25,51 @@ const OPEN_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Together<T> {
     files: Vec<(T, Ended)>,
+}
+
+/// What is kept of files that wait.
+#[derive(Debug, Default)]
+struct Kept {
+    files: usize,
     bytes: usize,
 }
 
-impl<T: Send> Together<T> {
-    pub(super) fn new() -> Self {
-        Self { files: Vec::new(), bytes: 0 }
-    }
-
-    /// Adds a file to the others.
-    pub(super) fn add(&mut self, what: T, mut file: Ended) -> Result<()> {
-        if self.files.len() < OPEN && self.bytes + file.bytes() <= OPEN_BYTES {
-            self.bytes += file.bytes();
-        } else {
-            file.hold()?;
+impl Kept {
+    /// Whether one more can wait so.
+    fn fits(&mut self, lake: &Lake, file: &Ended) -> bool {
+        let bytes = self.bytes + file.bytes();
+        let fits = self.files < OPEN * lake.at_once && bytes <= OPEN_BYTES.min(lake.budget / 4);
+        if fits {
+            self.files += 1;
+            self.bytes = bytes;
         }
-        self.files.push((what, file));
-        Ok(())
+        fits
+    }
+}
+
+impl<T: Send> Together<T> {
+    /// Writes files, several at once: `write` makes one of an item, if there is to be one, with its part of
+    /// the lake's room.
+    pub(super) fn write<'a, I: Send>(
+        lake: &'a Lake,
+        items: impl IntoIterator<Item = I>,
+        write: impl Fn(I) -> Result<Option<(T, Ended, Part<'a>)>> + Sync,
+    ) -> Result<Self> {
+        let kept = Mutex::new(Kept::default());
+        let written = |item| -> Result<Option<(T, Ended)>> {
+            let Some((what, mut file, room)) = write(item)? else { return Ok(None) };
+            if !kept.lock().unwrap_or_else(PoisonError::into_inner).fits(lake, &file) {
+                file.hold()?;
+            }
+            drop(room);
+            Ok(Some((what, file)))
+        };
+        let mut files = Vec::new();
+        at_once(lake.at_once, items, written, |file| {
+            files.extend(file?);
+            Ok(())
+        })?;
+        Ok(Self { files })
     }
 
     /// How many there are.
@@ -48,23 +79,13 @@ impl<T: Send> Together<T> {
 
     /// Makes all of them visible, several at once, and says of each what became of it. One that fails
     /// does not keep the others.
-    pub(super) fn finish(self, lake: &Lake) -> Vec<(T, Result<Object>)> {
-        let (work, files) = unbounded();
-        let (done, outcomes) = unbounded();
-        for file in self.files {
-            // Whoever takes it is there until all is sent.
-            _ = work.send(file);
-        }
-        drop(work);
-        std::thread::scope(|scope| {
-            for _ in 0..lake.at_once {
-                let (files, done) = (files.clone(), done.clone());
-                scope.spawn(move || {
-                    files.iter().for_each(|(what, file)| _ = done.send((what, file.finish())));
-                });
-            }
-            drop(done);
-            outcomes.iter().collect()
-        })
+    pub(super) fn finish(self, lake: &Lake) -> Result<Vec<(T, Result<Object>)>> {
+        let mut outcomes = Vec::with_capacity(self.files.len());
+        let finish = |(what, file): (T, Ended)| (what, file.finish());
+        at_once(lake.at_once, self.files, finish, |outcome| {
+            outcomes.push(outcome);
+            Ok(())
+        })?;
+        Ok(outcomes)
     }
 }

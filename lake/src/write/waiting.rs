@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use super::committed::Committed;
 use super::core::{Core, keyed_stage};
 use super::{replace, upsert, widen};
+use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::store::{Condition, Object};
@@ -75,9 +76,9 @@ fn copy(
         Promotion::Alone => store.list(&table)?,
         Promotion::Beside => Vec::new(),
     };
-    let mut current = HashSet::new();
-    let mut narrow = false;
-    for object in waiting {
+    let (mut current, mut narrow) = (HashSet::new(), false);
+    let copied = |object: &Object| -> Result<(Object, String, bool)> {
+        let _room = core.lake.room_for(0, object.size);
         // `_lake/generations/<table>/<generation>/` goes, the partition stays.
         let name = object.key.splitn(5, '/').nth(4).ok_or_else(|| {
             Error::internal(format!("{} is below the prefix of a generation", object.key))
@@ -88,15 +89,21 @@ fn copy(
         let mut file = store.fetch(object)?;
         let part = PartReader::open(file.try_clone().map_err(failed)?, &from)?;
         // An earlier run of the generation may have known a narrower type.
-        narrow |= !widen::are_of_current_type(part.schema().fields(), core.stage.schema());
+        let is_narrow = !widen::are_of_current_type(part.schema().fields(), core.stage.schema());
         let mut upload = store.create(&key, Condition::Always)?;
         file.rewind().and_then(|()| io::copy(&mut file, &mut upload)).map_err(failed)?;
         let written = upload.finish()?;
         let folder =
             name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        Ok((written, folder, is_narrow))
+    };
+    at_once(core.lake.at_once, waiting, copied, |copied| {
+        let (written, folder, is_narrow) = copied?;
+        narrow |= is_narrow;
         committed.count(&written, &folder);
-        current.insert(key);
-    }
+        current.insert(written.key);
+        Ok(())
+    })?;
     committed.replaced = how == Promotion::Alone;
     replace::remove(core, &old, |key| current.contains(key))?;
     if narrow {
@@ -106,7 +113,7 @@ fn copy(
 }
 
 pub(super) fn delete<'a>(core: &Core, objects: impl IntoIterator<Item = &'a Object>) -> Result<()> {
-    objects.into_iter().try_for_each(|object| core.lake.store.delete(&object.key))
+    core.lake.remove(objects.into_iter().map(|object| &object.key))
 }
 
 fn merge(

@@ -9,6 +9,8 @@
 //! dies before has shown nothing of it; one that dies meanwhile leaves the rest to whoever opens the
 //! table next, or maintains it.
 
+use std::sync::{Mutex, PoisonError};
+
 use arrow::datatypes::{Fields, Schema};
 
 use super::committed::Committed;
@@ -34,36 +36,37 @@ pub(super) fn widen(
     committed: &mut Committed,
 ) -> Result<()> {
     let prefix = format!("{}/", definition.table);
-    let mut files = Together::new();
-    let mut disturbed = Vec::new();
-    for object in lake.store.list(&prefix)? {
-        if !object.key.strip_prefix(&prefix).is_some_and(file_name::is_own) {
-            continue;
-        }
+    let own = |object: &Object| object.key.strip_prefix(&prefix).is_some_and(file_name::is_own);
+    let objects = lake.store.list(&prefix)?.into_iter().filter(own);
+    let faster = Mutex::new(Vec::new());
+    let files = Together::write(lake, objects, |object| {
+        let room = lake.room_for(definition.columns.len(), object.size);
         match rewritten(lake, definition, encoding, &object) {
-            Ok(Some(file)) => {
-                committed.bytes_read += object.size;
-                files.add(object.key, file)?;
+            Ok(Some(file)) => Ok(Some((object, file, room))),
+            Ok(None) => Ok(None),
+            Err(Error::Conflict { .. }) => {
+                faster.lock().unwrap_or_else(PoisonError::into_inner).push(object.key);
+                Ok(None)
             }
-            Ok(None) => {}
-            Err(Error::Conflict { .. }) => disturbed.push(object.key),
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-    }
+    })?;
+    let mut disturbed = faster.into_inner().unwrap_or_else(PoisonError::into_inner);
     if files.len() > 0 {
         let (table, objects) = (&definition.table, files.len());
         tracing::info!(table, objects, "a column is wider; objects take their new types");
     }
-    let mut count = |key: &str, written: &Object| {
-        let folder = key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
+    let count = |committed: &mut Committed, written: &Object| {
+        let folder = written.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
         let folder = folder.map_or_else(String::new, |(folder, _)| format!("{folder}/"));
         committed.count(written, &folder);
     };
     let mut failed = Ok(());
-    for (key, outcome) in files.finish(lake) {
+    for (object, outcome) in files.finish(lake)? {
+        committed.bytes_read += object.size;
         match outcome {
-            Ok(written) => count(&key, &written),
-            Err(Error::Conflict { .. }) => disturbed.push(key),
+            Ok(written) => count(committed, &written),
+            Err(Error::Conflict { .. }) => disturbed.push(object.key),
             Err(error) => failed = Err(error),
         }
     }
@@ -76,7 +79,7 @@ pub(super) fn widen(
             None => Ok(None),
         })?;
         if let Some(written) = written {
-            count(&key, &written);
+            count(committed, &written);
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! The run: items in, commits and states out.
 
+mod ahead;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -21,10 +22,14 @@ use crate::settings::config::Config;
 use crate::state::{Sink, State};
 use crate::summary::{Summary, peak_memory};
 
+use ahead::Ahead;
 use tables::Tables;
 
 /// How long to wait for input before looking at the clock.
 const CLOCK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The part of the memory for rows that those may take which have come before their turn.
+const AHEAD: usize = 8;
 
 /// Holds the tables of a run and decides when to commit.
 #[derive(Debug)]
@@ -34,6 +39,7 @@ pub(crate) struct Engine {
     state: Box<dyn Sink>,
     end: End,
     unknown_streams: BTreeSet<String>,
+    ahead: Ahead,
     /// Nothing before the first message.
     journal: Option<Journal>,
     /// Whether a state has come that says something.
@@ -68,6 +74,7 @@ impl Engine {
             state,
             end: End::OfInput,
             unknown_streams: BTreeSet::new(),
+            ahead: Ahead::default(),
             commit_interval: Duration::from_secs(config.commit_interval_seconds),
             last_commit: Instant::now(),
             started: Instant::now(),
@@ -80,14 +87,32 @@ impl Engine {
         plans: impl IntoIterator<Item = &'a Arc<Plan>>,
     ) -> Result<Self> {
         self.end = End::Said(BTreeSet::new());
-        plans.into_iter().try_for_each(|plan| self.open(plan))?;
+        let plans: Vec<_> = plans.into_iter().cloned().collect();
+        if !plans.is_empty() {
+            self.open(&plans)?;
+        }
         Ok(self)
     }
 
-    /// Opens the table of a stream. What died while it committed is settled before.
-    fn open(&mut self, plan: &Plan) -> Result<()> {
+    /// Opens the tables of streams. What died while it committed is settled before.
+    fn open(&mut self, plans: &[Arc<Plan>]) -> Result<()> {
         let journal = open_journal(&mut self.journal, &self.lake, &*self.state)?;
-        self.tables.open(plan, journal)
+        self.tables.open(plans, journal)
+    }
+
+    /// A schema is met: the tables of those that have come behind it are looked up together with its own.
+    fn look_ahead(&mut self, plan: &Arc<Plan>, next: &impl Fn(Duration) -> Next) -> Result<()> {
+        if self.lake.at_once() == 1 || !self.tables.is_unknown(plan) {
+            return Ok(());
+        }
+        self.ahead.look(next, self.lake.budget() / AHEAD);
+        let mut streams = BTreeSet::new();
+        let plans = [plan].into_iter().chain(self.ahead.plans());
+        let plans =
+            plans.filter(|plan| self.tables.is_unknown(plan) && streams.insert(&plan.stream));
+        let plans: Vec<_> = plans.cloned().collect();
+        open_journal(&mut self.journal, &self.lake, &*self.state)?;
+        self.tables.look_up(&plans)
     }
 
     /// Reads to the end, commits and acknowledges the last state. `next` is the next item, within
@@ -152,8 +177,15 @@ impl Engine {
 
     fn read(&mut self, next: impl Fn(Duration) -> Next) -> Result<()> {
         loop {
-            match next(CLOCK_INTERVAL) {
-                Next::Item(item) => self.item(item?)?,
+            let next_item = self.ahead.next().map_or_else(|| next(CLOCK_INTERVAL), Next::Item);
+            match next_item {
+                Next::Item(item) => {
+                    let item = item?;
+                    if let Item::Schema(plan) = &item {
+                        self.look_ahead(plan, &next)?;
+                    }
+                    self.item(item)?;
+                }
                 Next::Timeout => self.commit_when_due()?,
                 Next::End => return Ok(()),
             }
@@ -163,7 +195,7 @@ impl Engine {
     fn item(&mut self, item: Item) -> Result<()> {
         match item {
             Item::Rows(decoded) => self.rows(decoded),
-            Item::Schema(plan) => self.open(&plan),
+            Item::Schema(plan) => self.open(&[plan]),
             Item::State(state) => self.state(state),
             Item::Ended { stream, complete } => self.ended(stream, complete),
             Item::ActivateVersion { stream, version } => self.tables.activate(&stream, version),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lake::Lake;
 use lake::catalog::{Catalog, Event, Wait};
 use lake::write::journal::{Files, Journal};
-use lake::write::{Committed, Table};
+use lake::write::{Committed, Table, tables};
 
 use crate::decode::plan::Plan;
 use crate::decode::rows::Rows;
@@ -22,21 +22,59 @@ const TABLE_BYTES: usize = 64 * 1024;
 pub(super) struct Tables {
     lake: Arc<Lake>,
     by_stream: BTreeMap<String, Table>,
+    /// Tables that were looked up before their turn, by their streams.
+    found: BTreeMap<String, lake::Result<Table>>,
     catalog: Option<Catalog>,
     pub(super) summary: Summary,
 }
 
 impl Tables {
     pub(super) fn new(lake: Arc<Lake>, catalog: Option<Catalog>) -> Self {
-        Self { lake, by_stream: BTreeMap::new(), catalog, summary: Summary::default() }
+        Self {
+            lake,
+            by_stream: BTreeMap::new(),
+            found: BTreeMap::new(),
+            catalog,
+            summary: Summary::default(),
+        }
     }
 
-    /// Opens the table of a stream, or takes the new schema of one that is open.
-    pub(super) fn open(&mut self, plan: &Plan, journal: &mut Journal) -> Result<()> {
-        if let Some(table) = self.by_stream.get_mut(&plan.stream) {
-            return Ok(table.evolve(&plan.spec)?);
+    /// Whether the table of a stream is yet to be looked up.
+    pub(super) fn is_unknown(&self, plan: &Plan) -> bool {
+        !self.by_stream.contains_key(&plan.stream) && !self.found.contains_key(&plan.stream)
+    }
+
+    /// Reads what the lake has of the tables of streams that are about to be opened.
+    pub(super) fn look_up(&mut self, plans: &[Arc<Plan>]) -> Result<()> {
+        let specs: Vec<_> = plans.iter().map(|plan| Arc::clone(&plan.spec)).collect();
+        let found = tables::open(&self.lake, &specs)?;
+        self.found.extend(plans.iter().map(|plan| plan.stream.clone()).zip(found));
+        Ok(())
+    }
+
+    /// Opens the tables of streams, or takes the new schemas of those that are open.
+    pub(super) fn open(&mut self, plans: &[Arc<Plan>], journal: &mut Journal) -> Result<()> {
+        let unknown: Vec<_> = plans.iter().filter(|plan| self.is_unknown(plan)).cloned().collect();
+        self.look_up(&unknown)?;
+        let mut opened = BTreeSet::new();
+        for plan in plans {
+            match self.by_stream.get_mut(&plan.stream) {
+                Some(table) => table.evolve(&plan.spec)?,
+                None => {
+                    self.enter(plan, journal)?;
+                    opened.insert(plan.stream.clone());
+                }
+            }
         }
-        let mut table = Table::open(&self.lake, &plan.spec)?;
+        self.write(|stream, _| opened.contains(stream), Table::begin_generation)?;
+        // Rows in doubt take memory before the first row comes.
+        self.free_memory()
+    }
+
+    /// Takes the table of a stream in that was looked up.
+    fn enter(&mut self, plan: &Plan, journal: &mut Journal) -> Result<()> {
+        let found = self.found.remove(&plan.stream);
+        let mut table = found.ok_or_else(|| Error::internal("a table is looked up first"))??;
         let name = table.definition().table.clone();
         let other = self.by_stream.iter().find(|(_, other)| other.definition().table == name);
         if let Some((other, _)) = other {
@@ -56,10 +94,8 @@ impl Tables {
             catalog.track(table.definition());
         }
         self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
-        publish(&mut table, &mut self.catalog, &mut self.summary, Table::begin_generation)?;
         self.by_stream.insert(plan.stream.clone(), table);
-        // Rows in doubt take memory before the first row comes.
-        self.free_memory()
+        Ok(())
     }
 
     /// Whether rows of a table that were in doubt have come again.
@@ -152,11 +188,8 @@ impl Tables {
     /// The files that the next commit of all streams but the `held` ones shows and that must not come
     /// twice. They are not visible yet.
     pub(super) fn prepare(&mut self, complete: bool, held: &[String]) -> Result<Files> {
-        let mut files = Files::default();
-        for (_, table) in self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream)) {
-            files.extend(table.prepare(complete)?);
-        }
-        Ok(files)
+        let tables = self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream));
+        Ok(tables::prepare(&self.lake, tables.map(|(_, table)| table).collect(), complete)?)
     }
 
     /// Commits the tables of all streams but the `held` ones. Whether anything was written.
@@ -167,19 +200,17 @@ impl Tables {
             catalog.mark_dirty(tables.map(Table::definition))?;
         }
         let mut changed = false;
-        let mut tables: Vec<_> =
-            self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream)).collect();
         // What must not come twice becomes visible last.
-        tables.sort_by_key(|(_, table)| table.adds());
-        for (stream, table) in tables {
-            let committed = publish(table, &mut self.catalog, &mut self.summary, |table| {
-                table.commit(complete)
-            })?;
-            changed |= committed.files > 0;
-            if committed.files > 0 {
+        for adds in [false, true] {
+            let is_next =
+                |stream: &String, table: &Table| !held.contains(stream) && table.adds() == adds;
+            let committed = self.write(is_next, |table| table.commit(complete))?;
+            for (stream, committed) in committed.iter().filter(|(_, committed)| committed.files > 0)
+            {
+                changed = true;
                 tracing::info!(
                     stream,
-                    table = table.definition().table,
+                    table = self.summary.streams.get(stream).map(|counts| &counts.table),
                     rows = committed.rows,
                     files = committed.files,
                     bytes = committed.bytes,
@@ -191,17 +222,47 @@ impl Tables {
         Ok(changed)
     }
 
-    /// Ends the generation of the streams that have ended. The others.
-    pub(super) fn end_generations(&mut self, ended: &BTreeSet<String>) -> Result<Vec<&str>> {
-        let mut unfinished = Vec::new();
-        for (stream, table) in &mut self.by_stream {
-            if ended.contains(stream) {
-                publish(table, &mut self.catalog, &mut self.summary, Table::end_generation)?;
-            } else {
-                unfinished.push(stream.as_str());
+    /// Lets tables write what readers will see, several at once. The catalog learns before that these may be
+    /// ahead of it, and afterwards of what. What each has written, by stream.
+    fn write(
+        &mut self,
+        is_wanted: impl Fn(&String, &Table) -> bool,
+        write: impl Fn(&mut Table) -> lake::Result<Committed> + Sync,
+    ) -> Result<Vec<(String, Committed)>> {
+        let wanted = self.by_stream.iter_mut().filter(|(stream, table)| is_wanted(stream, table));
+        let (streams, tables): (Vec<_>, Vec<_>) =
+            wanted.map(|(stream, table)| (stream.clone(), table)).unzip();
+        let ahead: Vec<bool> = tables.iter().map(|table| table.is_ahead()).collect();
+        if let Some(catalog) = &mut self.catalog {
+            let tables = tables.iter().zip(&ahead).filter(|(_, is_ahead)| **is_ahead);
+            catalog.mark_dirty(tables.map(|(table, _)| table.definition()))?;
+        }
+        let (mut written, mut failed) = (Vec::new(), Ok(()));
+        for (at, outcome) in tables::write(&self.lake, tables, write)? {
+            let (Some(stream), Some(is_ahead)) = (streams.get(at), ahead.get(at)) else {
+                return Err(Error::internal("what is written is written by one of the tables"));
+            };
+            match outcome {
+                Ok(committed) => {
+                    let catalog = self.catalog.as_mut().filter(|_| *is_ahead);
+                    if let (Some(catalog), Some(table)) = (catalog, self.by_stream.get(stream)) {
+                        catalog.changed(table.definition(), &committed);
+                    }
+                    self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
+                    written.push((stream.clone(), committed));
+                }
+                Err(error) => failed = failed.and(Err(error)),
             }
         }
-        Ok(unfinished)
+        failed?;
+        Ok(written)
+    }
+
+    /// Ends the generation of the streams that have ended. The others.
+    pub(super) fn end_generations(&mut self, ended: &BTreeSet<String>) -> Result<Vec<&str>> {
+        self.write(|stream, _| ended.contains(stream), Table::end_generation)?;
+        let unfinished = self.by_stream.keys().filter(|stream| !ended.contains(*stream));
+        Ok(unfinished.map(String::as_str).collect())
     }
 
     /// Frees memory until the rows fit their budget with room for more.
@@ -255,26 +316,4 @@ impl Tables {
     pub(super) fn spills(&self) -> u64 {
         self.by_stream.values().map(Table::spills).sum()
     }
-}
-
-/// Lets a table write what readers will see. The catalog learns before that the table may be ahead of
-/// it, and afterwards of what.
-fn publish(
-    table: &mut Table,
-    catalog: &mut Option<Catalog>,
-    summary: &mut Summary,
-    write: impl FnOnce(&mut Table) -> lake::Result<Committed>,
-) -> Result<Committed> {
-    let committed = match catalog.as_mut().filter(|_| table.is_ahead()) {
-        Some(catalog) => {
-            catalog.mark_dirty([table.definition()])?;
-            let committed = write(table)?;
-            catalog.changed(table.definition(), &committed);
-            committed
-        }
-        None => write(table)?,
-    };
-    let stream = table.definition().stream.clone();
-    summary.streams.entry(stream).or_default().committed(&committed);
-    Ok(committed)
 }
