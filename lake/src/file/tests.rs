@@ -146,7 +146,12 @@ fn uneven(from: i64, to: i64) -> RecordBatch {
 const UNEVEN: i64 = 3000;
 
 /// The file of the same rows, in batches with these borders.
-fn file_of(all: &RecordBatch, borders: &[usize], row_group_bytes: usize, threads: usize) -> Vec<u8> {
+fn file_of(
+    all: &RecordBatch,
+    borders: &[usize],
+    row_group_bytes: usize,
+    threads: usize,
+) -> Vec<u8> {
     let written = Written::with_room(usize::MAX);
     let encoding = Encoding { row_group_bytes, ..Encoding::default() };
     let mut part = begin_with(Box::new(written.clone()), encoding, threads);
