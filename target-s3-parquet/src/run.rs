@@ -11,17 +11,13 @@ use crate::error::Result;
 use crate::input::items::{Items, Limits};
 use crate::input::lines::Input;
 use crate::input::protocol::Protocol;
-use crate::memory::Shares;
+use crate::memory::{self, Shares};
 use crate::settings::config::Config;
-use crate::settings::units::MIB;
 use crate::signal::Stop;
 use crate::state::Sink;
 
 /// Prefix of the environment variables.
 pub(crate) const ENVIRONMENT_PREFIX: &str = "TARGET_S3_PARQUET";
-
-/// The size of the block in [`keep_freed_memory`].
-const FREED_AT_ONCE: usize = 4 * MIB;
 
 /// The settings that the command line names: files, and `ENV` for the environment.
 pub(crate) fn load(names: &[String]) -> Result<Arc<Config>> {
@@ -32,18 +28,24 @@ pub(crate) fn load(names: &[String]) -> Result<Arc<Config>> {
 
 /// Has the C library of Linux keep some freed memory at hand, which it would else return to the
 /// system and fetch again page by page, for every block and every row group: it keeps twice the size
-/// of the largest block that was freed (mallopt(3), `M_MMAP_THRESHOLD`).
-fn keep_freed_memory() {
-    drop(std::hint::black_box(Vec::<u8>::with_capacity(FREED_AT_ONCE)));
+/// of the largest block that was freed (mallopt(3), `M_MMAP_THRESHOLD`). Every thread's heap does.
+fn keep_freed_memory(kept: usize) {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(kept / 2)));
 }
 
 /// The lake that the settings name.
 pub(crate) fn open(config: &Config) -> Result<Arc<Lake>> {
-    keep_freed_memory();
+    let workers = memory::workers(config.memory_bytes(), config.threads as usize);
+    if workers < config.threads as usize {
+        tracing::info!(workers, "`memory_mb` is enough for fewer threads than `threads` asks for");
+    }
+    let shares = Shares::new(config.memory_bytes(), workers);
+    keep_freed_memory(shares.kept);
     let options = lake::Options {
         application: env!("CARGO_PKG_NAME").into(),
         created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
-        memory: Shares::new(config.memory_bytes(), 1).stage,
+        memory: shares.stage,
+        threads: workers,
         ..config.lake_options()
     };
     let location = lake::Location::parse(&config.destination)?;

@@ -73,7 +73,8 @@ pub(crate) struct Config {
     pub(crate) memory_mb: u32,
 
     /// Threads that decode and encode; one more reads, and one stages rows. 0 is one for each core that
-    /// the process may use, by its affinity and the CPU quota of its container.
+    /// the process may use, by its affinity and the CPU quota of its container. There is at most one for
+    /// each 16 of `memory_mb`.
     #[serde(default)]
     #[schemars(range(max = MAX_THREADS))]
     pub(crate) threads: u32,
@@ -266,7 +267,6 @@ impl Config {
     /// What the lake gets of temporary files and S3.
     pub(crate) fn lake_options(&self) -> lake::Options {
         lake::Options {
-            threads: self.threads as usize,
             temp_dir: self.temp_dir(),
             s3: self.s3.options(),
             ..lake::Options::default()
