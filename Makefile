@@ -120,7 +120,7 @@ bench-instructions: $(VENV) $(VALGRIND)
 ## docs/performance.md from the figures in bench/results, with its pictures.
 bench-docs: $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
-	.venv/bin/python scripts/performance.py
+	PYTHONPATH=bench .venv/bin/python scripts/performance.py
 
 ## More orders in which the calls of several runs may come, from SEED on.
 explore:
