@@ -69,7 +69,7 @@ def of_delayed(result):
 def of_instructions(result):
     names = {"dev": "the build that is tested", "release": "a release"}
     rows = [{"build": names.get(name, name), **counts} for name, counts in result.items() if isinstance(counts, dict)]
-    columns = [("build", "build", None), ("append", "append", 0), ("an upsert beside that", "keys", 0)]
+    columns = [("build", "build", None), ("append", "append", 0), ("of it encoding", "encode", 0), ("keys", "keys", 0)]
     return figures.table(columns, rows) + f"\n{result['rustc']}, {result['target']}.\n"
 
 
