@@ -1,8 +1,10 @@
-.PHONY: run test unit try-store test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap explore fuzz deploy verify-aws clean
+.PHONY: run test unit try-store test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
 LINT := .venv-lint/.ready
+FIELD := .venv-field/.ready
+VALGRIND := .venv-valgrind/.ready
 PROGRAMS := tap-wistia target-s3-parquet
 # On Linux from glibc 2.17 on.
 WHEEL_FLAGS ?= --profile dist $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
@@ -19,7 +21,7 @@ run: $(VENV)
 	scripts/run.sh
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK) unit
+test: $(VENV) $(LOCALSTACK) $(VALGRIND) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
 
 ## All of Rust is built, and its own tests run.
@@ -88,20 +90,37 @@ test-meltano: .venv-meltano/.ready
 	cargo build --locked -p wistia-simulator
 	.venv-meltano/bin/pytest tests/meltano -p no:cacheprovider
 
-## The target next to DuckDB on the same input, then other shapes of input.
+## Rows against seconds, bytes and memory; cores against DuckDB; other shapes of input. See docs/performance.md.
 bench: $(VENV)
 	cargo build --release --locked --quiet
+	.venv/bin/python bench/growth.py $(GROWTH)
+	.venv/bin/python bench/cores.py $(CORES)
 	.venv/bin/python bench/target.py
 
-## A nightly increment into large lakes, on a folder and on an S3 server of this machine.
+## A nightly increment into large lakes, and many partitions and tables on an S3 that takes 40 ms for each answer.
 bench-upsert: $(VENV)
 	cargo build --release --locked --quiet
-	.venv/bin/python bench/upsert.py
+	.venv/bin/python bench/upsert.py $(UPSERT)
 
 ## How much of Wistia's allowance the tap uses, and how fast it is without one.
 bench-tap: $(VENV)
 	cargo build --release --locked --quiet
 	.venv/bin/python bench/tap.py
+
+## One night done by us, delta-rs, DuckDB, DuckLake, pyiceberg and dlt.
+bench-field: $(FIELD)
+	cargo build --release --locked --quiet
+	.venv-field/bin/python bench/field.py $(NIGHT)
+
+## The instructions of a record in a release, against those that are written down.
+bench-instructions: $(VENV) $(VALGRIND)
+	cargo build --release --locked --quiet
+	BINARIES="$(CURDIR)/target/release" .venv/bin/pytest tests/test_instructions.py
+
+## docs/performance.md from the figures in bench/results, with its pictures.
+bench-docs: $(VENV)
+	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
+	PYTHONPATH=bench .venv/bin/python scripts/performance.py
 
 ## More orders in which the calls of several runs may come, from SEED on.
 explore:
@@ -139,9 +158,15 @@ clean:
 $(VENV): tests/requirements.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
 $(LINT): scripts/requirements-lint.txt
+$(FIELD): bench/requirements-field.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
 .venv-airbyte/.ready: airbyte/requirements.txt
+
+# No Python, but a program that is fetched as well.
+$(VALGRIND): scripts/get_valgrind.sh
+	$< $(@D)
+	touch $@
 
 %/.ready:
 	python3 -m venv $*

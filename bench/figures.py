@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +33,13 @@ def processor():
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
 
 
+def installed(package):
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def place(packages):
     """The machine, the code and what else it was measured with."""
     changed = "+" if said("git", "status", "--porcelain", "--untracked-files=no") else ""
@@ -51,7 +58,7 @@ def place(packages):
         "versions": {
             "rustc": said("rustc", "--version"),
             "python": platform.python_version(),
-            **{name: version(name) for name in packages},
+            **{name: found for name in packages if (found := installed(name))},
         },
     }
 

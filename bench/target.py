@@ -1,6 +1,6 @@
 """Other shapes of input, the same rows again, and Airbyte's messages next to Singer's.
 
-`target.py [--scale SHARE] [--runs N]`. Prints its table and keeps it as bench/results/target.json.
+`target.py [--scale SHARE] [--shapes NAME …] [--runs N]`. Prints its table and keeps it as bench/results/target.json.
 """
 
 import argparse
@@ -82,13 +82,15 @@ def put(out, message):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1, help="share of the records")
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--results", default=figures.RESULTS)
     asked = parser.parse_args()
     begun = figures.place([])
     append = {"load_method": "append"}
     found = []
-    for shape, (what, count) in SHAPES.items():
+    for shape in asked.shapes:
+        what, count = SHAPES[shape]
         # Half a million records in 500 streams are a thousand each.
         path = source(shape, max(int(count * asked.scale), 500 if shape == "interleaved" else 10))
         found.append(row(what, "append", path, [load(path, append) for _ in range(asked.runs)]))
