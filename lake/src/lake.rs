@@ -29,6 +29,13 @@ const LARGEST_CHUNK: usize = 8 * 1024 * 1024;
 /// The part of the budget that all chunks may take which are on their way to their files.
 const ON_WAY_PART: usize = 4;
 
+/// The budget for which one large object more is merged at once: row groups are smaller then, and must
+/// not be too small.
+const MERGE: usize = 48 * 1024 * 1024;
+
+/// The most large objects that are merged at once.
+const MOST_MERGES: usize = 4;
+
 /// Where the definitions of the tables are.
 const TABLES: &str = "_lake/tables/";
 
@@ -50,6 +57,8 @@ pub struct Lake {
     pub(crate) at_once: usize,
     /// Memory for what waits for the store.
     pub(crate) room: Room,
+    /// Large objects that are merged at once.
+    pub(crate) merges: usize,
     /// Bytes for staged rows and open row groups.
     pub(crate) budget: usize,
     created_by: String,
@@ -93,6 +102,7 @@ impl Lake {
                 given => given,
             },
             room: Room::new(options.memory / 2),
+            merges: (options.memory / MERGE).clamp(1, MOST_MERGES),
             budget: options.memory,
             created_by: options.created_by.clone(),
             aws,
@@ -157,7 +167,7 @@ impl Lake {
 
     /// How files of a table are written.
     pub(crate) fn format(&self, encoding: &Encoding, shards: u32) -> Format {
-        let row_group_bytes = encoding.row_group_bytes.min(self.budget / 3);
+        let row_group_bytes = encoding.row_group_bytes.min(self.budget / 3 / self.merges);
         let encoding = Encoding { row_group_bytes, ..*encoding };
         Format { encoding, chunk_bytes: self.chunk_bytes(), shards }
     }
@@ -165,6 +175,17 @@ impl Lake {
     /// Bytes of rows that are worth encoding at once.
     pub(crate) fn chunk_bytes(&self) -> usize {
         (self.budget / CHUNK_PART).clamp(1, LARGEST_CHUNK)
+    }
+
+    /// The most room that a large object takes while it is written.
+    pub(crate) fn room_of_large(&self) -> usize {
+        // Beside it there are others that become visible.
+        self.budget / 8 * 3 / self.merges
+    }
+
+    /// The most room that a small object takes while it is written: many of them have it at once.
+    pub(crate) fn room_of_small(&self) -> usize {
+        self.budget / 16
     }
 
     /// Room for an object of so many columns that is written, and for the bytes that are to be in it.

@@ -18,6 +18,7 @@ use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::file::writer::{ENCODER_BYTES, Ended, PartWriter};
+use crate::room::Part;
 use crate::stage::{Group, StageReader};
 use crate::store::{Condition, Object};
 use crate::table::content::Content;
@@ -136,26 +137,29 @@ fn look_up(table: &Core, groups: &[Group]) -> Result<Vec<Target>> {
 }
 
 /// Writes objects again, several at once.
-fn merge_all(
-    table: &Core,
-    staged: &StageReader<'_>,
-    targets: Vec<(usize, &Target)>,
+fn merge_all<'a>(
+    table: &'a Core,
+    staged: &'a StageReader<'a>,
+    targets: Vec<(usize, &'a Target)>,
     replaced: &Replaced<'_>,
     disturbed: &mut Disturbed,
     committed: &mut Committed,
 ) -> Result<()> {
-    let merge = |at: usize, target: &Target| -> Result<Option<Object>> {
-        let merge = Merge { table, staged, target };
-        let taken = table.lake.room.take(merge.memory()?);
-        let file = merge.merge(replaced, at)?;
-        // It becomes visible while others are merged.
-        drop(taken);
-        file.map(Ended::finish).transpose()
-    };
     let prefix = table.prefix();
-    let work = |(at, target): (usize, &'_ Target)| (at, merge(at, target));
     let by_position: HashMap<usize, &Target> = targets.iter().copied().collect();
-    at_once(table.lake.at_once, targets, work, |(at, outcome)| {
+    let merge = |(at, target): (usize, &'a Target)| {
+        (at, Merge { table, staged, target }.write(replaced, at))
+    };
+    let finish = |(at, written): (usize, Result<Option<Written<'_>>>)| {
+        let finished = written.and_then(|written| written.map(Written::finish).transpose());
+        (at, finished)
+    };
+    let (mut small, mut large) = (Vec::new(), Vec::new());
+    for (at, target) in targets {
+        let is_small = Merge { table, staged, target }.memory()? <= table.lake.room_of_small();
+        if is_small { small.push((at, target)) } else { large.push((at, target)) }
+    }
+    let mut take = |(at, outcome): (usize, Result<Option<Object>>)| {
         let Some(target) = by_position.get(&at) else {
             return Err(Error::internal("what was merged is one of the targets"));
         };
@@ -183,7 +187,27 @@ fn merge_all(
             }
             Err(error) => Err(error),
         }
-    })
+    };
+    // Many small ones wait for the store together. A large one has the workers for itself, and becomes visible
+    // while the next is merged.
+    at_once(table.lake.at_once, small, |target| finish(merge(target)), &mut take)?;
+    if table.lake.merges > 1 {
+        return at_once(table.lake.merges, large, |target| finish(merge(target)), take);
+    }
+    at_once(table.lake.at_once, large.into_iter().map(merge), finish, take)
+}
+
+/// An object that nobody sees yet, with its part of the lake's room.
+#[derive(Debug)]
+struct Written<'a> {
+    file: Ended,
+    _room: Part<'a>,
+}
+
+impl Written<'_> {
+    fn finish(self) -> Result<Object> {
+        self.file.finish()
+    }
 }
 
 /// An object that is written again, with staged rows or without.
@@ -194,7 +218,7 @@ struct Merge<'a> {
     target: &'a Target,
 }
 
-impl Merge<'_> {
+impl<'a> Merge<'a> {
     /// Memory in bytes, about: rows that are yet to be encoded, and an open row group.
     fn memory(&self) -> Result<usize> {
         let staged = self.target.group.map_or(Ok(0), |group| self.staged.bytes(group))?;
@@ -202,8 +226,17 @@ impl Merge<'_> {
         let old = usize::try_from(old).unwrap_or(usize::MAX);
         let columns = self.table.stage.schema().flattened_fields().len();
         let all = (columns * ENCODER_BYTES).saturating_add(staged / 2);
-        // Beside a large one there are small ones.
-        Ok(all.saturating_add(old.saturating_mul(2)).min(self.table.lake.budget / 16 * 5))
+        Ok(all.saturating_add(old.saturating_mul(2)))
+    }
+
+    /// Writes it where there is room; nothing where all rows are there already.
+    fn write(&self, replaced: &Replaced<'_>, at: usize) -> Result<Option<Written<'a>>> {
+        let lake = &self.table.lake;
+        let mut room = lake.room.take(self.memory()?.min(lake.room_of_large()));
+        let Some(file) = self.merge(replaced, at)? else { return Ok(None) };
+        // Most of a large one is with the store already.
+        room.resize(file.bytes().min(lake.chunk_bytes()));
+        Ok(Some(Written { file, _room: room }))
     }
 
     /// Gives the staged rows.
@@ -211,7 +244,7 @@ impl Merge<'_> {
         self.target.group.map_or(Ok(()), |group| self.staged.each(group, take))
     }
 
-    /// Writes it; nothing where all rows are there already.
+    /// Puts its rows together; nothing where all of them are there already.
     fn merge(&self, replaced: &Replaced<'_>, at: usize) -> Result<Option<Ended>> {
         let Self { table, target: Target { key, object, .. }, .. } = *self;
         let mut part = table.part(key, Condition::still(object.as_ref()))?;
