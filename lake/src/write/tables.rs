@@ -32,8 +32,9 @@ pub fn open(lake: &Arc<Lake>, specs: &[Arc<Spec>]) -> Result<Vec<Result<Table>>>
 
 /// The files that the next commit of tables shows and that must not come twice: see [`Table::prepare`].
 pub fn prepare(lake: &Lake, mut tables: Vec<&mut Table>, complete: bool) -> Result<Files> {
-    let announced = |table: &mut &mut Table| table.announce(complete);
-    at_once(lake.at_once, tables.iter_mut(), announced, |announced| announced)?;
+    let each = tables.iter_mut().map(|table| &mut **table);
+    let announced = |table: &mut Table| table.announce(complete);
+    at_once(lake.at_once, each, announced, |announced| announced)?;
     let mut files = Files::default();
     for table in tables {
         // Here rows may be encoded, which takes memory: for one table after the other.
@@ -62,7 +63,7 @@ pub fn write(
     };
     let mut outcomes = Vec::new();
     for (most, tables) in [(lake.at_once, few), (1, many)] {
-        at_once(most, tables, &written, |outcome| {
+        at_once(most, tables, written, |outcome| {
             outcomes.extend(outcome);
             Ok(())
         })?;

@@ -61,8 +61,8 @@ fn pass(gate: Option<&(&'static str, Gate)>, key: &str) -> Result<()> {
     }
 }
 
-fn of(prefix: &'static str) -> Option<(&'static str, Gate)> {
-    Some((prefix, Gate::default()))
+fn of(prefix: &'static str) -> (&'static str, Gate) {
+    (prefix, Gate::default())
 }
 
 /// A store with gates.
@@ -167,7 +167,7 @@ fn load(lake: &Arc<Lake>, spec: &Arc<Spec>, ids: Range<i64>) -> Vec<String> {
 fn objects_of_many_partitions_become_visible_many_at_a_time_and_go_so() {
     for method in [LoadMethod::Append, LoadMethod::Upsert, LoadMethod::Overwrite] {
         let store = MemoryStore::new();
-        let gates = Gates { writes: of("t/"), ..Gates::default() };
+        let gates = Gates { writes: Some(of("t/")), ..Gates::default() };
         let (lake, gates) = lake(&store, gates);
         load(&lake, &spec("t", method), 0..9);
         assert_eq!(passed(gates.writes.as_ref()), 3, "{method:?}");
@@ -176,7 +176,7 @@ fn objects_of_many_partitions_become_visible_many_at_a_time_and_go_so() {
     // Files that were appended have names of their own, and go when the table is overwritten.
     let store = MemoryStore::new();
     load(&lake(&store, Gates::default()).0, &spec("t", LoadMethod::Append), 0..9);
-    let gates = Gates { removals: of("t/"), ..Gates::default() };
+    let gates = Gates { removals: Some(of("t/")), ..Gates::default() };
     let (lake, gates) = lake(&store, gates);
     load(&lake, &spec("t", LoadMethod::Overwrite), 0..9);
     assert_eq!(passed(gates.removals.as_ref()), 3);
@@ -187,7 +187,7 @@ fn rows_in_doubt_are_read_many_files_at_a_time() {
     let store = MemoryStore::new();
     let append = spec("t", LoadMethod::Append);
     let files = load(&lake(&store, Gates::default()).0, &append, 0..9);
-    let (lake, gates) = lake(&store, Gates { reads: of("t/"), ..Gates::default() });
+    let (lake, gates) = lake(&store, Gates { reads: Some(of("t/")), ..Gates::default() });
     let mut table = Table::open(&lake, &append).unwrap();
     table.doubt(&files).unwrap();
     table.push(&append, &rows(0..9, "a")).unwrap();
@@ -204,7 +204,7 @@ fn files_of_a_run_that_died_go_many_at_a_time() {
     Stored::create(&dying, &note::key(None, &dying.run, 1), note).unwrap();
     // Whoever finds it must not take its run for a living one.
     drop(dying);
-    let (lake, gates) = lake(&store, Gates { writes: of("t/"), ..Gates::default() });
+    let (lake, gates) = lake(&store, Gates { writes: Some(of("t/")), ..Gates::default() });
     let mut journal = Journal::open(&lake, None).unwrap();
     journal.doubtful(&lake, "t").unwrap();
     assert_eq!(passed(gates.writes.as_ref()), 3);
@@ -215,7 +215,8 @@ fn files_of_a_run_that_died_go_many_at_a_time() {
 fn tables_are_opened_announced_and_committed_many_at_a_time() {
     let store = MemoryStore::new();
     let specs = ["a", "b", "c"].map(|name| Arc::new(Spec::append(name, columns())));
-    let gates = Gates { reads: of("_lake/tables/"), writes: of(""), ..Gates::default() };
+    let gates =
+        Gates { reads: Some(of("_lake/tables/")), writes: Some(of("")), ..Gates::default() };
     let (lake, gates) = lake(&store, gates);
     let opened = tables::open(&lake, &specs).unwrap();
     let mut opened: Vec<Table> = opened.into_iter().collect::<Result<_>>().unwrap();
