@@ -125,7 +125,7 @@ def main():
     parser.add_argument("--results", default=figures.RESULTS)
     asked = parser.parse_args()
     begun = figures.place(["duckdb"])
-    path = measure.FOLDER / f"events-{asked.events}-{asked.seed}.singer"
+    path = measure.FOLDER / f"kb-{asked.events}-{asked.seed}.singer"
     source = measure.made_by_printing("singer.py", path, "events", asked.events, asked.seed)
     found = []
     for codec in asked.codecs:

@@ -27,6 +27,8 @@ mod tests;
 mod together;
 mod upsert;
 pub(crate) mod waiting;
+#[cfg(test)]
+mod waits;
 pub(crate) mod widen;
 
 pub(crate) use append::FILE_BYTES;

@@ -32,8 +32,9 @@ pub fn open(lake: &Arc<Lake>, specs: &[Arc<Spec>]) -> Result<Vec<Result<Table>>>
 
 /// The files that the next commit of tables shows and that must not come twice: see [`Table::prepare`].
 pub fn prepare(lake: &Lake, mut tables: Vec<&mut Table>, complete: bool) -> Result<Files> {
-    let all = tables.iter_mut().map(|table| &mut **table);
-    at_once(lake.at_once, all, |table| table.announce(complete), |announced| announced)?;
+    let each = tables.iter_mut().map(|table| &mut **table);
+    let announced = |table: &mut Table| table.announce(complete);
+    at_once(lake.at_once, each, announced, |announced| announced)?;
     let mut files = Files::default();
     for table in tables {
         // Here rows may be encoded, which takes memory: for one table after the other.

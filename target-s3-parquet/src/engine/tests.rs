@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use lake::store::{Call, CallKind, MemoryStore};
 use lake::table::Refresh;
 use lake::write::journal::{Acknowledged, Receipt};
 use lake::{Lake, Location};
@@ -143,7 +144,10 @@ impl Run {
     }
 
     fn with(home: &Home, interval: u64, change: impl FnOnce(&mut Recorder)) -> Self {
-        let lake = home.lake();
+        Self::on(home.lake(), interval, change)
+    }
+
+    fn on(lake: Arc<Lake>, interval: u64, change: impl FnOnce(&mut Recorder)) -> Self {
         let log = Arc::default();
         let mut recorder = Recorder {
             lake: Arc::clone(&lake),
@@ -643,4 +647,76 @@ fn the_last_word_on_the_end_of_a_stream_counts() {
 fn a_word_of_the_end_where_none_is_waited_for_breaks_an_invariant() {
     let home = Home::new();
     assert!(Run::new(&home, 0).run(vec![ended("a", true)]).is_err());
+}
+
+/// A run on a store in memory, of this view.
+fn run_on(view: &Arc<MemoryStore>, name: &str, at_once: usize, items: Vec<Item>) {
+    let options = lake::Options { at_once, ..lake::Options::default() };
+    let store = Arc::<MemoryStore>::clone(view);
+    let lake = Arc::new(Lake::with_store(store, name.into(), &options).unwrap());
+    Run::on(lake, 0, |_| {}).run(items).unwrap();
+}
+
+/// Where in the calls of a view a key was first called so.
+fn first(view: &MemoryStore, kind: CallKind, key: &str) -> usize {
+    let calls = view.calls();
+    calls.iter().position(|call| call.kind == kind && call.key.starts_with(key)).unwrap()
+}
+
+#[test]
+fn tables_whose_schemas_have_come_are_looked_up_together_and_each_schema_has_its_effect_in_its_turn()
+ {
+    for (at_once, together) in [(4, true), (1, false)] {
+        let plans = ["a", "b", "c"].map(appended);
+        let view = Arc::new(MemoryStore::new());
+        let parts = plans.iter().zip([1, 2, 3]);
+        let items = parts.flat_map(|(plan, id)| [schema(plan), rows(plan, &[id]), state("s")]);
+        run_on(&view, "one", at_once, items.collect());
+        let shown = first(&view, CallKind::Finish, "a/");
+        let looked_up = first(&view, CallKind::Get, "_lake/tables/c.json");
+        assert_eq!(looked_up < shown, together, "{at_once}");
+        assert!(first(&view, CallKind::Finish, "c/") > shown);
+    }
+}
+
+#[test]
+fn a_table_costs_few_calls_of_the_store() {
+    const TABLES: usize = 10;
+    let store = MemoryStore::new();
+    let names: Vec<String> = (0..TABLES).map(|number| format!("t{number}")).collect();
+    let cost = |name: &str, method: &str, ids: &[i64]| {
+        let view = Arc::new(store.reopen());
+        let settings = || json!({"load_method": method});
+        let plans: Vec<_> =
+            names.iter().map(|name| schema_of(&format!("{name}_{method}"), settings())).collect();
+        let items = plans
+            .iter()
+            .map(schema)
+            .chain(plans.iter().filter(|_| !ids.is_empty()).map(|plan| rows(plan, ids)));
+        run_on(&view, name, 4, items.chain([state(name)]).collect());
+        // What a run costs beside its tables: the notes of its predecessors, and its own.
+        let calls = view.calls();
+        // And what its sink looks at.
+        let of_run = |call: &&Call| {
+            call.key.starts_with("_lake/commits/") || call.key == "_lake/tables/a.json"
+        };
+        let count = |kind| {
+            let of_kind = calls.iter().filter(|call| call.kind == kind && !of_run(call));
+            of_kind.count()
+        };
+        let kinds =
+            [CallKind::Head, CallKind::Get, CallKind::Fetch, CallKind::Finish, CallKind::List];
+        kinds.map(|kind| {
+            assert_eq!(count(kind) % TABLES, 0, "each table costs the same");
+            count(kind) / TABLES
+        })
+    };
+    let figures = |method: &str| {
+        [("one", &[1, 2][..]), ("two", &[2, 3]), ("none", &[])]
+            .map(|(run, ids)| cost(&format!("{run}-{method}"), method, ids))
+    };
+    // HEAD, GET of the definition, GET of the object, PUT, LIST.
+    assert_eq!(figures("append"), [[2, 1, 0, 2, 1], [2, 1, 0, 1, 0], [0, 1, 0, 0, 0]]);
+    assert_eq!(figures("upsert"), [[3, 1, 0, 2, 1], [3, 1, 1, 1, 0], [0, 1, 0, 0, 0]]);
+    assert_eq!(figures("overwrite"), [[1, 1, 0, 2, 2], [2, 1, 0, 1, 1], [0, 1, 0, 0, 0]]);
 }
