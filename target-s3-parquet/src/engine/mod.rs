@@ -46,6 +46,8 @@ pub(crate) struct Engine {
     has_state: bool,
     commit_interval: Duration,
     last_commit: Instant,
+    /// How long the last commit took.
+    commit_took: Duration,
     started: Instant,
 }
 
@@ -77,6 +79,7 @@ impl Engine {
             ahead: Ahead::default(),
             commit_interval: Duration::from_secs(config.commit_interval_seconds),
             last_commit: Instant::now(),
+            commit_took: Duration::ZERO,
             started: Instant::now(),
         }
     }
@@ -249,7 +252,8 @@ impl Engine {
 
     /// Commits when the interval has passed and a state waits for it.
     fn commit_when_due(&mut self) -> Result<()> {
-        if self.last_commit.elapsed() < self.commit_interval && !self.state.is_full() {
+        let interval = interval(self.commit_interval, self.commit_took);
+        if self.last_commit.elapsed() < interval && !self.state.is_full() {
             return Ok(());
         }
         self.commit_if_ready()
@@ -263,11 +267,13 @@ impl Engine {
 
     /// Commits the tables of all streams but the `held` ones, then acknowledges their states.
     fn commit(&mut self, complete: bool, held: &[String]) -> Result<()> {
+        let begun = Instant::now();
         let files = self.tables.prepare(complete, held)?;
         let journal = open_journal(&mut self.journal, &self.lake, &*self.state)?;
         let mut steps =
             Commit { tables: &mut self.tables, state: &mut *self.state, complete, held };
         journal.commit(&self.lake, files, &mut steps)?;
+        self.commit_took = begun.elapsed();
         if !self.state.is_ready(&[]) {
             // Otherwise the turn of the streams that were held is at their next state.
             self.last_commit = Instant::now();
@@ -382,6 +388,12 @@ fn open_journal<'a>(
         *journal = Some(Journal::open(lake, state.receipt())?);
     }
     journal.as_mut().ok_or_else(|| Error::internal("a journal that was just opened is open"))
+}
+
+/// The time between two commits, after one that took so long. A first load writes more again in each than in
+/// the one before, so that the time between them must grow as well: commits take an eleventh of it at most.
+fn interval(least: Duration, took: Duration) -> Duration {
+    least.max(took * 10)
 }
 
 /// Names of streams in a sentence.

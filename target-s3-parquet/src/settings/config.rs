@@ -80,7 +80,8 @@ pub(crate) struct Config {
     pub(crate) threads: u32,
 
     /// Seconds between commits in a long run: after this time the next STATE is committed and given
-    /// back.
+    /// back. It is at least ten times as long as the last commit took, so that a first load does not
+    /// write the same rows again and again.
     #[serde(default = "default_commit_interval_seconds")]
     pub(crate) commit_interval_seconds: u64,
 
