@@ -13,7 +13,7 @@ use program::report::Exit;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Engine;
+use super::{Engine, interval};
 use crate::decode::plan::Plan;
 use crate::decode::rows::Decoded;
 use crate::described::Described;
