@@ -370,7 +370,7 @@ mod tests {
         let stranger = Stream { name: "stranger", ..PLACES };
         let extracted = DateTime::UNIX_EPOCH.into();
         let record = "{}";
-        let error = airbyte.messages.record(&stranger, "", &record, &extracted).unwrap_err();
+        let error = airbyte.messages.record(&stranger, "", record, &extracted).unwrap_err();
         assert!(matches!(error, Error::Internal { .. }), "{error}");
     }
 
