@@ -22,7 +22,12 @@ impl<W: Write> LineWriter<W> {
 
     /// Adds a line.
     pub fn line<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
-        serde_json::to_writer(&mut self.buffer, message)?;
+        self.gather(|line| Ok(serde_json::to_writer(line, message)?))
+    }
+
+    /// Adds the line that `write` appends, without its end.
+    pub fn gather(&mut self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+        write(&mut self.buffer)?;
         self.buffer.push(b'\n');
         if self.buffer.len() >= BUFFER {
             self.output.write_all(&self.buffer)?;

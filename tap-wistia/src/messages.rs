@@ -4,11 +4,13 @@ use std::fmt;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use protocol::mapping::Mapped;
-use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::state::State;
 use crate::stream::Stream;
+
+/// What every record is, whatever its type.
+pub(crate) const JSON: &str = "a record that is JSON";
 
 /// When records were extracted, as the protocols write it.
 #[derive(Debug, Clone)]
@@ -46,12 +48,12 @@ pub(crate) trait Messages: fmt::Debug {
         Ok(())
     }
 
-    /// A record of `stream`, which is `name` where a map renames it.
+    /// A record of `stream`, which is `name` where a map renames it, as JSON text.
     fn record(
         &mut self,
         stream: &Stream,
         name: &str,
-        record: &RawValue,
+        record: &str,
         extracted: &Extracted,
     ) -> Result<()>;
 

@@ -4,15 +4,11 @@ use chrono::Utc;
 use protocol::mapping::{Mapped, Mapper, Names};
 use protocol::singer::{Fields, Selection};
 use serde::Serialize;
-use serde_json::value::to_raw_value;
 
 use crate::error::{Error, Result};
-use crate::messages::{Extracted, Messages};
+use crate::messages::{Extracted, JSON, Messages};
 use crate::state::State;
 use crate::stream::Stream;
-
-/// What every record is, whatever its type.
-const JSON: &str = "a record that is JSON";
 
 /// A stream that is synced.
 #[derive(Debug)]
@@ -35,6 +31,8 @@ pub(crate) struct Output {
     messages: Box<dyn Messages>,
     selected: Vec<Selected>,
     extracted: Extracted,
+    /// The record that is being written. It is one for all, because growing one for each takes time.
+    text: Vec<u8>,
 }
 
 impl Output {
@@ -58,7 +56,7 @@ impl Output {
                 kept.push(Selected { stream, selection, mapped, records: 0, failed: false });
             }
         }
-        Ok(Self { messages, selected: kept, extracted: Utc::now().into() })
+        Ok(Self { messages, selected: kept, extracted: Utc::now().into(), text: Vec::new() })
     }
 
     /// The streams that are synced, in the order of the catalog, failed ones too.
@@ -114,8 +112,8 @@ impl Output {
             && only.is_plain()
         {
             selected.records += 1;
-            let record = to_raw_value(record).map_err(Error::unexpected(JSON))?;
-            return self.messages.record(stream, &only.stream, &record, &self.extracted);
+            let record = text(&mut self.text, record)?;
+            return self.messages.record(stream, &only.stream, record, &self.extracted);
         }
         let mut value = serde_json::to_value(record).map_err(Error::unexpected(JSON))?;
         if !is_whole {
@@ -124,8 +122,8 @@ impl Output {
         for mapped in &selected.mapped {
             if let Some(record) = mapped.record(&value) {
                 selected.records += 1;
-                let record = to_raw_value(&record).map_err(Error::unexpected(JSON))?;
-                self.messages.record(stream, &mapped.stream, &record, &self.extracted)?;
+                let record = text(&mut self.text, &record)?;
+                self.messages.record(stream, &mapped.stream, record, &self.extracted)?;
             }
         }
         Ok(())
@@ -153,6 +151,13 @@ impl Output {
     pub(crate) fn end(&mut self) -> Result<()> {
         self.messages.end()
     }
+}
+
+/// A record as JSON, in place of what stood in `buffer`.
+fn text<'a, R: Serialize>(buffer: &'a mut Vec<u8>, record: &R) -> Result<&'a str> {
+    buffer.clear();
+    serde_json::to_writer(&mut *buffer, record).map_err(Error::unexpected(JSON))?;
+    std::str::from_utf8(buffer).map_err(Error::unexpected(JSON))
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@
 //! for most lists is one request.
 
 use std::cell::Cell;
-use std::collections::HashSet;
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesOrdered;
+use hashbrown::{DefaultHashBuilder, HashSet};
 
 use crate::client::{Answer, Client, PAGE, Page, Request, Resource};
 use crate::error::{Error, Result};
@@ -64,6 +64,7 @@ pub(crate) enum Next {
 pub(crate) struct Listing<'e> {
     ends: &'e Ends,
     known: HashSet<u64>,
+    hasher: DefaultHashBuilder,
     /// Rows of the longest page.
     longest: usize,
     /// Rows of the first page.
@@ -85,6 +86,7 @@ impl<'e> Listing<'e> {
         Self {
             ends,
             known: HashSet::new(),
+            hasher: DefaultHashBuilder::default(),
             longest: 0,
             first: None,
             uneven: 0,
@@ -98,11 +100,8 @@ impl<'e> Listing<'e> {
     /// What comes after the page that was read last.
     pub(crate) fn next<R: Listed>(&mut self, page: &Page<R>) -> Next {
         let before = self.known.len();
-        self.known.extend(page.rows.iter().map(|row| {
-            let mut hasher = DefaultHasher::new();
-            row.identity().hash(&mut hasher);
-            hasher.finish()
-        }));
+        let hash = |row: &R| self.hasher.hash_one(row.identity());
+        self.known.extend(page.rows.iter().map(hash));
         let is_new = self.known.len() > before;
         self.is_new = is_new;
         if let Some(rows) = self.doubtful.take() {

@@ -5,7 +5,6 @@ use std::io::Write;
 
 use protocol::mapping::Mapped;
 use protocol::singer::MessageWriter;
-use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 use crate::messages::{Extracted, Messages};
@@ -46,10 +45,10 @@ impl Messages for Singer {
         &mut self,
         _: &Stream,
         name: &str,
-        record: &RawValue,
+        record: &str,
         extracted: &Extracted,
     ) -> Result<()> {
-        self.writer.record(name, &record, &extracted.text).map_err(Error::Output)
+        self.writer.record(name, record, &extracted.text).map_err(Error::Output)
     }
 
     fn state(&mut self, state: &State) -> Result<()> {

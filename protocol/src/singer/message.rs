@@ -25,15 +25,6 @@ struct SchemaMessage<'a> {
 }
 
 #[derive(Serialize)]
-struct RecordMessage<'a, R: Serialize> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    stream: &'a str,
-    record: &'a R,
-    time_extracted: &'a str,
-}
-
-#[derive(Serialize)]
 struct StateMessage<'a, S: Serialize> {
     #[serde(rename = "type")]
     kind: &'a str,
@@ -63,14 +54,18 @@ impl<W: Write> MessageWriter<W> {
         })
     }
 
-    /// Writes RECORD; `time_extracted` is an RFC 3339 time.
-    pub fn record<R: Serialize>(
-        &mut self,
-        stream: &str,
-        record: &R,
-        time_extracted: &str,
-    ) -> io::Result<()> {
-        self.lines.line(&RecordMessage { kind: "RECORD", stream, record, time_extracted })
+    /// Writes RECORD; `record` is JSON text, copied as it is, and `time_extracted` an RFC 3339 time.
+    pub fn record(&mut self, stream: &str, record: &str, time_extracted: &str) -> io::Result<()> {
+        self.lines.gather(|line| {
+            line.extend_from_slice(br#"{"type":"RECORD","stream":"#);
+            serde_json::to_writer(&mut *line, stream)?;
+            line.extend_from_slice(br#","record":"#);
+            line.extend_from_slice(record.as_bytes());
+            line.extend_from_slice(br#","time_extracted":"#);
+            serde_json::to_writer(&mut *line, time_extracted)?;
+            line.push(b'}');
+            Ok(())
+        })
     }
 
     /// Writes STATE, and everything before it to the output.
@@ -95,14 +90,14 @@ mod tests {
         let mut bytes = Vec::new();
         let mut writer = MessageWriter::new(&mut bytes);
         writer.schema("s", &json!({"properties": {}}), &["id"], &[]).unwrap();
-        writer.record("s", &json!({"id": 1}), "2026-01-01T00:00:00Z").unwrap();
+        writer.record("\"s\"", r#"{"id":1}"#, "2026-01-01T00:00:00Z").unwrap();
         writer.state(&json!({"bookmarks": {}})).unwrap();
         assert_eq!(
             String::from_utf8(bytes).unwrap(),
             concat!(
                 r#"{"type":"SCHEMA","stream":"s","schema":{"properties":{}},"key_properties":["id"]}"#,
                 "\n",
-                r#"{"type":"RECORD","stream":"s","record":{"id":1},"time_extracted":"2026-01-01T00:00:00Z"}"#,
+                r#"{"type":"RECORD","stream":"\"s\"","record":{"id":1},"time_extracted":"2026-01-01T00:00:00Z"}"#,
                 "\n",
                 r#"{"type":"STATE","value":{"bookmarks":{}}}"#,
                 "\n"

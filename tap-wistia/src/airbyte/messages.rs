@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::state::StreamState;
 use crate::error::{Error, Kind, Result};
-use crate::messages::{Extracted, Messages};
+use crate::messages::{Extracted, JSON, Messages};
 use crate::state::{Bookmark, State};
 use crate::stream::Stream;
 
@@ -120,7 +120,7 @@ impl Messages for AirbyteMessages {
         &mut self,
         stream: &Stream,
         _: &str,
-        record: &RawValue,
+        record: &str,
         extracted: &Extracted,
     ) -> Result<()> {
         let (reading, lines) = self.find(stream)?;
@@ -131,6 +131,7 @@ impl Messages for AirbyteMessages {
             reading.set_status(StreamStatus::Running, lines)?;
         }
         reading.records += 1;
+        let record: &RawValue = serde_json::from_str(record).map_err(Error::unexpected(JSON))?;
         let record =
             Record { stream: reading.stream.name, data: record, emitted_at: extracted.millis };
         write(lines, &Message::Record { record })
@@ -215,7 +216,6 @@ fn failure_type(kind: Kind) -> FailureType {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use serde_json::value::to_raw_value;
     use serde_json::{Value, json};
 
     use super::*;
@@ -238,7 +238,7 @@ mod tests {
     impl Airbyte {
         fn record(&mut self, stream: &Stream, id: &str) {
             let extracted = DateTime::UNIX_EPOCH.into();
-            let record = to_raw_value(&json!({"id": id})).unwrap();
+            let record = json!({"id": id}).to_string();
             self.messages.record(stream, "", &record, &extracted).unwrap();
         }
 
@@ -369,8 +369,8 @@ mod tests {
         let mut airbyte = airbyte(SyncMode::Incremental, &State::default());
         let stranger = Stream { name: "stranger", ..PLACES };
         let extracted = DateTime::UNIX_EPOCH.into();
-        let record = to_raw_value(&json!({})).unwrap();
-        let error = airbyte.messages.record(&stranger, "", &record, &extracted).unwrap_err();
+        let record = "{}";
+        let error = airbyte.messages.record(&stranger, "", record, &extracted).unwrap_err();
         assert!(matches!(error, Error::Internal { .. }), "{error}");
     }
 

@@ -1,13 +1,15 @@
 //! Lists by date that are too long to be read at once: in slices, oldest first, in one pass for all
 //! the streams that they feed.
 
-use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasher;
 
 use chrono::{Days, NaiveDate};
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesOrdered;
+use hashbrown::DefaultHashBuilder;
+use hashbrown::hash_table::{Entry, HashTable};
 use sha2::{Digest, Sha256};
 
 use super::slice::{DEEP, Slice, Slicer};
@@ -337,24 +339,34 @@ impl Reader<'_> {
 #[derive(Debug)]
 struct Gathered<R> {
     rows: Vec<R>,
-    positions: HashMap<String, usize>,
+    /// Where the row of each key stands. Keys are in the rows alone.
+    positions: HashTable<usize>,
+    hasher: DefaultHashBuilder,
 }
 
 impl<R> Default for Gathered<R> {
     fn default() -> Self {
-        Self { rows: Vec::new(), positions: HashMap::new() }
+        Self {
+            rows: Vec::new(),
+            positions: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+        }
     }
 }
 
 impl<R: EventRow> Gathered<R> {
     fn add(&mut self, row: R) {
-        match self.positions.get(row.key()) {
-            None => {
-                self.positions.insert(row.key().to_owned(), self.rows.len());
-                self.rows.push(row);
+        let Self { rows, positions, hasher } = self;
+        let hash = hasher.hash_one(row.key());
+        let is_same = |position: &usize| rows[*position].key() == row.key();
+        let of_known = |position: &usize| hasher.hash_one(rows[*position].key());
+        match positions.entry(hash, is_same, of_known) {
+            Entry::Vacant(entry) => {
+                entry.insert(rows.len());
+                rows.push(row);
             }
-            Some(position) => {
-                let known = &mut self.rows[*position];
+            Entry::Occupied(entry) => {
+                let known = &mut rows[*entry.get()];
                 if row.exceeds(known) {
                     *known = row;
                 }

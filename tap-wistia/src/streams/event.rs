@@ -1,9 +1,10 @@
 //! `fact_events` and `dim_visitors`: views and who watched, from `/stats/events`.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -34,7 +35,7 @@ static DIM_VISITORS: Stream = Stream {
     keys: &["visitor_id"],
     replication_key: None,
     selected_by_default: true,
-    schema: schema::<VisitorOfEvent>,
+    schema: schema::<VisitorOfEvent<'static>>,
 };
 
 /// A view of a media by a visitor.
@@ -138,15 +139,15 @@ pub(super) struct UserAgent {
 
 /// A visitor, as the newest event shows them.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-struct VisitorOfEvent {
+struct VisitorOfEvent<'a> {
     /// Id of the visitor.
     #[schemars(extend("x-personal" = true))]
-    visitor_id: String,
+    visitor_id: &'a str,
     /// IP address.
     #[schemars(extend("x-personal" = true))]
-    ip_address: Option<String>,
+    ip_address: Option<&'a str>,
     /// Country code.
-    country: Option<String>,
+    country: Option<&'a str>,
 }
 
 impl Resource for Event {
@@ -233,7 +234,7 @@ impl EventRow for Event {
         let newest = newest_of_visitors(slice);
         for (position, event) in slice.iter().enumerate().rev() {
             let Some(visitor) = event.visitor() else { continue };
-            if newest.get(visitor.visitor_id.as_str()) == Some(&position) {
+            if newest.get(visitor.visitor_id) == Some(&position) {
                 output.record(&DIM_VISITORS, &visitor)?;
             }
         }
@@ -247,9 +248,15 @@ fn newest_of_visitors(slice: &[Event]) -> HashMap<&str, usize> {
     let mut newest: HashMap<&str, usize> = HashMap::new();
     for (position, event) in slice.iter().enumerate() {
         let Some(visitor) = event.visitor_key.as_deref() else { continue };
-        let known = newest.entry(visitor).or_insert(position);
-        if event.time() > slice[*known].time() {
-            *known = position;
+        match newest.entry(visitor) {
+            Entry::Vacant(entry) => {
+                entry.insert(position);
+            }
+            Entry::Occupied(mut entry) => {
+                if event.time() > slice[*entry.get()].time() {
+                    entry.insert(position);
+                }
+            }
         }
     }
     newest
@@ -263,11 +270,11 @@ impl Event {
     }
 
     /// The visitor that it shows.
-    fn visitor(&self) -> Option<VisitorOfEvent> {
+    fn visitor(&self) -> Option<VisitorOfEvent<'_>> {
         Some(VisitorOfEvent {
-            visitor_id: self.visitor_key.clone()?,
-            ip_address: self.ip.clone(),
-            country: self.country.clone(),
+            visitor_id: self.visitor_key.as_deref()?,
+            ip_address: self.ip.as_deref(),
+            country: self.country.as_deref(),
         })
     }
 }
@@ -391,6 +398,6 @@ mod tests {
             event(r#""city":"nowhere""#),
         ];
         let newest = newest_of_visitors(&slice);
-        assert_eq!(newest, HashMap::from([("a", 0), ("b", 2)]));
+        assert_eq!(newest, HashMap::from_iter([("a", 0), ("b", 2)]));
     }
 }
