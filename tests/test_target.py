@@ -357,6 +357,16 @@ def test_a_stream_cannot_change_its_keys_on_the_way(load, rows):
     assert done.out == '{"bookmarks": 1}\n' and [row["id"] for row in rows()] == [1]
 
 
+def test_a_row_whose_partition_changes_leaves_the_old_one_where_that_is_asked_for(load, rows):
+    setting = {"partition_by": {"column": "p"}, "move_keys": True}
+    of = schema({**ID, "p": {"type": "string"}})
+    load([of, *[record(id=n, p="a" if n < 5 else "b") for n in range(10)], state()], **setting)
+    load([of, record(id=4, p="c"), record(id=7, p="a"), record(id=11, p="b"), state()], **setting)
+    found = sorted((row["id"], row["p"]) for row in rows())
+    expected = {n: "a" if n < 5 else "b" for n in range(10)} | {4: "c", 7: "a", 11: "b"}
+    assert found == sorted(expected.items())
+
+
 def test_a_partition_is_a_plain_value(load):
     nested = {"type": "object", "properties": {"a": {"type": "integer"}}}
     load([schema({**ID, "o": nested}), record(id=1, o={"a": 1}), state()], partition_by={"column": "o"}).refused(

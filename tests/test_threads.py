@@ -72,7 +72,10 @@ def test_a_file_is_the_same_whatever_the_number_of_threads(tmp_path: Path, sourc
     assert files[1] == files[8]
 
 
-def test_threads_that_the_memory_is_not_enough_for_are_not_started(tmp_path: Path, source: Path) -> None:
-    """Each has a heap of its own: 16 threads took 180 MB."""
-    _, peak = loaded(tmp_path / "16", source, memory_mb=64, threads=16)
-    assert peak < 110
+@pytest.mark.parametrize("method", ["append", "upsert", "overwrite"])
+def test_the_memory_holds_however_many_threads_are_asked_for(tmp_path: Path, source: Path, method: str) -> None:
+    """With a heap for each of 16 threads an append took 180 MB, and an upsert 220."""
+    keys = {"events": {"key_properties": ["id"]}}
+    _, peak = loaded(tmp_path / "16", source, memory_mb=64, threads=16, load_method=method, streams=keys)
+    # An unoptimised build takes more than a released one.
+    assert peak < 90

@@ -10,7 +10,7 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::Schema;
 
 use super::committed::Committed;
-use super::core::Core;
+use super::core::{Core, FILE_BYTES};
 use super::widen::are_of_current_type;
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
@@ -18,10 +18,6 @@ use crate::file::writer::{ENCODER_BYTES, Ended, PartWriter};
 use crate::room::Part;
 use crate::stage::{Group, StageReader};
 use crate::store::{Condition, Object};
-
-/// Size at which a file is full, in bytes: what Redshift, Athena and Spark read in one piece
-/// (<https://docs.aws.amazon.com/athena/latest/ug/performance-tuning-data-optimization-techniques.html>).
-pub(crate) const FILE_BYTES: usize = 128 * 1024 * 1024;
 
 /// Files of one table that may be open at a time.
 const OPEN_FILES: usize = 8;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::append::FILE_BYTES;
 use super::defined::{Defined, is_called};
 use super::doubt::Doubts;
 use crate::error::{Error, Result};
@@ -22,6 +21,10 @@ use crate::table::key_range::KeyRange;
 use crate::table::partition::Partitioner;
 use crate::table::projection::Projection;
 use crate::table::spec::Spec;
+
+/// Size at which a file is full, in bytes: what Redshift, Athena and Spark read in one piece
+/// (<https://docs.aws.amazon.com/athena/latest/ug/performance-tuning-data-optimization-techniques.html>).
+pub(crate) const FILE_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes of rows that are encoded to see what all are worth.
 const SAMPLE_BYTES: usize = 16 * 1024 * 1024;

@@ -31,6 +31,6 @@ pub(crate) mod waiting;
 mod waits;
 pub(crate) mod widen;
 
-pub(crate) use append::FILE_BYTES;
 pub use committed::Committed;
+pub(crate) use core::FILE_BYTES;
 pub use table::Table;
