@@ -1,6 +1,7 @@
 //! The run: items in, commits and states out.
 
 mod ahead;
+mod pace;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::state::{Sink, State};
 use crate::summary::{Summary, peak_memory};
 
 use ahead::Ahead;
+use pace::Pace;
 use tables::Tables;
 
 /// How long to wait for input before looking at the clock.
@@ -44,10 +46,7 @@ pub(crate) struct Engine {
     journal: Option<Journal>,
     /// Whether a state has come that says something.
     has_state: bool,
-    commit_interval: Duration,
-    last_commit: Instant,
-    /// How long the last commit took.
-    commit_took: Duration,
+    pace: Pace,
     started: Instant,
 }
 
@@ -77,9 +76,7 @@ impl Engine {
             end: End::OfInput,
             unknown_streams: BTreeSet::new(),
             ahead: Ahead::default(),
-            commit_interval: Duration::from_secs(config.commit_interval_seconds),
-            last_commit: Instant::now(),
-            commit_took: Duration::ZERO,
+            pace: Pace::new(Duration::from_secs(config.commit_interval_seconds)),
             started: Instant::now(),
         }
     }
@@ -252,8 +249,7 @@ impl Engine {
 
     /// Commits when the interval has passed and a state waits for it.
     fn commit_when_due(&mut self) -> Result<()> {
-        let interval = interval(self.commit_interval, self.commit_took);
-        if self.last_commit.elapsed() < interval && !self.state.is_full() {
+        if !self.pace.is_due() && !self.state.is_full() {
             return Ok(());
         }
         self.commit_if_ready()
@@ -273,10 +269,10 @@ impl Engine {
         let mut steps =
             Commit { tables: &mut self.tables, state: &mut *self.state, complete, held };
         journal.commit(&self.lake, files, &mut steps)?;
-        self.commit_took = begun.elapsed();
+        self.pace.took_since(begun);
         if !self.state.is_ready(&[]) {
             // Otherwise the turn of the streams that were held is at their next state.
-            self.last_commit = Instant::now();
+            self.pace.restart();
         }
         Ok(())
     }
@@ -388,12 +384,6 @@ fn open_journal<'a>(
         *journal = Some(Journal::open(lake, state.receipt())?);
     }
     journal.as_mut().ok_or_else(|| Error::internal("a journal that was just opened is open"))
-}
-
-/// The time between two commits, after one that took so long. A first load writes more again in each than in
-/// the one before, so that the time between them must grow as well: commits take an eleventh of it at most.
-fn interval(least: Duration, took: Duration) -> Duration {
-    least.max(took * 10)
 }
 
 /// Names of streams in a sentence.

@@ -13,7 +13,7 @@ use program::report::Exit;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::{Engine, interval};
+use super::Engine;
 use crate::decode::plan::Plan;
 use crate::decode::rows::Decoded;
 use crate::described::Described;
@@ -719,12 +719,4 @@ fn a_table_costs_few_calls_of_the_store() {
     assert_eq!(figures("append"), [[2, 1, 0, 2, 1], [2, 1, 0, 1, 0], [0, 1, 0, 0, 0]]);
     assert_eq!(figures("upsert"), [[3, 1, 0, 2, 1], [3, 1, 1, 1, 0], [0, 1, 0, 0, 0]]);
     assert_eq!(figures("overwrite"), [[1, 1, 0, 2, 2], [2, 1, 0, 1, 1], [0, 1, 0, 0, 0]]);
-}
-
-#[test]
-fn a_commit_that_took_long_is_followed_by_ten_times_as_long_without_one() {
-    let seconds = Duration::from_secs;
-    assert_eq!(interval(seconds(300), seconds(3)), seconds(300));
-    assert_eq!(interval(seconds(300), seconds(60)), seconds(600));
-    assert_eq!(interval(seconds(0), seconds(0)), seconds(0));
 }
