@@ -33,10 +33,13 @@ impl Pace {
     }
 }
 
+/// A commit that takes less is never too often.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// The time between two commits, after one that took so long. A first load writes more again in each than in
 /// the one before, so that the time between them must grow as well: commits take an eleventh of it at most.
 fn interval(least: Duration, took: Duration) -> Duration {
-    least.max(took * 10)
+    if took < SHORT { least } else { least.max(took * 10) }
 }
 
 #[cfg(test)]
@@ -48,6 +51,7 @@ mod tests {
         let seconds = Duration::from_secs;
         assert_eq!(interval(seconds(300), seconds(3)), seconds(300));
         assert_eq!(interval(seconds(300), seconds(60)), seconds(600));
+        assert_eq!(interval(seconds(0), Duration::from_millis(900)), seconds(0));
         assert!(Pace::new(seconds(0)).is_due() && !Pace::new(seconds(300)).is_due());
     }
 }
