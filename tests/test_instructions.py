@@ -123,8 +123,17 @@ def instructions(valgrind, inputs, folder, load):
         config = {"destination": str(folder / f"{load}-{count}"), "load_method": load}
         (folder / "config.json").write_text(json.dumps(config))
         out = folder / "callgrind"
-        # On one core there is one worker, and it does the same each time.
-        command = ["taskset", "--cpu-list", min(os.sched_getaffinity(0)), valgrind, "--tool=callgrind"]
+        # On one core there is one worker, and it does the same each time. The number of heaps is said, because
+        # valgrind does not follow a program that begins once more.
+        command = [
+            "env",
+            "MALLOC_ARENA_MAX=2",
+            "taskset",
+            "--cpu-list",
+            min(os.sched_getaffinity(0)),
+            valgrind,
+            "--tool=callgrind",
+        ]
         arguments = ["--config", folder / "config.json", "--input", inputs / f"{count}"]
         run(*command, f"--callgrind-out-file={out}", TARGET, *arguments).succeeded()
         found.append(counted(out))

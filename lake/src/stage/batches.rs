@@ -222,6 +222,9 @@ impl Batches {
 
     /// Bytes of each group, as its share of the rows has them.
     pub(super) fn group_bytes(&self, groups: usize) -> Vec<usize> {
+        if groups == 1 {
+            return vec![self.bytes];
+        }
         let mut bytes = vec![0; groups];
         for staged in &self.staged {
             let each = staged.bytes / staged.groups.len().max(1);
@@ -284,16 +287,18 @@ impl Batches {
     }
 }
 
-/// Shares put together so that each has at least so many rows, but for the last.
-pub(super) fn in_pieces(shares: Vec<Share>, least: usize) -> Vec<Vec<Share>> {
+/// Shares put together so that a piece has about so many rows. What has an eighth of that is a piece by itself:
+/// putting it together with others would copy it.
+pub(super) fn in_pieces(shares: Vec<Share>, rows: usize) -> Vec<Vec<Share>> {
     let mut pieces: Vec<Vec<Share>> = Vec::new();
-    let mut rows = usize::MAX;
+    let mut room = 0;
     for share in shares {
-        if rows >= least {
-            rows = 0;
+        let is_large = share.rows.len() >= rows.div_ceil(8);
+        if is_large || room == 0 {
             pieces.push(Vec::new());
+            room = rows;
         }
-        rows += share.rows.len();
+        room = if is_large { 0 } else { room.saturating_sub(share.rows.len()) };
         if let Some(piece) = pieces.last_mut() {
             piece.push(share);
         }

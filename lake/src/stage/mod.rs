@@ -261,6 +261,10 @@ impl Stage {
         }
         self.cut = Cut::Into(shards);
         self.spills_cut = shards;
+        if shards == 1 {
+            // Each group is an object.
+            return Ok(());
+        }
         let partitions = std::mem::take(&mut self.groups);
         self.numbers.clear();
         for Group { partition, .. } in partitions {
