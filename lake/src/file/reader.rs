@@ -1,6 +1,7 @@
 //! Reading a Parquet file batch by batch.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 
 use arrow::array::{RecordBatch, RecordBatchReader as _};
 use arrow::datatypes::SchemaRef;
@@ -69,14 +70,15 @@ impl PartReader {
     }
 
     /// Its rows in some columns, row group by row group, as columns of another schema of the same table; of
-    /// row groups that `meets` does not want, by the statistics of a column, only how many rows they have.
+    /// row groups that `meets` does not want, by the statistics of a column, only how many rows they have. Until `take` has seen
+    /// enough.
     pub(crate) fn scan_columns(
         file: &File,
         object: &str,
         schema: &SchemaRef,
         columns: &[String],
         meets: impl Fn(Option<&Statistics>) -> bool,
-        mut take: impl FnMut(Scanned) -> Result<()>,
+        mut take: impl FnMut(Scanned) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let failed = |source| Error::Parquet { action: "read", object: object.to_owned(), source };
         let copy = || file.try_clone().map_err(|error| Error::store("read", object, error));
@@ -95,7 +97,10 @@ impl PartReader {
         for (at, group) in metadata.metadata().row_groups().iter().enumerate() {
             let statistics = leaf.and_then(|leaf| group.columns().get(leaf)?.statistics());
             if !meets(statistics) {
-                take(Scanned::Skipped(u64::try_from(group.num_rows()).unwrap_or_default()))?;
+                let rows = u64::try_from(group.num_rows()).unwrap_or_default();
+                if take(Scanned::Skipped(rows))?.is_break() {
+                    return Ok(());
+                }
                 continue;
             }
             let reader =
@@ -108,7 +113,10 @@ impl PartReader {
             let projection = Projection::between(reader.schema().fields(), schema);
             for batch in reader {
                 let batch = batch.and_then(|batch| projection.apply(&batch));
-                take(Scanned::Rows(batch.map_err(|source| failed(source.into()))?))?;
+                let batch = batch.map_err(|source| failed(source.into()))?;
+                if take(Scanned::Rows(batch))?.is_break() {
+                    return Ok(());
+                }
             }
         }
         Ok(())

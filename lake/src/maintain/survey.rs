@@ -139,8 +139,7 @@ fn split<'a>(definition: &Definition, key: &'a str) -> Result<(&'a str, &'a str)
             definition.table
         ))
     })?;
-    // Folders keep their slash.
-    Ok(inner.rfind('/').and_then(|at| inner.split_at_checked(at + 1)).unwrap_or(("", inner)))
+    Ok(file_name::split(inner))
 }
 
 /// Whether a folder is one of the table's partitions.

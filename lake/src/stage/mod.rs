@@ -63,6 +63,8 @@ pub(crate) struct Stage {
     /// Where rows went that did not fit into memory.
     file: Option<Arc<SpillFile>>,
     spills: Vec<Spill>,
+    /// Bytes that each group has in the spills.
+    spilled_bytes: Vec<usize>,
     /// Objects into which the groups of the spills were cut afterwards.
     spills_cut: u32,
     /// Spills that are gone again.
@@ -85,6 +87,7 @@ impl Stage {
             keys: keyed.then(Keys::default),
             file: None,
             spills: Vec::new(),
+            spilled_bytes: Vec::new(),
             spills_cut: 1,
             spilled: 0,
             rows: 0,
@@ -224,6 +227,8 @@ impl Stage {
         let groups = self.batches.by_group(self.groups.len(), &newest)?;
         let open = self.is_open().then(|| (self.fineness, self.group_bytes()));
         let spill = Spill::of(file, &self.schema, &self.batches, groups, open.as_ref())?;
+        self.spilled_bytes.resize(self.groups.len(), 0);
+        spill.add_bytes(&mut self.spilled_bytes);
         self.spills.push(spill);
         self.batches.clear();
         Ok(())
@@ -232,7 +237,9 @@ impl Stage {
     /// Bytes of the rows of each group.
     fn group_bytes(&self) -> Vec<usize> {
         let mut bytes = self.batches.group_bytes(self.groups.len());
-        self.spills.iter().for_each(|spill| spill.add_bytes(&mut bytes));
+        for (bytes, spilled) in bytes.iter_mut().zip(&self.spilled_bytes) {
+            *bytes += spilled;
+        }
         bytes
     }
 
@@ -312,6 +319,7 @@ impl Stage {
         self.rows = 0;
         self.spilled += self.spills.len() as u64;
         self.spills.clear();
+        self.spilled_bytes.clear();
         self.spills_cut = 1;
     }
 

@@ -19,6 +19,11 @@ pub(crate) fn is_own(inner: &str) -> bool {
     in_place && is_number(number, 5) && (stem == "part" || is_run(stem))
 }
 
+/// The folder of a file, with a slash behind it or empty, and its name there.
+pub(crate) fn split(inner: &str) -> (&str, &str) {
+    inner.rfind('/').and_then(|at| inner.split_at_checked(at + 1)).unwrap_or(("", inner))
+}
+
 /// The name of an object of an upserted table.
 pub(crate) fn part(number: u32) -> String {
     format!("part-{number:05}.parquet")

@@ -5,6 +5,7 @@
 //! staged keys.
 
 use std::fs::File;
+use std::ops::ControlFlow;
 
 use arrow::array::RecordBatch;
 
@@ -121,11 +122,11 @@ impl<'a> Replaced<'a> {
                 let file = table.lake.store.fetch(object)?;
                 let mut are_in = false;
                 scan(table, object, &file, |scanned| {
-                    if let (Scanned::Rows(batch), false) = (scanned, are_in) {
+                    if let Scanned::Rows(batch) = scanned {
                         let replaced = staged.replaces(&key::hash_rows(&batch, keys)?)?;
                         are_in = replaced.contains(&true);
                     }
-                    Ok(())
+                    Ok(if are_in { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
                 })?;
                 Ok(are_in)
             }
@@ -134,7 +135,12 @@ impl<'a> Replaced<'a> {
                     let (from, to) = part.rows;
                     let span =
                         rows.span(from, to, usize::try_from(to - from).unwrap_or(usize::MAX))?;
-                    (from..to).try_fold(false, |found, row| Ok(found || span.contains(row)?))
+                    for row in from..to {
+                        if span.contains(row)? {
+                            return Ok(true);
+                        }
+                    }
+                    Ok(false)
                 }
                 Some(Some(Err(error))) => Err(again(error)),
                 Some(None) | None => Ok(false),
@@ -174,7 +180,7 @@ fn scan(
     table: &Core,
     object: &Object,
     file: &File,
-    take: impl FnMut(Scanned) -> Result<()>,
+    take: impl FnMut(Scanned) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let name = table.lake.store.locate(&object.key);
     let (keys, schema) = (&table.definition().keys, table.stage.schema());
@@ -186,12 +192,12 @@ fn scan(
 fn add_keys(table: &Core, object: &Object, file: File, old: &mut OldKeys) -> Result<Part> {
     let first = old.rows();
     let keys = table.definition().key_positions()?;
-    scan(table, object, &file, |scanned| match scanned {
-        Scanned::Rows(batch) => old.add(&key::hash_rows(&batch, &keys)?),
-        Scanned::Skipped(rows) => {
-            old.skip(rows);
-            Ok(())
+    scan(table, object, &file, |scanned| {
+        match scanned {
+            Scanned::Rows(batch) => old.add(&key::hash_rows(&batch, &keys)?)?,
+            Scanned::Skipped(rows) => old.skip(rows),
         }
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(Part { file, rows: (first, old.rows()) })
 }

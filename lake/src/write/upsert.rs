@@ -2,7 +2,7 @@
 //! by the new rows and put back in one atomic write. Untouched objects are not even looked at, and
 //! an object whose rows all come again as they are stays as it is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 
 use arrow::array::{BooleanArray, RecordBatch};
@@ -146,53 +146,40 @@ fn merge_all<'a>(
     committed: &mut Committed,
 ) -> Result<()> {
     let prefix = table.prefix();
-    let by_position: HashMap<usize, &Target> = targets.iter().copied().collect();
-    let merge = |(at, target): (usize, &'a Target)| {
-        (at, Merge { table, staged, target }.write(replaced, at))
+    let merge = |merge: Merge<'a>| (merge.target, merge.write(replaced));
+    let finish = |(target, written): (&'a Target, Result<Option<Written<'_>>>)| {
+        (target, written.and_then(|written| written.map(Written::finish).transpose()))
     };
-    let finish = |(at, written): (usize, Result<Option<Written<'_>>>)| {
-        let finished = written.and_then(|written| written.map(Written::finish).transpose());
-        (at, finished)
-    };
-    let (mut small, mut large) = (Vec::new(), Vec::new());
-    for (at, target) in targets {
-        let is_small = Merge { table, staged, target }.memory()? <= table.lake.room_of_small();
-        if is_small { small.push((at, target)) } else { large.push((at, target)) }
-    }
-    let mut take = |(at, outcome): (usize, Result<Option<Object>>)| {
-        let Some(target) = by_position.get(&at) else {
-            return Err(Error::internal("what was merged is one of the targets"));
-        };
-        match outcome {
-            Ok(written) => {
-                committed.bytes_read += target.object.as_ref().map_or(0, |object| object.size);
-                if let Some(written) = written {
-                    let inner = target.key.strip_prefix(&prefix).unwrap_or_default();
-                    let folder = inner
-                        .rsplit_once('/')
-                        .map_or(String::new(), |(folder, _)| format!("{folder}/"));
-                    committed.count(&written, &folder);
-                }
-                Ok(())
+    let merges = targets.into_iter().map(|(at, target)| Merge::new(table, staged, at, target));
+    let merges: Vec<Merge<'_>> = merges.collect::<Result<_>>()?;
+    let is_small = |merge: &Merge<'_>| merge.memory <= table.lake.room_of_small();
+    let (small, large): (Vec<_>, Vec<_>) = merges.into_iter().partition(is_small);
+    let mut take = |(target, outcome): (&Target, Result<Option<Object>>)| match outcome {
+        Ok(written) => {
+            committed.bytes_read += target.object.as_ref().map_or(0, |object| object.size);
+            if let Some(written) = written {
+                let inner = target.key.strip_prefix(&prefix).unwrap_or_default();
+                committed.count(&written, file_name::split(inner).0);
             }
-            Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => {
-                match target.group {
-                    Some(group) => disturbed.groups.push(group),
-                    None => disturbed.others.push(target.key.clone()),
-                }
-                if let Error::Newer { .. } = error {
-                    disturbed.newer = Some(error);
-                }
-                Ok(())
-            }
-            Err(error) => Err(error),
+            Ok(())
         }
+        Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => {
+            match target.group {
+                Some(group) => disturbed.groups.push(group),
+                None => disturbed.others.push(target.key.clone()),
+            }
+            if let Error::Newer { .. } = error {
+                disturbed.newer = Some(error);
+            }
+            Ok(())
+        }
+        Err(error) => Err(error),
     };
     // Many small ones wait for the store together. A large one has the workers for itself, and becomes visible
     // while the next is merged.
-    at_once(table.lake.at_once, small, |target| finish(merge(target)), &mut take)?;
+    at_once(table.lake.at_once, small, |small| finish(merge(small)), &mut take)?;
     if table.lake.merges > 1 {
-        return at_once(table.lake.merges, large, |target| finish(merge(target)), take);
+        return at_once(table.lake.merges, large, |large| finish(merge(large)), take);
     }
     at_once(table.lake.at_once, large.into_iter().map(merge), finish, take)
 }
@@ -215,25 +202,33 @@ impl Written<'_> {
 struct Merge<'a> {
     table: &'a Core,
     staged: &'a StageReader<'a>,
+    /// Its position among those whose replaced rows are known together.
+    at: usize,
     target: &'a Target,
+    /// In bytes, about: rows that are yet to be encoded, and an open row group.
+    memory: usize,
 }
 
 impl<'a> Merge<'a> {
-    /// Memory in bytes, about: rows that are yet to be encoded, and an open row group.
-    fn memory(&self) -> Result<usize> {
-        let staged = self.target.group.map_or(Ok(0), |group| self.staged.bytes(group))?;
-        let old = self.target.object.as_ref().map_or(0, |object| object.size);
-        let old = usize::try_from(old).unwrap_or(usize::MAX);
-        let columns = self.table.stage.schema().flattened_fields().len();
-        let all = (columns * ENCODER_BYTES).saturating_add(staged / 2);
-        Ok(all.saturating_add(old.saturating_mul(2)))
+    fn new(
+        table: &'a Core,
+        staged: &'a StageReader<'a>,
+        at: usize,
+        target: &'a Target,
+    ) -> Result<Self> {
+        let rows = target.group.map_or(Ok(0), |group| staged.bytes(group))?;
+        let old = target.object.as_ref().map_or(0, |object| object.size);
+        let old = usize::try_from(old).unwrap_or(usize::MAX).saturating_mul(2);
+        let columns = table.stage.schema().flattened_fields().len();
+        let memory = (columns * ENCODER_BYTES).saturating_add(rows / 2).saturating_add(old);
+        Ok(Self { table, staged, at, target, memory })
     }
 
     /// Writes it where there is room; nothing where all rows are there already.
-    fn write(&self, replaced: &Replaced<'_>, at: usize) -> Result<Option<Written<'a>>> {
+    fn write(&self, replaced: &Replaced<'_>) -> Result<Option<Written<'a>>> {
         let lake = &self.table.lake;
-        let mut room = lake.room.take(self.memory()?.min(lake.room_of_large()));
-        let Some(file) = self.merge(replaced, at)? else { return Ok(None) };
+        let mut room = lake.room.take(self.memory.min(lake.room_of_large()));
+        let Some(file) = self.merge(replaced)? else { return Ok(None) };
         // Most of a large one is with the store already.
         room.resize(file.bytes().min(lake.chunk_bytes()));
         Ok(Some(Written { file, _room: room }))
@@ -245,12 +240,12 @@ impl<'a> Merge<'a> {
     }
 
     /// Puts its rows together; nothing where all of them are there already.
-    fn merge(&self, replaced: &Replaced<'_>, at: usize) -> Result<Option<Ended>> {
+    fn merge(&self, replaced: &Replaced<'_>) -> Result<Option<Ended>> {
         let Self { table, target: Target { key, object, .. }, .. } = *self;
         let mut part = table.part(key, Condition::still(object.as_ref()))?;
         if let Some(object) = object {
             let mut gone = Content::new(table.stage.schema()).map_err(Error::arrow)?;
-            let (file, replaced) = replaced.in_object(at)?;
+            let (file, replaced) = replaced.in_object(self.at)?;
             let old = Old::open(table, object, file)?;
             let is_current = old.is_current;
             // An object of older columns is written again in any case.

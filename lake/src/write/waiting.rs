@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::store::{Condition, Object};
 use crate::table::definition::{Generation, LoadMethod};
+use crate::table::file_name;
 use crate::table::key;
 use crate::table::key_range::KeyRange;
 use crate::table::spec::Refresh;
@@ -93,8 +94,7 @@ fn copy(
         let mut upload = store.create(&key, Condition::Always)?;
         file.rewind().and_then(|()| io::copy(&mut file, &mut upload)).map_err(failed)?;
         let written = upload.finish()?;
-        let folder =
-            name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+        let folder = file_name::split(name).0.to_owned();
         Ok((written, folder, is_narrow))
     };
     at_once(core.lake.at_once, waiting, copied, |copied| {

@@ -57,9 +57,8 @@ pub(super) fn widen(
         tracing::info!(table, objects, "a column is wider; objects take their new types");
     }
     let count = |committed: &mut Committed, written: &Object| {
-        let folder = written.key.strip_prefix(&prefix).and_then(|rest| rest.rsplit_once('/'));
-        let folder = folder.map_or_else(String::new, |(folder, _)| format!("{folder}/"));
-        committed.count(written, &folder);
+        let inner = written.key.strip_prefix(&prefix).unwrap_or_default();
+        committed.count(written, file_name::split(inner).0);
     };
     let mut failed = Ok(());
     for (object, outcome) in files.finish(lake)? {
