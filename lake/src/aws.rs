@@ -20,6 +20,9 @@ pub(crate) const ATTEMPTS: u32 = 7;
 /// All tries of a request.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// Time for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Threads that wait for answers, which they spend little time on.
 const WORKERS: usize = 2;
 
@@ -112,10 +115,13 @@ fn check_certificates() -> Result<()> {
 /// Region and credentials as the settings name them, else from the usual AWS chain.
 async fn load(options: &Options) -> SdkConfig {
     let settings = &options.s3;
+    let patience = options.patience.unwrap_or(OPERATION_TIMEOUT);
+    let attempt = Duration::from_secs(settings.request_timeout_seconds);
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .operation_attempt_timeout(Duration::from_secs(settings.request_timeout_seconds))
-        .operation_timeout(OPERATION_TIMEOUT)
+        // A second try may yet find the server.
+        .connect_timeout(CONNECT_TIMEOUT.min(patience / 2))
+        .operation_attempt_timeout(attempt.min(patience))
+        .operation_timeout(patience)
         .build();
     let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use program::LogFormat;
+use program::LogArguments;
 use program::about::AboutFormat;
 use program::shell::ShellCommand;
 
@@ -61,9 +61,9 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, ignore_case = true, requires = "about", default_value = "text")]
     pub(crate) format: AboutFormat,
 
-    /// How to write the log.
-    #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
-    pub(crate) log_format: LogFormat,
+    /// The log.
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
 }
 
 /// What `--test` tries.

@@ -85,6 +85,6 @@ impl Context<'_> {
 
     /// Shows how far a stream has come: parts of it done, and all.
     pub(crate) fn show(&self, parts: Option<(usize, usize)>) {
-        self.progress.show(&self.output, self.client, parts);
+        self.progress.show(&self.output, parts);
     }
 }

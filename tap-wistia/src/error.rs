@@ -43,6 +43,15 @@ pub(crate) enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// There is no file that holds the state of the last sync.
+    #[error("could not read {name}")]
+    NoState {
+        /// The path as the command line gives it.
+        name: String,
+        /// The refusal of the operating system.
+        #[source]
+        source: std::io::Error,
+    },
     /// A catalog or state file is damaged.
     #[error("{name} is no valid {what}: {reason}")]
     Document {
@@ -339,6 +348,7 @@ impl Error {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::File { .. }
+            | Self::NoState { .. }
             | Self::Settings(SettingsError::Unreadable { .. } | SettingsError::NotOneFile)
             | Self::Form(SettingsError::Unreadable { .. } | SettingsError::NotOneFile) => {
                 Kind::Usage
@@ -395,6 +405,9 @@ impl Error {
             }
             Self::Redirected { .. } => {
                 "check `api_url`; redirections are not followed, because the token would go with them"
+            }
+            Self::NoState { .. } => {
+                "leave --state out the first time: the target prints the state of a sync, and keeps it with --state-out"
             }
             Self::UnknownStream { .. } => "make a new catalog with `tap-wistia --discover`",
             Self::Document { what: "state", .. } => {

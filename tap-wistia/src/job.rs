@@ -110,7 +110,7 @@ impl Job {
             progress.clear();
             let failed: Vec<&str> = sync.failed.iter().map(|failed| failed.stream).collect();
             Summary::new(output, client.traffic(), &failed, started.elapsed())
-                .report(progress.is_watched());
+                .report(progress.is_watched(), outcome.is_ok());
             outcome
         })
     }
@@ -160,6 +160,16 @@ async fn stop(writes: bool) -> Error {
         _ = terminate.recv() => Error::Stopped { writes, signal: "SIGTERM", exit: Exit::Terminated },
         _ = interrupt.recv() => Error::Stopped { writes, signal: "SIGINT", exit: Exit::Interrupted },
     }
+}
+
+/// The text of the file with the state of the last sync.
+pub(crate) fn read_state(path: &Path) -> Result<String> {
+    read(path).map_err(|error| match error {
+        Error::File { name, source } if source.kind() == std::io::ErrorKind::NotFound => {
+            Error::NoState { name, source }
+        }
+        error => error,
+    })
 }
 
 /// The text of a file that the command line names.

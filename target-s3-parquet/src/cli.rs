@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use program::LogFormat;
+use program::LogArguments;
 use program::about::AboutFormat;
 use program::shell::ShellCommand;
 
@@ -36,6 +36,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE|S3-URL")]
     pub(crate) state_out: Option<String>,
 
+    /// Say whether the settings work and the lake can be written to, and write no message.
+    #[arg(long, conflicts_with_all = ["input", "state_out", "about"])]
+    pub(crate) check: bool,
+
     /// Describe the target and its settings.
     #[arg(long)]
     pub(crate) about: bool,
@@ -44,9 +48,9 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, ignore_case = true, requires = "about", default_value = "text")]
     pub(crate) format: AboutFormat,
 
-    /// How to write the log.
-    #[arg(long, global = true, value_enum, ignore_case = true, default_value = "auto")]
-    pub(crate) log_format: LogFormat,
+    /// The log.
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
 }
 
 /// What the program does beside writing messages.

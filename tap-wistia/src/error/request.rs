@@ -56,6 +56,7 @@ impl Error {
             | Self::Map(_)
             | Self::Setting { .. }
             | Self::File { .. }
+            | Self::NoState { .. }
             | Self::Document { .. }
             | Self::UnknownStream { .. }
             | Self::Medias { .. }

@@ -117,7 +117,7 @@ impl Tables {
             tracing::warn!(
                 stream,
                 key,
-                "the schema does not know this key; its values are ignored"
+                "the schema does not know the key `{key}`; its values are ignored"
             );
         }
         if let Some(version) = rows.version {
@@ -205,18 +205,7 @@ impl Tables {
             let is_next =
                 |stream: &String, table: &Table| !held.contains(stream) && table.adds() == adds;
             let committed = self.write(is_next, |table| table.commit(complete))?;
-            for (stream, committed) in committed.iter().filter(|(_, committed)| committed.files > 0)
-            {
-                changed = true;
-                tracing::info!(
-                    stream,
-                    table = self.summary.streams.get(stream).map(|counts| &counts.table),
-                    rows = committed.rows,
-                    files = committed.files,
-                    bytes = committed.bytes,
-                    "committed"
-                );
-            }
+            changed |= committed.iter().any(|(_, committed)| committed.files > 0);
         }
         self.summary.commits += u64::from(changed);
         Ok(changed)
@@ -248,7 +237,8 @@ impl Tables {
                     if let (Some(catalog), Some(table)) = (catalog, self.by_stream.get(stream)) {
                         catalog.changed(table.definition(), &committed);
                     }
-                    self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
+                    let summary = self.summary.streams.entry(stream.clone()).or_default();
+                    summary.committed(stream, &committed);
                     written.push((stream.clone(), committed));
                 }
                 Err(error) => failed = failed.and(Err(error)),
