@@ -113,17 +113,23 @@ pub fn event(event: &impl serde::Serialize) {
     }
 }
 
-/// A table as text: a name in the first column, figures in the others.
+/// A table as text: figures to the right, and words to the left.
 pub fn render_table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
 ) -> String {
     let mut table = Table::new();
+    let rows: Vec<_> = rows.into_iter().collect();
+    let is_figure = |text: &String| text.starts_with(|first: char| first.is_ascii_digit());
+    let of_figures: Vec<bool> =
+        (0..COLUMNS).map(|at| rows.iter().all(|row| row.get(at).is_some_and(is_figure))).collect();
     table.load_style(comfy_table::presets::NOTHING).set_header(header).add_rows(rows);
-    for column in table.column_iter_mut().skip(1) {
+    for (column, _) in table.column_iter_mut().zip(of_figures).filter(|(_, figures)| *figures) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.to_string()
+    // Empty cells at the end of a line are nothing to select and copy.
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a table to stderr.

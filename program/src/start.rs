@@ -142,9 +142,11 @@ pub fn start_log(
     told::want_metrics(format == LogFormat::Singer);
     let (krate, least) = (program.replace('-', "_"), level.name());
     let others = level.min(LogLevel::Warning).name();
+    // What the AWS SDK warns of is that one of the places of its settings is empty.
+    let sdk = level.min(LogLevel::Error).name();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!(
-            "{others},{krate}={least},lake={least},program={least},protocol={least}"
+            "{others},aws_config={sdk},{krate}={least},lake={least},program={least},protocol={least}"
         )))
         .with_writer(io::stderr)
         .with_ansi(is_coloured());

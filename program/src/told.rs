@@ -83,9 +83,9 @@ impl Told {
         tracing::info!(stream = self.stream, told = self.json(), "{self}");
     }
 
-    /// Tells it as what somebody should look at.
-    pub fn warn(self) {
-        tracing::warn!(stream = self.stream, told = self.json(), "{self}");
+    /// Tells it as what went wrong.
+    pub fn error(self) {
+        tracing::error!(stream = self.stream, told = self.json(), "{self}");
     }
 
     /// Tells it to whoever looks closely.

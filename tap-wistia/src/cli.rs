@@ -9,12 +9,28 @@ use program::shell::ShellCommand;
 
 use crate::airbyte;
 
+/// What `--help` ends with.
+const EXAMPLES: &str = concat!(
+    "Examples:\n",
+    "  tap-wistia --config tap.json --test                      what the token may read\n",
+    "  tap-wistia --config tap.json --discover > catalog.json   streams and fields to choose from\n",
+    "  tap-wistia --config tap.json | target-s3-parquet --config target.json --state-out state.json\n",
+    "  tap-wistia --config tap.json --state state.json | \\\n",
+    "    target-s3-parquet --config target.json --state-out state.json > /dev/null\n",
+    "                                                           from then on: only what is new\n",
+    "\n",
+    "Documentation: ",
+    env!("CARGO_PKG_REPOSITORY"),
+    "#readme"
+);
+
 /// Reads Wistia video analytics and writes Singer messages.
 #[derive(Debug, Parser)]
 #[command(
     name = "tap-wistia",
     version,
     about,
+    after_help = EXAMPLES,
     max_term_width = 100,
     disable_help_subcommand = true
 )]

@@ -242,6 +242,8 @@ pub(crate) enum Error {
         /// Why, for those of one reason at a time.
         #[source]
         reasons: Box<dyn Cause + Send + Sync>,
+        /// What to do about all of them, if it is the same.
+        hint: Option<&'static str>,
         /// What all of them mean for the run.
         kind: Kind,
     },
@@ -395,7 +397,7 @@ impl Error {
             Self::Unauthorized { because: Unaccepted::Token, .. } => {
                 "make a token with the permission \"Read all data\" under Account > Settings > API Access and set `api_token` or TAP_WISTIA_API_TOKEN"
             }
-            Self::Unreadable { hint, .. } => return *hint,
+            Self::Unreadable { hint, .. } | Self::Streams { hint, .. } => return *hint,
             Self::Forbidden { wants, .. } => wants.hint(),
             Self::Blocked { .. } => {
                 "this is a firewall's or a proxy's answer, not Wistia's: have it let the requests pass, or check `api_url`"
@@ -429,7 +431,6 @@ impl Error {
             | Self::Malformed { .. }
             | Self::EndlessPages { .. }
             | Self::Output(_)
-            | Self::Streams { .. }
             | Self::Stopped { .. }
             | Self::Internal { .. } => return None,
         })

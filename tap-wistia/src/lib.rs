@@ -11,6 +11,7 @@
 //! limit, retries), [`clean`] what the API's values mean. No two files import each other, directly or
 //! in a circle; `tests/house.rs` checks it.
 
+mod absent;
 mod airbyte;
 mod behind;
 mod clean;
@@ -150,7 +151,16 @@ fn connected(cli: &Cli, log: Log) -> Result<()> {
     let messages = Box::new(Singer::new(Box::new(std::io::stdout())));
     match cli.test {
         Some(Test::Schema) => job.schemas(messages, &mapper),
-        Some(Test::All) => job.probe(messages, &mapper),
+        Some(Test::All) => {
+            let report = job.probe(messages, &mapper)?;
+            match log.format {
+                LogFormat::Auto | LogFormat::Text => {
+                    program::print(&report.table()).map_err(Error::Output)?;
+                }
+                LogFormat::Json | LogFormat::Singer => report.log(),
+            }
+            report.end()
+        }
         None => job.sync(messages, &mapper, state, log.watched),
     }
 }

@@ -166,7 +166,9 @@ async fn draw(line: &ProgressBar, now: &Mutex<Now>, traffic: &Traffic) {
     loop {
         tokio::time::sleep(TICK).await;
         let message = locked(now).line(traffic);
-        line.set_message(message);
+        if line.message() != message {
+            line.set_message(message);
+        }
         line.tick();
     }
 }

@@ -100,7 +100,7 @@ impl Summary {
 
     /// What was done, in a sentence.
     fn sentence(&self, succeeded: bool) -> String {
-        let begin = if succeeded { "done" } else { "ended by an error" };
+        let begin = if succeeded { "done" } else { "ended early" };
         let read = self.records.values().filter(|records| **records > 0).count() as u64;
         let mut parts = vec![match self.records.values().sum() {
             0 => format!("{begin}: no record was read"),

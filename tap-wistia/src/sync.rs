@@ -16,6 +16,8 @@ pub(crate) struct Failed {
     pub(crate) stream: &'static str,
     /// The error and its causes, in one line.
     pub(crate) reason: String,
+    /// What to do about it.
+    hint: Option<&'static str>,
     kind: Kind,
 }
 
@@ -149,10 +151,11 @@ impl<'a> Sync<'a> {
     fn fail(&mut self, streams: &[&'static Stream], error: &Error) -> Result<()> {
         for stream in streams {
             // Why is said once, where nobody overlooks it: by the error that ends the run.
-            Told::of(stream.name).words("cannot be read; the other streams go on").warn();
+            Told::of(stream.name).words("cannot be read; the other streams go on").error();
             self.failed.push(Failed {
                 stream: stream.name,
                 reason: report::sentence(error, None),
+                hint: error.hint(),
                 kind: error.kind(),
             });
             self.context.output.fail(stream, error)?;
@@ -167,9 +170,16 @@ fn not_synced(failed: &[Failed]) -> Error {
     let names = |failed: &[Failed]| {
         failed.iter().map(|failed| failed.stream).collect::<Vec<_>>().join(", ")
     };
+    let hint = failed.first().and_then(|first| first.hint);
+    let hint = hint.filter(|_| failed.iter().all(|failed| failed.hint == hint));
     let reasons: Vec<String> = failed
         .chunk_by(|one, next| one.reason == next.reason)
-        .map(|alike| format!("{}: {}", names(alike), alike[0].reason))
+        .map(|alike| {
+            // What to do about all of them is said behind all of them.
+            let own = alike[0].hint.filter(|_| hint.is_none());
+            let own = own.map(|own| format!(" ({own})")).unwrap_or_default();
+            format!("{}: {}{own}", names(alike), alike[0].reason)
+        })
         .collect();
     let kind = match failed {
         [one, rest @ ..] if rest.iter().all(|failed| failed.kind == one.kind) => one.kind,
@@ -181,6 +191,7 @@ fn not_synced(failed: &[Failed]) -> Error {
         count: failed.len(),
         streams: names(failed),
         reasons: reasons.join("; ").into(),
+        hint,
     }
 }
 

@@ -9,12 +9,27 @@ use program::shell::ShellCommand;
 
 use crate::airbyte::verbs::Verb;
 
+/// What `--help` ends with.
+const EXAMPLES: &str = concat!(
+    "Examples:\n",
+    "  target-s3-parquet --config target.json --check             can the lake be written to?\n",
+    "  tap-… | target-s3-parquet --config target.json --state-out state.json\n",
+    "  target-s3-parquet --config target.json --input messages.jsonl\n",
+    "  target-s3-parquet --config target.json maintain            small files, orphans, sizes\n",
+    "  TARGET_S3_PARQUET_DESTINATION=s3://bucket/lake target-s3-parquet < messages.jsonl\n",
+    "\n",
+    "Documentation: ",
+    env!("CARGO_PKG_REPOSITORY"),
+    "#readme"
+);
+
 /// Reads Singer messages and writes typed Parquet to S3 or a folder.
 #[derive(Debug, Parser)]
 #[command(
     name = "target-s3-parquet",
     version,
     about,
+    after_help = EXAMPLES,
     max_term_width = 100,
     disable_help_subcommand = true
 )]

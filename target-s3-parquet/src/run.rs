@@ -102,9 +102,10 @@ impl Run {
             stop: stop.flag(),
             started_at: self.started_at,
         };
+        engine.watched(watched);
         let items = Items::start(input, protocol, Arc::clone(self.lake.pool()), limits);
         let outcome = engine.run(|patience| items.next(patience), || stop.error());
-        engine.summary().report(watched, outcome.is_ok());
+        engine.summary().report(outcome.is_ok());
         outcome?;
         items.join()
     }

@@ -16,6 +16,9 @@ use crate::decode::rows::Rows;
 pub(crate) struct Summary {
     /// By stream.
     pub(crate) streams: BTreeMap<String, StreamSummary>,
+    /// Whether a person watches, who sees a table at the end.
+    #[serde(skip)]
+    pub(crate) watched: bool,
     /// Commits that changed something.
     pub(crate) commits: u64,
     /// How often rows went to temporary files.
@@ -75,7 +78,8 @@ pub(crate) struct StreamSummary {
 
 impl Summary {
     /// Shows it: as a table to a person who watches, else in the log. It may be that of a run that failed.
-    pub(crate) fn report(&self, watched: bool, succeeded: bool) {
+    pub(crate) fn report(&self, succeeded: bool) {
+        let watched = self.watched;
         for (stream, counts) in &self.streams {
             for (column, count) in &counts.invalid {
                 tracing::warn!(
@@ -102,7 +106,7 @@ impl Summary {
 
     /// What was done, in a sentence.
     fn sentence(&self, succeeded: bool) -> String {
-        let begin = if succeeded { "done" } else { "ended by an error" };
+        let begin = if succeeded { "done" } else { "ended early" };
         let sum = |count: fn(&StreamSummary) -> u64| self.streams.values().map(count).sum::<u64>();
         let time = words::time(self.seconds);
         let records = sum(|counts| counts.records);
@@ -114,6 +118,14 @@ impl Summary {
             0 => String::new(),
             count => format!(", {} {what}", words::number(count)),
         };
+        if sum(|counts| counts.files) == 0 {
+            let unchanged = match sum(|counts| counts.rows_unchanged) {
+                0 => String::new(),
+                count => format!(": {} unchanged", words::counted(count, "row", "rows")),
+            };
+            let records = words::counted(records, "record", "records");
+            return format!("{begin}: {records} read, nothing to write{unchanged}, {time}");
+        }
         format!(
             "{begin}: {} read, {} new{}{} in {}, {}, {}, {time}",
             words::counted(records, "record", "records"),
@@ -235,7 +247,7 @@ impl StreamSummary {
     }
 
     /// Counts rows that were committed, and tells it.
-    pub(crate) fn committed(&mut self, stream: &str, committed: &Committed) {
+    pub(crate) fn committed(&mut self, stream: &str, committed: &Committed, watched: bool) {
         let replaced = committed.replaced_rows.min(committed.rows);
         self.rows += committed.rows;
         self.rows_new += committed.rows - replaced;
@@ -243,7 +255,8 @@ impl StreamSummary {
         self.rows_unchanged += committed.unchanged_rows;
         self.commits += u64::from(committed.files > 0);
         if committed.files > 0 || committed.unchanged_rows > 0 {
-            self.told(stream, committed).info();
+            let told = self.told(stream, committed);
+            if watched { told.debug() } else { told.info() }
         }
         self.files += committed.files;
         self.bytes += committed.bytes;
@@ -298,6 +311,7 @@ mod tests {
                 bytes_read: 3,
                 ..Committed::default()
             },
+            false,
         );
         let text = serde_json::to_value(&summary).unwrap();
         let expected = json!({

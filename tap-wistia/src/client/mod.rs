@@ -121,6 +121,9 @@ impl Client {
                         cause = cause(&error),
                         "{error}; trying again in {seconds:.1} s"
                     );
+                    let waits = self.traffic.waits();
+                    let _waiting = error.is_of_limit().then(|| waits.begin());
+                    waits.until(Instant::now() + delay);
                     tokio::time::sleep(delay).await;
                 }
                 Next::TooLong => return Err(error.too_long(self.patience.most())),

@@ -165,6 +165,11 @@ impl Engine {
         Err(error)
     }
 
+    /// A person watches, who sees a table at the end.
+    pub(crate) fn watched(&mut self, watched: bool) {
+        self.tables.summary.watched = watched;
+    }
+
     /// What was done so far.
     pub(crate) fn summary(&mut self) -> &Summary {
         self.tables.summary.spills = self.tables.spills();

@@ -226,6 +226,7 @@ impl Tables {
             let tables = tables.iter().zip(&ahead).filter(|(_, is_ahead)| **is_ahead);
             catalog.mark_dirty(tables.map(|(table, _)| table.definition()))?;
         }
+        let watched = self.summary.watched;
         let (mut written, mut failed) = (Vec::new(), Ok(()));
         for (at, outcome) in tables::write(&self.lake, tables, write)? {
             let (Some(stream), Some(is_ahead)) = (streams.get(at), ahead.get(at)) else {
@@ -238,7 +239,7 @@ impl Tables {
                         catalog.changed(table.definition(), &committed);
                     }
                     let summary = self.summary.streams.entry(stream.clone()).or_default();
-                    summary.committed(stream, &committed);
+                    summary.committed(stream, &committed, watched);
                     written.push((stream.clone(), committed));
                 }
                 Err(error) => failed = failed.and(Err(error)),

@@ -29,14 +29,19 @@ where
     }
 }
 
+/// What the SDK calls the kind of an error that is none of its others.
+const UNNAMED: &str = "other";
+
 /// Why no answer came: the causes from the outermost to the innermost, each once.
 fn unanswered(error: &dyn std::error::Error, endpoint: Option<&str>) -> String {
     let mut causes: Vec<String> = Vec::new();
     let mut inner = error.source();
     while let Some(cause) = inner {
         let text = cause.to_string();
-        if causes.last().is_none_or(|last| !last.contains(&text)) {
-            causes.push(text);
+        // Lists of what was tried are for those who wrote it.
+        let text = text.lines().next().unwrap_or_default().trim_end_matches(" Attempted:");
+        if text != UNNAMED && causes.last().is_none_or(|last| !last.contains(text)) {
+            causes.push(text.to_owned());
         }
         inner = cause.source();
     }
