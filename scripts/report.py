@@ -60,7 +60,7 @@ def in_units(count):
     amount = float(count)
     for unit in ("B", "kB", "MB"):
         if amount < 1000:
-            return f"{amount:.0f} {unit}"
+            return f"{amount:.{int(unit != 'B' and amount < 10)}f} {unit}"
         amount /= 1000
     return f"{amount:.1f} GB"
 

@@ -13,7 +13,7 @@ use crate::airbyte::verbs::Verb;
 const EXAMPLES: &str = concat!(
     "Examples:\n",
     "  target-s3-parquet --config target.json --check             can the lake be written to?\n",
-    "  tap-… | target-s3-parquet --config target.json --state-out state.json\n",
+    "  some-tap | target-s3-parquet --config target.json --state-out state.json\n",
     "  target-s3-parquet --config target.json --input messages.jsonl\n",
     "  target-s3-parquet --config target.json maintain            small files, orphans, sizes\n",
     "  TARGET_S3_PARQUET_DESTINATION=s3://bucket/lake target-s3-parquet < messages.jsonl\n",
