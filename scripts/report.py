@@ -80,8 +80,8 @@ def next_commands(lake, target, tables):
     yield "again: reads what is new and leaves the rest alone", "make run"
     if tables:
         table = "fact_events" if "fact_events" in tables else next(iter(tables))
-        query = f"import duckdb; duckdb.sql(\"from '{lake}/{table}/**/*.parquet' limit 5\").show()"
-        yield "look into a table", f"{program(sys.executable)} -c {shlex.quote(query)}"
+        query = f"import duckdb; duckdb.read_parquet('{lake}/{table}/**/*.parquet').limit(5).show()"
+        yield "look into a table", f'{program(sys.executable)} -c "{query}"'
     if target:
         settings = f"TARGET_S3_PARQUET_DESTINATION={shlex.quote(str(lake))}"
         yield "sizes of the lake, and what could be tidied up", f"{settings} {program(target)} maintain"

@@ -21,6 +21,9 @@ use crate::told::{FIELDS, METRIC, SUMMARY};
 /// program of the pipe has drawn it.
 pub(crate) const CLEAR_LINE: &str = "\r\x1b[2K";
 
+/// This crate, as its events name it.
+const OWN: &str = env!("CARGO_CRATE_NAME");
+
 /// Writes one line of text an event.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sentences {
@@ -30,7 +33,10 @@ pub(crate) struct Sentences {
 
 /// Writes one JSON object an event.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Plain;
+pub(crate) struct Plain {
+    /// The name of the program.
+    pub(crate) program: &'static str,
+}
 
 /// Writes one JSON object an event, as the Meltano SDK does.
 #[derive(Debug, Clone, Copy)]
@@ -160,7 +166,7 @@ impl Structured {
         let mut line = json!({
             "level": level(*metadata.level()),
             "pid": std::process::id(),
-            "logger_name": metadata.target().replace("::", "."),
+            "logger_name": origin(metadata.target(), self.program).replace("::", "."),
             "ts": seconds,
             "thread_name": std::thread::current().name().unwrap_or("worker"),
             "app_name": self.program,
@@ -172,6 +178,15 @@ impl Structured {
             line.insert("metric_info".into(), metric);
         }
         line
+    }
+}
+
+/// Where an event comes from. What both programs share speaks for the program.
+fn origin(target: &str, program: &str) -> String {
+    if target == OWN || target.starts_with(concat!(env!("CARGO_CRATE_NAME"), "::")) {
+        program.replace('-', "_")
+    } else {
+        target.to_owned()
     }
 }
 
@@ -242,7 +257,7 @@ where
             "timestamp": timestamp()?,
             "level": event.metadata().level().as_str(),
             "fields": fields,
-            "target": event.metadata().target(),
+            "target": origin(event.metadata().target(), self.program),
         });
         writeln!(writer, "{line}")
     }

@@ -152,7 +152,7 @@ pub fn start_log(
         .with_ansi(is_coloured());
     // A second start, as in a test, keeps the first.
     _ = match format {
-        LogFormat::Json => builder.event_format(Plain).try_init(),
+        LogFormat::Json => builder.event_format(Plain { program }).try_init(),
         LogFormat::Singer => builder.event_format(Structured { program }).try_init(),
         LogFormat::Auto | LogFormat::Text => {
             builder.event_format(Sentences { watched: is_terminal }).try_init()
@@ -163,7 +163,8 @@ pub fn start_log(
 
 /// Reports the error that ends a run: to a person, or to a runner that reads events.
 pub fn report_error(error: &dyn std::error::Error, hint: Option<&str>, format: LogFormat) {
-    if format == LogFormat::Singer {
+    // Whoever has silenced the log still wants to know why a run ends.
+    if format == LogFormat::Singer && tracing::enabled!(tracing::Level::ERROR) {
         let text = report::render(error, hint);
         tracing::error!("{}", text.trim_start_matches("error: ").trim_end());
     } else {

@@ -182,7 +182,7 @@ impl Client {
     /// Shows the start of a body that is of no use to who looks for the reason. It may be a page of
     /// viewers: no message above debug has any of it.
     fn show(&self, response: &Response) {
-        tracing::debug!(body = self.shown.bytes(&response.body), "what was answered");
+        tracing::debug!("what was answered: {}", self.shown.bytes(&response.body));
     }
 
     /// An error that names the server, and in which what the server says can be shown.
