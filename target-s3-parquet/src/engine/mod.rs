@@ -70,7 +70,7 @@ impl Engine {
         Self {
             journal: None,
             has_state: false,
-            tables: Tables::new(Arc::clone(&lake), catalog),
+            tables: Tables::new(Arc::clone(&lake), catalog, config.memory_bytes()),
             lake,
             state,
             end: End::OfInput,
