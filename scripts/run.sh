@@ -30,7 +30,8 @@ else
     echo "first sync: there is no state.json yet" >&2
 fi
 
+began=$SECONDS
 "$binaries/tap-wistia" --config examples/tap.json --config ENV "${state[@]}" |
     "$binaries/target-s3-parquet" --config examples/target-local.json --state-out local/state.json > /dev/null
 
-.venv/bin/python scripts/report.py local/lake
+.venv/bin/python scripts/report.py local/lake "$binaries/target-s3-parquet" "$((SECONDS - began))"

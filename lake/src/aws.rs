@@ -20,6 +20,9 @@ pub(crate) const ATTEMPTS: u32 = 7;
 /// All tries of a request.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// Time for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Threads that wait for answers, which they spend little time on.
 const WORKERS: usize = 2;
 
@@ -112,13 +115,17 @@ fn check_certificates() -> Result<()> {
 /// Region and credentials as the settings name them, else from the usual AWS chain.
 async fn load(options: &Options) -> SdkConfig {
     let settings = &options.s3;
+    let patience = options.patience.unwrap_or(OPERATION_TIMEOUT);
+    let attempts = if options.patience.is_some() { 2 } else { ATTEMPTS };
+    let attempt = Duration::from_secs(settings.request_timeout_seconds);
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .operation_attempt_timeout(Duration::from_secs(settings.request_timeout_seconds))
-        .operation_timeout(OPERATION_TIMEOUT)
+        // A second try may yet find the server, and what failed is told rather than that time is up.
+        .connect_timeout(CONNECT_TIMEOUT.min(patience / 3))
+        .operation_attempt_timeout(attempt.min(patience))
+        .operation_timeout(patience)
         .build();
     let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .retry_config(RetryConfig::standard().with_max_attempts(attempts))
         .timeout_config(timeouts);
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
@@ -199,6 +206,20 @@ mod tests {
         let session = aws.clone().session().unwrap();
         assert!(Arc::ptr_eq(&session, &aws.session().unwrap()));
         assert_eq!(session.config.region().map(Region::as_ref), Some("eu-north-1"));
+    }
+
+    #[test]
+    fn whoever_waits_is_told_why_before_its_patience_ends() {
+        let s3 = S3Options { region: Some("eu-north-1".into()), ..S3Options::default() };
+        let patience = Duration::from_secs(6);
+        let hurried = Options { s3, patience: Some(patience), ..Options::default() };
+        let session = Aws::new(&hurried).session().unwrap();
+        let times = session.config.timeout_config().unwrap();
+        assert_eq!(times.operation_timeout(), Some(patience));
+        let tries = session.config.retry_config().unwrap().max_attempts();
+        // And a second between them (`RetryConfig::standard`).
+        let connects = times.connect_timeout().unwrap() * tries + Duration::from_secs(1);
+        assert!(connects < patience, "{connects:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How a lake is opened: where it is, and what it may use.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aws_sdk_s3::config::Credentials;
 
@@ -60,6 +61,8 @@ pub struct Options {
     pub at_once: usize,
     /// Folder for temporary files.
     pub temp_dir: PathBuf,
+    /// How long a request of S3 is tried; some minutes where nobody waits for it.
+    pub patience: Option<Duration>,
     /// How S3 is reached.
     pub s3: S3Options,
 }
@@ -73,6 +76,7 @@ impl Default for Options {
             threads: 0,
             at_once: 0,
             temp_dir: std::env::temp_dir(),
+            patience: None,
             s3: S3Options::default(),
         }
     }

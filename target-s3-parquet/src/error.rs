@@ -95,7 +95,10 @@ pub(crate) enum Error {
         expected: String,
     },
     /// With `validate_records`, a record must keep every rule of its schema.
-    #[error("line {line}: a record of stream `{stream}` breaks its schema at `{path}`: {reason}")]
+    #[error(
+        "line {line}: a record of stream `{stream}` breaks its schema at {}: {reason}",
+        place(path)
+    )]
     Invalid {
         /// Line number, from 1.
         line: u64,
@@ -172,6 +175,11 @@ pub(crate) enum Error {
         /// The exit code of that signal.
         exit: Exit,
     },
+}
+
+/// A place in a record.
+fn place(path: &str) -> String {
+    if path.is_empty() { "the record itself".into() } else { format!("`{path}`") }
 }
 
 /// Result of the target.

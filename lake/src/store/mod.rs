@@ -34,7 +34,10 @@ pub(crate) fn open(
     match location {
         Location::S3 { bucket, prefix } => {
             let store = S3Store::open(aws, bucket, prefix, run)?;
-            store.remove_leftovers();
+            // Whoever waits for an answer waits for nothing else.
+            if aws.options().patience.is_none() {
+                store.remove_leftovers();
+            }
             let presence = Presence::on_host(&aws.options().temp_dir, run);
             Ok((Arc::new(store), Arc::new(presence)))
         }

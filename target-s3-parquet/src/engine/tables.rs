@@ -148,7 +148,7 @@ impl Tables {
             tracing::warn!(
                 stream,
                 key,
-                "the schema does not know this key; its values are ignored"
+                "the schema does not know the key `{key}`; its values are ignored"
             );
         }
         if let Some(version) = rows.version {
@@ -236,18 +236,7 @@ impl Tables {
             let is_next =
                 |stream: &String, table: &Table| !held.contains(stream) && table.adds() == adds;
             let committed = self.write(is_next, |table| table.commit(complete))?;
-            for (stream, committed) in committed.iter().filter(|(_, committed)| committed.files > 0)
-            {
-                changed = true;
-                tracing::info!(
-                    stream,
-                    table = self.summary.streams.get(stream).map(|counts| &counts.table),
-                    rows = committed.rows,
-                    files = committed.files,
-                    bytes = committed.bytes,
-                    "committed"
-                );
-            }
+            changed |= committed.iter().any(|(_, committed)| committed.files > 0);
         }
         self.summary.commits += u64::from(changed);
         Ok(changed)
@@ -268,6 +257,7 @@ impl Tables {
             let tables = tables.iter().zip(&ahead).filter(|(_, is_ahead)| **is_ahead);
             catalog.mark_dirty(tables.map(|(table, _)| table.definition()))?;
         }
+        let watched = self.summary.watched;
         let (mut written, mut failed) = (Vec::new(), Ok(()));
         for (at, outcome) in tables::write(&self.lake, tables, write)? {
             let (Some(stream), Some(is_ahead)) = (streams.get(at), ahead.get(at)) else {
@@ -279,7 +269,8 @@ impl Tables {
                     if let (Some(catalog), Some(table)) = (catalog, self.by_stream.get(stream)) {
                         catalog.changed(table.definition(), &committed);
                     }
-                    self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
+                    let summary = self.summary.streams.entry(stream.clone()).or_default();
+                    summary.committed(stream, &committed, watched);
                     written.push((stream.clone(), committed));
                 }
                 Err(error) => failed = failed.and(Err(error)),

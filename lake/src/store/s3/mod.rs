@@ -16,6 +16,7 @@ mod download;
 mod multipart;
 mod objects;
 mod upload;
+mod words;
 
 use std::fs::File;
 use std::future::Future;
