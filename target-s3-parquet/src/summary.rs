@@ -46,6 +46,9 @@ pub(crate) struct StreamSummary {
     /// Values that did not fit and became null, by column.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) invalid: BTreeMap<String, u64>,
+    /// Numbers that lost digits in a column of doubles, by column.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) rounded: BTreeMap<String, u64>,
     /// Values of keys that the schema does not know, by key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unknown: BTreeMap<String, u64>,
@@ -69,6 +72,16 @@ impl Summary {
         for (stream, counts) in &self.streams {
             for (column, count) in &counts.invalid {
                 tracing::warn!(stream, column, count, "values did not fit and are null");
+            }
+            for (column, count) in &counts.rounded {
+                tracing::warn!(
+                    stream,
+                    column,
+                    count,
+                    "{stream}: {count} numbers of column {column} have more digits than a double holds, and were \
+                     rounded; set `streams.{stream}.columns` to {{\"{column}\": \"decimal(38,10)\"}} or the like \
+                     to keep them"
+                );
             }
         }
         if !watched {
@@ -133,6 +146,9 @@ impl StreamSummary {
         self.replaced += rows.replaced;
         for (column, count) in &rows.invalid {
             *self.invalid.entry(column.clone()).or_default() += count;
+        }
+        for (column, count) in &rows.rounded {
+            *self.rounded.entry(column.clone()).or_default() += count;
         }
         let mut new = Vec::new();
         for (key, count) in &rows.unknown_keys {
