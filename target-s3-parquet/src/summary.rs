@@ -6,6 +6,7 @@ use program::{log, report};
 use serde::Serialize;
 
 use lake::catalog::Event;
+use lake::table::Misplaced;
 use lake::write::Committed;
 
 use crate::decode::rows::Rows;
@@ -58,6 +59,9 @@ pub(crate) struct StreamSummary {
     /// Rows that were there already, because an earlier run died before anybody knew that.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) recognised: u64,
+    /// Rows whose value names no partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) misplaced: Option<Misplaced>,
     /// Strings truncated to `max_string_bytes`.
     #[serde(rename = "cut", skip_serializing_if = "is_zero")]
     pub(crate) truncated: u64,
@@ -72,6 +76,19 @@ impl Summary {
         for (stream, counts) in &self.streams {
             for (column, count) in &counts.invalid {
                 tracing::warn!(stream, column, count, "values did not fit and are null");
+            }
+            if let Some(misplaced) = &counts.misplaced {
+                let Misplaced { column, folder, count, example, is_no_date } = misplaced;
+                let fault =
+                    if *is_no_date { "are no dates" } else { "are too long for a folder's name" };
+                let example =
+                    example.as_ref().map_or_else(String::new, |text| format!(", such as `{text}`"));
+                tracing::warn!(
+                    stream,
+                    column,
+                    count,
+                    "{stream}: {count} values of column {column} {fault}{example}: their rows are in {folder}"
+                );
             }
             for (column, count) in &counts.rounded {
                 tracing::warn!(
