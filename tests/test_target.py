@@ -383,6 +383,8 @@ def test_a_value_that_no_folder_can_be_named_by_is_refused_unless_values_that_do
     long = "x" * 300
     bad = [schema(columns), record(id=1, c="short", v="0"), record(id=2, c=long, v="0"), state()]
     load(bad, **settings).refused("table `s`", "`c`", "xxx…", "300 bytes", "`on_invalid`")
+    there = s3.keys(bucket, "lake/s/") if place == "s3" else list(tmp_path.glob("lake/s/*"))
+    assert not there, "nothing is written before"
     settings["on_invalid"] = "null"
     for version, count in [("a", 1), ("b", 2)]:
         records = [record(id=1, c=long, v=version), record(id=2, c="short", v=version), record(id=3, v=version)]

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import TARGET, lines, run
-from lake import files
+from harness import ROOT, TARGET, lines, run
+from lake import array, files
 
 ID = {"id": {"type": "integer"}}
 STATE = {"type": "STATE", "value": {"bookmarks": 1}}
@@ -195,6 +195,116 @@ def test_json_text_holds_characters_and_not_their_escapes(load, table):
     done = load({"v": {}}, r'{"id":1,"v":["a\ud800"]}').succeeded()
     assert table()["v"].to_pylist() == ['["a\ufffd"]'] and done.summary["streams"]["s"]["replaced"] == 1
     load({"v": {}}, r'{"id":1,"v":["\x"]}').refused("line 2", "a known escape")
+
+
+ARROW = {
+    "Int64": pa.int64(),
+    "Int32": pa.int32(),
+    "Float64": pa.float64(),
+    "Decimal128(20, 0) or wider": pa.decimal128(20, 0),
+    "Decimal128(38, 2)": pa.decimal128(38, 2),
+    "Decimal128(38, 9)": pa.decimal128(38, 9),
+    "Boolean": pa.bool_(),
+    "Utf8": pa.string(),
+    "Utf8, JSON text": pa.string(),
+    "Date32": pa.date32(),
+    "Timestamp(µs, UTC)": pa.timestamp("us", tz="UTC"),
+    "Struct": pa.struct([("a", pa.int64())]),
+    "List, element `element`": array(pa.int64()),
+    "List of JSON text": array(pa.string()),
+}
+PHYSICAL = {"BYTE_ARRAY", "INT32", "INT64", "DOUBLE", "BOOLEAN", "FIXED_LEN_BYTE_ARRAY"}
+INTEGER = {"type": "integer"}
+DESCRIBED = {
+    "`integer`": [INTEGER],
+    "`integer` whose bounds fit 32 bits": [{**INTEGER, "minimum": 0, "maximum": 9}],
+    "`integer` with a bound beyond 64 bits": [UNSIGNED],
+    "`number`": [{"type": "number"}],
+    "`number` with `multipleOf: 0.01`": [{"type": "number", "multipleOf": 0.01}],
+    "`string` with `format: singer.decimal`": [{"type": "string", "format": "singer.decimal"}],
+    "`boolean`": [{"type": "boolean"}],
+    "`string`, also `uuid`, `time` and any other format": [
+        {"type": "string", **({"format": form} if form else {})} for form in (None, "uuid", "time", "email")
+    ],
+    "`string` with `format: date`": [{"type": "string", "format": "date"}],
+    "`string` with `format: date-time`": [{"type": "string", "format": "date-time"}],
+    "`object` with `properties`": [{"type": "object", "properties": {"a": INTEGER}}],
+    "`object` without them, `additionalProperties`, `patternProperties`": [
+        {"type": "object"}, {"type": "object", "additionalProperties": INTEGER},
+        {"type": "object", "patternProperties": {"^a": INTEGER}},
+    ],
+    "`array` with `items`": [{"type": "array", "items": INTEGER}],
+    "`array` without `items`": [{"type": "array"}],
+    "no type, several types, only `null`": [{}, {"type": ["integer", "object"]}, {"type": "null"}],
+}  # fmt: skip
+
+
+def test_the_page_of_types_says_what_columns_become(load, table, tmp_path):
+    page = (ROOT / "docs" / "types.md").read_text()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| ")]
+    found = {cell[0]: cell[1:] for cell in cells[1:]}
+    assert found.keys() == DESCRIBED.keys()
+    columns = {f"c{at}_{n}": s for at, of in enumerate(DESCRIBED.values()) for n, s in enumerate(of)}
+    load(columns, '{"id":1}').succeeded()
+    (path,) = files(tmp_path / "lake", "s")
+    parquet = pq.ParquetFile(path).schema
+    physical = {parquet.column(at).path.split(".")[0]: parquet.column(at).physical_type for at in range(len(parquet))}
+    for at, (arrow, stored, *_) in enumerate(found[name] for name in DESCRIBED):
+        for column in [column for column in columns if column.startswith(f"c{at}_")]:
+            assert table().schema.field(column).type == ARROW[arrow], (column, arrow)
+            assert stored.split(",")[0] not in PHYSICAL or physical[column] == stored.split(",")[0], column
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2026-03-04", "2026-03-04"),
+        ("2026-03-04T00:00:00Z", "2026-03-04"),
+        ("2026-03-04 00:00:00", "2026-03-04"),
+        ("2026-03-04T02:00:00+02:00", "2026-03-04"),
+        ("2026-03-04T00:00:00+02:00", None),
+        ("2026-03-04T10:00:00Z", None),
+    ],
+)
+def test_a_date_column_takes_the_time_of_midnight_and_no_other(load, table, text, day):
+    done = load({"v": {"type": "string", "format": "date"}}, json.dumps({"id": 1, "v": text}))
+    if day is None:
+        done.refused("line 2", "`v`", "a date")
+    else:
+        done.succeeded()
+        assert str(table()["v"].to_pylist()[0]) == day
+
+
+def nested(levels, schema, inner):
+    for _ in range(levels):
+        inner = schema(inner)
+    return inner
+
+
+def test_schemas_are_as_deep_as_the_page_says(load, table):
+    objects = lambda levels: nested(levels, lambda s: {"type": "object", "properties": {"a": s}}, INTEGER)  # noqa: E731
+    load({"v": objects(60)}, json.dumps({"id": 1, "v": nested(60, lambda v: {"a": v}, 1)})).succeeded()
+    load({"v": objects(64)}, '{"id":1}').refused("line 1 ", "it is more than 127 levels deep")
+    lists = nested(70, lambda s: {"type": "array", "items": s}, INTEGER)
+    value = nested(70, lambda v: [v], 1)
+    load({"v": lists}, json.dumps({"id": 1, "v": value}), stream="t").succeeded()
+    kind, levels = table("t").schema.field("v").type, 0
+    while pa.types.is_list(kind):
+        kind, levels = kind.value_type, levels + 1
+    assert (kind, levels) == (pa.string(), 32)
+    load({"v": {}}, f'{{"id":1,"v":{"[" * 1000}{"]" * 1000}}}', stream="u").succeeded()
+    load({"v": {}}, f'{{"id":1,"v":{"[" * 1100}{"]" * 1100}}}', stream="u").refused("line 2", "1024 levels")
+
+
+def test_two_streams_of_one_table_are_refused_and_of_one_column_both_kept(load, table):
+    load({"Name": {"type": "string"}, "name": {"type": "string"}}, '{"id":1,"Name":"a","name":"b"}').succeeded()
+    plain, other = [name for name in table().column_names if name != "id"][::-1]
+    row = table().to_pylist()[0]
+    assert plain == "name" and row[plain] == "b" and other.startswith("name_") and row[other] == "a"
+    load({}, '{"id":1}', stream="Orders").succeeded()
+    both = json.dumps({"type": "SCHEMA", "stream": "orders", "key_properties": ["id"], "schema": {"properties": ID}})
+    done = load({}, '{"id":1}}\n' + both + '\n{"type":"RECORD","stream":"orders","record":{"id":1}', stream="Orders")
+    done.refused("table `orders`", "the streams `Orders` and `orders` both want it", "`table`")
 
 
 def test_a_state_of_null_is_a_commit_with_nothing_to_give_back_and_a_version_that_is_missing_is_said(tmp_path):

@@ -21,8 +21,11 @@ use scalar::{
     DECIMAL_PRECISION, Declared, decimal_number, decimal_string, declared, integer, kind_of_value,
 };
 
-/// Nesting beyond this becomes JSON text: Hive and Redshift stop at 100 levels.
+/// Nesting beyond this becomes JSON text: Hive, Redshift and pyarrow stop at 100 levels.
 const MAX_DEPTH: usize = 64;
+
+/// Levels that a list takes: itself and its element (<https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#lists>).
+const LIST_DEPTH: usize = 2;
 
 /// Whether a schema describes an object with named properties, as a table needs.
 pub(crate) fn is_object_schema(schema: &Value) -> bool {
@@ -327,7 +330,7 @@ impl<'a> Resolver<'a> {
                 let element = match schema.get("items") {
                     Some(items) => {
                         self.budget.parts(1)?;
-                        self.kind(items, depth + 1)?
+                        self.kind(items, depth + LIST_DEPTH)?
                     }
                     None => None,
                 };

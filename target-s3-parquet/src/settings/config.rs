@@ -85,7 +85,8 @@ pub(crate) struct Config {
     pub(crate) commit_interval_seconds: u64,
 
     /// What happens to a value that does not fit its column: `fail` stops the run with the line,
-    /// column and value; `null` writes null and counts it in the summary.
+    /// column and value; `null` writes null and counts it in the summary. One that is too long to name its
+    /// partition stays, and its row is in `__HIVE_DEFAULT_PARTITION__`.
     #[serde(default)]
     pub(crate) on_invalid: OnInvalid,
 

@@ -63,8 +63,9 @@ pub(crate) enum LoadMethod {
 /// Splits a table into folders.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) struct PartitionBy {
-    /// Column whose value decides. Rows without a value, or with one that is too long for a folder's
-    /// name (255 bytes, with the key and with escapes), are in `__HIVE_DEFAULT_PARTITION__`.
+    /// Column whose value decides. Rows without a value, or with one that is no date where a part of it
+    /// decides, are in `__HIVE_DEFAULT_PARTITION__`. A value that is too long for a folder's name (255 bytes,
+    /// with the key and with escapes) does not fit, as `on_invalid` says.
     pub(crate) column: String,
     /// Part of a date or time that decides; without it, the value itself.
     pub(crate) granularity: Option<Granularity>,

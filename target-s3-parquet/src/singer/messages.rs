@@ -76,7 +76,10 @@ impl Messages for SingerMessages {
     fn read(&mut self, line: &[u8], number: u64, outlet: &mut Outlet) -> Result<(), Halt> {
         let no_message = |reason| Error::Line { line: number, reason };
         let broken = |error: serde_json::Error| {
-            no_message(error.to_string().replace(" at line 1 column", " at column"))
+            let reason = error.to_string().replace(" at line 1 column", " at column");
+            no_message(
+                reason.replace("recursion limit exceeded", "it is more than 127 levels deep"),
+            )
         };
         match kind_of_line(line).map_err(no_message)? {
             MessageKind::Record => {
@@ -283,6 +286,10 @@ mod tests {
             (r#"{"type":"STATE"}"#, "it is a STATE without a `value`"),
             (r#"{"type":"STATE","value":{}"#, "EOF while parsing an object at column 26"),
             (r#"{"type":"SCHEMA","schema":{}}"#, "missing field `stream`"),
+            (
+                &format!(r#"{{"type":"SCHEMA","stream":"a","schema":{}"#, "[".repeat(200)),
+                "it is more than 127 levels deep at column",
+            ),
             (r#"{"type":"ACTIVATE_VERSION"}"#, "missing field `stream`"),
             (r#"{"type":"BATCH","stream":"a"}"#, "missing field `encoding`"),
         ] {
