@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::definition::{Definition, FolderForm, Granularity};
 use crate::error::{Error, Result};
-use crate::schema::time;
+use crate::schema::{Column, time};
 
 /// Hive's folder for rows without a partition value
 /// (`hive.exec.default.partition.name`, <https://hive.apache.org/docs/latest/user/configuration-properties/>).
@@ -90,7 +90,7 @@ impl By {
             longest: folder.saturating_sub(key.len() + "=".len()),
             key,
             column,
-            is_personal: definition.columns.get(column).is_some_and(|column| column.is_personal()),
+            is_personal: definition.columns.get(column).is_some_and(Column::is_personal),
             granularity: by.granularity,
             form: definition.folders,
             keeps_long,

@@ -274,8 +274,27 @@ fn other_keys(definition: &Definition, keys: &[String], stream: &str) -> Error {
     }
 }
 
+/// The definition that a spec asks for, and the one that there is. A table that has the name which the first
+/// release gave it keeps that.
+pub(super) fn look_up(
+    lake: &Lake,
+    spec: &Spec,
+) -> Result<(Definition, Option<(Object, Definition)>)> {
+    let mut wanted = define(spec)?;
+    let mut found = lake.definition(&spec.table)?;
+    if let (Some(former), None) = (&spec.former_table, &found) {
+        // Another stream's may have that name by itself.
+        let own = |(_, found): &(_, Definition)| found.stream == spec.stream;
+        found = lake.definition(former)?.filter(own);
+        if found.is_some() {
+            wanted.table.clone_from(former);
+        }
+    }
+    Ok((wanted, found))
+}
+
 /// The definition that a spec asks for.
-pub(super) fn define(spec: &Spec) -> Result<Definition> {
+fn define(spec: &Spec) -> Result<Definition> {
     let fault = |reason: String| Error::Table { table: spec.table.clone(), reason };
     if spec.load == LoadMethod::Upsert && spec.keys.is_empty() {
         return Err(fault(

@@ -7,7 +7,7 @@ use arrow::array::RecordBatch;
 use super::append::NewFiles;
 use super::committed::Committed;
 use super::core::{Core, keyed_stage, schema_of, waiting_stage};
-use super::defined::{Defined, define};
+use super::defined::{Defined, look_up};
 use super::journal::Files;
 use super::load::{Load, Replace, Waiting};
 use super::{obsolete, replace, upsert, waiting, widen};
@@ -35,16 +35,7 @@ impl Table {
     /// Opens a table, or prepares a new one. What a run has left half done of its objects is brought to its
     /// end.
     pub fn open(lake: &Arc<Lake>, spec: &Arc<Spec>) -> Result<Self> {
-        let mut wanted = define(spec)?;
-        let mut found = lake.definition(&spec.table)?;
-        if let (Some(former), None) = (&spec.former_table, &found) {
-            // Another stream's may have that name by itself.
-            let own = |(_, found): &(_, Definition)| found.stream == spec.stream;
-            found = lake.definition(former)?.filter(own);
-            if found.is_some() {
-                wanted.table.clone_from(former);
-            }
-        }
+        let (wanted, found) = look_up(lake, spec)?;
         let found = found.map(|found| widen::mend(lake, found, &spec.encoding)).transpose()?;
         if found.is_none() {
             check_folder(lake, &spec.table)?;

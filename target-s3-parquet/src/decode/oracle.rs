@@ -3,6 +3,8 @@
 //! The oracle says what a value becomes by the meaning of its type in `docs/types.md`. It shares
 //! no code with the decoder: JSON is read by `serde_json`, times by `chrono`, decimals digit by digit.
 
+use std::fmt::Write as _;
+
 use lake::schema::{Column, Kind};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -224,7 +226,7 @@ fn ascii(text: &str) -> String {
             written.push(character);
         } else {
             for unit in character.encode_utf16(&mut units) {
-                written.push_str(&format!("\\u{unit:04x}"));
+                _ = write!(written, "\\u{unit:04x}");
             }
         }
     }

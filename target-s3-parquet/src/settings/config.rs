@@ -22,7 +22,6 @@ const MAX_THREADS: u32 = 256;
 
 /// Settings of `target-s3-parquet`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[expect(clippy::struct_excessive_bools, reason = "settings that are on or off")]
 pub(crate) struct Config {
     /// Where the lake lives: `s3://bucket/prefix`, or the path of a folder.
     #[schemars(extend("examples" = ["s3://my-lake/wistia", "/var/lake"]))]
