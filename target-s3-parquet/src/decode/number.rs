@@ -75,8 +75,28 @@ pub(crate) fn double(word: &[u8]) -> Option<f64> {
 #[inline]
 pub(crate) fn is_rounded(word: &[u8], value: f64) -> bool {
     // So many digits come back from every double that is not next to nothing.
-    let is_exact = word.len() <= f64::DIGITS as usize && value.is_normal();
-    !is_exact && has_lost_digits(word, value)
+    if word.len() <= f64::DIGITS as usize && value.is_normal() {
+        return false;
+    }
+    !plain_digits(word, value).unwrap_or_else(|| !has_lost_digits(word, value))
+}
+
+/// Whether a double has all digits of a plain number such as `0.8472951837294034`, by its bits; nothing where
+/// that takes more than 128 of them.
+fn plain_digits(word: &[u8], value: f64) -> Option<bool> {
+    let text = std::str::from_utf8(word.strip_prefix(b"-").unwrap_or(word)).ok()?;
+    let (whole, fraction) = text.split_once('.')?;
+    let scale = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let digits = whole.parse::<u64>().ok()?.checked_mul(scale)?;
+    let digits = digits.checked_add(fraction.parse().ok()?)?;
+    let bits = value.to_bits();
+    let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
+    // The value is the mantissa without so many of its lowest bits.
+    let shift =
+        1075_u64.checked_sub(bits >> 52 & 0x7ff).filter(|shift| (1..126).contains(shift))?;
+    let scaled = u128::from(mantissa) * u128::from(scale);
+    let rounded = (scaled + (1 << (shift - 1))) >> shift;
+    value.is_normal().then_some(rounded == u128::from(digits))
 }
 
 fn has_lost_digits(word: &[u8], value: f64) -> bool {
@@ -242,6 +262,16 @@ mod tests {
             prop_assume!(value.is_finite());
             for text in [format!("{value}"), format!("{value:e}"), format!("{value:.16e}")] {
                 prop_assert!(!is_rounded(text.as_bytes(), value), "{}", text);
+            }
+        }
+
+        #[test]
+        fn bits_and_digits_tell_the_same(whole in 0..1_000_000_u32, fraction in "[0-9]{9,13}") {
+            let text = format!("{whole}.{fraction}");
+            let value = double(text.as_bytes()).unwrap();
+            if let Some(is_exact) = plain_digits(text.as_bytes(), value) {
+                // The scaled value is nowhere near a tie, where both might differ.
+                prop_assert_eq!(is_exact, !has_lost_digits(text.as_bytes(), value), "{}", text);
             }
         }
 
