@@ -1,7 +1,10 @@
 """Folders of partitions and names that are not ASCII: as Hive writes them, and as lakes that exist have them."""
 
 import json
+import runpy
+import shutil
 import urllib.parse
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -237,3 +240,31 @@ def test_a_key_that_may_be_twice_is_asked_about_when_its_table_is_made(load):
         assert asks not in load(sent, **by, **decided).succeeded().err
     keyed = messages([{"id": 1, "city": "2026-01-02"}], stream="d", keys=["id", "city"])
     assert asks not in load(keyed, **by).succeeded().err
+
+
+OLD = Path(__file__).parent / "fixtures" / "lake-first-folders"
+
+
+@pytest.mark.parametrize("place", ["folder", "s3"])
+def test_a_lake_that_a_program_of_before_has_written_is_gone_on_with(s3, tmp_path, place):
+    """Folders, table, columns and keys have the names of then, and no row is there twice."""
+    made = runpy.run_path(str(OLD / "make.py"))
+    if place == "s3":
+        bucket = s3.bucket("first-folders")
+        for path in (path for path in (OLD / "lake").rglob("*") if path.is_file()):
+            s3.client.upload_file(str(path), bucket, f"lake/{path.relative_to(OLD / 'lake')}")
+        settings = s3.settings(f"s3://{bucket}/lake")
+    else:
+        shutil.copytree(OLD / "lake", tmp_path / "lake")
+        settings = {"destination": str(tmp_path / "lake")}
+    (tmp_path / "t.json").write_text(json.dumps({**settings, **made["SETTINGS"]}))
+    sent = lines(*made["messages"]("second", 2.5))
+    run(TARGET, "--config", tmp_path / "t.json", stdin=sent).succeeded()
+    if place == "s3":
+        s3.download(bucket, tmp_path)
+    before = [path.relative_to(OLD / "lake") for path in (OLD / "lake").rglob("part-*.parquet")]
+    assert sorted(path.relative_to(tmp_path / "lake") for path in files(tmp_path / "lake", "t_bersicht")) == sorted(
+        before
+    )
+    expected = [{"id": at, "gr__e": city, "l_nge": 2.5, "v": "second"} for at, city in enumerate(made["CITIES"])]
+    assert rows(tmp_path / "lake", "t_bersicht") == expected
