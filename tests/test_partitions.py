@@ -248,7 +248,7 @@ OLD = Path(__file__).parent / "fixtures" / "lake-first-folders"
 @pytest.mark.parametrize("place", ["folder", "s3"])
 def test_a_lake_that_a_program_of_before_has_written_is_gone_on_with(s3, tmp_path, place):
     """Folders, table, columns and keys have the names of then, and no row is there twice."""
-    made = runpy.run_path(str(OLD / "make.py"))
+    made = runpy.run_path(str(OLD / "make_folders.py"))
     if place == "s3":
         bucket = s3.bucket("first-folders")
         for path in (path for path in (OLD / "lake").rglob("*") if path.is_file()):

@@ -374,7 +374,7 @@ def test_a_partition_is_a_plain_value(load):
 
 
 @pytest.mark.parametrize("place", ["folder", "s3"])
-def test_a_value_that_no_folder_can_be_named_by_is_refused_unless_values_that_do_not_fit_may_be_null(load, rows, tmp_path, s3, place):
+def test_a_value_that_no_folder_can_be_named_by_is_refused_unless_on_invalid_says_null(load, rows, tmp_path, s3, place):
     columns = {**ID, "c": {"type": "string"}, "v": {"type": "string"}}
     settings = {"partition_by": {"column": "c"}}
     if place == "s3":
