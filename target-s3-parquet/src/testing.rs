@@ -221,9 +221,9 @@ fn value_of(array: &ArrayRef, row: usize) -> Value {
 }
 
 /// All items of an input, up to its end or its first error.
-pub(crate) fn read(input: &str, protocol: Protocol) -> (Vec<Item>, Option<Error>) {
+pub(crate) fn read(input: impl AsRef<[u8]>, protocol: Protocol) -> (Vec<Item>, Option<Error>) {
     let mut file: File = tempfile::tempfile().unwrap();
-    file.write_all(input.as_bytes()).unwrap();
+    file.write_all(input.as_ref()).unwrap();
     file.rewind().unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let input = Input::File(file, "input".into());

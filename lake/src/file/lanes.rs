@@ -1,8 +1,9 @@
 //! The columns of a file, each encoded at its own pace.
 //!
-//! A lane is some columns with a queue. While one is still at a chunk, or at the end of a row group,
-//! others are at the next; who sends the rows waits for none, but for a chunk some way back, so that
-//! what is on its way is bounded. A row group whose lanes have all ended goes to the file.
+//! A lane is some columns with a queue, or one leaf of a nested column, which another queue takes apart.
+//! While one is still at a chunk, or at the end of a row group, others are at the next; who sends the
+//! rows waits for none, but for a chunk some way back, so that what is on its way is bounded. A row
+//! group whose lanes have all ended goes to the file.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,17 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::compute::concat;
 use arrow::datatypes::{DataType, SchemaRef};
-use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowLeafColumn, compute_leaves,
+};
 use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
-use rayon::prelude::*;
 
 use super::actor::{Actor, Crew};
 use crate::allowance::Permit;
 use crate::error::{Error, Result};
 use crate::store::Upload;
 
-/// Lanes of a file: more than any machine has cores, and few enough to be asked one by one.
+/// About as many lanes as a file has at most: more than any machine has cores.
 const LANES: usize = 256;
 
 /// What the encoder of a column takes before it holds a value.
@@ -81,9 +83,18 @@ enum Work {
     /// A row group begins.
     Begin(Vec<ArrowColumnWriter>),
     /// Rows of it.
-    Encode(Arc<Rows>, Arc<Passage>),
+    Encode(Values, Arc<Rows>, Arc<Passage>),
     /// It ends.
     End(Arc<GroupEnd>),
+}
+
+/// What a lane encodes of rows.
+#[derive(Debug)]
+enum Values {
+    /// The columns at these positions.
+    Columns(Range<usize>),
+    /// Leaves of a nested column.
+    Leaves(Vec<ArrowLeafColumn>),
 }
 
 /// The encoders of a lane.
@@ -102,21 +113,49 @@ struct Shared {
     object: String,
 }
 
+/// Encoders that work one after the other.
 #[derive(Debug)]
 struct Lane {
     number: usize,
-    /// Positions of its columns.
-    columns: Range<usize>,
-    /// Their leaves.
     leaves: usize,
     encoders: Arc<Actor<Encoders, Work>>,
+}
+
+/// Columns and their way to their encoders.
+#[derive(Debug)]
+enum Track {
+    /// A lane encodes them.
+    Together(Range<usize>, Lane),
+    /// A column of many leaves is taken apart, for lanes of its own.
+    Apart(usize, Arc<Actor<(), Work>>, Arc<[Lane]>),
+}
+
+impl Track {
+    fn lanes(&self) -> &[Lane] {
+        match self {
+            Self::Together(_, lane) => std::slice::from_ref(lane),
+            Self::Apart(_, _, lanes) => lanes,
+        }
+    }
+
+    fn columns(&self) -> Range<usize> {
+        match self {
+            Self::Together(columns, _) => columns.clone(),
+            Self::Apart(column, ..) => *column..*column + 1,
+        }
+    }
+
+    fn leaves(&self) -> usize {
+        self.lanes().iter().map(|lane| lane.leaves).sum()
+    }
 }
 
 /// The lanes of a file. Dropping them ends the work.
 #[derive(Debug)]
 pub(super) struct Lanes {
     shared: Arc<Shared>,
-    lanes: Vec<Lane>,
+    tracks: Vec<Track>,
+    lanes: usize,
 }
 
 impl Lanes {
@@ -126,17 +165,10 @@ impl Lanes {
         pool: Arc<rayon::ThreadPool>,
         object: String,
     ) -> Self {
-        let fields = schema.fields();
-        let width = fields.len().div_ceil(LANES).max(1);
-        let lanes = (0..fields.len().max(1)).step_by(width).enumerate().map(|(number, from)| {
-            let columns = from..(from + width).min(fields.len());
-            let own = fields.iter().skip(columns.start).take(columns.len());
-            let leaves = own.map(|field| leaves(field.data_type())).sum();
-            let encoders = Arc::new(Actor::new(Encoders::default()));
-            Lane { number, columns, leaves, encoders }
-        });
+        let tracks = tracks(schema);
         Self {
-            lanes: lanes.collect(),
+            lanes: tracks.iter().map(|track| track.lanes().len()).sum(),
+            tracks,
             shared: Arc::new(Shared {
                 crew: Arc::new(Crew::new(pool)),
                 schema: SchemaRef::clone(schema),
@@ -153,7 +185,7 @@ impl Lanes {
 
     /// Columns of values.
     pub(super) fn leaves(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.leaves).sum()
+        self.tracks.iter().map(Track::leaves).sum()
     }
 
     /// Begins a row group.
@@ -162,8 +194,9 @@ impl Lanes {
             return Err(Error::internal("every leaf of the columns has an encoder"));
         }
         let mut writers = writers.into_iter();
-        for lane in &self.lanes {
-            self.send(lane, Work::Begin(writers.by_ref().take(lane.leaves).collect()));
+        for track in &self.tracks {
+            let own = writers.by_ref().take(track.leaves()).collect();
+            self.shared.send(track, Work::Begin(own));
         }
         Ok(())
     }
@@ -172,13 +205,15 @@ impl Lanes {
     pub(super) fn encode(&self, batches: Vec<RecordBatch>, permit: Permit) -> Result<Arc<Passage>> {
         let rows = Arc::new(Rows { batches, _permit: permit });
         let passage = Arc::new(Passage {
-            left: AtomicUsize::new(self.lanes.len()),
+            left: AtomicUsize::new(self.lanes),
             closed: AtomicUsize::default(),
             open: AtomicUsize::default(),
             memory: AtomicUsize::default(),
         });
-        for lane in &self.lanes {
-            self.send(lane, Work::Encode(Arc::clone(&rows), Arc::clone(&passage)));
+        for track in &self.tracks {
+            let columns = Values::Columns(track.columns());
+            let work = Work::Encode(columns, Arc::clone(&rows), Arc::clone(&passage));
+            self.shared.send(track, work);
         }
         drop(rows);
         if self.shared.crew.is_single() {
@@ -189,10 +224,10 @@ impl Lanes {
 
     /// Ends the row group.
     pub(super) fn end(&self) -> Result<()> {
-        let chunks = self.lanes.iter().map(|_| Mutex::default()).collect();
-        let end = Arc::new(GroupEnd { left: AtomicUsize::new(self.lanes.len()), chunks });
-        for lane in &self.lanes {
-            self.send(lane, Work::End(Arc::clone(&end)));
+        let chunks = (0..self.lanes).map(|_| Mutex::default()).collect();
+        let end = Arc::new(GroupEnd { left: AtomicUsize::new(self.lanes), chunks });
+        for track in &self.tracks {
+            self.shared.send(track, Work::End(Arc::clone(&end)));
         }
         if self.shared.crew.is_single() { self.wait_for_all() } else { Ok(()) }
     }
@@ -214,31 +249,6 @@ impl Lanes {
         let file = self.shared.file.take();
         file.ok_or_else(|| Error::internal("nobody has the file once all are done"))
     }
-
-    fn send(&self, lane: &Lane, work: Work) {
-        let (shared, number) = (Arc::clone(&self.shared), lane.number);
-        let columns = lane.columns.clone();
-        lane.encoders.send(&self.shared.crew, work, move |encoders, work| {
-            if shared.crew.has_failed() {
-                return;
-            }
-            let outcome = match work {
-                Work::Begin(writers) => {
-                    encoders.writers = writers;
-                    Ok(())
-                }
-                Work::Encode(rows, passage) => {
-                    let encoded = shared.encode(encoders, &columns, &rows.batches);
-                    drop(rows);
-                    encoded.map(|()| shared.pass(encoders, &passage))
-                }
-                Work::End(end) => shared.end(encoders, number, &end),
-            };
-            if let Err(error) = outcome {
-                shared.fail(error);
-            }
-        });
-    }
 }
 
 impl Drop for Lanes {
@@ -254,28 +264,100 @@ impl Shared {
         self.crew.fail(Error::Parquet { action: "write", object, source });
     }
 
-    fn encode(
-        &self,
-        encoders: &mut Encoders,
-        columns: &Range<usize>,
-        batches: &[RecordBatch],
-    ) -> std::result::Result<(), ParquetError> {
-        let mut writers = encoders.writers.as_mut_slice();
-        let fields = self.schema.fields().iter().enumerate();
-        for (at, field) in fields.skip(columns.start).take(columns.len()) {
-            // Written at once, so that pages end where they do however the rows came.
-            let leaves = compute_leaves(field, &whole(batches, at)?)?;
-            let (own, others) = writers.split_at_mut(leaves.len().min(writers.len()));
-            writers = others;
-            match (own, leaves.as_slice()) {
-                ([writer], [leaf]) => writer.write(leaf)?,
-                (writers, leaves) => {
-                    let work = writers.par_iter_mut().zip(leaves).with_max_len(1);
-                    work.try_for_each(|(writer, leaf)| writer.write(leaf))?;
+    /// Sends work on the way of some columns.
+    fn send(self: &Arc<Self>, track: &Track, work: Work) {
+        match track {
+            Track::Together(_, lane) => self.send_to(lane, work),
+            Track::Apart(_, taker, lanes) => {
+                let (shared, lanes) = (Arc::clone(self), Arc::clone(lanes));
+                taker.send(&self.crew, work, move |(), work| shared.take_apart(&lanes, work));
+            }
+        }
+    }
+
+    /// Divides the work for a nested column among the lanes of its leaves.
+    fn take_apart(self: &Arc<Self>, lanes: &[Lane], work: Work) {
+        if self.crew.has_failed() {
+            return;
+        }
+        match work {
+            Work::Begin(writers) => {
+                let mut writers = writers.into_iter();
+                for lane in lanes {
+                    let own = writers.by_ref().take(lane.leaves).collect();
+                    self.send_to(lane, Work::Begin(own));
+                }
+            }
+            Work::Encode(values, rows, passage) => match self.leaves(values, &rows.batches) {
+                Ok(leaves) => {
+                    let mut leaves = leaves.into_iter();
+                    for lane in lanes {
+                        let own = Values::Leaves(leaves.by_ref().take(lane.leaves).collect());
+                        let (rows, passage) = (Arc::clone(&rows), Arc::clone(&passage));
+                        self.send_to(lane, Work::Encode(own, rows, passage));
+                    }
+                }
+                Err(error) => self.fail(error),
+            },
+            Work::End(end) => {
+                for lane in lanes {
+                    self.send_to(lane, Work::End(Arc::clone(&end)));
                 }
             }
         }
-        Ok(())
+    }
+
+    fn send_to(self: &Arc<Self>, lane: &Lane, work: Work) {
+        let (shared, number) = (Arc::clone(self), lane.number);
+        lane.encoders.send(&self.crew, work, move |encoders, work| {
+            if shared.crew.has_failed() {
+                return;
+            }
+            let outcome = match work {
+                Work::Begin(writers) => {
+                    encoders.writers = writers;
+                    Ok(())
+                }
+                Work::Encode(values, rows, passage) => {
+                    let encoded = shared.encode(encoders, values, &rows.batches);
+                    drop(rows);
+                    encoded.map(|()| shared.pass(encoders, &passage))
+                }
+                Work::End(end) => shared.end(encoders, number, &end),
+            };
+            if let Err(error) = outcome {
+                shared.fail(error);
+            }
+        });
+    }
+
+    fn encode(
+        &self,
+        encoders: &mut Encoders,
+        values: Values,
+        batches: &[RecordBatch],
+    ) -> std::result::Result<(), ParquetError> {
+        let leaves = self.leaves(values, batches)?;
+        encoders.writers.iter_mut().zip(&leaves).try_for_each(|(writer, leaf)| writer.write(leaf))
+    }
+
+    /// The leaves of columns. They are written at once, so that pages end where they do however the rows
+    /// came.
+    fn leaves(
+        &self,
+        values: Values,
+        batches: &[RecordBatch],
+    ) -> std::result::Result<Vec<ArrowLeafColumn>, ParquetError> {
+        let columns = match values {
+            Values::Leaves(leaves) => return Ok(leaves),
+            Values::Columns(columns) => columns,
+        };
+        let mut leaves = Vec::new();
+        let fields = self.schema.fields().iter().enumerate();
+        for (at, field) in fields.skip(columns.start).take(columns.len()) {
+            leaves.extend(compute_leaves(field, &whole(batches, at)?)?);
+        }
+        Ok(leaves)
     }
 
     /// Says how large the columns of a lane are now.
@@ -346,6 +428,39 @@ fn whole(batches: &[RecordBatch], column: usize) -> std::result::Result<ArrayRef
     let pieces: Vec<&dyn Array> =
         batches.iter().map(|batch| batch.column(column).as_ref()).collect();
     Ok(concat(&pieces)?)
+}
+
+/// The ways of the columns: many of few leaves share a lane where there are very many, and one of more
+/// is taken apart.
+fn tracks(schema: &SchemaRef) -> Vec<Track> {
+    let leaves: Vec<usize> =
+        schema.fields().iter().map(|field| leaves(field.data_type())).collect();
+    let width = leaves.iter().sum::<usize>().div_ceil(LANES).max(1);
+    let mut numbers = 0..;
+    let mut lane = |leaves| Lane {
+        number: numbers.next().unwrap_or_default(),
+        leaves,
+        encoders: Arc::new(Actor::new(Encoders::default())),
+    };
+    let mut tracks = Vec::new();
+    let mut rest = leaves.into_iter().enumerate().peekable();
+    while let Some((column, own)) = rest.next() {
+        if own > width {
+            let lanes = (0..own).step_by(width).map(|from| lane(width.min(own - from)));
+            tracks.push(Track::Apart(column, Arc::new(Actor::new(())), lanes.collect()));
+            continue;
+        }
+        let (mut end, mut together) = (column + 1, own);
+        while let Some((next, more)) = rest.next_if(|(_, more)| together + more <= width) {
+            (end, together) = (next + 1, together + more);
+        }
+        tracks.push(Track::Together(column..end, lane(together)));
+    }
+    if tracks.is_empty() {
+        // Rows without columns are counted as well.
+        tracks.push(Track::Together(0..0, lane(0)));
+    }
+    tracks
 }
 
 /// How many columns of values a type has.

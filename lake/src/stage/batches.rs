@@ -11,9 +11,13 @@ use crate::table::projection::Projection;
 /// What a batch must be.
 pub(super) const BATCH: &str = "a batch has fewer rows than 2^32";
 
-/// Batches smaller than this are put together, so that a thousand interleaved streams do not
+/// Batches of fewer rows than this are put together, so that a thousand interleaved streams do not
 /// leave a thousand tiny batches each.
 const SMALL_ROWS: usize = 1024;
+
+/// But not those of more bytes: few rows are many bytes where they are long, and putting them together
+/// copies them.
+const SMALL_BYTES: usize = 64 * 1024;
 
 /// As many small batches of about the same size in a row are put together. The result is larger
 /// by about this factor, so that a row is copied but a few times.
@@ -59,6 +63,11 @@ impl Staged {
         let mut staged = Self { batch, first_row, groups, buckets, bytes: 0 };
         staged.bytes = staged.measure();
         staged
+    }
+
+    /// Whether it is worth putting together with others.
+    fn is_small(&self) -> bool {
+        self.batch.num_rows() < SMALL_ROWS && self.bytes < SMALL_BYTES
     }
 
     fn measure(&self) -> usize {
@@ -127,12 +136,12 @@ impl Batches {
         let level = |staged: &Staged| staged.batch.num_rows().checked_ilog(SMALL_RUN);
         let from = if self.has_uncovered() { self.covered } else { 0 };
         loop {
-            let Some(last) = self.staged.last().filter(|last| last.batch.num_rows() < SMALL_ROWS)
-            else {
+            let Some(last) = self.staged.last().filter(|last| last.is_small()) else {
                 return Ok(());
             };
             let run = self.staged.iter().skip(from).rev();
-            let run = run.take_while(|staged| level(staged) == level(last)).count();
+            let is_alike = |staged: &&Staged| staged.is_small() && level(staged) == level(last);
+            let run = run.take_while(is_alike).count();
             if run < SMALL_RUN {
                 return Ok(());
             }

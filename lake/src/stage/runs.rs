@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::entry::{BYTES, Entry};
 use super::temporary::{Extent, SpillFile};
 use crate::error::Result;
@@ -45,7 +47,7 @@ impl Runs {
         if entries.is_empty() {
             return Ok(());
         }
-        entries.sort_unstable();
+        self.file.spread(|| entries.par_sort_unstable());
         let run = Extent::reserve(&self.file, (entries.len() * BYTES) as u64);
         let mut writer = Writer::new();
         entries.iter().try_for_each(|entry| writer.write(&run, entry))?;

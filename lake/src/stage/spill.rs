@@ -34,6 +34,9 @@ const PIECE_SHARE: usize = 64;
 /// Rows that are put back in order at once.
 const ORDERED_ROWS: usize = 4096;
 
+/// As many pieces are read, or put in order, side by side.
+const SIDE_BY_SIDE: usize = 4;
+
 /// Rows of one table in the temporary file.
 #[derive(Debug)]
 pub(super) struct Spill {
@@ -209,13 +212,18 @@ impl Spill {
             _ => true,
         });
         if is_in_order {
-            return pieces.into_iter().try_for_each(|piece| {
+            let read = |piece: &&Piece| -> Result<RecordBatch> {
                 let Read { batch, kept, .. } = read(piece)?;
-                if kept.is_empty() { Ok(()) } else { take(&pick(&batch, &kept)?) }
+                pick(&batch, &kept)
+            };
+            return pieces.chunks(SIDE_BY_SIDE).try_for_each(|pieces| {
+                let batches = self.file.side_by_side(pieces, read)?;
+                let batches = batches.iter().filter(|batch| batch.num_rows() > 0);
+                batches.into_iter().try_for_each(&mut take)
             });
         }
-        let pieces = pieces.into_iter().map(read).collect::<Result<Vec<_>>>()?;
-        in_order(&pieces, take)
+        let pieces = self.file.side_by_side(&pieces, |piece| read(piece))?;
+        self.in_order(&pieces, take)
     }
 
     /// About so many bytes of the rows, and how many they are.
@@ -290,21 +298,29 @@ impl Spill {
         }
         Ok(kept)
     }
-}
 
-/// Gives rows of several pieces in the order of their numbers.
-fn in_order(pieces: &[Read], mut take: impl FnMut(&RecordBatch) -> Result<()>) -> Result<()> {
-    let places = pieces.iter().enumerate().flat_map(|(at, piece)| {
-        let kept = piece.kept.iter().map(|row| *row as usize);
-        kept.filter_map(move |row| Some((*piece.numbers.get(row)?, (at, row))))
-    });
-    let mut places: Vec<(u32, (usize, usize))> = places.collect();
-    places.sort_unstable();
-    let places: Vec<(usize, usize)> = places.into_iter().map(|(_, place)| place).collect();
-    let batches: Vec<&RecordBatch> = pieces.iter().map(|piece| &piece.batch).collect();
-    places.chunks(ORDERED_ROWS).try_for_each(|places| {
-        take(&interleave_record_batch(&batches, places).map_err(Error::arrow)?)
-    })
+    /// Gives rows of several pieces in the order of their numbers.
+    fn in_order(
+        &self,
+        pieces: &[Read],
+        mut take: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let places = pieces.iter().enumerate().flat_map(|(at, piece)| {
+            let kept = piece.kept.iter().map(|row| *row as usize);
+            kept.filter_map(move |row| Some((*piece.numbers.get(row)?, (at, row))))
+        });
+        let mut places: Vec<(u32, (usize, usize))> = places.collect();
+        places.sort_unstable();
+        let places: Vec<(usize, usize)> = places.into_iter().map(|(_, place)| place).collect();
+        let batches: Vec<&RecordBatch> = pieces.iter().map(|piece| &piece.batch).collect();
+        let order = |places: &&[(usize, usize)]| {
+            interleave_record_batch(&batches, places).map_err(Error::arrow)
+        };
+        let chunks: Vec<&[(usize, usize)]> = places.chunks(ORDERED_ROWS).collect();
+        chunks.chunks(SIDE_BY_SIDE).try_for_each(|chunks| {
+            self.file.side_by_side(chunks, order)?.iter().try_for_each(&mut take)
+        })
+    }
 }
 
 /// A batch as an IPC message, with the lengths of its two parts.

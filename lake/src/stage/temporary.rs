@@ -1,13 +1,16 @@
 //! The temporary file of a run.
 //!
-//! One file serves all tables of a run, so that a thousand streams need no thousand files. It has
-//! no name any more once it is open: whatever ends the run, the system takes it back.
+//! One serves all tables of a run, so that a thousand streams need no thousand files. To the system it is
+//! one for each worker, because only one at a time writes to a file. They have no name any more once they
+//! are open: whatever ends the run, the system takes them back.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 
@@ -18,10 +21,11 @@ pub(crate) struct SpillFile {
     memory: usize,
     /// The workers that help whoever uses the file.
     pool: Option<Arc<rayon::ThreadPool>>,
-    content: Mutex<Content>,
+    /// One for each worker.
+    contents: Vec<Mutex<Content>>,
 }
 
-/// What the file has.
+/// What the file of a worker has.
 #[derive(Debug, Default)]
 struct Content {
     file: Option<Arc<File>>,
@@ -33,12 +37,13 @@ struct Content {
 impl SpillFile {
     /// A file in a folder, for what does not fit into this many bytes of memory.
     pub(crate) fn new(folder: PathBuf, memory: usize) -> Self {
-        Self { folder, memory, pool: None, content: Mutex::default() }
+        Self { folder, memory, pool: None, contents: vec![Mutex::default()] }
     }
 
     /// Has these workers help whoever uses the file.
     pub(crate) fn with_pool(self, pool: &Arc<rayon::ThreadPool>) -> Self {
-        Self { pool: Some(Arc::clone(pool)), ..self }
+        let contents = (0..pool.current_num_threads()).map(|_| Mutex::default()).collect();
+        Self { pool: Some(Arc::clone(pool)), contents, ..self }
     }
 
     /// Does work that is in parallel, by the workers.
@@ -49,17 +54,33 @@ impl SpillFile {
         }
     }
 
+    /// Does the same for each of some items, by the workers; what comes of them is in their order.
+    pub(super) fn side_by_side<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        work: impl Fn(&T) -> Result<R> + Send + Sync,
+    ) -> Result<Vec<R>> {
+        self.spread(|| items.par_iter().with_max_len(1).map(work).collect())
+    }
+
     /// The memory in bytes of which everybody who uses the file may take a share.
     pub(crate) fn memory(&self) -> usize {
         self.memory
     }
 
-    fn content(&self) -> MutexGuard<'_, Content> {
-        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Which of the files whoever asks writes to.
+    fn own(&self) -> usize {
+        rayon::current_thread_index().unwrap_or(0) % self.contents.len()
     }
 
-    fn open(&self) -> Result<Arc<File>> {
-        let mut content = self.content();
+    fn content(&self, number: usize) -> MutexGuard<'_, Content> {
+        // There is one of each number: it is from `own`.
+        #[expect(clippy::indexing_slicing, reason = "numbers come from `own`")]
+        self.contents[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, number: usize) -> Result<Arc<File>> {
+        let mut content = self.content(number);
         if let Some(file) = &content.file {
             return Ok(Arc::clone(file));
         }
@@ -78,6 +99,8 @@ impl SpillFile {
 #[derive(Debug)]
 pub(crate) struct Extent {
     file: Arc<SpillFile>,
+    /// In which of the files.
+    number: usize,
     at: u64,
     length: u64,
 }
@@ -85,11 +108,12 @@ pub(crate) struct Extent {
 impl Extent {
     /// A part for so many bytes, to be written.
     pub(super) fn reserve(file: &Arc<SpillFile>, length: u64) -> Self {
-        let mut content = file.content();
+        let number = file.own();
+        let mut content = file.content(number);
         let at = content.end;
         content.end += length;
         content.live += length;
-        Self { file: Arc::clone(file), at, length }
+        Self { file: Arc::clone(file), number, at, length }
     }
 
     /// A part with these bytes.
@@ -106,13 +130,13 @@ impl Extent {
 
     /// Writes bytes behind the first `from`.
     pub(super) fn write(&self, from: u64, bytes: &[u8]) -> Result<()> {
-        let written = self.file.open()?.write_all_at(bytes, self.at + from);
+        let written = self.file.open(self.number)?.write_all_at(bytes, self.at + from);
         written.map_err(|source| self.failed("write", source))
     }
 
     /// Reads the bytes behind the first `from`.
     pub(super) fn read(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
-        let read = self.file.open()?.read_exact_at(bytes, self.at + from);
+        let read = self.file.open(self.number)?.read_exact_at(bytes, self.at + from);
         read.map_err(|source| self.failed("read", source))
     }
 
@@ -126,7 +150,7 @@ impl Drop for Extent {
     /// Gives the room back to the disk: that of a part where the file system can, and all of it with the
     /// last part.
     fn drop(&mut self) {
-        let mut content = self.file.content();
+        let mut content = self.file.content(self.number);
         content.live -= self.length;
         let Some(file) = &content.file else { return };
         if content.live > 0 {
@@ -154,16 +178,22 @@ fn punch_hole(_: &File, _: u64, _: u64) -> io::Result<()> {
 
 #[cfg(test)]
 impl SpillFile {
-    /// Blocks that the file takes on the disk.
+    /// Blocks that it takes on the disk.
     pub(super) fn blocks(&self) -> u64 {
         use std::os::unix::fs::MetadataExt as _;
 
-        self.open().unwrap().metadata().unwrap().blocks()
+        let files = (0..self.contents.len()).map(|number| self.open(number).unwrap());
+        files.map(|file| file.metadata().unwrap().blocks()).sum()
     }
 
-    /// Cuts the file.
+    /// Cuts the files.
     pub(super) fn cut(&self, length: u64) {
-        self.open().unwrap().set_len(length).unwrap();
+        for number in 0..self.contents.len() {
+            let file = self.open(number).unwrap();
+            if file.metadata().unwrap().len() > length {
+                file.set_len(length).unwrap();
+            }
+        }
     }
 }
 

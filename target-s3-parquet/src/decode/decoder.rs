@@ -18,17 +18,18 @@ pub(crate) fn decode(
     scratch: &mut Scratch,
 ) -> Decoded {
     let mut reader = RecordReader::new(registry, scratch);
-    let outcome = chunk.validate().and_then(|()| read_lines(chunk, dialect, &mut reader));
+    let (lines, fault) = chunk.lines();
+    let outcome = read_lines(lines, chunk.first_line, dialect, &mut reader).and(fault);
     reader.finish(chunk, outcome.err())
 }
 
 fn read_lines<'a>(
-    chunk: &'a Chunk,
+    lines: &'a [u8],
+    first_line: u64,
     dialect: &dyn Dialect,
     reader: &mut RecordReader<'a, '_, '_>,
 ) -> Result<()> {
-    let mut rest: &[u8] = &chunk.bytes;
-    let mut number = chunk.first_line;
+    let (mut rest, mut number) = (lines, first_line);
     while !rest.is_empty() {
         let end = memchr(b'\n', rest).unwrap_or(rest.len());
         let (line, after) = rest.split_at(end);
@@ -103,6 +104,17 @@ mod tests {
                 assert_eq!(ids, kept, "{broken}");
             }
         }
+    }
+
+    #[test]
+    fn rows_before_a_line_that_is_no_text_are_there() {
+        let plans = plans(&json!({}));
+        let mut broken = chunk("", 7);
+        broken.bytes = b"{\"a\":{\"id\":1}}\n\n{\"a\":{\"id\":2,\"t\":\"\xff\"}}\n"[..].into();
+        let found = decode(&broken, &Bare, &registry(&plans), &mut Scratch::default());
+        let error = found.error.unwrap().to_string();
+        assert_eq!(error, "line 9 is not a message: it is not valid UTF-8");
+        assert_eq!(found.rows[0].batch.num_rows(), 1);
     }
 
     #[test]

@@ -180,6 +180,13 @@ mod tests {
     }
 
     #[test]
+    fn records_before_a_line_that_is_no_text_come_before_its_error() {
+        let (items, error) = read(b"{\"a\":{\"id\":1}}\nword \xff\nnever", words(&Arc::default()));
+        assert_eq!(described(&items), ["rows 1 a"]);
+        assert_eq!(error.unwrap().to_string(), "line 2 is not a message: it is not valid UTF-8");
+    }
+
+    #[test]
     fn an_error_in_a_record_comes_with_the_rows_before_it() {
         let (items, error) =
             read("{\"a\":{\"id\":1}}\n{\"a\":{\"id\":\"x\"}}\n", words(&Arc::default()));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use memchr::{memchr_iter, memrchr};
+use memchr::memrchr;
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -49,7 +49,7 @@ impl Input {
     }
 }
 
-/// Whole lines, valid UTF-8.
+/// Whole lines.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) bytes: Bytes,
@@ -69,10 +69,9 @@ pub(super) struct Blocks {
     buffer: Vec<u8>,
     /// Blocks that were handed out. Memory that was used before is faster to read into than new pages.
     handed_out: VecDeque<Bytes>,
-    line: u64,
+    /// Lines of the blocks that were handed out and routed.
+    lines: u64,
     ended: bool,
-    /// An error found behind lines that are still to be handed out.
-    fault: Option<Error>,
 }
 
 impl Blocks {
@@ -86,9 +85,8 @@ impl Blocks {
             stop,
             buffer: Vec::new(),
             handed_out: VecDeque::new(),
-            line: 1,
+            lines: 0,
             ended: false,
-            fault: None,
         }
     }
 
@@ -98,13 +96,13 @@ impl Blocks {
             (streams * BLOCK_PER_STREAM).clamp(self.shares.block, self.shares.largest_block);
     }
 
+    /// The last block had so many lines: whoever looks at each of them has counted them.
+    pub(super) fn had(&mut self, lines: u64) {
+        self.lines += lines;
+    }
+
     /// The next block, or nothing at the end.
     pub(super) fn next(&mut self) -> Result<Option<Block>> {
-        if let Some(fault) = self.fault.take() {
-            self.ended = true;
-            self.buffer.clear();
-            return Err(fault);
-        }
         self.fill()?;
         if self.stop.load(Ordering::Relaxed) {
             // What has not been routed yet will come again behind the state that is acknowledged.
@@ -120,20 +118,10 @@ impl Blocks {
         next.extend_from_slice(self.buffer.get(end..).unwrap_or_default());
         let mut bytes = std::mem::replace(&mut self.buffer, next);
         bytes.truncate(end);
-        let first_line = self.line;
+        let first_line = self.lines + 1;
         if first_line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
             bytes.drain(..3);
         }
-        if let Err(error) = simdutf8::compat::from_utf8(&bytes) {
-            let good = memrchr(b'\n', bytes.get(..error.valid_up_to()).unwrap_or_default())
-                .map_or(0, |at| at + 1);
-            bytes.truncate(good);
-            self.fault = Some(Error::Line {
-                line: first_line + count_lines(&bytes),
-                reason: "it is not valid UTF-8".into(),
-            });
-        }
-        self.line += count_lines(&bytes);
         let is_usual = bytes.capacity() <= self.shares.largest_block;
         let bytes = Bytes::from(bytes);
         // As many as are on their way at once.
@@ -167,7 +155,7 @@ impl Blocks {
             }
             if self.buffer.len() >= self.longest {
                 return Err(Error::Line {
-                    line: self.line,
+                    line: self.lines + 1,
                     reason: format!("it is longer than {} bytes (half of memory_mb)", self.longest),
                 });
             }
@@ -204,10 +192,6 @@ impl Blocks {
     fn failed(&self, error: rustix::io::Errno) -> Error {
         Error::Input { name: self.input.name(), source: io::Error::from(error) }
     }
-}
-
-fn count_lines(bytes: &[u8]) -> u64 {
-    memchr_iter(b'\n', bytes).count() as u64
 }
 
 #[cfg(test)]
@@ -263,15 +247,5 @@ mod tests {
         let mut blocks = blocks("y".repeat(BLOCK).as_bytes(), 1000);
         let error = blocks.next().unwrap_err().to_string();
         assert!(error.starts_with("line 1 is not a message: it is longer than"), "{error}");
-    }
-
-    #[test]
-    fn lines_before_broken_utf8_come_first() {
-        let mut blocks = blocks(b"fine\nfine\nbad \xff\n", 1 << 20);
-        let block = blocks.next().unwrap().unwrap();
-        assert_eq!(&block.bytes[..], b"fine\nfine\n");
-        let error = blocks.next().unwrap_err().to_string();
-        assert_eq!(error, "line 3 is not a message: it is not valid UTF-8");
-        assert!(blocks.next().unwrap().is_none());
     }
 }

@@ -6,6 +6,7 @@ use super::item::Item;
 use super::lines::{Block, Blocks};
 use super::outlet::{Halt, Outlet};
 use super::protocol::Messages;
+use crate::decode::chunk::is_utf8;
 use crate::error::{Error, Result};
 
 /// How records begin as most programs write them, in every protocol: they are known without asking.
@@ -33,7 +34,8 @@ impl Router {
 
     fn route(&mut self, blocks: &mut Blocks) -> Result<(), Halt> {
         while let Some(block) = blocks.next()? {
-            self.block(&block)?;
+            let lines = self.block(&block)?;
+            blocks.had(lines);
             blocks.fit_to(self.outlet.streams());
         }
         self.messages
@@ -42,7 +44,8 @@ impl Router {
             .try_for_each(|text| self.outlet.item(Item::Warning(text)))
     }
 
-    fn block(&mut self, block: &Block) -> Result<(), Halt> {
+    /// Routes the lines of a block, and says how many they are.
+    fn block(&mut self, block: &Block) -> Result<u64, Halt> {
         let received_at = chrono::Utc::now().timestamp_micros();
         let mut records = 0..0;
         let mut records_line = block.first_line;
@@ -62,13 +65,16 @@ impl Router {
                 // What stands before a line that is broken comes before its error.
                 self.outlet.records(None, block.bytes.slice(records), records_line, received_at)?;
                 records = 0..0;
+                // Records are looked at when they are decoded.
+                is_utf8(line, number)?;
                 is_record.map_err(|reason| Error::Line { line: number, reason })?;
                 self.messages.read(line, number, &mut self.outlet)?;
             }
             at += length;
             number += 1;
         }
-        self.outlet.records(None, block.bytes.slice(records), records_line, received_at)
+        self.outlet.records(None, block.bytes.slice(records), records_line, received_at)?;
+        Ok(number - block.first_line)
     }
 
     /// Whether a line goes to the decoder: records, and blank lines among them.

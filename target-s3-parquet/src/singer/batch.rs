@@ -121,9 +121,6 @@ impl BatchFile {
             if read == self.longest {
                 return Err(fault(format!("line {at} is longer than half of memory_mb")));
             }
-            if simdutf8::basic::from_utf8(&line).is_err() {
-                return Err(fault(format!("line {at} is not valid UTF-8")));
-            }
             self.next_line += 1;
             let record = line.trim_ascii();
             if !record.is_empty() {

@@ -396,7 +396,7 @@ mod tests {
         let name = path.display().to_string();
         for (content, encoding, reason) in [
             (&b"{\"id\":1}\n{\"id\":\"x\"}\n"[..], "none", "line 2: stream `a`, column `id`"),
-            (b"{\"id\":1}\n\xff\n", "none", "line 2 is not valid UTF-8"),
+            (b"{\"id\":1}\n\xff\n", "none", "line 2 is not a message: it is not valid UTF-8"),
             (b"{}", "zip", "the compression `zip` is not known; gzip and none are"),
             (b"no gzip", "gzip", "line 1: "),
         ] {
