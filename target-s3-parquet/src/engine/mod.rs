@@ -170,7 +170,7 @@ impl Engine {
     /// What was done so far.
     pub(crate) fn summary(&mut self) -> &Summary {
         self.tables.summary.spills = self.tables.spills();
-        self.tables.count_recognised();
+        self.tables.count_at_end();
         self.tables.summary.peak_memory = peak_memory();
         self.tables.summary.catalog = self.tables.catalog_events();
         self.tables.summary.seconds = self.started.elapsed().as_secs_f64();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use lake::Lake;
 use lake::catalog::{Catalog, Event, Wait};
-use lake::schema::fields;
+use lake::schema::{Column, fields};
+use lake::table::LoadMethod;
 use lake::write::journal::{Files, Journal};
 use lake::write::{Committed, Table, tables};
 
@@ -123,6 +124,9 @@ impl Tables {
         }
         if let Some(catalog) = &mut self.catalog {
             catalog.track(table.definition());
+        }
+        if table.is_new() && plan.asks_to_move_keys {
+            ask_to_move_keys(plan);
         }
         self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
         self.by_stream.insert(plan.stream.clone(), table);
@@ -327,10 +331,12 @@ impl Tables {
         self.catalog.as_ref().map_or_else(Vec::new, |catalog| catalog.events().cloned().collect())
     }
 
-    /// Counts the rows that came again, by stream.
-    pub(super) fn count_recognised(&mut self) {
+    /// Counts the rows that came again and those that no partition is named by, by stream.
+    pub(super) fn count_at_end(&mut self) {
         for (stream, table) in &self.by_stream {
-            self.summary.streams.entry(stream.clone()).or_default().recognised = table.recognised();
+            let counts = self.summary.streams.entry(stream.clone()).or_default();
+            counts.recognised = table.recognised();
+            counts.misplaced = table.misplaced();
         }
     }
 
@@ -338,4 +344,22 @@ impl Tables {
     pub(super) fn spills(&self) -> u64 {
         self.by_stream.values().map(Table::spills).sum()
     }
+}
+
+/// Says of a new table what becomes of a key whose partition changes, where that may be and no setting decides
+/// it: later nobody would know by which version a key was left behind.
+fn ask_to_move_keys(plan: &Plan) {
+    let Some(by) = plan.spec.partition_by.as_ref() else { return };
+    let is_called = |column: &Column| column.source == by.column || column.name == by.column;
+    let Some(column) = plan.spec.columns.iter().find(|column| is_called(column)) else { return };
+    if plan.spec.load != LoadMethod::Upsert || plan.spec.keys.contains(&column.name) {
+        return;
+    }
+    let (stream, column) = (&plan.stream, &by.column);
+    tracing::warn!(
+        stream,
+        column,
+        "{stream}: where `{column}` of a row changes, the row stays in its old partition as well, and its key is \
+         in the table twice: set `move_keys` to true where that may be, or to false where it never changes"
+    );
 }

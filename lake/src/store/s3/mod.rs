@@ -104,6 +104,11 @@ impl Store for S3Store {
         AT_ONCE
     }
 
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>
+    fn longest_key(&self) -> usize {
+        1024_usize.saturating_sub(self.bucket.prefix.len())
+    }
+
     /// AWS documents how S3 judges conditions. Other servers are known by what they do.
     fn judgement(&self) -> Judgement {
         if !self.bucket.settings.conditional_writes {
