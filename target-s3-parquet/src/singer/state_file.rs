@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lake::Aws;
-use lake::store::{Condition, Object, S3Store, Store};
+use lake::store::{self, Condition, Object, Store};
 use lake::write::journal::{Acknowledged, Receipt, trimmed};
 
 use super::local_state::LocalState;
@@ -46,7 +46,7 @@ impl StateFile {
                 Err(Error::Setting { key: "--state-out".into(), reason: reason.into() })
             }
             Some((bucket, key)) => {
-                let bucket: Arc<dyn Store> = Arc::new(S3Store::open(aws, bucket, "", run)?);
+                let bucket = store::bucket(aws, bucket, "", run)?;
                 let known = bucket.get(key)?.map(|(object, text)| Known { object, text });
                 Ok(Self::S3 { bucket, key: key.to_owned(), known: RefCell::new(known) })
             }
