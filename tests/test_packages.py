@@ -1,11 +1,14 @@
 """What a release is installed from: Homebrew's formulas, Meltano Hub's definitions."""
 
 import hashlib
+import json
 import re
 import subprocess
 import sys
 
+import jsonschema
 import pytest
+import referencing
 import tree_sitter
 import tree_sitter_ruby
 import yaml
@@ -92,3 +95,62 @@ def test_a_release_without_an_archive_has_no_formula(dist):
 
 def test_a_source_that_is_no_ruby_is_seen():
     assert faults("class A < Formula\n  def install\n    bin.install\n")
+
+
+HUB = ROOT / "tests" / "fixtures" / "meltano_hub"
+"""The schemas of Meltano Hub, https://github.com/meltano/hub/tree/main/schemas, of 2026-08-02."""
+
+DEFAULTS = "extractors:\n  tap-whisky: a\n  tap-wix: b\nfiles:\n  files-dbt: c\nloaders:\n  target-s3: d\n"
+MAINTAINERS = "singer-io:\n  label: S\n  name: singer-io\n  url: https://github.com/singer-io\nzed:\n  label: Z\n"
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A clone of the Hub, as far as it is touched."""
+    for folder in ("_data", "static/assets/logos/extractors", "static/assets/logos/loaders", "hub-utils/other_scripts"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "_data" / "default_variants.yml").write_text(DEFAULTS)
+    (tmp_path / "_data" / "maintainers.yml").write_text(MAINTAINERS)
+    (tmp_path / "hub-utils" / "other_scripts" / "placeholder.png").write_bytes(b"a picture")
+    (tmp_path / "static" / "assets" / "logos" / "loaders" / "s3-parquet.png").write_bytes(b"theirs")
+    return tmp_path
+
+
+def proposed(hub):
+    subprocess.run([sys.executable, ROOT / "scripts" / "meltano_hub.py", hub], check=True)
+    return {str(file.relative_to(hub)): file.read_bytes() for file in hub.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(("kind", "plugin"), [("extractors", "tap-wistia"), ("loaders", "target-s3-parquet")])
+def test_a_definition_is_what_the_hub_takes(kind, plugin, hub):
+    proposed(hub)
+    place = hub / "_data" / "meltano" / kind / plugin / "tap-wistia.yml"
+    definition = yaml.safe_load(place.read_text())
+    schemas = [(path.relative_to(HUB).as_posix(), json.loads(path.read_text())) for path in HUB.rglob("*.json")]
+    resources = [
+        (f"http://hub/{name}", referencing.Resource.from_contents({**schema, "$id": f"http://hub/{name}"}))
+        for name, schema in schemas
+    ]
+    schema = {"$ref": f"http://hub/plugin_definitions/{kind}.schema.json"}
+    validator = jsonschema.Draft7Validator(schema, registry=referencing.Registry().with_resources(resources))
+    assert not [error.message for error in validator.iter_errors(definition)]
+    assert [error.message for error in validator.iter_errors({**definition, "capabilites": []})]
+    assert list(definition) == sorted(definition)
+    assert (definition["name"], definition["variant"]) == (plugin, "tap-wistia")
+    assert (hub / f"static{definition['logo_url']}").is_file()
+
+
+def test_the_hub_keeps_what_it_has_and_lists_what_is_new_in_its_order(hub):
+    once = proposed(hub)
+    defaults = yaml.safe_load(once["_data/default_variants.yml"])
+    assert list(defaults["extractors"]) == ["tap-whisky", "tap-wistia", "tap-wix"]
+    assert list(defaults["loaders"]) == ["target-s3", "target-s3-parquet"]
+    assert list(yaml.safe_load(once["_data/maintainers.yml"])) == ["singer-io", "tap-wistia", "zed"]
+    assert once["static/assets/logos/loaders/s3-parquet.png"] == b"theirs"
+    assert proposed(hub) == once, "a second time nothing changes"
+
+
+def test_nobody_loses_a_default_variant(hub):
+    (hub / "_data" / "default_variants.yml").write_text(DEFAULTS + "  target-s3-parquet: others\n")
+    once = proposed(hub)
+    assert yaml.safe_load(once["_data/default_variants.yml"])["loaders"]["target-s3-parquet"] == "others"
