@@ -35,7 +35,7 @@ def definition(kind, plugin, logo):
 
 def with_default(text, kind, plugin):
     """The list of default variants with a line for the plugin, unless it has one."""
-    head, block, rest = re.fullmatch(rf"(.*^{kind}:\n)((?:  .*\n)+)(.*)", text, re.M | re.S).groups()
+    head, block, rest = re.fullmatch(rf"(.*^{kind}:\n)((?:  [^\n]*\n)+)(.*)", text, re.M | re.S).groups()
     lines = block.splitlines(keepends=True)
     names = [line.strip().split(":")[0] for line in lines]
     if plugin in names:
