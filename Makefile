@@ -1,4 +1,4 @@
-.PHONY: run test unit try-store test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run test unit lint-features try-store test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -45,6 +45,10 @@ lint: $(LINT)
 	.venv-lint/bin/ruff check
 	.venv-lint/bin/mypy
 	$(MAKE) --no-print-directory supply
+
+## The lints for programs without the features, such as make run has them.
+lint-features:
+	cargo clippy --workspace --all-targets --no-default-features --locked -- -D warnings
 
 ## What is built in, where it comes from and under which licence; what the workflows open to whom. Needs no GitHub.
 supply: $(LINT)
