@@ -361,6 +361,9 @@ fn settings_hint(error: &SettingsError) -> Option<&'static str> {
 
 fn lake_hint(error: &lake::Error) -> Option<&'static str> {
     match error {
+        lake::Error::Absent { .. } => Some(
+            "`make run` builds what a folder needs; a release has everything, and so has what `cargo build --release` builds (README.md, Install)",
+        ),
         lake::Error::Incompatible { .. } => Some(
             "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)",
         ),
@@ -460,6 +463,7 @@ mod tests {
             failed(lake::Error::Interrupted { what: text() }.into(), Transient),
             failed(lake::Error::Table { table: text(), reason: text() }.into(), Setting),
             failed(lake::Error::Option { name: "x", reason: text() }.into(), Setting),
+            failed(lake::Error::Absent { what: "S3", feature: "s3" }.into(), Setting),
             failed(
                 lake::Error::Conditions { object: text(), fault: lake::ConditionFault::Refused }
                     .into(),
