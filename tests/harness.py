@@ -382,7 +382,7 @@ class Proxy(Server):
 
 
 PARTITIONS = {
-    "fact_events": {"partition_by": {"column": "received_at", "granularity": "month"}},
+    "fact_events": {"partition_by": {"column": "received_at", "granularity": "month"}, "move_keys": False},
     "fact_engagements": {"partition_by": {"column": "date", "granularity": "month"}},
     "fact_engagements_byday": {"partition_by": {"column": "date", "granularity": "month"}},
     "fact_media_actions": {"partition_by": {"column": "date", "granularity": "month"}},

@@ -253,3 +253,20 @@ def test_spark_reads_files_of_before_and_after_a_change_of_the_schema(spark, lak
     rows = assert_spark_reads(spark, lake, "s", ["id"])
     assert [(row["small"], row["n"]) for row in rows] == [(1, 1.0), (None, None), (None, None), (2**40, 0.5)]
     assert lake.registered("s").columns["n"] == "double"
+
+
+CITIES = ["Zürich", "a b", "a/b", "100%", "x=y:z", "東京 😀", "a&b+c~d", "'\"#?*\\{}[]^", "..", "%C3%BC", "plain"]
+
+
+def test_spark_reads_the_value_of_a_partition_in_the_name_of_its_folder(spark, lake):
+    """By the catalog, and by the folders alone: as Spark itself would have named them."""
+    properties = {"id": {"type": "integer"}, "city": {"type": "string"}}
+    records = [{"id": at, "city": city} for at, city in enumerate(CITIES)]
+    lake.load(messages("s", properties, records), partition_by={"column": "city"})
+    frame = spark.read.parquet(str(lake.tables / "s"))
+    assert sorted((row.city, row.p_city) for row in frame.collect()) == sorted((city, city) for city in CITIES)
+    written = lake.folder / "by_spark"
+    frame.select("id", "city", frame.city.alias("p_city")).write.partitionBy("p_city").parquet(str(written))
+    names = {path.name for path in written.iterdir() if path.is_dir()}
+    assert {path.name for path in (lake.tables / "s").iterdir()} == names
+    assert {values[0] for values, _ in lake.registered("s").partitions} == set(CITIES)

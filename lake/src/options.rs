@@ -1,9 +1,8 @@
 //! How a lake is opened: where it is, and what it may use.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
-
-use aws_sdk_s3::config::Credentials;
 
 use crate::error::{Error, Result};
 
@@ -135,6 +134,24 @@ impl Default for S3Options {
             checksum: Checksum::default(),
             conditional_writes: true,
         }
+    }
+}
+
+/// An access key of AWS.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The key.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+    /// The token of temporary ones.
+    pub session_token: Option<String>,
+}
+
+/// No secret is ever printed.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Credentials")
     }
 }
 

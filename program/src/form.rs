@@ -95,8 +95,15 @@ fn choices(schema: &Map<String, Value>) -> Option<Vec<Value>> {
     Some(found)
 }
 
-/// The entry of a map as an entry of a list.
+/// The entry of a map as an entry of a list. One that is a single value has it under `value`.
 fn named(mut entry: Value) -> Value {
+    if !is_object(&entry) {
+        return json!({
+            "type": "object",
+            "properties": {"name": {"type": "string", "description": "What this is for."}, "value": entry},
+            "required": ["name", "value"],
+        });
+    }
     if let Some(Value::Object(own)) = entry.get_mut("properties") {
         let mut properties = Map::new();
         properties.insert(
@@ -149,15 +156,7 @@ pub fn from_form(
             tracing::warn!("`{name}` is ignored: streams of Airbyte are mapped by its connections");
         }
     }
-    for (name, property) in
-        schema.get("properties").and_then(Value::as_object).into_iter().flatten()
-    {
-        let is_map = property.get("additionalProperties").is_some_and(Value::is_object)
-            && property.get("type").is_some_and(|kind| has_type(kind, "object"));
-        if let Some(value) = settings.get_mut(name).filter(|_| is_map) {
-            unlist(value);
-        }
-    }
+    unlist_inside(&mut settings, schema);
     for (name, value) in defaults {
         if settings.get(name).is_none_or(Value::is_null) {
             settings.insert(name.clone(), value.clone());
@@ -166,10 +165,33 @@ pub fn from_form(
     Ok(Document { name: document.name.clone(), text: Value::Object(settings).to_string() })
 }
 
-fn unlist(value: &mut Value) {
+fn is_object(schema: &Value) -> bool {
+    schema.get("type").is_some_and(|kind| has_type(kind, "object"))
+}
+
+/// Makes maps of lists again in the properties of an object.
+fn unlist_inside(object: &mut Map<String, Value>, schema: &Value) {
+    for (name, property) in
+        schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+    {
+        let entry = property.get("additionalProperties").filter(|entry| entry.is_object());
+        if let (Some(value), Some(entry)) = (object.get_mut(name), entry)
+            && is_object(property)
+        {
+            unlist(value, entry);
+        }
+    }
+}
+
+fn unlist(value: &mut Value, schema: &Value) {
     let Value::Array(entries) = value else { return };
     let map = entries.drain(..).filter_map(|mut entry| {
-        let name = entry.as_object_mut()?.remove("name")?.as_str()?.to_owned();
+        let own = entry.as_object_mut()?;
+        let name = own.remove("name")?.as_str()?.to_owned();
+        if !is_object(schema) {
+            return Some((name, own.remove("value")?));
+        }
+        unlist_inside(own, schema);
         Some((name, entry))
     });
     *value = Value::Object(map.collect());
@@ -196,6 +218,7 @@ mod tests {
     #[expect(dead_code, reason = "only its schema is used")]
     struct Inner {
         choice: Option<Choice>,
+        columns: Option<BTreeMap<String, String>>,
     }
 
     #[derive(Debug, Deserialize, JsonSchema)]
@@ -227,6 +250,14 @@ mod tests {
                     "properties": {
                         "name": {"type": "string", "description": "Name or glob of what this is for.", "title": "Name", "order": 0},
                         "choice": {"type": "string", "enum": ["one", "two"], "title": "Choice", "order": 1},
+                        "columns": {"type": "array", "title": "Columns", "order": 2, "items": {
+                            "type": "object",
+                            "required": ["name", "value"],
+                            "properties": {
+                                "name": {"type": "string", "description": "What this is for.", "title": "Name", "order": 0},
+                                "value": {"type": "string", "title": "Value", "order": 1},
+                            }
+                        }},
                     }
                 }},
             })
@@ -235,14 +266,13 @@ mod tests {
 
     #[test]
     fn what_a_form_holds_becomes_settings() {
-        let text =
-            r#"{"api_token":"t","media_ids":null,"x":"","streams":[{"name":"a*","choice":"one"}]}"#;
+        let text = r#"{"api_token":"t","media_ids":null,"x":"","streams":[{"name":"a*","choice":"one","columns":[{"name":"x","value":"int"}]}]}"#;
         let document = Document { name: "c".into(), text: text.into() };
         let schema = settings::schema::<Config>();
         let ours = from_form(&document, &schema, &defaults(), &[], |_| Ok(())).unwrap();
         assert_eq!(
             serde_json::from_str::<Value>(&ours.text).unwrap(),
-            json!({"api_token": "t", "media_ids": ["a"], "streams": {"a*": {"choice": "one"}}})
+            json!({"api_token": "t", "media_ids": ["a"], "streams": {"a*": {"choice": "one", "columns": {"x": "int"}}}})
         );
     }
 }

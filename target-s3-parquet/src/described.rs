@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::decode::conventions::Conventions;
 use crate::decode::derive::Derived;
 use crate::decode::plan::Plan;
-use crate::json_schema;
-use crate::settings::stream::StreamSettings;
+use crate::json_schema::{self, Narrowed};
+use crate::settings::columns::{TypedColumn, is_called, unknown};
+use crate::settings::stream::{OnInvalid, StreamSettings};
 
 /// A stream as its source describes it, after it was mapped.
 #[derive(Debug)]
@@ -46,11 +47,19 @@ impl Described<'_> {
         let (reads, mut columns, derivation) = match self.derived {
             Some(Derived { reads, columns, derivation }) => (reads, columns, Some(derivation)),
             None => {
-                let columns =
+                let mut columns =
                     json_schema::columns(self.schema).map_err(|error| error.to_string())?;
+                for (name, typed) in &settings.columns {
+                    if let Some(column) = columns.iter_mut().find(|column| is_called(column, name))
+                    {
+                        typed.kind.give_to(column);
+                    }
+                }
                 (columns.clone(), columns, None)
             }
         };
+        check_types(&columns, settings)?;
+        say_narrowed(self.name, self.source_schema, settings)?;
         let validator = settings.validate_records.then(|| validator(self.source_schema));
         let keys = settings.key_properties.as_deref().unwrap_or(self.keys);
         let keys = key_positions(&columns, keys)?;
@@ -64,15 +73,20 @@ impl Described<'_> {
             incidental.extend(extra.iter().map(|column| column.name.clone()));
             columns.extend(extra);
         }
+        let table = settings.table.as_deref().unwrap_or(self.name);
+        let former_table = names::fold_table_by(names::Folding::Former, table);
+        let table = names::fold_table(table);
         let spec = Spec {
-            table: names::fold_table(settings.table.as_deref().unwrap_or(self.name)),
+            table: table.clone(),
+            former_table: Some(former_table).filter(|former| *former != table),
             stream: self.name.to_owned(),
             keys: keys.iter().map(|(_, name)| name.clone()).collect(),
             columns,
             load: settings.load(!keys.is_empty()),
             partition_by: settings.partition_by.as_ref().map(Into::into),
             shards: settings.shards.number(),
-            moves_keys: settings.move_keys,
+            keeps_long_values: settings.on_invalid == OnInvalid::Null,
+            moves_keys: settings.move_keys == Some(true),
             encoding: settings.encoding(),
             refresh: self.refresh,
             incidental,
@@ -89,9 +103,44 @@ impl Described<'_> {
             max_string_bytes: settings.max_string_bytes,
             extra_from,
             validator: validator.transpose()?,
+            asks_to_move_keys: settings.move_keys.is_none(),
             conventions: self.conventions,
         })
     }
+}
+
+/// Names the columns that are narrower than their schema says, because no decimal is as wide.
+fn say_narrowed(stream: &str, schema: &Value, settings: &StreamSettings) -> Result<(), String> {
+    let narrowed = json_schema::narrowed(schema).map_err(|error| error.to_string())?;
+    let untyped = narrowed.iter().filter(|column| !settings.columns.contains_key(&column.name));
+    for Narrowed { name, declared } in untyped {
+        tracing::warn!(
+            stream,
+            column = name,
+            declared,
+            "{stream}: the schema declares {declared} for `{name}`, and no decimal has more than 38 digits: \
+             values with more do not fit; `streams.{stream}.columns` can give it another type, such as `string`"
+        );
+    }
+    Ok(())
+}
+
+/// Checks that the columns have the types that the settings give to them.
+fn check_types(columns: &[Column], settings: &StreamSettings) -> Result<(), String> {
+    for (name, TypedColumn { kind, must_exist }) in &settings.columns {
+        match columns.iter().find(|column| is_called(column, name)) {
+            Some(column) if kind.is_of(column) => {}
+            Some(column) => {
+                return Err(format!(
+                    "`columns` in the settings gives a type to `{name}`, but `stream_maps` or flattening makes it {}",
+                    column.kind
+                ));
+            }
+            None if *must_exist => return Err(unknown(name, columns)),
+            None => {}
+        }
+    }
+    Ok(())
 }
 
 fn validator(schema: &Value) -> Result<jsonschema::Validator, String> {
@@ -138,6 +187,27 @@ mod tests {
         let settings = json!({"streams": {"My*": {"table": "Other", "shards": 3}}});
         let plan = try_plan("My Events", &schema(), &["Id"], settings, conventions()).unwrap();
         assert_eq!((plan.spec.table.as_str(), plan.spec.shards), ("other", Some(3)));
+    }
+
+    #[test]
+    fn the_settings_give_types_to_columns_by_either_name() {
+        let typed = |columns: Value| {
+            let settings = json!({"streams": {"a": {"columns": columns}}});
+            let plan = try_plan("a", &schema(), &["Id"], settings, conventions())?;
+            Ok(plan.spec.columns.iter().map(|column| column.kind.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            typed(json!({"Id": "decimal(20,0)", "line": "date"})),
+            Ok(vec!["decimal(20,0)".into(), "date".into()])
+        );
+        assert_eq!(typed(json!({"id": "string"})), Ok(vec!["string".into(), "string".into()]));
+        let error: String = typed(json!({"lime": "string"})).unwrap_err();
+        assert_eq!(
+            error,
+            "`columns` in the settings names `lime`, which is none of its columns; is `line` meant?"
+        );
+        let settings = json!({"streams": {"*": {"columns": {"other": "int"}}}});
+        assert!(try_plan("a", &schema(), &["Id"], settings, conventions()).is_ok());
     }
 
     #[test]

@@ -17,10 +17,15 @@ use lake::schema::{Column, Kind, names};
 use protocol::personal;
 
 use protocol::schema_limits::{Budget, TooLarge};
-use scalar::{DECIMAL_PRECISION, decimal_number, decimal_string, integer, kind_of_value};
+use scalar::{
+    DECIMAL_PRECISION, Declared, decimal_number, decimal_string, declared, integer, kind_of_value,
+};
 
-/// Nesting beyond this becomes JSON text: Hive and Redshift stop at 100 levels.
+/// Nesting beyond this becomes JSON text: Hive, Redshift and pyarrow stop at 100 levels.
 const MAX_DEPTH: usize = 64;
+
+/// Levels that a list takes: itself and its element (<https://github.com/apache/parquet-format/blob/master/LogicalTypes.md#lists>).
+const LIST_DEPTH: usize = 2;
 
 /// Whether a schema describes an object with named properties, as a table needs.
 pub(crate) fn is_object_schema(schema: &Value) -> bool {
@@ -33,6 +38,22 @@ pub(crate) fn is_object_schema(schema: &Value) -> bool {
 /// The columns of a stream, in the order of its schema.
 pub(crate) fn columns(schema: &Value) -> Result<Vec<Column>, TooLarge> {
     Resolver::of(schema).all()
+}
+
+/// A column or field whose schema declares more digits than a decimal has.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Narrowed {
+    /// Its name, without what it is inside of.
+    pub(crate) name: String,
+    /// The type that was asked for.
+    pub(crate) declared: String,
+}
+
+/// Which columns are narrower than their schemas say, because nothing is as wide.
+pub(crate) fn narrowed(schema: &Value) -> Result<Vec<Narrowed>, TooLarge> {
+    let resolver = Resolver::of(schema);
+    resolver.all()?;
+    Ok(resolver.narrowed.into_inner())
 }
 
 /// How many columns there are, with the fields inside them.
@@ -66,6 +87,9 @@ struct Resolver<'a> {
     /// are columns with marks of their own.
     is_marked: Cell<bool>,
     budget: Budget,
+    /// What the column at hand asks for that no decimal has.
+    too_long: Cell<Option<Declared>>,
+    narrowed: RefCell<Vec<Narrowed>>,
 }
 
 impl<'a> Resolver<'a> {
@@ -75,6 +99,8 @@ impl<'a> Resolver<'a> {
             open: RefCell::default(),
             is_marked: Cell::default(),
             budget: Budget::default(),
+            too_long: Cell::default(),
+            narrowed: RefCell::default(),
         }
     }
 
@@ -109,6 +135,10 @@ impl<'a> Resolver<'a> {
             let outer = self.is_marked.replace(false);
             let kind = self.kind(schema, depth + 1)?.unwrap_or(Kind::Json);
             let personal = self.is_marked.replace(outer);
+            if let Some(Declared { whole, scale }) = self.too_long.take() {
+                let declared = format!("decimal({},{scale})", whole.saturating_add(scale));
+                self.narrowed.borrow_mut().push(Narrowed { name: source.clone(), declared });
+            }
             let description = self.description(schema)?;
             Ok(Column { source: source.clone(), name, kind, description, personal })
         });
@@ -172,6 +202,13 @@ impl<'a> Resolver<'a> {
         self.resolved(object, depth)
     }
 
+    /// Notes numbers with more digits than a decimal has.
+    fn note_length(&self, schema: &Map<String, Value>) {
+        if let Some(declared) = declared(schema).filter(|declared| declared.is_too_long()) {
+            self.too_long.set(Some(declared));
+        }
+    }
+
     fn note_mark(&self, keyword: Option<&Value>) {
         if keyword == Some(&Value::Bool(true)) {
             self.is_marked.set(true);
@@ -184,6 +221,7 @@ impl<'a> Resolver<'a> {
         depth: usize,
     ) -> Result<Option<Kind>, TooLarge> {
         if let Some(kind) = decimal_string(schema) {
+            self.note_length(schema);
             return Ok(Some(kind));
         }
         if let Some(types) = self.types_of(schema)? {
@@ -265,9 +303,18 @@ impl<'a> Resolver<'a> {
         Ok(Some(match name {
             "null" => return Ok(None),
             "boolean" => Kind::Boolean,
-            "integer" => integer(schema),
+            "integer" => {
+                self.note_length(schema);
+                integer(schema)
+            }
             "number" if text("airbyte_type") == Some("integer") => Kind::Bigint,
-            "number" => decimal_number(schema).unwrap_or(Kind::Double),
+            "number" => match decimal_number(schema) {
+                Some(kind) => {
+                    self.note_length(schema);
+                    kind
+                }
+                None => Kind::Double,
+            },
             "string" => match text("format") {
                 Some("date-time") => Kind::Timestamp,
                 Some("date") => Kind::Date,
@@ -283,7 +330,7 @@ impl<'a> Resolver<'a> {
                 let element = match schema.get("items") {
                     Some(items) => {
                         self.budget.parts(1)?;
-                        self.kind(items, depth + 1)?
+                        self.kind(items, depth + LIST_DEPTH)?
                     }
                     None => None,
                 };
@@ -375,6 +422,21 @@ mod tests {
             (json!({"type": ["null", "integer"], "minimum": 0, "maximum": 1}), "int"),
             (json!({"type": "integer", "minimum": 0}), "bigint"),
             (json!({"type": "integer", "minimum": 0, "maximum": 2_147_483_648_u64}), "bigint"),
+            (json!({"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX}), "bigint"),
+            (
+                json!({"type": "integer", "exclusiveMaximum": 9_223_372_036_854_775_808_u64}),
+                "bigint",
+            ),
+            (json!({"type": "integer", "maximum": 9_223_372_036_854_775_808_u64}), "decimal(20,0)"),
+            (
+                json!({"type": ["integer", "null"], "minimum": 0, "maximum": u64::MAX}),
+                "decimal(20,0)",
+            ),
+            (json!({"type": "integer", "minimum": -1e30, "maximum": 0}), "decimal(31,0)"),
+            (json!({"type": "integer", "maximum": 1e300}), "decimal(38,0)"),
+            // What a program without integers of 64 bits makes of their end.
+            (json!({"type": "integer", "maximum": 9_223_372_036_854_775_807.0}), "bigint"),
+            (json!({"enum": [1, u64::MAX]}), "decimal(20,0)"),
             (json!({"type": ["number", "null"]}), "double"),
             (json!({"type": "number", "multipleOf": 0.01}), "decimal(38,2)"),
             (json!({"type": "number", "multipleOf": 1e-9}), "decimal(38,9)"),
@@ -437,6 +499,43 @@ mod tests {
             (json!({"type": "number", "airbyte_type": "integer"}), "bigint"),
         ] {
             assert_eq!(kind(&schema), hive, "{schema}");
+        }
+    }
+
+    #[test]
+    fn numbers_with_more_digits_than_a_decimal_has_are_named() {
+        for (schema, declared) in [
+            (
+                json!({"type": "string", "format": "singer.decimal", "precision": 65, "scale": 30}),
+                Some("decimal(65,30)"),
+            ),
+            (
+                json!({"type": "number", "multipleOf": 1e-30, "maximum": 1e35, "exclusiveMaximum": true}),
+                Some("decimal(65,30)"),
+            ),
+            (json!({"type": "integer", "maximum": 1e40}), Some("decimal(41,0)")),
+            (
+                json!({"type": ["null", "array"], "items": {"type": "integer", "maximum": 1e40}}),
+                Some("decimal(41,0)"),
+            ),
+            (json!({"type": "number", "multipleOf": 1e-30}), None),
+            (
+                json!({"type": "number", "multipleOf": 1e-10, "maximum": 1e28, "exclusiveMaximum": true}),
+                None,
+            ),
+            (json!({"type": "integer", "maximum": u64::MAX}), None),
+            (json!({"type": "number", "maximum": 1e300}), None),
+            (json!({"type": "string", "format": "singer.decimal"}), None),
+        ] {
+            let root = json!({"properties": {"a": {"type": "integer"}, "x": schema}});
+            let found = narrowed(&root).unwrap();
+            let found: Vec<_> =
+                found.iter().map(|n| (n.name.as_str(), n.declared.as_str())).collect();
+            assert_eq!(
+                found,
+                declared.map(|declared| ("x", declared)).into_iter().collect::<Vec<_>>(),
+                "{schema}"
+            );
         }
     }
 

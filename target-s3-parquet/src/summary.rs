@@ -7,6 +7,7 @@ use program::{report, words};
 use serde::Serialize;
 
 use lake::catalog::Event;
+use lake::table::Misplaced;
 use lake::write::Committed;
 
 use crate::decode::rows::Rows;
@@ -59,6 +60,9 @@ pub(crate) struct StreamSummary {
     /// Values that did not fit and became null, by column.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) invalid: BTreeMap<String, u64>,
+    /// Numbers that lost digits in a column of doubles, by column.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) rounded: BTreeMap<String, u64>,
     /// Values of keys that the schema does not know, by key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unknown: BTreeMap<String, u64>,
@@ -68,6 +72,9 @@ pub(crate) struct StreamSummary {
     /// Rows that were there already, because an earlier run died before anybody knew that.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) recognised: u64,
+    /// Rows whose value names no partition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) misplaced: Option<Misplaced>,
     /// Strings truncated to `max_string_bytes`.
     #[serde(rename = "cut", skip_serializing_if = "is_zero")]
     pub(crate) truncated: u64,
@@ -89,6 +96,29 @@ impl Summary {
                     "{} of column `{column}` did not fit and {} null",
                     words::counted(*count, "value", "values"),
                     if *count == 1 { "is" } else { "are" },
+                );
+            }
+            if let Some(misplaced) = &counts.misplaced {
+                let Misplaced { column, folder, count, example, is_no_date } = misplaced;
+                let fault =
+                    if *is_no_date { "are no dates" } else { "are too long for a folder's name" };
+                let example =
+                    example.as_ref().map_or_else(String::new, |text| format!(", such as `{text}`"));
+                tracing::warn!(
+                    stream,
+                    column,
+                    count,
+                    "{stream}: {count} values of column {column} {fault}{example}: their rows are in {folder}"
+                );
+            }
+            for (column, count) in &counts.rounded {
+                tracing::warn!(
+                    stream,
+                    column,
+                    count,
+                    "{stream}: {count} numbers of column {column} have more digits than a double holds, and were \
+                     rounded; set `streams.{stream}.columns` to {{\"{column}\": \"decimal(38,10)\"}} or the like \
+                     to keep them"
                 );
             }
             counts.tell(stream, watched);
@@ -233,6 +263,9 @@ impl StreamSummary {
         self.replaced += rows.replaced;
         for (column, count) in &rows.invalid {
             *self.invalid.entry(column.clone()).or_default() += count;
+        }
+        for (column, count) in &rows.rounded {
+            *self.rounded.entry(column.clone()).or_default() += count;
         }
         let mut new = Vec::new();
         for (key, count) in &rows.unknown_keys {

@@ -172,7 +172,7 @@ fn is_of_other_cut(definition: &Definition, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::definition::{Granularity, PartitionBy};
+    use crate::table::definition::{FolderForm, Granularity, PartitionBy};
 
     fn definition(load_method: LoadMethod, shards: u32) -> Definition {
         Definition {
@@ -187,6 +187,7 @@ mod tests {
                 granularity: Some(Granularity::Month),
                 name: None,
             }),
+            folders: FolderForm::First,
             shards,
             first_shard: 0,
             resharding: None,

@@ -1,7 +1,9 @@
 //! What happens to a table's columns when the schema of its stream changes.
 //!
-//! New columns come last, lost ones stay, `int` widens to `bigint` and that to `double`. Anything
-//! else would leave files of two physical types under one column, so it is refused.
+//! New columns come last, lost ones stay. `int` widens to `bigint`, and that to `double` or to a decimal
+//! that holds all its digits and has no fraction; a decimal widens to one of more digits and the same
+//! fraction. So a value keeps its text, by which keys and partitions go. Anything else would leave files of
+//! two physical types under one column, so it is refused.
 
 use std::collections::{HashMap, HashSet};
 
@@ -80,12 +82,27 @@ impl Incompatible {
     }
 }
 
+/// Digits of the longest `int`.
+const INT_DIGITS: u8 = 10;
+
+/// Digits of the longest `bigint`.
+const BIGINT_DIGITS: u8 = 19;
+
 fn widen(old: &Kind, new: &Kind) -> Result<(Kind, bool), Incompatible> {
-    use Kind::{Bigint, Double, Int, Json, List, String, Struct};
+    use Kind::{Bigint, Decimal, Double, Int, Json, List, String, Struct};
     Ok(match (old, new) {
         (old, new) if old == new => (old.clone(), false),
         (Int, Bigint | Double) | (Bigint, Double) => (new.clone(), true),
         (Bigint | Double, Int) | (Double, Bigint) => (old.clone(), false),
+        (Int, Decimal(INT_DIGITS.., 0)) | (Bigint, Decimal(BIGINT_DIGITS.., 0)) => {
+            (new.clone(), true)
+        }
+        (Decimal(INT_DIGITS.., 0), Int) | (Decimal(BIGINT_DIGITS.., 0), Bigint) => {
+            (old.clone(), false)
+        }
+        (Decimal(digits, scale), Decimal(more, same)) if scale == same => {
+            (Decimal(*digits.max(more), *scale), more > digits)
+        }
         (String | Json, String | Json) => (new.clone(), false),
         (Struct(left), Struct(right)) => {
             let Evolution { columns, widened } = evolve(left, right)?;
@@ -133,6 +150,30 @@ mod tests {
         let evolution = evolve(&old, &new).unwrap();
         assert_eq!(hive(&evolution.columns), "struct<a:bigint,b:double>");
         assert!(evolution.widened);
+    }
+
+    #[test]
+    fn integers_and_decimals_widen_to_decimals_that_hold_all_their_digits() {
+        use Kind::{Bigint, Decimal, Double, Int};
+        for (old, new, wide, is_widened) in [
+            (Bigint, Decimal(20, 0), Some("decimal(20,0)"), true),
+            (Int, Decimal(10, 0), Some("decimal(10,0)"), true),
+            (Decimal(20, 0), Bigint, Some("decimal(20,0)"), false),
+            (Decimal(10, 0), Int, Some("decimal(10,0)"), false),
+            (Decimal(10, 2), Decimal(38, 2), Some("decimal(38,2)"), true),
+            (Decimal(38, 2), Decimal(10, 2), Some("decimal(38,2)"), false),
+            (Bigint, Decimal(18, 0), None, false),
+            (Bigint, Decimal(38, 2), None, false),
+            (Decimal(18, 0), Bigint, None, false),
+            (Decimal(10, 2), Decimal(38, 10), None, false),
+            (Double, Decimal(38, 10), None, false),
+            (Decimal(38, 10), Double, None, false),
+        ] {
+            let found = evolve(&[column("a", old.clone())], &[column("a", new.clone())]);
+            let found = found.ok().map(|found| (found.columns[0].kind.to_string(), found.widened));
+            let expected = wide.map(|wide| (wide.to_owned(), is_widened));
+            assert_eq!(found, expected, "{old} to {new}");
+        }
     }
 
     #[test]

@@ -9,38 +9,89 @@ use xxhash_rust::xxh3::xxh3_64;
 /// (<https://docs.aws.amazon.com/redshift/latest/dg/r_names.html>).
 const MAX_BYTES: usize = 127;
 
-/// Folds a name to `[a-z0-9_]`: camel case to snake case, everything else to `_`.
+/// How names are folded.
+///
+/// A table keeps the names that it has, so that of the release that made it is known as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folding {
+    /// What is not ASCII is written with the letters that stand for it: `größe` is `groesse`.
+    Transliterated,
+    /// What is not ASCII is `_`, as in release 0.1: `größe` is `gr__e`.
+    Former,
+}
+
+/// Folds a name to `[a-z0-9_]`: camel case to snake case, other letters to those that stand for them,
+/// everything else to `_`.
 ///
 /// A leading `_` stays for columns (`_sdc_…`); names that would be empty become `_`.
 pub fn fold(name: &str) -> String {
+    fold_by(Folding::Transliterated, name)
+}
+
+/// Folds a name in one of the ways.
+pub fn fold_by(folding: Folding, name: &str) -> String {
+    if folding == Folding::Former && !name.is_ascii() {
+        let plain: String = name.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
+        return shorten(snake(&plain), name);
+    }
+    shorten(snake(name), name)
+}
+
+fn snake(name: &str) -> String {
     let mut folded = String::with_capacity(name.len() + 4);
     let mut previous = '_';
     let mut characters = name.chars().peekable();
     while let Some(character) = characters.next() {
-        let starts_word = character.is_ascii_uppercase()
-            && (previous.is_ascii_lowercase()
+        let starts_word = character.is_uppercase()
+            && (previous.is_lowercase()
                 || previous.is_ascii_digit()
-                || (previous.is_ascii_uppercase()
-                    && characters.peek().is_some_and(char::is_ascii_lowercase)));
+                || (previous.is_uppercase()
+                    && characters.peek().is_some_and(|next| next.is_lowercase())));
         if starts_word {
             folded.push('_');
         }
         if character.is_ascii_alphanumeric() || character == '_' {
             folded.push(character.to_ascii_lowercase());
-        } else {
+        } else if character.is_ascii() {
             folded.push('_');
+        } else {
+            transliterate(character, &mut folded);
         }
         previous = character;
     }
     if folded.is_empty() {
         folded.push('_');
     }
-    shorten(folded, name)
+    folded
+}
+
+/// Appends the letters that stand for one that is not ASCII, or `_` where none do.
+fn transliterate(character: char, folded: &mut String) {
+    let letters = match character {
+        'ä' | 'Ä' => "ae",
+        'ö' | 'Ö' => "oe",
+        'ü' | 'Ü' => "ue",
+        // Two dots that stand behind their vowel, as macOS has them in the names of files.
+        '\u{308}' if folded.ends_with(['a', 'o', 'u']) => "e",
+        // All other marks on the letter before them.
+        '\u{300}'..='\u{36f}' => return,
+        _ => deunicode::deunicode_char(character).unwrap_or_default().trim(),
+    };
+    if letters.is_empty() {
+        folded.push('_');
+    }
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
+    folded.extend(letters.chars().map(|letter| plain(letter.to_ascii_lowercase())));
 }
 
 /// Folds the name of a table. Names that readers hide are made visible.
 pub fn fold_table(name: &str) -> String {
-    let folded = fold(name);
+    fold_table_by(Folding::Transliterated, name)
+}
+
+/// Folds the name of a table in one of the ways.
+pub fn fold_table_by(folding: Folding, name: &str) -> String {
+    let folded = fold_by(folding, name);
     if folded.starts_with('_') { shorten(format!("t{folded}"), name) } else { folded }
 }
 
@@ -84,7 +135,17 @@ mod tests {
             ("agent:os:version", "agent_os_version"),
             ("HTTPServer2Go", "http_server2_go"),
             ("URL", "url"),
-            ("Größe", "gr__e"),
+            ("Größe", "groesse"),
+            ("gro\u{308}ße", "groesse"),
+            ("üml", "ueml"),
+            ("ÄRGER", "aerger"),
+            ("StraßeÄndern", "strasse_aendern"),
+            ("naïveCafé", "naive_cafe"),
+            ("smørrebrød", "smorrebrod"),
+            ("北京", "beijing"),
+            ("Москва", "moskva"),
+            ("a€b", "aeurb"),
+            ("\u{e000}", "_"),
             ("a b.c-d", "a_b_c_d"),
             ("", "_"),
             ("_sdc_received_at", "_sdc_received_at"),
@@ -92,6 +153,17 @@ mod tests {
         ] {
             assert_eq!(fold(name), folded, "{name}");
         }
+    }
+
+    #[test]
+    fn the_names_of_the_first_release_are_known() {
+        for (name, folded) in
+            [("Größe", "gr__e"), ("üml", "_ml"), ("aÄb", "a_b"), ("fileSize", "file_size")]
+        {
+            assert_eq!(fold_by(Folding::Former, name), folded, "{name}");
+        }
+        assert_eq!(fold_table_by(Folding::Former, "üml"), "t_ml");
+        assert_eq!(fold_table("üml"), "ueml");
     }
 
     #[test]
@@ -116,9 +188,17 @@ mod tests {
     proptest! {
         #[test]
         fn every_name_is_short_and_plain(name in "\\PC{0,300}") {
-            let folded = fold(&name);
-            prop_assert!(!folded.is_empty() && folded.len() <= MAX_BYTES);
-            prop_assert!(folded.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+            for folding in [Folding::Transliterated, Folding::Former] {
+                let folded = fold_by(folding, &name);
+                prop_assert!(!folded.is_empty() && folded.len() <= MAX_BYTES);
+                prop_assert!(folded.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
+                prop_assert_eq!(fold(&folded), folded);
+            }
+        }
+
+        #[test]
+        fn a_name_of_ascii_is_what_it_always_was(name in "[ -~]{0,40}") {
+            prop_assert_eq!(fold(&name), fold_by(Folding::Former, &name));
         }
     }
 }

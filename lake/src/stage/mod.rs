@@ -44,7 +44,7 @@ pub(crate) use temporary::SpillFile;
 
 use crate::error::{Error, Result};
 use crate::table::key;
-use crate::table::partition::Partitioner;
+use crate::table::partition::{Misplaced, Partitioner};
 use crate::table::projection::Projection;
 
 /// Staged rows of one table.
@@ -127,6 +127,16 @@ impl Stage {
     /// The folder of a group's partition, with a slash behind it; empty without partitions.
     pub(crate) fn folder(&self, group: Group) -> Result<String> {
         self.partitioner.folder(group.partition)
+    }
+
+    /// The rows that are in the default partition although they have a value for another.
+    pub(crate) fn misplaced(&self) -> Option<Misplaced> {
+        self.partitioner.misplaced()
+    }
+
+    /// Takes the place of another stage, with rows of which that one has counted some already.
+    pub(crate) fn follow(&mut self, other: &Self) {
+        self.partitioner.follow(&other.partitioner);
     }
 
     /// The groups that have rows, in the order of their first. Where a partition was cut after its rows had

@@ -101,6 +101,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         4
     }
 
+    /// The most bytes that a key may have.
+    fn longest_key(&self) -> usize {
+        usize::MAX
+    }
+
     /// All objects whose keys start with `prefix`, sorted by the bytes of their keys: those that are
     /// there when it is called, and none that is gone by then.
     fn list(&self, prefix: &str) -> Result<Vec<Object>>;

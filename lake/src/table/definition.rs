@@ -13,6 +13,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::schema::names::Folding;
 use crate::schema::{Column, names};
 
 /// The definition of a table.
@@ -33,6 +34,9 @@ pub struct Definition {
     /// Its partition column, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_by: Option<PartitionBy>,
+    /// How the folders of its partitions are written.
+    #[serde(default, skip_serializing_if = "FolderForm::is_first")]
+    pub folders: FolderForm,
     /// Objects per partition.
     pub shards: u32,
     /// The number of the first of them. Objects of lower numbers have had their time.
@@ -79,6 +83,42 @@ pub struct PartitionBy {
     pub name: Option<String>,
 }
 
+/// How the folders of partitions are written. A table keeps the form in which it was made: in another one
+/// its rows would be there twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderForm {
+    /// As in the first release: a byte that is no plain letter of ASCII is `%XX`.
+    #[default]
+    First,
+    /// As Hive and Spark write them: `p=Zürich`, `p=a b`, `p=a%2Fb`.
+    Hive,
+}
+
+impl FolderForm {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference on")]
+    fn is_first(&self) -> bool {
+        *self == Self::First
+    }
+
+    /// How the names of partition keys are folded.
+    fn folding(self) -> Folding {
+        match self {
+            Self::First => Folding::Former,
+            Self::Hive => Folding::Transliterated,
+        }
+    }
+
+    /// The form of a new table: the first one where both are the same, so that the first release still
+    /// takes it.
+    pub(crate) fn of_new(by: Option<&PartitionBy>) -> Self {
+        let is_same = |by: &PartitionBy| {
+            by.granularity.is_some() && by.key(Self::First) == by.key(Self::Hive)
+        };
+        if by.is_none_or(is_same) { Self::First } else { Self::Hive }
+    }
+}
+
 /// Part of a date or time that names a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,13 +133,14 @@ pub enum Granularity {
 
 impl PartitionBy {
     /// The name of the partition key.
-    pub fn key(&self) -> String {
+    pub fn key(&self, form: FolderForm) -> String {
+        let fold = |name: &str| names::fold_by(form.folding(), name);
         match (&self.name, self.granularity) {
-            (Some(name), _) => names::fold(name),
+            (Some(name), _) => fold(name),
             (None, Some(Granularity::Day)) => "dt".into(),
             (None, Some(Granularity::Month)) => "month".into(),
             (None, Some(Granularity::Year)) => "year".into(),
-            (None, None) => names::fold(&format!("p_{}", self.column)),
+            (None, None) => fold(&format!("p_{}", self.column)),
         }
     }
 }
@@ -119,6 +160,17 @@ pub(crate) const FORMAT: u32 = 1;
 /// The version of the format of a table that was cut anew.
 const CUT: u32 = 2;
 
+/// The version of the format of a table whose folders the first release would write otherwise.
+const HIVE: u32 = 3;
+
+/// The version of the format of a new table with folders of this form.
+pub(crate) fn format_of(folders: FolderForm) -> u32 {
+    match folders {
+        FolderForm::First => FORMAT,
+        FolderForm::Hive => HIVE,
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference on")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
@@ -129,11 +181,11 @@ impl Definition {
     pub fn parse(text: &[u8], object: &str) -> Result<Self> {
         let definition: Self = serde_json::from_slice(text)
             .map_err(|error| Error::store("read", object, format!("it is damaged: {error}")))?;
-        if definition.format > CUT {
+        if definition.format > HIVE {
             return Err(Error::Table {
                 table: definition.table,
                 reason: format!(
-                    "it was written by a newer version of this program (format {}, this one knows {CUT})",
+                    "it was written by a newer version of this program (format {}, this one knows {HIVE})",
                     definition.format
                 ),
             });
@@ -187,7 +239,7 @@ impl Definition {
             reason: "there are no numbers left for its objects; load into a new table".into(),
         })?;
         (self.resharding, self.resharding_first) = (Some(shards), Some(first));
-        self.format = CUT;
+        self.format = self.format.max(CUT);
         Ok(())
     }
 
@@ -203,6 +255,9 @@ impl Definition {
     /// stays so.
     pub(crate) fn follow(&mut self, other: &Self) {
         self.first_shard = other.first_shard;
+        if self.partition_by == other.partition_by {
+            self.folders = other.folders;
+        }
         self.format = self.format.max(other.format);
     }
 
@@ -218,7 +273,7 @@ impl Definition {
 
     /// The name of the partition key, if the table has one.
     pub fn partition_key(&self) -> Option<String> {
-        self.partition_by.as_ref().map(PartitionBy::key)
+        self.partition_by.as_ref().map(|by| by.key(self.folders))
     }
 }
 
@@ -240,6 +295,7 @@ mod tests {
                 granularity: Some(Granularity::Month),
                 name: None,
             }),
+            folders: FolderForm::First,
             shards: 2,
             first_shard: 0,
             resharding: None,
@@ -324,7 +380,7 @@ mod tests {
     #[test]
     fn a_definition_of_a_newer_format_or_a_damaged_one_is_refused() {
         let text = String::from_utf8(definition().text().unwrap()).unwrap();
-        let newer = text.replace("\"format\": 1", "\"format\": 3");
+        let newer = text.replace("\"format\": 1", "\"format\": 4");
         let error = Definition::parse(newer.as_bytes(), "o").unwrap_err().to_string();
         assert!(error.contains("newer version") && error.contains("`t`"), "{error}");
         let error = Definition::parse(b"{", "_lake/tables/t.json").unwrap_err();
@@ -343,11 +399,38 @@ mod tests {
     fn a_partition_key_is_called_by_its_granularity_unless_it_has_a_name() {
         let key = |granularity, name: Option<&str>| {
             let name = name.map(str::to_owned);
-            PartitionBy { column: "receivedAt".into(), granularity, name }.key()
+            PartitionBy { column: "receivedAt".into(), granularity, name }.key(FolderForm::Hive)
         };
         assert_eq!(key(Some(Granularity::Day), None), "dt");
         assert_eq!(key(Some(Granularity::Year), None), "year");
         assert_eq!(key(None, None), "p_received_at");
         assert_eq!(key(Some(Granularity::Month), Some("Month!")), "month_");
+    }
+    #[test]
+    fn a_table_whose_folders_the_first_release_would_write_otherwise_is_none_of_its() {
+        let by = |column: &str, granularity| PartitionBy {
+            column: column.into(),
+            granularity,
+            name: None,
+        };
+        let month = Some(Granularity::Month);
+        let named = PartitionBy { name: Some("größe".into()), ..by("at", month) };
+        for (by, form, key, first_key) in [
+            (by("at", month), FolderForm::First, "month", "month"),
+            (by("city", None), FolderForm::Hive, "p_city", "p_city"),
+            (by("größe", None), FolderForm::Hive, "p_groesse", "p_gr__e"),
+            (named, FolderForm::Hive, "groesse", "gr__e"),
+        ] {
+            assert_eq!(FolderForm::of_new(Some(&by)), form, "{by:?}");
+            assert_eq!(by.key(form), key);
+            assert_eq!(by.key(FolderForm::First), first_key);
+        }
+        assert_eq!(FolderForm::of_new(None), FolderForm::First);
+        let mut hive = Definition { folders: FolderForm::Hive, format: HIVE, ..definition() };
+        let stored: serde_json::Value = serde_json::from_slice(&hive.text().unwrap()).unwrap();
+        assert_eq!((&stored["format"], &stored["folders"]), (&3.into(), &"hive".into()));
+        assert_eq!(Definition::parse(&hive.text().unwrap(), "o").unwrap(), hive);
+        hive.begin_cut(3, [0, 1].into_iter()).unwrap();
+        assert_eq!(hive.format, HIVE, "a cut takes no table back to an older format");
     }
 }

@@ -9,5 +9,6 @@ pub(crate) mod partition;
 pub(crate) mod projection;
 pub(crate) mod spec;
 
-pub use definition::{Definition, Generation, Granularity, LoadMethod, PartitionBy};
+pub use definition::{Definition, FolderForm, Generation, Granularity, LoadMethod, PartitionBy};
+pub use partition::Misplaced;
 pub use spec::{Refresh, Spec};

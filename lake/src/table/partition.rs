@@ -2,70 +2,186 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, TimestampMicrosecondType};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, percent_encode, utf8_percent_encode,
+};
 
-use super::definition::{Granularity, PartitionBy};
+use serde::Serialize;
+
+use super::definition::{Definition, FolderForm, Granularity};
 use crate::error::{Error, Result};
-use crate::schema::time;
+use crate::schema::{Column, time};
 
 /// Hive's folder for rows without a partition value
 /// (`hive.exec.default.partition.name`, <https://hive.apache.org/docs/latest/user/configuration-properties/>).
 pub(crate) const DEFAULT_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// The most bytes of a folder's name: `NAME_MAX` of the file systems that people use
-/// (<https://man7.org/linux/man-pages/man7/path_resolution.7.html>). On S3 it leaves a key of 1,024 bytes
-/// room for the rest (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>); a
-/// limit for both, so that a lake can be moved from the one to the other.
+/// (<https://man7.org/linux/man-pages/man7/path_resolution.7.html>). It is the limit on S3 as well, so that a
+/// lake can be moved from the one to the other.
 const MAX_FOLDER: usize = 255;
 
-/// What is escaped in a folder's name.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+/// Room for what stands before and behind a folder in the key of an object, with the name of its table: the
+/// place where generations wait, and the name of a file.
+const AROUND: usize = 128;
+
+/// What the first release escaped in a folder's name.
+const FIRST: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// What Hive escapes, and Spark as well (`charToEscape` in
+/// <https://github.com/apache/hive/blob/master/common/src/java/org/apache/hadoop/hive/common/FileUtils.java>).
+const HIVE: &AsciiSet = &CONTROLS
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'\'')
+    .add(b'*')
+    .add(b'/')
+    .add(b':')
+    .add(b'=')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'{')
+    .add(b'[')
+    .add(b']')
+    .add(b'^');
+
+/// Bytes of a value that are shown.
+const SHOWN: usize = 60;
+
+/// By what a table is partitioned.
+#[derive(Debug)]
+pub(crate) struct By {
+    table: String,
+    /// What the settings call the column.
+    name: String,
+    key: String,
+    /// Its place in every batch.
+    column: usize,
+    is_personal: bool,
+    granularity: Option<Granularity>,
+    form: FolderForm,
+    /// The longest value in a folder's name.
+    longest: usize,
+    /// Whether rows with longer ones are in the default partition.
+    keeps_long: bool,
+}
+
+impl By {
+    /// How rows of a table are partitioned whose column is at that place; nothing for one single partition.
+    /// Keys have `room` bytes in the store.
+    pub(crate) fn of(
+        definition: &Definition,
+        column: usize,
+        room: usize,
+        keeps_long: bool,
+    ) -> Option<Self> {
+        let by = definition.partition_by.as_ref()?;
+        let key = by.key(definition.folders);
+        let folder = room.saturating_sub(definition.table.len() + AROUND).min(MAX_FOLDER);
+        Some(Self {
+            table: definition.table.clone(),
+            name: by.column.clone(),
+            longest: folder.saturating_sub(key.len() + "=".len()),
+            key,
+            column,
+            is_personal: definition.columns.get(column).is_some_and(Column::is_personal),
+            granularity: by.granularity,
+            form: definition.folders,
+            keeps_long,
+        })
+    }
+
+    /// The start of a value, where it may be shown.
+    fn shown(&self, value: &str) -> Option<String> {
+        let mut end = SHOWN.min(value.len());
+        while !value.is_char_boundary(end) {
+            end -= 1;
+        }
+        let rest = if end < value.len() { "…" } else { "" };
+        (!self.is_personal).then(|| format!("{}{rest}", value.get(..end).unwrap_or_default()))
+    }
+}
+
+/// Rows that are in the default partition although they have a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Misplaced {
+    /// The column, by the name that the settings have for it.
+    pub column: String,
+    /// The folder in which they are.
+    pub folder: String,
+    /// How many have come.
+    pub count: u64,
+    /// The value of the first, unless it is personal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<String>,
+    /// Whether their value is no date where one decides; otherwise it is too long for a folder's name.
+    pub is_no_date: bool,
+}
 
 /// Gives every row the number of its partition.
 #[derive(Debug)]
 pub(crate) struct Partitioner {
-    /// Name of the partition key and the column that decides; nothing for one single partition.
-    by: Option<(String, usize, Option<Granularity>)>,
+    /// Nothing for one single partition.
+    by: Option<By>,
     numbers: HashMap<String, u32>,
     values: Vec<String>,
-    /// Whether a value was too long for a folder's name.
-    has_long: bool,
+    /// Rows with a value that names no partition, and that of the first.
+    misplaced: u64,
+    example: Option<String>,
 }
 
 impl Partitioner {
-    /// A partitioner by `by`, whose column is at `column` of every batch.
-    pub(crate) fn new(by: Option<(&PartitionBy, String, usize)>) -> Self {
-        let by = by.map(|(by, key, column)| (key, column, by.granularity));
-        Self { by, numbers: HashMap::new(), values: Vec::new(), has_long: false }
+    /// A partitioner, for one partition where there is nothing.
+    pub(crate) fn new(by: Option<By>) -> Self {
+        Self { by, numbers: HashMap::new(), values: Vec::new(), misplaced: 0, example: None }
     }
 
     /// The folder of a partition below its table, with a slash behind it; empty without partitions.
     pub(crate) fn folder(&self, number: u32) -> Result<String> {
         match (&self.by, self.values.get(number as usize)) {
-            (Some((key, ..)), Some(value)) => Ok(format!("{key}={}/", escape(value))),
+            (Some(by), Some(value)) => Ok(format!("{}={}/", by.key, escape(value, by.form))),
             (None, _) => Ok(String::new()),
             (Some(_), None) => Err(Error::internal(format!("partition {number} is known"))),
         }
     }
 
+    /// The rows that are in the default partition although they have a value.
+    pub(crate) fn misplaced(&self) -> Option<Misplaced> {
+        let by = self.by.as_ref().filter(|_| self.misplaced > 0)?;
+        Some(Misplaced {
+            column: by.name.clone(),
+            folder: format!("{}={DEFAULT_PARTITION}", by.key),
+            count: self.misplaced,
+            example: self.example.clone(),
+            is_no_date: by.granularity.is_some(),
+        })
+    }
+
+    /// Counts what another has counted, whose rows this one has not seen or has seen again.
+    pub(crate) fn follow(&mut self, other: &Self) {
+        self.misplaced = other.misplaced;
+        self.example.clone_from(&other.example);
+    }
+
     /// The partition of every row.
     pub(crate) fn assign(&mut self, batch: &RecordBatch) -> Result<Vec<u32>> {
-        let Some((key, column, granularity)) = &self.by else {
+        let Some(by) = &self.by else {
             return Ok(vec![0; batch.num_rows()]);
         };
-        let (column, granularity) = (*column, *granularity);
-        let longest = MAX_FOLDER.saturating_sub(key.len() + "=".len());
-        let array = batch.column(column);
+        let array = Arc::clone(batch.column(by.column));
+        let (granularity, longest, form) = (by.granularity, by.longest, by.form);
         let mut last: Option<(String, u32)> = None;
         let mut assigned = Vec::with_capacity(array.len());
         let options = FormatOptions::new();
         let formatter = match (granularity, array.data_type()) {
             (None, other) if !matches!(other, DataType::Timestamp(..)) => {
-                Some(ArrayFormatter::try_new(array, &options).map_err(Error::arrow)?)
+                Some(ArrayFormatter::try_new(&array, &options).map_err(Error::arrow)?)
             }
             _ => None,
         };
@@ -74,17 +190,18 @@ impl Partitioner {
             text.clear();
             if array.is_null(row) {
                 text.push_str(DEFAULT_PARTITION);
-            } else {
-                value_of(array, row, granularity, formatter.as_ref(), &mut text)?;
+            } else if !value_of(&array, row, granularity, formatter.as_ref(), &mut text)? {
+                self.misplace(array.as_string::<i32>().value(row));
+                text.push_str(DEFAULT_PARTITION);
             }
             let number = match &last {
                 Some((value, number)) if *value == text => *number,
+                _ if is_longer(&text, longest, form) => {
+                    self.refuse_long(&text)?;
+                    self.number(DEFAULT_PARTITION)?
+                }
                 _ => {
-                    let number = if is_longer(&text, longest) {
-                        self.number_of_long()?
-                    } else {
-                        self.number(&text)?
-                    };
+                    let number = self.number(&text)?;
                     last = Some((text.clone(), number));
                     number
                 }
@@ -94,17 +211,36 @@ impl Partitioner {
         Ok(assigned)
     }
 
-    /// The partition of a value that no folder can be named by: the column still tells it.
-    fn number_of_long(&mut self) -> Result<u32> {
-        if !self.has_long {
-            self.has_long = true;
-            let key = self.by.as_ref().map(|(key, ..)| key.as_str());
-            tracing::warn!(
-                key,
-                "a partition's folder has a name of at most {MAX_FOLDER} bytes: rows whose value is longer are in {DEFAULT_PARTITION}"
-            );
+    /// Counts a value that names no partition: its column still tells it.
+    fn misplace(&mut self, value: &str) {
+        self.misplaced += 1;
+        if self.example.is_none() {
+            self.example = self.by.as_ref().and_then(|by| by.shown(value));
         }
-        self.number(DEFAULT_PARTITION)
+    }
+
+    /// A value is too long for a folder's name.
+    fn refuse_long(&mut self, value: &str) -> Result<()> {
+        let Some(by) = self.by.as_ref().filter(|by| !by.keeps_long) else {
+            self.misplace(value);
+            return Ok(());
+        };
+        let shown = by.shown(value).map_or_else(
+            || "a value (not shown: the column is personal)".into(),
+            |shown| format!("the value `{shown}`"),
+        );
+        Err(Error::Table {
+            table: by.table.clone(),
+            reason: format!(
+                "{shown} of its partition column `{}` makes the name of a folder that is too long: {} bytes, of \
+                 {} that there is room for; partition by another column, or set `on_invalid` to `null`, and such rows \
+                 are in {}={DEFAULT_PARTITION}",
+                by.name,
+                escape(value, by.form).len(),
+                by.longest,
+                by.key,
+            ),
+        })
     }
 
     fn number(&mut self, value: &str) -> Result<u32> {
@@ -119,13 +255,14 @@ impl Partitioner {
     }
 }
 
+/// Appends the value of a row's partition. Whether it has one.
 fn value_of(
     array: &dyn Array,
     row: usize,
     granularity: Option<Granularity>,
     formatter: Option<&ArrayFormatter<'_>>,
     text: &mut String,
-) -> Result<()> {
+) -> Result<bool> {
     let length = match granularity {
         None => {
             // Writing into a String cannot fail.
@@ -141,7 +278,7 @@ fn value_of(
             if text.is_empty() {
                 text.push_str(DEFAULT_PARTITION);
             }
-            return Ok(());
+            return Ok(true);
         }
         Some(Granularity::Day) => 10,
         Some(Granularity::Month) => 7,
@@ -152,8 +289,9 @@ fn value_of(
             let value = array.as_string::<i32>().value(row);
             // The day as it is written, so that the folder agrees with the column.
             let day = value.get(..10).filter(|day| time::date(day.as_bytes()).is_some());
-            text.push_str(day.and_then(|day| day.get(..length)).unwrap_or(DEFAULT_PARTITION));
-            return Ok(());
+            let day = day.and_then(|day| day.get(..length));
+            text.push_str(day.unwrap_or_default());
+            return Ok(day.is_some());
         }
         DataType::Date32 => i64::from(array.as_primitive::<Date32Type>().value(row)),
         DataType::Timestamp(..) => {
@@ -167,7 +305,7 @@ fn value_of(
     let date = date.ok_or_else(|| beyond_calendar(day))?.format("%Y-%m-%d").to_string();
     // A year before 0 or beyond 9999 has a sign, and no partition of its own.
     text.push_str(date.get(..length).unwrap_or(DEFAULT_PARTITION));
-    Ok(())
+    Ok(true)
 }
 
 fn beyond_calendar(value: i64) -> Error {
@@ -179,17 +317,42 @@ pub(crate) fn is_dated(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..))
 }
 
-/// Escapes a partition value as Hive does, so that it is one plain path segment.
-fn escape(value: &str) -> String {
-    let escaped = utf8_percent_encode(value, ESCAPED).to_string();
-    // Segments of dots alone would climb out of the table.
-    if escaped.bytes().all(|byte| byte == b'.') { escaped.replace('.', "%2E") } else { escaped }
+/// Escapes a partition value, so that it is one plain path segment behind its key.
+fn escape(value: &str, form: FolderForm) -> String {
+    match form {
+        FolderForm::First => {
+            let escaped = utf8_percent_encode(value, FIRST).to_string();
+            let is_dots = escaped.bytes().all(|byte| byte == b'.');
+            if is_dots { escaped.replace('.', "%2E") } else { escaped }
+        }
+        FolderForm::Hive => {
+            let mut escaped = String::with_capacity(value.len());
+            for character in value.chars() {
+                match character {
+                    // S3 lists keys as XML, which has no word for these
+                    // (<https://www.w3.org/TR/xml/#charsets>).
+                    '\u{fffe}' | '\u{ffff}' => {
+                        let mut bytes = [0; 4];
+                        let bytes = character.encode_utf8(&mut bytes).as_bytes();
+                        escaped.extend(percent_encode(bytes, NON_ALPHANUMERIC));
+                    }
+                    character if character.is_ascii() => {
+                        let mut bytes = [0; 4];
+                        let text = character.encode_utf8(&mut bytes);
+                        escaped.extend(utf8_percent_encode(text, HIVE));
+                    }
+                    character => escaped.push(character),
+                }
+            }
+            escaped
+        }
+    }
 }
 
 /// Whether a value has more bytes than that once it is escaped.
-fn is_longer(value: &str, longest: usize) -> bool {
+fn is_longer(value: &str, longest: usize, form: FolderForm) -> bool {
     // An escaped byte is three.
-    value.len() > longest / 3 && escape(value).len() > longest
+    value.len() > longest / 3 && escape(value, form).len() > longest
 }
 
 /// The value of the partition whose folder this is; nothing for a folder of another key.
@@ -206,15 +369,41 @@ pub(crate) fn value(folder: &str, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::definition::PartitionBy;
     use arrow::array::{ArrayRef, Date32Array, Int64Array, StringArray, TimestampMicrosecondArray};
-    use std::sync::Arc;
+    use proptest::prelude::*;
+
+    fn partitioner(
+        granularity: Option<Granularity>,
+        form: FolderForm,
+        keeps_long: bool,
+    ) -> Partitioner {
+        let by = PartitionBy { column: "c".into(), granularity, name: None };
+        let by = By {
+            table: "t".into(),
+            name: "c".into(),
+            key: by.key(form),
+            column: 0,
+            is_personal: false,
+            granularity,
+            form,
+            longest: MAX_FOLDER - "p_c=".len(),
+            keeps_long,
+        };
+        Partitioner::new(Some(by))
+    }
+
+    fn batch(array: ArrayRef) -> RecordBatch {
+        RecordBatch::try_from_iter([("c", array)]).unwrap()
+    }
+
+    fn folders_of(mut partitioner: Partitioner, array: ArrayRef) -> Vec<String> {
+        let numbers = partitioner.assign(&batch(array)).unwrap();
+        numbers.into_iter().map(|number| partitioner.folder(number).unwrap()).collect()
+    }
 
     fn folders(array: ArrayRef, granularity: Option<Granularity>) -> Vec<String> {
-        let by = PartitionBy { column: "c".into(), granularity, name: None };
-        let batch = RecordBatch::try_from_iter([("c", array)]).unwrap();
-        let mut partitioner = Partitioner::new(Some((&by, by.key(), 0)));
-        let numbers = partitioner.assign(&batch).unwrap();
-        numbers.into_iter().map(|number| partitioner.folder(number).unwrap()).collect()
+        folders_of(partitioner(granularity, FolderForm::Hive, false), array)
     }
 
     #[test]
@@ -251,42 +440,119 @@ mod tests {
     }
 
     #[test]
+    fn values_that_are_no_dates_are_counted_with_the_first_of_them() {
+        let mut partitioner = partitioner(Some(Granularity::Month), FolderForm::Hive, false);
+        assert_eq!(partitioner.misplaced(), None);
+        let long = "ü".repeat(50);
+        for texts in
+            [vec![Some("2024-03-05"), None], vec![Some(&*long), Some("2024-02-30"), Some("")]]
+        {
+            partitioner.assign(&batch(Arc::new(StringArray::from(texts)))).unwrap();
+        }
+        let misplaced = Misplaced {
+            column: "c".into(),
+            folder: format!("month={DEFAULT_PARTITION}"),
+            count: 3,
+            example: Some(format!("{}…", "ü".repeat(30))),
+            is_no_date: true,
+        };
+        assert_eq!(partitioner.misplaced(), Some(misplaced));
+        let mut other = Partitioner::new(partitioner.by.take());
+        other.by.as_mut().unwrap().is_personal = true;
+        other.assign(&batch(Arc::new(StringArray::from(vec!["soon"])))).unwrap();
+        assert_eq!(other.misplaced().unwrap().example, None);
+    }
+
+    #[test]
     fn a_folder_tells_its_value_again() {
-        for text in ["2026-11", "a/b", "..", "Zürich", "100%", "x=y", DEFAULT_PARTITION] {
-            let folder = format!("p_c={}/", escape(text));
-            assert_eq!(value(&folder, "p_c").as_deref(), Some(text));
+        for form in [FolderForm::First, FolderForm::Hive] {
+            for text in [
+                "2026-11",
+                "a/b",
+                "..",
+                "Zürich",
+                "100%",
+                "x=y",
+                "a b+c",
+                "\u{ffff}",
+                DEFAULT_PARTITION,
+            ] {
+                let folder = format!("p_c={}/", escape(text, form));
+                assert_eq!(value(&folder, "p_c").as_deref(), Some(text));
+            }
         }
         for other in ["p_d=1/", "p_c=1", "p_c=/", "p_c=1/x/", "p_c=%f/", ""] {
             assert_eq!(value(other, "p_c"), None, "{other}");
         }
     }
 
+    proptest! {
+        #[test]
+        fn any_value_is_one_segment_and_comes_back(text in "\\PC{1,40}|[\\x00-\\x7f]{1,40}", is_first: bool) {
+            let form = if is_first { FolderForm::First } else { FolderForm::Hive };
+            let folder = format!("p_c={}/", escape(&text, form));
+            prop_assert_eq!(folder.matches('/').count(), 1);
+            prop_assert!(!folder.contains(char::is_control) || text.chars().any(|c| c.is_control() && !c.is_ascii()));
+            prop_assert_eq!(value(&folder, "p_c"), Some(text));
+        }
+    }
+
     #[test]
-    fn what_no_folder_can_be_named_by_is_in_the_default_partition() {
+    fn a_value_that_no_folder_can_be_named_by_is_refused() {
         // With `p_c=` before them.
-        let (fits, long) = ("x".repeat(251), "x".repeat(252));
-        let (escaped, long_escaped) = ("ü".repeat(41) + "12345", "ü".repeat(41) + "123456");
-        let texts = [&fits, &long, &escaped, &long_escaped, &"界".repeat(100), &fits];
-        let found = folders(Arc::new(StringArray::from_iter_values(texts)), None);
-        let default = format!("p_c={DEFAULT_PARTITION}/");
-        let escaped = format!("p_c={}12345/", "%C3%BC".repeat(41));
-        let fits = format!("p_c={fits}/");
-        assert_eq!(
-            found.iter().collect::<Vec<_>>(),
-            [&fits, &default, &escaped, &default, &default, &fits]
-        );
-        assert!(found.iter().all(|folder| folder.len() <= MAX_FOLDER + 1));
-        assert_eq!(fits.len(), MAX_FOLDER + 1);
-        assert_eq!(escaped.len(), MAX_FOLDER + 1);
+        for (form, fits, long) in [
+            (FolderForm::Hive, "x".repeat(251), "x".repeat(252)),
+            (FolderForm::Hive, "ü".repeat(125) + "x", "ü".repeat(126)),
+            (FolderForm::Hive, "/".repeat(83) + "xx", "/".repeat(84)),
+            (FolderForm::First, "ü".repeat(41) + "12345", "ü".repeat(42)),
+        ] {
+            let texts = |texts: &[&str]| Arc::new(StringArray::from_iter_values(texts)) as ArrayRef;
+            let found = folders_of(partitioner(None, form, false), texts(&[&fits]));
+            assert_eq!(found[0].len(), MAX_FOLDER + 1, "{found:?}");
+            let mut strict = partitioner(None, form, false);
+            let error = strict.assign(&batch(texts(&[&fits, &long]))).unwrap_err().to_string();
+            assert!(
+                error.starts_with("table `t`: the value `") && error.contains("column `c`"),
+                "{error}"
+            );
+            assert!(!error.contains(&long) && error.contains("`on_invalid`"), "{error}");
+            let mut lenient = partitioner(None, form, true);
+            let numbers = lenient.assign(&batch(texts(&[&long, &fits, &long]))).unwrap();
+            let default = format!("p_c={DEFAULT_PARTITION}/");
+            assert_eq!(lenient.folder(numbers[0]).unwrap(), default);
+            assert_eq!((numbers[0], lenient.misplaced().unwrap().count), (numbers[2], 2));
+            strict.by.as_mut().unwrap().is_personal = true;
+            let error = strict.assign(&batch(texts(&[&long]))).unwrap_err().to_string();
+            assert!(error.contains("not shown"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_leaves_room_for_the_key_of_its_objects() {
+        let lake = crate::testing::LakeFolder::new();
+        let spec = crate::table::spec::Spec {
+            partition_by: Some(PartitionBy {
+                column: "name".into(),
+                granularity: None,
+                name: None,
+            }),
+            ..crate::testing::by_month()
+        };
+        let table = crate::write::Table::open(&lake.lake(), &Arc::new(spec)).unwrap();
+        let longest = |room| By::of(table.definition(), 0, room, false).unwrap().longest;
+        assert_eq!((longest(1024), longest(usize::MAX)), (248, 248));
+        assert_eq!(longest(300), 300 - AROUND - "t".len() - "p_name=".len());
+        assert_eq!(longest(10), 0);
     }
 
     #[test]
     fn values_are_one_path_segment() {
-        let texts = StringArray::from(vec!["a/b", "..", "Zürich", "x y"]);
-        assert_eq!(
-            folders(Arc::new(texts), None),
-            ["p_c=a%2Fb/", "p_c=%2E%2E/", "p_c=Z%C3%BCrich/", "p_c=x%20y/"]
-        );
+        let texts = || Arc::new(StringArray::from(vec!["a/b", "..", "Zürich", "a b", "a:b{c}~"]));
+        let hive = ["p_c=a%2Fb/", "p_c=../", "p_c=Zürich/", "p_c=a b/", "p_c=a%3Ab%7Bc}~/"];
+        assert_eq!(folders(texts(), None), hive);
+        let first =
+            ["p_c=a%2Fb/", "p_c=%2E%2E/", "p_c=Z%C3%BCrich/", "p_c=a%20b/", "p_c=a%3Ab%7Bc%7D%7E/"];
+        assert_eq!(folders_of(partitioner(None, FolderForm::First, false), texts()), first);
         assert_eq!(folders(Arc::new(Int64Array::from(vec![-5])), None), ["p_c=-5/"]);
     }
 }

@@ -174,7 +174,10 @@ fn keeps_value(from: &DataType, to: &DataType) -> bool {
         (DataType::Struct(from), DataType::Struct(to)) => keeps_all(from, to),
         (DataType::List(from), DataType::List(to)) => keeps_value(from.data_type(), to.data_type()),
         (DataType::Int64, DataType::Int32)
-        | (DataType::Float64, DataType::Int32 | DataType::Int64) => false,
+        | (DataType::Float64 | DataType::Decimal128(..), DataType::Int32 | DataType::Int64) => {
+            false
+        }
+        (DataType::Decimal128(digits, _), DataType::Decimal128(fewer, _)) => digits <= fewer,
         _ => true,
     }
 }

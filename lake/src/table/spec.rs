@@ -10,6 +10,8 @@ use crate::schema::Column;
 pub struct Spec {
     /// Name of the table, and of its prefix.
     pub table: String,
+    /// The name that the first release gave the table, where it is another: a table that has it keeps it.
+    pub former_table: Option<String>,
     /// What the rows' source calls them, for errors.
     pub stream: String,
     /// The columns of the batches that are pushed.
@@ -22,6 +24,9 @@ pub struct Spec {
     pub partition_by: Option<PartitionBy>,
     /// Objects per partition of a new table; nothing for as many as its first rows are worth.
     pub shards: Option<u32>,
+    /// Whether rows whose partition value is too long for the name of a folder are in the default partition,
+    /// and counted. Otherwise they are an error.
+    pub keeps_long_values: bool,
     /// Whether the old version of a row leaves its partition where the new one belongs to another. The key
     /// columns of all other partitions are read for that.
     pub moves_keys: bool,
@@ -57,12 +62,14 @@ impl Spec {
     fn new(table: &str, columns: Vec<Column>, load: LoadMethod) -> Self {
         Self {
             table: table.to_owned(),
+            former_table: None,
             stream: table.to_owned(),
             columns,
             keys: Vec::new(),
             load,
             partition_by: None,
             shards: None,
+            keeps_long_values: false,
             moves_keys: false,
             encoding: Encoding::default(),
             refresh: None,

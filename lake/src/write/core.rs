@@ -18,7 +18,7 @@ use crate::store::Condition;
 use crate::table::definition::{Definition, LoadMethod};
 use crate::table::file_name;
 use crate::table::key_range::KeyRange;
-use crate::table::partition::Partitioner;
+use crate::table::partition::{By, Partitioner};
 use crate::table::projection::Projection;
 use crate::table::spec::Spec;
 
@@ -40,6 +40,8 @@ pub(super) struct Core {
     doubts: Doubts,
     /// Whether keys leave the partitions that they come from, where their partition value has changed.
     pub(super) moves_keys: bool,
+    /// Whether rows whose partition value is too long for a folder's name are in the default partition.
+    keeps_long: bool,
     /// Where the keys of the rows on the way lie, those of the first key column.
     pub(super) key_range: KeyRange,
     /// How batches of each spec become the table's columns.
@@ -51,9 +53,17 @@ impl Core {
         let doubts = Doubts::none(&spec.incidental);
         let moves_keys = spec.moves_keys && spec.partition_by.is_some();
         let key_range = if moves_keys { KeyRange::Empty } else { KeyRange::Any };
-        let projections = Vec::new();
-        let encoding = spec.encoding;
-        Self { lake, encoding, defined, stage, doubts, moves_keys, key_range, projections }
+        Self {
+            lake,
+            encoding: spec.encoding,
+            defined,
+            stage,
+            doubts,
+            moves_keys,
+            keeps_long: spec.keeps_long_values,
+            key_range,
+            projections: Vec::new(),
+        }
     }
 
     /// Forgets the rows after they were committed.
@@ -90,8 +100,7 @@ impl Core {
         if self.doubts.is_empty() {
             return Ok(());
         }
-        let mut sifted =
-            keyed_stage(&self.defined.definition, Cut::Into(self.definition().shards))?;
+        let mut sifted = self.keyed_stage(Cut::Into(self.definition().shards))?;
         let reader = self.stage.reader()?;
         for group in self.stage.groups() {
             reader.each(*group, |batch| {
@@ -105,8 +114,14 @@ impl Core {
         }
         sifted.cover()?;
         drop(reader);
+        sifted.follow(&self.stage);
         self.stage = sifted;
         Ok(())
+    }
+
+    /// An empty stage for rows of the table.
+    pub(super) fn keyed_stage(&self, cut: Cut) -> Result<Stage> {
+        keyed_stage(&self.lake, self.definition(), cut, self.keeps_long)
     }
 
     /// Decides into how many objects the partitions of a new table are cut, by what its rows are worth, where
@@ -269,7 +284,12 @@ pub(super) fn schema_of(definition: &Definition) -> SchemaRef {
 }
 
 /// A stage for the rows of a table, by partition and shard, of which the newest of each key counts.
-pub(super) fn keyed_stage(definition: &Definition, cut: Cut) -> Result<Stage> {
+pub(super) fn keyed_stage(
+    lake: &Lake,
+    definition: &Definition,
+    cut: Cut,
+    keeps_long: bool,
+) -> Result<Stage> {
     let by = definition.partition_by.as_ref().map(|by| -> Result<_> {
         let mut columns = definition.columns.iter();
         let position = columns.position(|column| is_called(column, &by.column));
@@ -277,19 +297,25 @@ pub(super) fn keyed_stage(definition: &Definition, cut: Cut) -> Result<Stage> {
             table: definition.table.clone(),
             reason: format!("its partition column `{}` is gone", by.column),
         })?;
-        Ok((by, by.key(), position))
+        Ok(By::of(definition, position, lake.store.longest_key(), keeps_long))
     });
     let keyed = match definition.load_method {
         LoadMethod::Append => false,
         LoadMethod::Upsert | LoadMethod::Overwrite => !definition.keys.is_empty(),
     };
-    Ok(Stage::new(schema_of(definition), Partitioner::new(by.transpose()?), cut, keyed))
+    Ok(Stage::new(schema_of(definition), Partitioner::new(by.transpose()?.flatten()), cut, keyed))
 }
 
 /// A stage for rows that wait for their generation: in the order in which they come, keys or not.
-pub(super) fn waiting_stage(definition: &Definition) -> Result<Stage> {
+pub(super) fn waiting_stage(
+    lake: &Lake,
+    definition: &Definition,
+    keeps_long: bool,
+) -> Result<Stage> {
     match definition.load_method {
-        LoadMethod::Append => keyed_stage(definition, Cut::Into(definition.shards)),
+        LoadMethod::Append => {
+            keyed_stage(lake, definition, Cut::Into(definition.shards), keeps_long)
+        }
         LoadMethod::Upsert | LoadMethod::Overwrite => {
             Ok(Stage::new(schema_of(definition), Partitioner::new(None), Cut::Into(1), false))
         }

@@ -5,10 +5,11 @@ use super::retry::MERGE_ATTEMPTS;
 use crate::error::{Error, Result};
 use crate::lake::{Lake, definition_key};
 use crate::schema::evolve::{Incompatible, evolve};
-use crate::schema::{Column, Kind};
+use crate::schema::names::Folding;
+use crate::schema::{Column, Kind, names};
 use crate::stage::Cut;
 use crate::store::{Condition, Object};
-use crate::table::definition::{Definition, FORMAT, Generation, LoadMethod};
+use crate::table::definition::{Definition, FolderForm, Generation, LoadMethod, format_of};
 use crate::table::spec::Spec;
 use crate::table::{key, partition};
 
@@ -98,7 +99,8 @@ impl Defined {
             LoadMethod::Append => false,
             LoadMethod::Upsert | LoadMethod::Overwrite => true,
         };
-        if keyed && spec.keys != self.definition.keys {
+        let keys = known_names(&self.definition, &spec.columns, &spec.keys);
+        if keyed && keys != self.definition.keys {
             return Err(other_keys(&self.definition, &spec.keys, &spec.stream));
         }
         let evolution = evolve(&self.definition.columns, &spec.columns)
@@ -214,6 +216,12 @@ impl Defined {
     fn adopt(&mut self, found: &Definition, object: Object, begun: bool) -> Result<()> {
         let stream = self.definition.stream.clone();
         let mut definition = reconcile(found, &self.definition)?;
+        if definition.folders != self.definition.folders {
+            return Err(Error::Table {
+                table: found.table.clone(),
+                reason: "another version of this program has made it while this run was at work; run again".into(),
+            });
+        }
         if !self.is_open && !definition.is_cut_as(&self.definition) {
             return Err(self.resharded(definition.shards));
         }
@@ -266,8 +274,27 @@ fn other_keys(definition: &Definition, keys: &[String], stream: &str) -> Error {
     }
 }
 
+/// The definition that a spec asks for, and the one that there is. A table that has the name which the first
+/// release gave it keeps that.
+pub(super) fn look_up(
+    lake: &Lake,
+    spec: &Spec,
+) -> Result<(Definition, Option<(Object, Definition)>)> {
+    let mut wanted = define(spec)?;
+    let mut found = lake.definition(&spec.table)?;
+    if let (Some(former), None) = (&spec.former_table, &found) {
+        // Another stream's may have that name by itself.
+        let own = |(_, found): &(_, Definition)| found.stream == spec.stream;
+        found = lake.definition(former)?.filter(own);
+        if found.is_some() {
+            wanted.table.clone_from(former);
+        }
+    }
+    Ok((wanted, found))
+}
+
 /// The definition that a spec asks for.
-pub(super) fn define(spec: &Spec) -> Result<Definition> {
+fn define(spec: &Spec) -> Result<Definition> {
     let fault = |reason: String| Error::Table { table: spec.table.clone(), reason };
     if spec.load == LoadMethod::Upsert && spec.keys.is_empty() {
         return Err(fault(
@@ -284,14 +311,16 @@ pub(super) fn define(spec: &Spec) -> Result<Definition> {
             Some(_) => {}
         }
     }
+    let folders = FolderForm::of_new(spec.partition_by.as_ref());
     let definition = Definition {
-        format: FORMAT,
+        format: format_of(folders),
         table: spec.table.clone(),
         stream: spec.stream.clone(),
         columns: spec.columns.clone(),
         keys: spec.keys.clone(),
         load_method: spec.load,
         partition_by: spec.partition_by.clone(),
+        folders,
         shards: spec.shards.unwrap_or(1),
         first_shard: 0,
         resharding: None,
@@ -301,7 +330,7 @@ pub(super) fn define(spec: &Spec) -> Result<Definition> {
         widening: false,
     };
     if let Some(by) = &definition.partition_by {
-        let key = by.key();
+        let key = by.key(folders);
         let column =
             definition.columns.iter().find(|column| is_called(column, &by.column)).ok_or_else(
                 || {
@@ -332,9 +361,23 @@ pub(super) fn define(spec: &Spec) -> Result<Definition> {
     Ok(definition)
 }
 
-/// Whether the settings may call a column by this name: as the stream does, or as the table.
+/// Whether the settings may call a column by this name: as the stream does, or as the table, also as the first
+/// release would have called it there.
 pub(super) fn is_called(column: &Column, name: &str) -> bool {
-    column.source == name || column.name == name
+    column.source == name
+        || column.name == name
+        || names::fold_by(Folding::Former, &column.source) == name
+}
+
+/// The names that a table has for some of the columns of its rows: it may have called them otherwise when it
+/// was made.
+fn known_names(found: &Definition, columns: &[Column], names: &[String]) -> Vec<String> {
+    let known = |name: &String| {
+        let own = columns.iter().find(|column| column.name == *name)?;
+        let known = found.columns.iter().find(|column| column.source == own.source)?;
+        Some(known.name.clone())
+    };
+    names.iter().map(|name| known(name).unwrap_or_else(|| name.clone())).collect()
 }
 
 /// Checks what is fixed when a table is made, and takes over what is not.
@@ -354,8 +397,9 @@ fn reconcile(found: &Definition, wanted: &Definition) -> Result<Definition> {
         ));
     }
     let (old, new) = (found.load_method, wanted.load_method);
+    let keys = known_names(found, &wanted.columns, &wanted.keys);
     if new == LoadMethod::Upsert {
-        if found.keys != wanted.keys {
+        if found.keys != keys {
             return Err(other_keys(found, &wanted.keys, &wanted.stream));
         }
         if old == LoadMethod::Append {
@@ -365,12 +409,12 @@ fn reconcile(found: &Definition, wanted: &Definition) -> Result<Definition> {
         }
     }
     let generation = wanted.generation.or(found.generation);
-    Ok(Definition { keys: wanted.keys.clone(), load_method: new, generation, ..found.clone() })
+    Ok(Definition { keys, load_method: new, generation, ..found.clone() })
 }
 
 fn describe_partition(definition: &Definition) -> String {
-    definition
-        .partition_by
-        .as_ref()
-        .map_or_else(|| "nothing".into(), |by| format!("`{}` as `{}`", by.column, by.key()))
+    definition.partition_by.as_ref().map_or_else(
+        || "nothing".into(),
+        |by| format!("`{}` as `{}`", by.column, by.key(definition.folders)),
+    )
 }

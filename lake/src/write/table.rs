@@ -7,13 +7,14 @@ use arrow::array::RecordBatch;
 use super::append::NewFiles;
 use super::committed::Committed;
 use super::core::{Core, keyed_stage, schema_of, waiting_stage};
-use super::defined::{Defined, define};
+use super::defined::{Defined, look_up};
 use super::journal::Files;
 use super::load::{Load, Replace, Waiting};
 use super::{obsolete, replace, upsert, waiting, widen};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::table::definition::{Definition, Generation};
+use crate::table::partition::Misplaced;
 use crate::table::spec::{Refresh, Spec};
 use crate::table::{file_name, key};
 
@@ -34,26 +35,26 @@ impl Table {
     /// Opens a table, or prepares a new one. What a run has left half done of its objects is brought to its
     /// end.
     pub fn open(lake: &Arc<Lake>, spec: &Arc<Spec>) -> Result<Self> {
-        let wanted = define(spec)?;
-        let found = lake.definition(&spec.table)?;
+        let (wanted, found) = look_up(lake, spec)?;
         let found = found.map(|found| widen::mend(lake, found, &spec.encoding)).transpose()?;
         if found.is_none() {
             check_folder(lake, &spec.table)?;
         }
         let root = spec.refresh.and_then(|refresh| {
             let known = found.as_ref().map(|(_, definition)| definition.generation);
-            waiting::root(&spec.table, &refresh, known)
+            waiting::root(&wanted.table, &refresh, known)
         });
         let (defined, stage, load) = match root {
             Some(root) => {
                 let defined = Defined::anew(wanted, found, spec.shards)?;
-                let stage = waiting_stage(&defined.definition)?;
+                let stage = waiting_stage(lake, &defined.definition, spec.keeps_long_values)?;
                 let files = NewFiles::default();
                 (defined, stage, Load::Waiting(Waiting { root, files }))
             }
             None => {
                 let defined = Defined::reconciled(wanted, found, spec.shards)?;
-                let stage = keyed_stage(&defined.definition, defined.cut())?;
+                let keeps_long = spec.keeps_long_values;
+                let stage = keyed_stage(lake, &defined.definition, defined.cut(), keeps_long)?;
                 let load = Load::from(defined.definition.load_method);
                 (defined, stage, load)
             }
@@ -79,6 +80,16 @@ impl Table {
     /// How many rows came again, and were left out.
     pub fn recognised(&self) -> u64 {
         self.core.recognised()
+    }
+
+    /// The rows that are in the default partition although they have a value for another.
+    pub fn misplaced(&self) -> Option<Misplaced> {
+        self.core.stage.misplaced()
+    }
+
+    /// Whether this run makes the table.
+    pub fn is_new(&self) -> bool {
+        !self.core.defined.is_stored()
     }
 
     /// The table's definition, as it is after the next commit.

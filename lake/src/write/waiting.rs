@@ -6,7 +6,7 @@ use std::io::{self, Seek};
 use arrow::datatypes::SchemaRef;
 
 use super::committed::Committed;
-use super::core::{Core, keyed_stage};
+use super::core::Core;
 use super::{replace, upsert, widen};
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
@@ -125,7 +125,7 @@ fn merge(
 ) -> Result<()> {
     // By the name of the file, that is in the order in which the rows came.
     waiting.sort_by_key(|object| object.key.rsplit('/').next());
-    core.stage = keyed_stage(core.definition(), core.defined.cut())?;
+    core.stage = core.keyed_stage(core.defined.cut())?;
     let keys = core.definition().key_positions()?;
     for object in waiting {
         let name = core.lake.store.locate(&object.key);

@@ -99,7 +99,7 @@ impl StructBuffer {
                 Scalars::Boolean(_)
                 | Scalars::Int(_)
                 | Scalars::Bigint(_)
-                | Scalars::Double(_)
+                | Scalars::Double(..)
                 | Scalars::Decimal(..)
                 | Scalars::Date(_)
                 | Scalars::Timestamp(_),
@@ -137,12 +137,26 @@ impl StructBuffer {
         self.fields.iter_mut().map(Buffer::take).collect()
     }
 
-    /// Dotted names of columns with values that became null, and how many.
-    pub(super) fn take_invalid(&mut self, prefix: &str, counts: &mut Vec<(String, u64)>) {
+    /// Whether there is something to [take](Self::take_changes).
+    pub(super) fn has_changes(&self) -> bool {
+        self.fields.iter().any(Buffer::has_changes)
+    }
+
+    /// Counts values that became null, and numbers that lost digits, by the dotted names of their columns.
+    pub(super) fn take_changes(&mut self, prefix: &str, changes: &mut Changes) {
         for (field, buffer) in self.fields.iter_mut().enumerate() {
-            buffer.take_invalid(format!("{prefix}{}", self.names.name(field)), counts);
+            buffer.take_changes(format!("{prefix}{}", self.names.name(field)), changes);
         }
     }
+}
+
+/// How many values of which columns are not as they came.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Values that became null.
+    pub(super) invalid: Vec<(String, u64)>,
+    /// Numbers that lost digits.
+    pub(super) rounded: Vec<(String, u64)>,
 }
 
 impl Buffer {
@@ -151,7 +165,7 @@ impl Buffer {
             Kind::Boolean => Values::Scalars(Scalars::Boolean(Vec::new())),
             Kind::Int => Values::Scalars(Scalars::Int(Vec::new())),
             Kind::Bigint => Values::Scalars(Scalars::Bigint(Vec::new())),
-            Kind::Double => Values::Scalars(Scalars::Double(Vec::new())),
+            Kind::Double => Values::Scalars(Scalars::Double(Vec::new(), 0)),
             Kind::Decimal(precision, scale) => {
                 Values::Scalars(Scalars::Decimal(Vec::new(), *precision, *scale))
             }
@@ -218,7 +232,6 @@ impl Buffer {
         match context.on_invalid {
             OnInvalid::Null => {
                 self.invalid += 1;
-                context.has_invalid = true;
                 context.changed(match &self.values {
                     Values::Scalars(scalars) => scalars.effect_on(value),
                     Values::Struct(_) | Values::List { .. } => Effect::Nulled,
@@ -279,15 +292,29 @@ impl Buffer {
         })
     }
 
-    fn take_invalid(&mut self, name: String, counts: &mut Vec<(String, u64)>) {
+    fn has_changes(&self) -> bool {
+        self.invalid > 0
+            || match &self.values {
+                Values::Scalars(scalars) => matches!(scalars, Scalars::Double(_, 1..)),
+                Values::Struct(fields) => fields.has_changes(),
+                Values::List { elements, .. } => elements.has_changes(),
+            }
+    }
+
+    fn take_changes(&mut self, name: String, changes: &mut Changes) {
         let invalid = std::mem::take(&mut self.invalid);
+        let mut rounded = 0;
         match &mut self.values {
+            Values::Scalars(Scalars::Double(_, count)) => rounded = std::mem::take(count),
             Values::Scalars(_) => {}
-            Values::Struct(fields) => fields.take_invalid(&format!("{name}."), counts),
-            Values::List { elements, .. } => elements.take_invalid(format!("{name}[]"), counts),
+            Values::Struct(fields) => fields.take_changes(&format!("{name}."), changes),
+            Values::List { elements, .. } => elements.take_changes(format!("{name}[]"), changes),
+        }
+        if rounded > 0 {
+            changes.rounded.push((name.clone(), rounded));
         }
         if invalid > 0 {
-            counts.push((name, invalid));
+            changes.invalid.push((name, invalid));
         }
     }
 }
@@ -469,6 +496,39 @@ mod tests {
     }
 
     #[test]
+    fn a_number_or_boolean_is_the_text_of_a_string_column_in_any_mode() {
+        for context in [strict(None), lenient()] {
+            let mut reader = Reader::new(&[("o", point()), ("s", Kind::String)], context);
+            reader.push(r#"{"o":{"t":1.50},"s":12345678901234567890.10}"#).unwrap();
+            reader.push(r#"{"o":{"t":-1E+5},"s": true }"#).unwrap();
+            let rows = [
+                json!({"o": {"x": null, "t": "1.50"}, "s": "12345678901234567890.10"}),
+                json!({"o": {"x": null, "t": "-1E+5"}, "s": "true"}),
+            ];
+            assert_eq!(reader.rows(), rows);
+            assert!(reader.context.changes.is_empty());
+        }
+        for value in ["[1]", "{}", "NaN", "-Infinity"] {
+            let mut reader = Reader::new(&[("s", Kind::String)], strict(None));
+            let fault = reader.push(&format!(r#"{{"s":{value}}}"#)).unwrap_err();
+            assert!(matches!(fault, Fault::Value(_)), "{value}");
+        }
+        let mut reader = Reader::new(&[("s", Kind::String)], strict(None));
+        assert!(matches!(reader.push(r#"{"s":tru}"#), Err(Fault::Syntax(_))));
+    }
+
+    #[test]
+    fn numbers_that_lose_digits_are_counted_by_column() {
+        let kinds = [("n", Kind::Double), ("l", Kind::List(Box::new(Kind::Double)))];
+        let mut reader = Reader::new(&kinds, strict(None));
+        reader.push(r#"{"n":0.1,"l":[99999999999999999999,1.5,0.12345678901234567891]}"#).unwrap();
+        reader.push(r#"{"n":9007199254740993}"#).unwrap();
+        let mut changes = Changes::default();
+        reader.buffer.take_changes("", &mut changes);
+        assert_eq!(changes.rounded, [("n".to_owned(), 1), ("l[]".to_owned(), 2)]);
+    }
+
+    #[test]
     fn what_became_of_values_is_noted_with_their_paths() {
         let kinds = [("o", point()), ("l", Kind::List(Box::new(Kind::Int))), ("s", Kind::String)];
         let mut reader = Reader::new(&kinds, lenient());
@@ -479,9 +539,9 @@ mod tests {
             changes.collect::<Vec<_>>(),
             [("o.x", Effect::Nulled), ("l[1]", Effect::TooLarge), ("s", Effect::Truncated),]
         );
-        let mut invalid = Vec::new();
-        reader.buffer.take_invalid("", &mut invalid);
-        assert_eq!(invalid, [("o.x".to_owned(), 1), ("l[]".to_owned(), 1)]);
+        let mut changes = Changes::default();
+        reader.buffer.take_changes("", &mut changes);
+        assert_eq!(changes.invalid, [("o.x".to_owned(), 1), ("l[]".to_owned(), 1)]);
     }
 
     #[test]

@@ -13,8 +13,6 @@ pub(crate) struct Context {
     pub(crate) truncated: u64,
     /// Lone surrogates replaced by U+FFFD.
     pub(crate) replaced: u64,
-    /// Whether a column has counted a value that did not fit.
-    pub(crate) has_invalid: bool,
     /// Values of keys that the schema does not know, by name.
     pub(crate) unknown_keys: HashMap<Box<[u8]>, u64>,
     /// Whether a value that only looks like another type is taken for it: a number in a string, a
@@ -56,7 +54,6 @@ impl Context {
             max_string_bytes,
             truncated: 0,
             replaced: 0,
-            has_invalid: false,
             unknown_keys: HashMap::new(),
             lenient,
             changes: Vec::new(),

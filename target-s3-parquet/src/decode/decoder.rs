@@ -142,7 +142,7 @@ mod tests {
         let plans = plans(&json!({"on_invalid": "null", "max_string_bytes": 4}));
         let registry = registry(&plans);
         let mut scratch = Scratch::default();
-        let text = r#"{"a":{"id":1,"t":5,"u":0}}
+        let text = r#"{"a":{"id":1,"t":[5],"u":0}}
 {"a":{"id":2,"t":"too long","u":1}}
 {"a":{"id":3,"t":"\ud800"}}"#;
         for _ in 0..2 {

@@ -4,16 +4,17 @@
 //! then picked out of the finished arrays. So renaming, dropping and flattening cost nothing for a
 //! record, and a filter looks at typed values.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, StringArray};
-use lake::schema::{Column, Kind};
-use protocol::mapping::{Filter, Literal, MapError, Mapped, Origin};
+use lake::schema::{Column, Kind, names};
+use protocol::mapping::{Field, Filter, Literal, MapError, Mapped, Origin};
 
 use super::filtered::{Filtered, typed};
 use crate::error::{Error, Result};
 use crate::json_schema;
+use crate::settings::columns::TypedColumn;
 
 /// How the columns of a stream come out of what is read.
 #[derive(Debug)]
@@ -154,6 +155,37 @@ impl Derivation {
         })?;
         let goes_on = (0..rows).map(|row| Some(bound.test(&|column| column.scalar(row))));
         Ok(Some(goes_on.collect()))
+    }
+}
+
+/// Gives the columns that a mapped stream is read from the types that settings give to its own.
+pub(crate) fn retype(raw: &mut [Column], mapped: &Mapped, types: &BTreeMap<String, TypedColumn>) {
+    for (name, TypedColumn { kind, .. }) in types {
+        let is_called = |field: &&Field| field.name == *name || names::fold(&field.name) == *name;
+        let own = std::slice::from_ref(name);
+        let path = match &mapped.fields {
+            None => own,
+            Some(fields) => match fields.iter().find(is_called).map(|field| &field.origin) {
+                Some(Origin::Property { path, .. }) => path,
+                Some(Origin::Constant(_)) | None => continue,
+            },
+        };
+        if let Some(column) = column_at(raw, path) {
+            kind.give_to(column);
+        }
+    }
+}
+
+/// The column at a path.
+fn column_at<'a>(columns: &'a mut [Column], path: &[String]) -> Option<&'a mut Column> {
+    let (first, rest) = path.split_first()?;
+    let column = columns.iter_mut().find(|column| column.source == *first)?;
+    if rest.is_empty() {
+        return Some(column);
+    }
+    match &mut column.kind {
+        Kind::Struct(fields) => column_at(fields, rest),
+        _ => None,
     }
 }
 

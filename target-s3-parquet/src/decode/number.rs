@@ -70,6 +70,58 @@ pub(crate) fn double(word: &[u8]) -> Option<f64> {
     fast_float2::parse::<f64, _>(word).ok().filter(|value| value.is_finite())
 }
 
+/// Whether a number had digits that its double has not: written again with as many of them, it is another
+/// one. What a program has written with the digits that a double needs is not.
+#[inline]
+pub(crate) fn is_rounded(word: &[u8], value: f64) -> bool {
+    // So many digits come back from every double that is not next to nothing.
+    if word.len() <= f64::DIGITS as usize && value.is_normal() {
+        return false;
+    }
+    !plain_digits(word, value).unwrap_or_else(|| !has_lost_digits(word, value))
+}
+
+/// Whether a double has all digits of a plain number such as `0.8472951837294034`, by its bits; nothing where
+/// that takes more than 128 of them.
+fn plain_digits(word: &[u8], value: f64) -> Option<bool> {
+    let text = std::str::from_utf8(word.strip_prefix(b"-").unwrap_or(word)).ok()?;
+    let (whole, fraction) = text.split_once('.')?;
+    let scale = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let digits = whole.parse::<u64>().ok()?.checked_mul(scale)?;
+    let digits = digits.checked_add(fraction.parse().ok()?)?;
+    let bits = value.to_bits();
+    let mantissa = (bits & ((1 << 52) - 1)) | 1 << 52;
+    // The value is the mantissa without so many of its lowest bits.
+    let shift =
+        1075_u64.checked_sub(bits >> 52 & 0x7ff).filter(|shift| (1..126).contains(shift))?;
+    let scaled = u128::from(mantissa) * u128::from(scale);
+    let rounded = (scaled + (1 << (shift - 1))) >> shift;
+    value.is_normal().then_some(rounded == u128::from(digits))
+}
+
+fn has_lost_digits(word: &[u8], value: f64) -> bool {
+    /// No double has more of them (<https://www.exploringbinary.com/maximum-number-of-decimal-digits-in-binary-floating-point-numbers/>).
+    const MOST: usize = 767;
+    let mantissa = word.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
+    let digits = || mantissa.iter().copied().filter(u8::is_ascii_digit);
+    let leading = digits().take_while(|digit| *digit == b'0').count();
+    let all = digits().count();
+    let trailing = digits().rev().take_while(|digit| *digit == b'0').count();
+    if leading == all {
+        return false;
+    }
+    let significant = all - leading - trailing;
+    if significant <= f64::DIGITS as usize && value.is_normal() {
+        return false;
+    }
+    if significant > MOST {
+        return true;
+    }
+    let again = format!("{:.*e}", significant - 1, value.abs());
+    let again = again.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit);
+    !again.eq(digits().skip(leading).take(significant))
+}
+
 /// The number times ten to the power of `scale`, where that is an integer below 10^38.
 pub(crate) fn decimal(word: &[u8], precision: u8, scale: i8) -> Option<i128> {
     let value = scaled(word, i64::from(scale))?;
@@ -162,6 +214,35 @@ mod tests {
     }
 
     #[test]
+    fn a_number_with_digits_that_a_double_has_not_is_known() {
+        for (word, is_lost) in [
+            ("0", false),
+            ("-0.000", false),
+            ("0e999", false),
+            ("0.1", false),
+            ("-1.50", false),
+            ("1e300", false),
+            // Written with 17 digits, as C has it, and with all that the double has.
+            ("0.10000000000000001", false),
+            ("0.1000000000000000055511151231257827", false),
+            ("9007199254740992", false),
+            ("9007199254740993", true),
+            ("123456789012345678", true),
+            ("100000000000000000000", false),
+            ("99999999999999999999", true),
+            ("1234567890123456789012345678.0123456789", true),
+            ("1e-400", true),
+            ("1.2345e-320", true),
+            ("5e-324", false),
+        ] {
+            let value = double(word.as_bytes()).unwrap();
+            assert_eq!(is_rounded(word.as_bytes(), value), is_lost, "{word}");
+        }
+        let long = format!("0.{}", "1".repeat(5000));
+        assert!(is_rounded(long.as_bytes(), double(long.as_bytes()).unwrap()));
+    }
+
+    #[test]
     fn decimals_keep_every_digit_or_are_refused() {
         assert_eq!(decimal(b"12.34", 38, 2), Some(1234));
         assert_eq!(decimal(b"12.340", 38, 2), Some(1234));
@@ -176,6 +257,36 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_a_double_is_written_as_has_lost_nothing(value in proptest::num::f64::ANY) {
+            prop_assume!(value.is_finite());
+            for text in [format!("{value}"), format!("{value:e}"), format!("{value:.16e}")] {
+                prop_assert!(!is_rounded(text.as_bytes(), value), "{}", text);
+            }
+        }
+
+        #[test]
+        fn bits_and_digits_tell_the_same(whole in 0..1_000_000_u32, fraction in "[0-9]{9,13}") {
+            let text = format!("{whole}.{fraction}");
+            let value = double(text.as_bytes()).unwrap();
+            if let Some(is_exact) = plain_digits(text.as_bytes(), value) {
+                // The scaled value is nowhere near a tie, where both might differ.
+                prop_assert_eq!(is_exact, !has_lost_digits(text.as_bytes(), value), "{}", text);
+            }
+        }
+
+        #[test]
+        fn digits_are_lost_where_the_integer_is_another(digits in 1..=i64::MAX) {
+            #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "this is the test")]
+            let is_lost = digits as f64 as i128 != i128::from(digits);
+            let text = digits.to_string();
+            let value = double(text.as_bytes()).unwrap();
+            // Where it is not, all its digits are those of the double.
+            prop_assert!(is_lost || !is_rounded(text.as_bytes(), value));
+            let rest = text.trim_end_matches('0').len();
+            prop_assert!(!is_lost || rest > 15);
+        }
+
         #[test]
         fn every_integer_comes_back(value: i64) {
             prop_assert_eq!(integer(value.to_string().as_bytes()), Some(value));

@@ -3,11 +3,13 @@
 //! The oracle says what a value becomes by the meaning of its type in `docs/types.md`. It shares
 //! no code with the decoder: JSON is read by `serde_json`, times by `chrono`, decimals digit by digit.
 
+use std::fmt::Write as _;
+
 use lake::schema::{Column, Kind};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::column::StructBuffer;
+use super::column::{Changes, StructBuffer};
 use super::context::Context;
 use super::scan::Cursor;
 use crate::settings::stream::OnInvalid;
@@ -31,7 +33,10 @@ fn expected(kind: &Kind, value: &Value, misfits: &mut u64) -> Value {
                 .filter(|text| text.matches(char::is_numeric).count() <= usize::from(*precision))
                 .map(Value::from)
         }
-        Kind::String => value.as_str().map(Value::from),
+        Kind::String => match value {
+            Value::Number(_) | Value::Bool(_) => Some(json!(value.to_string())),
+            other => other.as_str().map(Value::from),
+        },
         Kind::Json => Some(match value {
             Value::String(text) => json!(text),
             other => json!(other.to_string()),
@@ -211,6 +216,23 @@ fn records(columns: &[Column]) -> impl Strategy<Value = Value> + use<> {
     })
 }
 
+/// A string as Python writes it: all that is not ASCII is escaped.
+fn ascii(text: &str) -> String {
+    let escaped = json!(text).to_string();
+    let mut units = [0; 2];
+    let mut written = String::new();
+    for character in escaped.chars() {
+        if character.is_ascii() {
+            written.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut units) {
+                _ = write!(written, "\\u{unit:04x}");
+            }
+        }
+    }
+    written
+}
+
 /// JSON as Python writes it, with a space behind commas and colons.
 fn spaced(value: &Value) -> String {
     match value {
@@ -219,9 +241,10 @@ fn spaced(value: &Value) -> String {
         }
         Value::Object(members) => {
             let member =
-                |(key, value): (&String, &Value)| format!("{}: {}", json!(key), spaced(value));
+                |(key, value): (&String, &Value)| format!("{}: {}", ascii(key), spaced(value));
             format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
         }
+        Value::String(text) => ascii(text),
         other => other.to_string(),
     }
 }
@@ -247,9 +270,9 @@ fn decoded(columns: &[Column], texts: &[String]) -> (Vec<Value>, u64) {
     let arrays = buffer.take().unwrap();
     let schema = arrow::datatypes::Schema::new(lake::schema::fields(columns));
     let batch = arrow::array::RecordBatch::try_new(schema.into(), arrays).unwrap();
-    let mut invalid = Vec::new();
-    buffer.take_invalid("", &mut invalid);
-    (rows_of(&batch), invalid.into_iter().map(|(_, count)| count).sum())
+    let mut changes = Changes::default();
+    buffer.take_changes("", &mut changes);
+    (rows_of(&batch), changes.invalid.into_iter().map(|(_, count)| count).sum())
 }
 
 proptest! {

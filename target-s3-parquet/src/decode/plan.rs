@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) extra_from: Option<usize>,
     /// Checks every rule of the schema, when asked for.
     pub(crate) validator: Option<jsonschema::Validator>,
+    /// Whether the settings leave open what becomes of a key whose partition has changed.
+    pub(crate) asks_to_move_keys: bool,
     /// What is peculiar to the stream's protocol.
     pub(crate) conventions: Conventions,
 }

@@ -18,6 +18,8 @@ pub(crate) struct Rows {
     pub(crate) hashes: Vec<u128>,
     /// Columns with values that became null, and how many.
     pub(crate) invalid: Vec<(String, u64)>,
+    /// Columns with numbers that lost digits, and how many.
+    pub(crate) rounded: Vec<(String, u64)>,
     /// Keys that the schema does not know, and how often they came.
     pub(crate) unknown_keys: Vec<(String, u64)>,
     /// Rows that a filter left out.

@@ -21,7 +21,8 @@ pub(super) enum Scalars {
     Boolean(Vec<bool>),
     Int(Vec<i32>),
     Bigint(Vec<i64>),
-    Double(Vec<f64>),
+    /// And how many of them have fewer digits than their text had.
+    Double(Vec<f64>, u64),
     /// The digits, with precision and scale.
     Decimal(Vec<i128>, u8, i8),
     /// Days since 1970.
@@ -44,7 +45,7 @@ pub(super) struct Texts {
 /// What may stand in a column of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextForm {
-    /// Strings.
+    /// Strings, and the text of numbers and booleans.
     Plain,
     /// Any value: strings as they are, all else as JSON text.
     Json,
@@ -71,7 +72,11 @@ impl Scalars {
                 number::integer(word).and_then(|value| i32::try_from(value).ok())
             }),
             Self::Bigint(values) => parse_word(values, cursor, context, number::integer),
-            Self::Double(values) => parse_word(values, cursor, context, number::double),
+            Self::Double(values, rounded) => parse_word(values, cursor, context, |word| {
+                let value = number::double(word)?;
+                *rounded += u64::from(number::is_rounded(word, value));
+                Some(value)
+            }),
             Self::Decimal(values, precision, scale) => {
                 let (precision, scale) = (*precision, *scale);
                 let parse = |word: &[u8]| number::decimal(word, precision, scale);
@@ -94,7 +99,7 @@ impl Scalars {
             Self::Boolean(values) => values.push(false),
             Self::Int(values) | Self::Date(values) => values.push(0),
             Self::Bigint(values) | Self::Timestamp(values) => values.push(0),
-            Self::Double(values) => values.push(0.0),
+            Self::Double(values, _) => values.push(0.0),
             Self::Decimal(values, ..) => values.push(0),
             Self::Text(texts) => texts.ends.push(end_of(texts.bytes.len())),
         }
@@ -105,7 +110,7 @@ impl Scalars {
             Self::Boolean(values) => values.truncate(rows),
             Self::Int(values) | Self::Date(values) => values.truncate(rows),
             Self::Bigint(values) | Self::Timestamp(values) => values.truncate(rows),
-            Self::Double(values) => values.truncate(rows),
+            Self::Double(values, _) => values.truncate(rows),
             Self::Decimal(values, ..) => values.truncate(rows),
             Self::Text(texts) => {
                 texts.ends.truncate(rows);
@@ -124,7 +129,7 @@ impl Scalars {
             }
             Self::Int(values) => primitive::<Int32Type>(values, nulls),
             Self::Bigint(values) => primitive::<Int64Type>(values, nulls),
-            Self::Double(values) => primitive::<Float64Type>(values, nulls),
+            Self::Double(values, _) => primitive::<Float64Type>(values, nulls),
             Self::Date(values) => primitive::<Date32Type>(values, nulls),
             Self::Timestamp(values) => {
                 let values = take_vec(values);
@@ -149,7 +154,7 @@ impl Scalars {
         let word = value.trim_ascii();
         let word = word.strip_prefix(b"\"").and_then(|w| w.strip_suffix(b"\"")).unwrap_or(word);
         let is_too_large = match self {
-            Self::Double(_) => number::is_number(word),
+            Self::Double(..) => number::is_number(word),
             Self::Int(_) | Self::Bigint(_) => {
                 number::is_number(word)
                     && number::double(word).is_none_or(|value| value.fract() == 0.0)
@@ -169,11 +174,13 @@ impl Scalars {
             Self::Boolean(_) => "a boolean".into(),
             Self::Int(_) => "a 32-bit integer (int)".into(),
             Self::Bigint(_) => "a 64-bit integer (bigint)".into(),
-            Self::Double(_) => "a finite number (double)".into(),
+            Self::Double(..) => "a finite number (double)".into(),
             Self::Decimal(_, precision, scale) => format!("a decimal({precision},{scale})"),
             Self::Date(_) => "a date between 0001-01-01 and 9999-12-31".into(),
             Self::Timestamp(_) => "a date-time between the years 1 and 9999".into(),
-            Self::Text(Texts { form: TextForm::Plain, .. }) => "a string".into(),
+            Self::Text(Texts { form: TextForm::Plain, .. }) => {
+                "a string, a number or a boolean".into()
+            }
             Self::Text(Texts { form: TextForm::Json, .. }) => "JSON without NaN or Infinity".into(),
         }
     }
@@ -187,14 +194,17 @@ impl Texts {
             context.replaced += text::append(text, &mut self.bytes)
                 .map_err(|expected| escape_fault(cursor, expected))?;
         } else {
+            // A number's text is its digits, as they stand there: nothing is lost by it.
+            let takes_any = self.form == TextForm::Json || context.lenient;
+            let is_scalar = !matches!(cursor.peek(), b'{' | b'[');
             let at = cursor.position();
             cursor.skip()?;
             let value = cursor.since(at);
-            let takes_any = self.form == TextForm::Json || context.lenient;
-            if !takes_any || holds_python_float(value) {
+            if !(takes_any || is_scalar) || holds_python_float(value) {
                 return Ok(false);
             }
-            text::append_compact(value, &mut self.bytes);
+            context.replaced += text::append_compact(value, &mut self.bytes)
+                .map_err(|expected| escape_fault(cursor, expected))?;
         }
         if let Some(limit) = context.max_string_bytes.filter(|_| !self.whole)
             && text::truncate(&mut self.bytes, start, limit)

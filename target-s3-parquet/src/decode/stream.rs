@@ -9,7 +9,7 @@ use lake::schema::{Column, fields};
 use lake::table::key;
 
 use super::chunk::Chunk;
-use super::column::StructBuffer;
+use super::column::{Changes, StructBuffer};
 use super::context::{Context, Effect};
 use super::facts::{Facts, RowFacts, ValueChange};
 use super::fault::{Fault, LineFault, place};
@@ -182,16 +182,17 @@ impl Stream {
         if let Some(mask) = mask {
             batch = filter_record_batch(&batch, &mask).map_err(Error::arrow)?;
         }
-        let mut invalid = Vec::new();
-        if std::mem::take(&mut self.context.has_invalid) {
-            self.record.take_invalid("", &mut invalid);
+        let mut changes = Changes::default();
+        if self.record.has_changes() {
+            self.record.take_changes("", &mut changes);
         }
         Ok(Rows {
             hashes: key::hash_rows(&batch, &self.plan.keys)?,
             filtered: (rows - batch.num_rows()) as u64,
             plan: Arc::clone(&self.plan),
             batch,
-            invalid,
+            invalid: changes.invalid,
+            rounded: changes.rounded,
             unknown_keys: self.take_unknown_keys(),
             truncated: std::mem::take(&mut self.context.truncated),
             replaced: std::mem::take(&mut self.context.replaced),

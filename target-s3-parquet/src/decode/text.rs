@@ -85,8 +85,10 @@ pub(crate) fn truncate(bytes: &mut Vec<u8>, start: usize, limit: usize) -> bool 
     true
 }
 
-/// Appends JSON text without the white space between its tokens.
-pub(crate) fn append_compact(json: &[u8], into: &mut Vec<u8>) {
+/// Appends JSON text without the white space between its tokens, and with the characters in its strings
+/// that are escaped without need. Returns how many lone surrogates had to be replaced by U+FFFD.
+pub(crate) fn append_compact(json: &[u8], into: &mut Vec<u8>) -> Result<u64, &'static str> {
+    let mut replaced = 0;
     let mut rest = json;
     while let Some(byte) = rest.first() {
         let length = match byte {
@@ -94,7 +96,16 @@ pub(crate) fn append_compact(json: &[u8], into: &mut Vec<u8>) {
                 rest = rest.get(1..).unwrap_or_default();
                 continue;
             }
-            b'"' => string_length(rest),
+            b'"' => {
+                let (length, is_escaped) = string_length(rest);
+                if is_escaped {
+                    let (token, after) = rest.split_at(length.min(rest.len()));
+                    replaced += append_string(token, into)?;
+                    rest = after;
+                    continue;
+                }
+                length
+            }
             _ => rest
                 .iter()
                 .position(|byte| matches!(byte, b'"' | b' ' | b'\t' | b'\r' | b'\n'))
@@ -104,18 +115,54 @@ pub(crate) fn append_compact(json: &[u8], into: &mut Vec<u8>) {
         into.extend_from_slice(token);
         rest = after;
     }
+    Ok(replaced)
 }
 
-fn string_length(quoted: &[u8]) -> usize {
+/// The length of a string with its quotes, and whether there is an escape in it.
+fn string_length(quoted: &[u8]) -> (usize, bool) {
     let mut at = 1;
+    let mut is_escaped = false;
     while let Some(offset) = memchr::memchr2(b'"', b'\\', quoted.get(at..).unwrap_or_default()) {
         at += offset;
         if quoted.get(at) == Some(&b'"') {
-            return at + 1;
+            return (at + 1, is_escaped);
         }
+        is_escaped = true;
         at += 2;
     }
-    quoted.len()
+    (quoted.len(), is_escaped)
+}
+
+/// Appends a string in its quotes, with no escapes but those that JSON asks for
+/// (<https://www.rfc-editor.org/rfc/rfc8259#section-7>).
+fn append_string(quoted: &[u8], into: &mut Vec<u8>) -> Result<u64, &'static str> {
+    let raw = quoted.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""));
+    let mut characters = Vec::with_capacity(quoted.len());
+    let replaced = unescape(raw.ok_or("a string in quotes")?, &mut characters)?;
+    into.push(b'"');
+    for byte in characters {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            8 => b'b',
+            12 => b'f',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..0x20 => {
+                into.extend_from_slice(b"\\u00");
+                let digit = |half: u8| char::from_digit(half.into(), 16).map_or(b'0', |c| c as u8);
+                into.extend_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+                continue;
+            }
+            _ => {
+                into.push(byte);
+                continue;
+            }
+        };
+        into.extend_from_slice(&[b'\\', short]);
+    }
+    into.push(b'"');
+    Ok(replaced)
 }
 
 /// The start of some text, for an error.
@@ -133,6 +180,7 @@ pub(crate) fn shorten(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn unescaped(raw: &str) -> (String, u64) {
         let mut bytes = Vec::new();
@@ -170,10 +218,48 @@ mod tests {
         assert_eq!(String::from_utf8(bytes).unwrap(), "xxaé");
     }
 
+    fn compacted(json: &str) -> (String, u64) {
+        let mut bytes = Vec::new();
+        let replaced = append_compact(json.as_bytes(), &mut bytes).unwrap();
+        (String::from_utf8(bytes).unwrap(), replaced)
+    }
+
     #[test]
     fn json_is_compacted_outside_of_strings() {
-        let mut bytes = Vec::new();
-        append_compact(br#"{ "a b" : [1,  2, "c \" d"], "e": null }"#, &mut bytes);
-        assert_eq!(bytes, br#"{"a b":[1,2,"c \" d"],"e":null}"#);
+        let found = compacted(r#"{ "a b" : [1,  2, "c \" d"], "e": null }"#);
+        assert_eq!(found, (r#"{"a b":[1,2,"c \" d"],"e":null}"#.into(), 0));
+    }
+
+    #[test]
+    fn strings_in_json_hold_real_characters_and_escapes_where_json_needs_them() {
+        for (json, held) in [
+            (r#"{"\u00fc":"Z\u00fcrich \ud83d\ude00 \u20ac"}"#, r#"{"ü":"Zürich 😀 €"}"#),
+            (r#"["\u0022","\u005c","a\/b"]"#, r#"["\"","\\","a/b"]"#),
+            (
+                r#""\u0000\u001f\u000a\b\f\n\r\t\u007f""#,
+                "\"\\u0000\\u001f\\n\\b\\f\\n\\r\\t\u{7f}\"",
+            ),
+            (r#""\\u00fc""#, r#""\\u00fc""#),
+        ] {
+            assert_eq!(compacted(json), (held.into(), 0), "{json}");
+        }
+        assert_eq!(
+            compacted(r#"["\ud83d","\ude00x"]"#),
+            ("[\"\u{fffd}\",\"\u{fffd}x\"]".into(), 2)
+        );
+        for json in [r#""\x""#, r#""\u12""#, r#""\u12zz""#] {
+            assert!(append_compact(json.as_bytes(), &mut Vec::new()).is_err(), "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn json_text_means_what_was_sent_and_escapes_nothing_without_need(text in "\\PC{0,20}|[\\x00-\\x7f]{0,20}") {
+            let units: Vec<_> = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            let units = units.concat();
+            let (held, replaced) = compacted(&format!("[ \"{units}\" ]"));
+            prop_assert_eq!(replaced, 0);
+            prop_assert_eq!(&held, &serde_json::to_string(&[&text]).unwrap());
+        }
     }
 }

@@ -70,7 +70,7 @@ impl Engine {
         Self {
             journal: None,
             has_state: false,
-            tables: Tables::new(Arc::clone(&lake), catalog),
+            tables: Tables::new(Arc::clone(&lake), catalog, config.memory_bytes()),
             lake,
             state,
             end: End::OfInput,
@@ -169,7 +169,7 @@ impl Engine {
     /// What was done so far.
     pub(crate) fn summary(&mut self) -> &Summary {
         self.tables.summary.spills = self.tables.spills();
-        self.tables.count_recognised();
+        self.tables.count_at_end();
         self.tables.summary.peak_memory = peak_memory();
         self.tables.summary.catalog = self.tables.catalog_events();
         self.tables.summary.seconds = self.started.elapsed().as_secs_f64();

@@ -3,18 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use lake::Lake;
 use lake::catalog::{Catalog, Event, Wait};
+use lake::schema::{Column, fields};
+use lake::table::LoadMethod;
 use lake::write::journal::{Files, Journal};
 use lake::write::{Committed, Table, tables};
 
 use crate::decode::plan::Plan;
 use crate::decode::rows::Rows;
 use crate::error::{Error, Result};
+use crate::memory;
+use crate::settings::units::MIB;
 use crate::summary::Summary;
 
 /// What a table takes beside its rows: plans, definitions and the room of the decoders, in bytes.
 const TABLE_BYTES: usize = 64 * 1024;
+
+/// What a column of the widest takes beside its values, in bytes: an array in each batch that is staged, read
+/// or encoded.
+const COLUMN_BYTES: usize = 8 * 1024;
 
 /// The tables of a run by their streams. The catalog learns before that a table may be ahead of it,
 /// and afterwards of what was written; the summary counts all that was.
@@ -25,12 +34,18 @@ pub(super) struct Tables {
     /// Tables that were looked up before their turn, by their streams.
     found: BTreeMap<String, lake::Result<Table>>,
     catalog: Option<Catalog>,
+    /// All the memory of the run, in bytes.
+    memory: usize,
+    /// Columns of the widest table.
+    widest: usize,
     pub(super) summary: Summary,
 }
 
 impl Tables {
-    pub(super) fn new(lake: Arc<Lake>, catalog: Option<Catalog>) -> Self {
+    pub(super) fn new(lake: Arc<Lake>, catalog: Option<Catalog>, memory: usize) -> Self {
         Self {
+            memory,
+            widest: 0,
             lake,
             by_stream: BTreeMap::new(),
             found: BTreeMap::new(),
@@ -54,6 +69,7 @@ impl Tables {
 
     /// Opens the tables of streams, or takes the new schemas of those that are open.
     pub(super) fn open(&mut self, plans: &[Arc<Plan>], journal: &mut Journal) -> Result<()> {
+        self.fit(plans)?;
         let unknown: Vec<_> = plans.iter().filter(|plan| self.is_unknown(plan)).cloned().collect();
         self.look_up(&unknown)?;
         let mut opened = BTreeSet::new();
@@ -69,6 +85,22 @@ impl Tables {
         self.write(|stream, _| opened.contains(stream), Table::begin_generation)?;
         // Rows in doubt take memory before the first row comes.
         self.free_memory()
+    }
+
+    /// Whether the memory is enough for these streams beside those that are open.
+    fn fit(&mut self, plans: &[Arc<Plan>]) -> Result<()> {
+        let columns =
+            |plan: &Arc<Plan>| Schema::new(fields(&plan.spec.columns)).flattened_fields().len();
+        self.widest = plans.iter().map(columns).fold(self.widest, usize::max);
+        let new: BTreeSet<&String> = plans.iter().map(|plan| &plan.stream).collect();
+        let new = new.into_iter().filter(|stream| !self.by_stream.contains_key(*stream));
+        let streams = self.by_stream.len() + new.count();
+        let least = memory::least(streams, self.widest);
+        if least <= self.memory {
+            return Ok(());
+        }
+        let (given, least) = (self.memory / MIB, least.div_ceil(MIB));
+        Err(Error::Memory { given, streams, columns: self.widest, least })
     }
 
     /// Takes the table of a stream in that was looked up.
@@ -92,6 +124,9 @@ impl Tables {
         }
         if let Some(catalog) = &mut self.catalog {
             catalog.track(table.definition());
+        }
+        if table.is_new() && plan.asks_to_move_keys {
+            ask_to_move_keys(plan);
         }
         self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
         self.by_stream.insert(plan.stream.clone(), table);
@@ -259,7 +294,7 @@ impl Tables {
     /// Frees memory until the rows fit their budget with room for more.
     pub(super) fn free_memory(&mut self) -> Result<()> {
         let mut total: usize = self.by_stream.values().map(Table::memory).sum();
-        let fixed = self.by_stream.len() * TABLE_BYTES;
+        let fixed = self.by_stream.len() * TABLE_BYTES + self.widest * COLUMN_BYTES;
         let budget = self.lake.budget().saturating_sub(fixed).max(self.lake.budget() / 4);
         if total <= budget {
             return Ok(());
@@ -296,10 +331,12 @@ impl Tables {
         self.catalog.as_ref().map_or_else(Vec::new, |catalog| catalog.events().cloned().collect())
     }
 
-    /// Counts the rows that came again, by stream.
-    pub(super) fn count_recognised(&mut self) {
+    /// Counts the rows that came again and those that no partition is named by, by stream.
+    pub(super) fn count_at_end(&mut self) {
         for (stream, table) in &self.by_stream {
-            self.summary.streams.entry(stream.clone()).or_default().recognised = table.recognised();
+            let counts = self.summary.streams.entry(stream.clone()).or_default();
+            counts.recognised = table.recognised();
+            counts.misplaced = table.misplaced();
         }
     }
 
@@ -307,4 +344,22 @@ impl Tables {
     pub(super) fn spills(&self) -> u64 {
         self.by_stream.values().map(Table::spills).sum()
     }
+}
+
+/// Says of a new table what becomes of a key whose partition changes, where that may be and no setting decides
+/// it: later nobody would know by which version a key was left behind.
+fn ask_to_move_keys(plan: &Plan) {
+    let Some(by) = plan.spec.partition_by.as_ref() else { return };
+    let is_called = |column: &Column| column.source == by.column || column.name == by.column;
+    let Some(column) = plan.spec.columns.iter().find(|column| is_called(column)) else { return };
+    if plan.spec.load != LoadMethod::Upsert || plan.spec.keys.contains(&column.name) {
+        return;
+    }
+    let (stream, column) = (&plan.stream, &by.column);
+    tracing::warn!(
+        stream,
+        column,
+        "{stream}: where `{column}` of a row changes, the row stays in its old partition as well, and its key is \
+         in the table twice: set `move_keys` to true where that may be, or to false where it never changes"
+    );
 }

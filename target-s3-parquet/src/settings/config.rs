@@ -22,7 +22,6 @@ const MAX_THREADS: u32 = 256;
 
 /// Settings of `target-s3-parquet`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[expect(clippy::struct_excessive_bools, reason = "settings that are on or off")]
 pub(crate) struct Config {
     /// Where the lake lives: `s3://bucket/prefix`, or the path of a folder.
     #[schemars(extend("examples" = ["s3://my-lake/wistia", "/var/lake"]))]
@@ -63,9 +62,8 @@ pub(crate) struct Config {
     /// because the value of its partition column has changed. Off, a key may be in the table once a
     /// partition. On, each commit of an upserted table reads the key columns of all partitions that get
     /// no rows, but for row groups whose statistics say that they have none of the keys; on S3 the objects are
-    /// downloaded for that.
-    #[serde(default)]
-    pub(crate) move_keys: bool,
+    /// downloaded for that. Where it is not set, the run that makes such a table asks for it by a warning.
+    pub(crate) move_keys: Option<bool>,
 
     /// Memory for staged rows and open files, in MiB. What does not fit goes to temporary files.
     #[serde(default = "default_memory_mb")]
@@ -86,7 +84,8 @@ pub(crate) struct Config {
     pub(crate) commit_interval_seconds: u64,
 
     /// What happens to a value that does not fit its column: `fail` stops the run with the line,
-    /// column and value; `null` writes null and counts it in the summary.
+    /// column and value; `null` writes null and counts it in the summary. One that is too long to name its
+    /// partition stays, and its row is in `__HIVE_DEFAULT_PARTITION__`.
     #[serde(default)]
     pub(crate) on_invalid: OnInvalid,
 
@@ -194,7 +193,7 @@ impl Config {
         self.s3.validate()?;
         let all = StreamConfig {
             shards: Some(self.shards),
-            move_keys: Some(self.move_keys),
+            move_keys: self.move_keys,
             row_group_mb: Some(self.row_group_mb),
             max_string_bytes: self.max_string_bytes,
             compression: Some(self.compression),
@@ -215,6 +214,7 @@ impl Config {
         let mut settings = StreamSettings {
             table: None,
             key_properties: None,
+            columns: BTreeMap::new(),
             load_method: self.load_method,
             partition_by: self.partition_by.clone(),
             compression: self.compression,
@@ -235,8 +235,8 @@ impl Config {
             })
             .collect();
         matching.sort_by_key(|(pattern, _)| (pattern.as_str() == name, pattern.len()));
-        for (_, stream) in matching {
-            settings.lay_over(stream);
+        for (pattern, stream) in matching {
+            settings.lay_over(stream, pattern == name);
         }
         settings
     }
@@ -298,6 +298,21 @@ mod tests {
         assert_eq!(config.stream("fact_events").row_group_bytes, MIB);
         assert_eq!(config.stream("fact_x").shards, Shards::Exactly(4));
         assert_eq!(config.stream("dim_media").shards, Shards::Exactly(3));
+    }
+
+    #[test]
+    fn types_of_columns_are_laid_over_each_other_column_by_column() {
+        let config = config(
+            r#"{"destination":"lake","streams":{
+                "*":{"columns":{"a":"int","b":"string"}},"x":{"columns":{"a":"decimal(38,10)"}}}}"#,
+        );
+        let typed = |name: &str| {
+            let columns = config.stream(name).columns;
+            let typed = columns.into_iter().map(|(name, typed)| (name, typed.must_exist));
+            typed.collect::<Vec<_>>()
+        };
+        assert_eq!(typed("x"), [("a".to_owned(), true), ("b".to_owned(), false)]);
+        assert_eq!(typed("y"), [("a".to_owned(), false), ("b".to_owned(), false)]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! what one stream gets after the entries of `streams` that match its name have been laid over it.
 
 pub(crate) mod catalog;
+pub(crate) mod columns;
 pub(crate) mod config;
 pub(crate) mod s3;
 pub(crate) mod shards;

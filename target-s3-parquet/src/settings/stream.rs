@@ -1,9 +1,12 @@
 //! Settings of one stream.
 
+use std::collections::BTreeMap;
+
 use lake::file::Encoding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::columns::{ColumnType, TypedColumn};
 use super::shards::Shards;
 use super::units::MIB;
 use crate::error::Error;
@@ -15,6 +18,11 @@ pub(crate) struct StreamConfig {
     pub(crate) table: Option<String>,
     /// Key columns, where they shall differ from the stream's.
     pub(crate) key_properties: Option<Vec<String>>,
+    /// Types of columns, where they shall differ from those of the stream's schema: `boolean`, `int`,
+    /// `bigint`, `double`, `decimal(precision,scale)`, `string`, `date` or `timestamp`, such as
+    /// `{"price": "decimal(38,10)"}`. Decimals have the digits that the tap sends, exactly.
+    #[schemars(with = "Option<BTreeMap<String, String>>")]
+    pub(crate) columns: Option<BTreeMap<String, ColumnType>>,
     /// As the setting of the same name for all streams.
     pub(crate) load_method: Option<LoadMethod>,
     /// As the setting of the same name for all streams.
@@ -55,8 +63,9 @@ pub(crate) enum LoadMethod {
 /// Splits a table into folders.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) struct PartitionBy {
-    /// Column whose value decides. Rows without a value, or with one that is too long for a folder's
-    /// name (255 bytes, with the key and with escapes), are in `__HIVE_DEFAULT_PARTITION__`.
+    /// Column whose value decides. Rows without a value, or with one that is no date where a part of it
+    /// decides, are in `__HIVE_DEFAULT_PARTITION__`. A value that is too long for a folder's name (255 bytes,
+    /// with the key and with escapes) does not fit, as `on_invalid` says.
     pub(crate) column: String,
     /// Part of a date or time that decides; without it, the value itself.
     pub(crate) granularity: Option<Granularity>,
@@ -110,6 +119,8 @@ pub(crate) struct StreamSettings {
     pub(crate) table: Option<String>,
     /// Configured key columns.
     pub(crate) key_properties: Option<Vec<String>>,
+    /// Configured types of columns.
+    pub(crate) columns: BTreeMap<String, TypedColumn>,
     /// Configured load method.
     pub(crate) load_method: Option<LoadMethod>,
     /// Partition column.
@@ -122,8 +133,8 @@ pub(crate) struct StreamSettings {
     pub(crate) row_group_bytes: usize,
     /// Shards of a new table.
     pub(crate) shards: Shards,
-    /// Keys leave partitions that are no more theirs.
-    pub(crate) move_keys: bool,
+    /// Keys leave partitions that are no more theirs. Nothing where no setting says it.
+    pub(crate) move_keys: Option<bool>,
     /// Treatment of values that do not fit.
     pub(crate) on_invalid: OnInvalid,
     /// Full validation of records.
@@ -165,8 +176,9 @@ impl StreamConfig {
 }
 
 impl StreamSettings {
-    /// Takes over what an entry of `streams` says.
-    pub(super) fn lay_over(&mut self, stream: &StreamConfig) {
+    /// Takes over what an entry of `streams` says, which names the stream itself or, with others, by a
+    /// glob.
+    pub(super) fn lay_over(&mut self, stream: &StreamConfig, is_exact: bool) {
         fn replace<T: Clone>(old: &mut T, new: Option<&T>) {
             if let Some(new) = new {
                 *old = new.clone();
@@ -179,6 +191,10 @@ impl StreamSettings {
         }
         replace_some(&mut self.table, stream.table.as_ref());
         replace_some(&mut self.key_properties, stream.key_properties.as_ref());
+        for (name, kind) in stream.columns.iter().flatten() {
+            let typed = TypedColumn { kind: kind.clone(), must_exist: is_exact };
+            self.columns.insert(name.clone(), typed);
+        }
         replace_some(&mut self.load_method, stream.load_method.as_ref());
         replace_some(&mut self.partition_by, stream.partition_by.as_ref());
         replace(&mut self.compression, stream.compression.as_ref());
@@ -188,7 +204,7 @@ impl StreamSettings {
             stream.row_group_mb.map(|mb| mb as usize * MIB).as_ref(),
         );
         replace(&mut self.shards, stream.shards.as_ref());
-        replace(&mut self.move_keys, stream.move_keys.as_ref());
+        replace_some(&mut self.move_keys, stream.move_keys.as_ref());
         replace(&mut self.on_invalid, stream.on_invalid.as_ref());
         replace(&mut self.validate_records, stream.validate_records.as_ref());
         replace(&mut self.add_record_metadata, stream.add_record_metadata.as_ref());
@@ -243,13 +259,14 @@ mod tests {
         StreamSettings {
             table: Some("t".into()),
             key_properties: None,
+            columns: BTreeMap::new(),
             load_method: Some(LoadMethod::Upsert),
             partition_by: None,
             compression: Compression::Snappy,
             compression_level: None,
             row_group_bytes: 1,
             shards: Shards::Auto,
-            move_keys: false,
+            move_keys: None,
             on_invalid: OnInvalid::Fail,
             validate_records: false,
             add_record_metadata: false,
@@ -260,21 +277,28 @@ mod tests {
     #[test]
     fn an_entry_takes_the_place_of_what_it_says_and_of_nothing_else() {
         let mut own = settings();
-        own.lay_over(&StreamConfig::default());
+        own.lay_over(&StreamConfig::default(), true);
         assert_eq!(own, settings());
         let entry: StreamConfig = serde_json::from_str(
-            r#"{"key_properties":["a"],"load_method":"overwrite","compression":"zstd",
+            r#"{"key_properties":["a"],"columns":{"x":"decimal(20,0)"},"load_method":"overwrite","compression":"zstd",
                 "compression_level":3,"row_group_mb":2,"shards":4,"move_keys":true,"on_invalid":"null",
                 "validate_records":true,"add_record_metadata":true,"max_string_bytes":9,
                 "partition_by":{"column":"d","granularity":"month"}}"#,
         )
         .unwrap();
-        own.lay_over(&entry);
+        own.lay_over(&entry, true);
         assert_eq!(
             own,
             StreamSettings {
                 table: Some("t".into()),
                 key_properties: Some(vec!["a".into()]),
+                columns: BTreeMap::from([(
+                    "x".into(),
+                    TypedColumn {
+                        kind: ColumnType::try_from("decimal(20)".to_owned()).unwrap(),
+                        must_exist: true,
+                    }
+                )]),
                 load_method: Some(LoadMethod::Overwrite),
                 partition_by: Some(PartitionBy {
                     column: "d".into(),
@@ -285,7 +309,7 @@ mod tests {
                 compression_level: Some(3),
                 row_group_bytes: 2 * MIB,
                 shards: Shards::Exactly(4),
-                move_keys: true,
+                move_keys: Some(true),
                 on_invalid: OnInvalid::Null,
                 validate_records: true,
                 add_record_metadata: true,

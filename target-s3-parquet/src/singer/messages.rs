@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use lake::Aws;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::batch::BatchMessage;
@@ -46,8 +46,14 @@ struct SingerMessages {
 
 #[derive(Deserialize)]
 struct StateMessage<'a> {
-    #[serde(borrow)]
+    /// A state may be `null`, as of a tap that has nothing to remember; one that is not there is none.
+    #[serde(borrow, default, deserialize_with = "given")]
     value: Option<&'a RawValue>,
+}
+
+/// What stands there, also if it is `null`.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -70,7 +76,10 @@ impl Messages for SingerMessages {
     fn read(&mut self, line: &[u8], number: u64, outlet: &mut Outlet) -> Result<(), Halt> {
         let no_message = |reason| Error::Line { line: number, reason };
         let broken = |error: serde_json::Error| {
-            no_message(error.to_string().replace(" at line 1 column", " at column"))
+            let reason = error.to_string().replace(" at line 1 column", " at column");
+            no_message(
+                reason.replace("recursion limit exceeded", "it is more than 127 levels deep"),
+            )
         };
         match kind_of_line(line).map_err(no_message)? {
             MessageKind::Record => {
@@ -90,7 +99,7 @@ impl Messages for SingerMessages {
             MessageKind::ActivateVersion => {
                 let message: ActivateVersionMessage =
                     serde_json::from_slice(line).map_err(broken)?;
-                activate_version(message, outlet)
+                activate_version(message, number, outlet)
             }
             MessageKind::Batch => {
                 let message: BatchMessage = serde_json::from_slice(line).map_err(broken)?;
@@ -142,9 +151,18 @@ impl SingerMessages {
     }
 }
 
-/// The message of a copied stream is for all its copies. A version that is null names none.
-fn activate_version(message: ActivateVersionMessage, outlet: &Outlet) -> Result<(), Halt> {
-    let Some(version) = message.version else { return Ok(()) };
+/// The message of a copied stream is for all its copies. Without a version it says nothing.
+fn activate_version(
+    message: ActivateVersionMessage,
+    number: u64,
+    outlet: &Outlet,
+) -> Result<(), Halt> {
+    let Some(version) = message.version else {
+        return outlet.item(Item::Warning(format!(
+            "line {number}: ACTIVATE_VERSION of stream `{}` has no `version` and is ignored",
+            message.stream
+        )));
+    };
     let Some(plans) = outlet.plans(message.stream.as_bytes()) else {
         return outlet.item(Item::ActivateVersion { stream: message.stream, version });
     };
@@ -268,6 +286,10 @@ mod tests {
             (r#"{"type":"STATE"}"#, "it is a STATE without a `value`"),
             (r#"{"type":"STATE","value":{}"#, "EOF while parsing an object at column 26"),
             (r#"{"type":"SCHEMA","schema":{}}"#, "missing field `stream`"),
+            (
+                &format!(r#"{{"type":"SCHEMA","stream":"a","schema":{}"#, "[".repeat(200)),
+                "it is more than 127 levels deep at column",
+            ),
             (r#"{"type":"ACTIVATE_VERSION"}"#, "missing field `stream`"),
             (r#"{"type":"BATCH","stream":"a"}"#, "missing field `encoding`"),
         ] {
@@ -280,8 +302,10 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_is_null_is_none() {
-        let (_, error) = read_lines(&[r#"{"type":"STATE","value":null}"#]);
+    fn a_state_may_be_null_but_not_missing() {
+        let (items, error) = read_lines(&[r#"{"type":"STATE","value": null}"#]);
+        assert_eq!((items, error), (vec!["state null".to_owned()], None));
+        let (_, error) = read_lines(&[r#"{"type":"STATE"}"#]);
         assert_eq!(error.unwrap(), "line 1 is not a message: it is a STATE without a `value`");
     }
 
@@ -310,6 +334,9 @@ mod tests {
         let versions: Vec<_> = items.iter().filter(|item| item.starts_with("version")).collect();
         assert_eq!(versions.last().unwrap().as_str(), "version x 8");
         assert!(versions.iter().any(|item| *item == "version a 7"), "{items:?}");
+        let warning =
+            "warning line 3: ACTIVATE_VERSION of stream `a` has no `version` and is ignored";
+        assert!(items.iter().any(|item| item == warning), "{items:?}");
         assert_eq!(
             versions.len(),
             items.iter().filter(|item| item.starts_with("schema")).count() + 1

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::columns::conventions;
-use crate::decode::derive::Derivation;
+use crate::decode::derive::{Derivation, retype};
 use crate::decode::plan::Plan;
 use crate::described::Described;
 use crate::error::{Error, Result};
@@ -104,12 +104,16 @@ impl Planner {
         self.names.claim(&mapped.stream, &message.stream)?;
         self.warnings.extend(mapped.warnings.iter().cloned());
         self.next_id += 1;
+        let settings = self.config.stream(&mapped.stream);
         let derived = if mapped.is_plain() {
             None
         } else {
-            let derived = json_schema::columns(&message.schema)
-                .map_err(MapError::from)
-                .and_then(|columns| Derivation::of(&columns, mapped));
+            let derived = json_schema::columns(&message.schema).map_err(MapError::from).and_then(
+                |mut columns| {
+                    retype(&mut columns, mapped, &settings.columns);
+                    Derivation::of(&columns, mapped)
+                },
+            );
             Some(derived.map_err(|error| refused(error, message, line))?)
         };
         let described = Described {
@@ -122,7 +126,7 @@ impl Planner {
             refresh: None,
             conventions: conventions(),
         };
-        let plan = described.plan(&self.config.stream(&mapped.stream), self.next_id);
+        let plan = described.plan(&settings, self.next_id);
         let plan = plan.and_then(|plan| {
             let fields = json_schema::count(&plan.spec.columns);
             self.budget.fields(fields).map_err(|error| error.to_string())?;
