@@ -1,12 +1,15 @@
-.PHONY: run test unit try-store test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run test unit lint-features try-store test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
 LINT := .venv-lint/.ready
 FIELD := .venv-field/.ready
 VALGRIND := .venv-valgrind/.ready
+DOCKER := .venv-docker/.ready
 PROGRAMS := tap-wistia target-s3-parquet
 # On Linux from glibc 2.17 on.
+# Bytes that a program may have as it is released. The test of Meltano builds others.
+LARGEST := 25000000
 WHEEL_FLAGS ?= --profile dist $(if $(filter Linux,$(shell uname -s)),--zig --compatibility manylinux2014)
 FUZZ_RUNS ?= 200000
 SCHEDULES ?= 100000
@@ -16,12 +19,11 @@ LOST ?= 1
 ACCOUNT ?= wistia
 
 ## Sync a Wistia account (TAP_WISTIA_API_TOKEN) or a simulated one into ./local/lake.
-run: $(VENV)
-	cargo build --release --locked --quiet
+run: .venv-run/.ready
 	scripts/run.sh
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK) $(VALGRIND) unit
+test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
 
 ## All of Rust is built, and its own tests run.
@@ -43,6 +45,10 @@ lint: $(LINT)
 	.venv-lint/bin/ruff check
 	.venv-lint/bin/mypy
 	$(MAKE) --no-print-directory supply
+
+## The lints for programs without the features, such as make run has them.
+lint-features:
+	cargo clippy --workspace --all-targets --no-default-features --locked -- -D warnings
 
 ## What is built in, where it comes from and under which licence; what the workflows open to whom. Needs no GitHub.
 supply: $(LINT)
@@ -82,7 +88,7 @@ wheels: .venv-wheels/.ready
 	for program in $(PROGRAMS); do \
 		PATH="$(CURDIR)/.venv-wheels/bin:$$PATH" maturin build --locked --manifest-path $$program/Cargo.toml --out dist $(WHEEL_FLAGS) || exit 1; \
 	done
-	python3 scripts/try_wheels.py dist
+	python3 scripts/try_wheels.py dist $(if $(findstring dist,$(WHEEL_FLAGS)),--largest $(LARGEST))
 
 ## The wheels in a real Meltano project, with other taps and targets and the SDK's own tests.
 test-meltano: .venv-meltano/.ready
@@ -156,6 +162,7 @@ clean:
 	rm -rf local
 
 $(VENV): tests/requirements.txt
+.venv-run/.ready: scripts/requirements-run.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
 $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
@@ -163,8 +170,12 @@ $(FIELD): bench/requirements-field.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
 .venv-airbyte/.ready: airbyte/requirements.txt
 
-# No Python, but a program that is fetched as well.
+# No Python, but programs that are fetched as well.
 $(VALGRIND): scripts/get_valgrind.sh
+	$< $(@D)
+	touch $@
+
+$(DOCKER): scripts/get_docker.sh
 	$< $(@D)
 	touch $@
 

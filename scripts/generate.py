@@ -125,14 +125,25 @@ def markdown(document):
     return "\n".join(lines) + "\n"
 
 
-FORMS = {"meltano": meltano, "settings": markdown}
+def usage(program):
+    """What `--help` prints."""
+    done = subprocess.run([BINARIES / program, "--help"], check=True, capture_output=True, text=True)
+    lines = (line.rstrip() for line in done.stdout.rstrip().splitlines())
+    return "\n".join(["```text", *lines, "```"]) + "\n"
+
+
+FORMS = {
+    "meltano": lambda program: meltano(about(program)),
+    "settings": lambda program: markdown(about(program)),
+    "usage": usage,
+}
 
 
 def filled(text):
     def fill(block):
-        made = FORMS[block["form"]](about(block["program"]))
+        made = FORMS[block["form"]](block["program"])
         made = "".join(block["indent"] + line if line.strip() else line for line in made.splitlines(keepends=True))
-        gap = "\n" if block["form"] == "settings" else ""
+        gap = "" if block["form"] == "meltano" else "\n"
         return block["open"] + gap + made + gap + block["close"]
 
     return BLOCK.sub(fill, text)

@@ -1,5 +1,10 @@
-"""Prints what a local lake holds, and three answers from it."""
+"""Prints what a local lake holds, three answers from it, and what to do next.
 
+LAKE [TARGET [SECONDS]]: the folder, the program that has filled it, and how long that took.
+"""
+
+import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -50,7 +55,39 @@ def table(header, rows):
         print("  " + "  ".join(line).rstrip())
 
 
-def main(lake):
+def in_units(count):
+    """Bytes as a person reads them."""
+    amount = float(count)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.{int(unit != 'B' and amount < 10)}f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def counted(count, one):
+    return f"{count:,} {one}" + ("" if count == 1 else "s")
+
+
+def program(path):
+    """A program as one types it here."""
+    near = os.path.relpath(path)
+    return shlex.quote(str(path) if near.startswith("..") else near)
+
+
+def next_commands(lake, target, tables):
+    """Commands to go on with, and what each is good for."""
+    yield "again: reads what is new and leaves the rest alone", "make run"
+    if tables:
+        table = "fact_events" if "fact_events" in tables else next(iter(tables))
+        query = f"import duckdb; duckdb.read_parquet('{lake}/{table}/**/*.parquet').limit(5).show()"
+        yield "look into a table", f'{program(sys.executable)} -c "{query}"'
+    if target:
+        settings = f"TARGET_S3_PARQUET_DESTINATION={shlex.quote(str(lake))}"
+        yield "sizes of the lake, and what could be tidied up", f"{settings} {program(target)} maintain"
+
+
+def main(lake, target=None, seconds=None):
     tables = {}
     for folder in sorted(path for path in lake.iterdir() if path.is_dir() and path.name != "_lake"):
         files = sorted(folder.rglob("*.parquet"))
@@ -72,7 +109,14 @@ def main(lake):
             header = [column[0] for column in result.description]
             print(f"\n{title}")
             table(header, result.fetchall())
+    sums = [sum(row[column] for row in rows) for column in (1, 2, 3)]
+    everything = [counted(len(rows), "table"), counted(sums[0], "row"), counted(sums[1], "file"), in_units(sums[2])]
+    time = "" if seconds is None else f", in {counted(seconds, 'second')}"
+    print(f"\n{', '.join(everything)} in {lake}{time}. What to try next:")
+    for use, typed in next_commands(lake, target, tables):
+        print(f"\n  # {use}\n  {typed}")
+    print("\nQuestions as SQL, with their answers: docs/querying.md")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:3], *map(int, sys.argv[3:4]))

@@ -1,8 +1,11 @@
-"""Installs wheels into a clean virtual environment and runs what they bring."""
+"""Installs wheels into a clean virtual environment and runs what they bring.
 
+With --largest a program that has more bytes than that is an error.
+"""
+
+import argparse
 import json
 import subprocess
-import sys
 import tempfile
 import venv
 from pathlib import Path
@@ -14,7 +17,7 @@ MESSAGES = [
 ]
 
 
-def main(folder):
+def main(folder, largest):
     wheels = sorted(Path(folder).glob("*.whl"))
     names = [wheel.name.split("-")[0] for wheel in wheels]
     assert names == ["tap_wistia", "target_s3_parquet"], f"{folder} holds {names}"
@@ -41,6 +44,10 @@ def main(folder):
         )
         assert json.loads(state) == {"id": 1}
         assert list(home.glob("lake/s/*.parquet"))
+        for name in ("tap-wistia", "target-s3-parquet"):
+            size = (programs / name).stat().st_size
+            print(f"{name}  {size:,} bytes")
+            assert largest is None or size <= largest, f"{name} has {size:,} bytes, and {largest:,} at most are allowed"
         call("pip", "uninstall", "--yes", *names)
         left = sorted(path.name for path in programs.iterdir() if path.name in ("tap-wistia", "target-s3-parquet"))
         assert not left, f"uninstalling leaves {left}"
@@ -49,4 +56,7 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", help="folder of the wheels")
+    parser.add_argument("--largest", type=int, help="bytes that a program may have")
+    main(**vars(parser.parse_args()))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ import pytest
 
 from aws import Account, script
 from demo import Demo
-from harness import PARTITIONS, S3, Json, LocalStack, Pipe, Proxy, Simulator
+from harness import PARTITIONS, ROOT, S3, Json, LocalStack, Pipe, Proxy, Simulator
 from spark import JAVA_VERSIONS, java_version, session
 
 if TYPE_CHECKING:
@@ -35,6 +36,19 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Small programs: a deployment does not look into them."""
     folder = tmp_path_factory.mktemp("programs")
     return [script(folder, name, "exit 0") for name in ("tap-wistia", "target-s3-parquet")]
+
+
+@pytest.fixture(scope="session")
+def valgrind() -> Path:
+    """What counts instructions and calls of the system."""
+    program = ROOT / ".venv-valgrind" / "valgrind"
+    if sys.platform != "linux":
+        pytest.skip("valgrind is for Linux")
+    if not program.exists():
+        missing = "there is no valgrind: `make .venv-valgrind/.ready` could not fetch it"
+        # Nobody looks at what a CI skips.
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    return program
 
 
 @pytest.fixture(scope="session")

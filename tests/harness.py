@@ -40,6 +40,8 @@ Json = dict[str, Any]
 """An object as `json` reads it: a message, settings, a row."""
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+JSON_LOG = ("--log-format", "json")
+"""Has a program write a log in which the summary of its run is an object."""
 
 
 def today() -> date:
@@ -75,10 +77,10 @@ class Run:
 
     @property
     def summary(self) -> Json:
-        """The summary at the end of the log."""
+        """The summary at the end of a log of JSON."""
         for line in reversed(self.err.splitlines()):
-            if "done summary=" in ANSI.sub("", line):
-                found: Json = json.loads(ANSI.sub("", line).split("summary=", 1)[1])
+            if '"summary":{' in line:
+                found: Json = json.loads(line)["fields"]["summary"]
                 return found
         raise AssertionError(f"no summary in the log:\n{self.err}")
 
@@ -425,8 +427,8 @@ class Pipe:
 
     def sync(self) -> tuple[Run, Run]:
         """One sync; both programs must succeed."""
-        tap = run(*self.tap_command()).succeeded()
-        target = run(*self.target_command(), stdin=tap.out).succeeded()
+        tap = run(*self.tap_command(), *JSON_LOG).succeeded()
+        target = run(*self.target_command(), *JSON_LOG, stdin=tap.out).succeeded()
         self.runs.append((tap, target))
         return tap, target
 

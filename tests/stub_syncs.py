@@ -88,7 +88,7 @@ class Sync:
     @property
     def summary(self) -> Json:
         for entry in reversed(self.entries):
-            if entry["fields"].get("message") == "done":
+            if "summary" in entry["fields"]:
                 summary: Any = entry["fields"].get("summary", entry.get("summary"))
                 # A log's fields are texts, unless it knows better.
                 found: Json = json.loads(summary) if isinstance(summary, str) else summary

@@ -249,6 +249,15 @@ def test_a_wide_stream_is_no_attack(target, tmp_path):
     assert not is_empty(tmp_path / "lake")
 
 
+def test_less_memory_than_the_columns_take_is_refused_before_anything_is_written(target, tmp_path):
+    wide = {f"c{at}": {"type": ["null", "string"]} for at in range(4999)}
+    schema = {**SCHEMA, "schema": {"properties": {"id": {"type": "integer"}, **wide}}}
+    messages = lines(schema, RECORD, STATE)
+    target(messages, memory_mb=64).refused("`memory_mb` is 64", "5000 columns", "about 2", "set `memory_mb`")
+    assert is_empty(tmp_path / "lake")
+    target(messages).succeeded()
+
+
 def test_the_tap_ends_quietly_when_the_target_does(tap, tmp_path, simulator):
     server = simulator(seed=21)
     (tmp_path / "tap.json").write_text(json.dumps(server.settings()))

@@ -126,6 +126,6 @@ def test_at_debug_a_body_is_shown_without_the_token(stub: Stub, tmp_path: Path) 
     for status in (200, 500):
         with stub.serving(answers={"visitors": reply(status, body)}):
             done = run(*command, env={"TAP_WISTIA_LOGLEVEL": "debug"}).refused(f"text, {len(body)} bytes")
-            assert f'body="*** {TEXT}"' in done.err and TOKEN not in done.err
+            assert f"what was answered: *** {TEXT}" in done.err and TOKEN not in done.err
             done = run(*command).refused(f"text, {len(body)} bytes")
             assert "***" not in done.err and MAIL not in done.err

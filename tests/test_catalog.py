@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from harness import PARTITIONS, ROOT, TARGET, Pipe, environment, lines, run, until
+from harness import JSON_LOG, PARTITIONS, ROOT, TARGET, Pipe, environment, lines, run, until
 from lake import TABLES
 
 DENIED = (
@@ -92,7 +92,7 @@ class Lake:
         return [TARGET, "--config", config, "--state-out", self.state]
 
     def load(self, *messages, **more):
-        return run(*self.command(**more), stdin=lines(*messages))
+        return run(*self.command(**more), *JSON_LOG, stdin=lines(*messages))
 
     def start(self, *messages, **more):
         """A run that goes on beside the test."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from harness import DEADLINE, TARGET, environment, kill_after, lines, run, until, until_logged
+from harness import DEADLINE, JSON_LOG, TARGET, environment, kill_after, lines, run, until, until_logged
 from lake import KEYS, assert_equals, files
 
 SCHEMA = {
@@ -345,7 +345,7 @@ def test_untouched_partitions_are_not_written_again(tmp_path):
     run(TARGET, "--config", config, stdin=lines(SCHEMA, *records(0, 1200), state(1))).succeeded()
     before = {path: os.stat(path).st_mtime_ns for path in files(tmp_path / "lake", "s")}
     changed = [message for message in records(0, 24, "b") if message["record"]["month"] in ("2026-03", "2026-04")]
-    done = run(TARGET, "--config", config, stdin=lines(SCHEMA, *changed, state(2))).succeeded()
+    done = run(TARGET, "--config", config, *JSON_LOG, stdin=lines(SCHEMA, *changed, state(2))).succeeded()
     assert done.summary["streams"]["s"]["files"] == 2
     after = {path: os.stat(path).st_mtime_ns for path in files(tmp_path / "lake", "s")}
     assert {path.parent.name for path in after if after[path] != before[path]} == {"p_month=2026-03", "p_month=2026-04"}

@@ -19,7 +19,7 @@ from contract import (
     Recorder,
     example,
 )
-from harness import DEADLINE, TAP, TOKEN, Simulator, run
+from harness import DEADLINE, JSON_LOG, TAP, TOKEN, Simulator, run
 
 # The account is synced once for all.
 pytestmark = pytest.mark.xdist_group("contract")
@@ -63,7 +63,7 @@ class Job:
 
     def run(self, *more, timeout=DEADLINE):
         config, catalog = self.write("config.json", self.settings), self.write("catalog.json", self.catalog)
-        return run(TAP, "--config", config, "--catalog", catalog, *more, timeout=timeout)
+        return run(TAP, "--config", config, "--catalog", catalog, *JSON_LOG, *more, timeout=timeout)
 
 
 class Synced:

@@ -7,7 +7,7 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
-from harness import DEADLINE, TARGET, environment, lines, run, until
+from harness import DEADLINE, JSON_LOG, TARGET, environment, lines, run, until
 from lake import files
 
 LARGE = "x" * 200_000
@@ -44,7 +44,7 @@ class Pipe:
         return [TARGET, "--config", self.config, *(["--state-out", self.file] if self.file else [])]
 
     def load(self, *messages):
-        return run(*self.command(), stdin=lines(*messages))
+        return run(*self.command(), *JSON_LOG, stdin=lines(*messages))
 
     def start(self, *messages):
         """A run whose states nobody reads yet."""

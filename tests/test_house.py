@@ -89,3 +89,15 @@ def test_what_an_image_leaves_out_is_no_part_of_the_sources():
     assert ignored
     tracked = subprocess.run(["git", "ls-files", *ignored], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert tracked == ""
+
+
+def test_a_feature_is_asked_for_where_its_module_is_chosen_alone():
+    asking = {
+        str(file.relative_to(ROOT))
+        for folder in MAY_KNOW
+        for file in sources(f"{folder.removeprefix('connector-')}/src")
+        if re.search(r"\bcfg\((?:not\()?feature", code(file))
+    }
+    assert asking == {"lake/src/lib.rs", "lake/src/aws/mod.rs", "lake/src/store/mod.rs"}
+    for name in ("aws", "catalog", "store/s3"):
+        assert (ROOT / "lake" / "src" / name / "absent.rs").is_file()

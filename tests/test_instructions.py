@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 import singer
-from harness import BINARIES, ROOT, TARGET, lines, run
+from harness import BINARIES, TARGET, lines, run
 
 FEW, MORE = 500, 2_500
 """Records."""
@@ -31,12 +31,10 @@ ALLOWED = 1.03
 MOOD = 10
 """Instructions of a record by which the same program differs from itself: hashes are seeded anew each time."""
 KNOWN = Path(__file__).with_name("instructions.json")
-VALGRIND = ROOT / ".venv-valgrind" / "valgrind"
 ALLOWED = 1.03
 MOOD = 10
 """Instructions of a record by which the same program differs from itself: hashes are seeded anew each time."""
 KNOWN = Path(__file__).with_name("instructions.json")
-VALGRIND = ROOT / ".venv-valgrind" / "valgrind"
 PARTS = ["append", "keys"]
 """Decoding and encoding; what an upsert does for the keys of records beside that."""
 PROFILE = {"debug": "dev"}.get(BINARIES.name, BINARIES.name)
@@ -51,17 +49,6 @@ def here():
     """What else than our code the counts depend on."""
     compiler = subprocess.run(["rustc", "--version"], check=True, capture_output=True, text=True).stdout.strip()
     return {"rustc": compiler, "target": f"{platform.machine()}-{sys.platform}"}
-
-
-@pytest.fixture(scope="module")
-def valgrind():
-    if sys.platform != "linux":
-        pytest.skip("valgrind is for Linux")
-    if not VALGRIND.exists():
-        missing = "there is no valgrind: `make .venv-valgrind/.ready` could not fetch it"
-        # Nobody looks at what a CI skips.
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    return VALGRIND
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from harness import TARGET, lines, run
+from harness import JSON_LOG, TARGET, lines, run
 from lake import files
 
 FIXTURE = Path(__file__).parent / "fixtures" / "lake-0.1.0"
@@ -38,7 +38,7 @@ MADE = helpers()
 def load(lake, messages, *arguments):
     settings = lake / "settings.json"
     state = ["--state-out", lake / "state.json"]
-    return run(TARGET, "--config", settings, *state, *arguments, stdin=lines(*messages), cwd=lake)
+    return run(TARGET, "--config", settings, *state, *arguments, *JSON_LOG, stdin=lines(*messages), cwd=lake)
 
 
 def rows(lake, table):

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import TAP, TARGET, lines, run
+from harness import JSON_LOG, TAP, TARGET, lines, run
 from lake import files
 
 SCHEMA = {
@@ -66,7 +66,7 @@ def messages(*records, schema=SCHEMA):
 def load(tmp_path):
     def start(messages, **settings):
         (tmp_path / "t.json").write_text(json.dumps({"destination": str(tmp_path / "lake"), **settings}))
-        return run(TARGET, "--config", tmp_path / "t.json", stdin=lines(*messages))
+        return run(TARGET, "--config", tmp_path / "t.json", *JSON_LOG, stdin=lines(*messages))
 
     return start
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -20,7 +21,7 @@ both = pytest.mark.parametrize("name", PROGRAMS)
 def test_completions_name_every_flag(name, shell, word):
     text = run(PROGRAMS[name], "completions", shell).succeeded().out
     assert word in text
-    for flag in ("config", "log-format", "about"):
+    for flag in ("config", "log-format", "log-level", "quiet", "about"):
         assert flag in text
 
 
@@ -43,6 +44,20 @@ def test_the_man_page_has_flags_settings_and_exit_codes(name):
     assert page.startswith(".ie") or ".TH" in page
     for word in (".TH", "SETTINGS", "EXIT STATUS", "\\-\\-config", "143"):
         assert word in page, word
+
+
+@both
+def test_help_has_examples_and_the_address_of_the_documentation(name):
+    """What an example names is there, and none of it is out of date."""
+    usage = run(PROGRAMS[name], "--help").succeeded().out
+    examples = usage.split("Examples:\n")[1].split("\n\n")[0]
+    assert examples.count(f"{name} ") >= 3
+    flags = {word for line in examples.splitlines() for word in line.split() if word.startswith("--")}
+    known = "".join(run(program, "--help").succeeded().out for program in PROGRAMS.values())
+    assert flags and all(f"{flag} " in known or f"{flag}[" in known or f"{flag}\n" in known for flag in flags), flags
+    assert re.search(r"^Documentation: https://\S+$", usage, re.MULTILINE)
+    for flag in ("--quiet", "--log-level", "--log-format"):
+        assert flag in run(PROGRAMS[name], "-h").succeeded().out
 
 
 @both

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import TARGET, lines, run
+from harness import JSON_LOG, TARGET, lines, run
 from lake import array, files
 
 UTC = pa.timestamp("us", tz="UTC")
@@ -83,7 +83,7 @@ def load(tmp_path):
         config = {"destination": str(tmp_path / "lake"), **settings}
         (tmp_path / "t.json").write_text(json.dumps(config))
         stdin = messages if isinstance(messages, (str, bytes)) else lines(*messages)
-        return run(TARGET, "--config", tmp_path / "t.json", stdin=stdin)
+        return run(TARGET, "--config", tmp_path / "t.json", *JSON_LOG, stdin=stdin)
 
     return start
 

@@ -91,7 +91,8 @@ RIGHTS = {"actions/checkout", "actions/download-artifact", "actions/attest-build
 RIGHTS |= {"aws-actions/configure-aws-credentials", "pypa/gh-action-pypi-publish"}
 """The actions beside rights: fetching what was built, and what the rights are for."""
 
-INSTALLS = r"\b(cargo|rustup|make|maturin|pipx?|uvx?|npm|npx|apt-get|apt|docker|curl|wget|setup\.py)\b"
+INSTALLS = r"\b(cargo|rustup|make|maturin|pipx?|uvx?|npm|npx|apt-get|apt|curl|wget|setup\.py)\b"
+INSTALLS += r"|\bdocker\s|\bpodman (build|run|pull|create|load|import|compose)\b"
 
 
 def has_rights(job):
@@ -121,6 +122,7 @@ def test_rights_are_where_they_are_thought_to_be():
         ("deploy-glue-job.yml", "deploy"),
         ("nightly.yml", "sync"),
         ("release.yml", "release"),
+        ("release.yml", "images"),
         ("release.yml", "pypi"),
     }
     for workflow in WORKFLOWS.values():
@@ -235,7 +237,8 @@ def git(folder, *words):
 def cloned(tmp_path):
     """A repository with a version, a changelog and a main."""
     (tmp_path / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts" / "changes.py", tmp_path / "scripts")
+    for name in ("changes.py", "formula.py"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
     (tmp_path / "CHANGELOG.md").write_text("## [1.2.3]\n\nEverything is new.\n")
     (tmp_path / "Cargo.toml").write_text('[package]\nversion = "1.2.3"\n')
     git(tmp_path, "init", "--quiet", "--initial-branch", "main")
@@ -278,11 +281,16 @@ def test_a_version_without_a_word_about_it_is_not_released(cloned):
     assert code == 1 and "CHANGELOG.md has no section for 1.2.3" in said and not output
 
 
+PLATFORMS = [entry["platform"] for entry in WORKFLOWS["release.yml"]["jobs"]["build"]["strategy"]["matrix"]["include"]]
+
+
 def test_a_release_has_checksums_of_all_it_has_and_bills_of_material(cloned):
     dist = cloned / "dist"
     dist.mkdir()
     for program in ("tap-wistia", "target-s3-parquet"):
         (dist / f"{program.replace('-', '_')}-1.2.3.whl").write_bytes(program.encode())
+        for platform in PLATFORMS:
+            (dist / f"{program}-1.2.3-{platform}.tar.gz").touch()
         with tarfile.open(dist / f"{program}-1.2.3-x86_64-unknown-linux-gnu.tar.gz", "w:gz") as archive:
             bill = tarfile.TarInfo(f"{program}-1.2.3-x86_64-unknown-linux-gnu/sbom.cyclonedx.json")
             bill.size = len(program)
@@ -296,7 +304,8 @@ def test_a_release_has_checksums_of_all_it_has_and_bills_of_material(cloned):
     assert sums == {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in dist.iterdir() if file.name != "SHA256SUMS"
     }
-    assert len(sums) == 6
+    kinds = {".whl": 2, ".gz": 2 * len(PLATFORMS), ".json": 2, ".rb": 2}
+    assert {kind: sum(name.endswith(kind) for name in sums) for kind in kinds} == kinds and len(sums) == 14
 
 
 @pytest.mark.parametrize(("of", "published"), [("ours", True), ("another", False)])
@@ -321,6 +330,53 @@ def test_a_release_is_of_the_commit_that_passed_whoever_made_its_tag(of, publish
     )
     made_release = "release create v1.2.3 --repo o/r --verify-tag" in (tmp_path / "calls").read_text()
     assert made_release is published and (done.returncode == 0) is published, done.stderr
+
+
+def test_nothing_is_built_for_a_release_whose_names_are_not_known_to_be_ours():
+    release = WORKFLOWS["release.yml"]["jobs"]
+    first = next(step["run"] for step in release["check"]["steps"] if "run" in step)
+    assert first.startswith("python3 scripts/pypi_names.py ") and first.endswith(" tap-wistia target-s3-parquet")
+    for name in ("build", "assemble", "release", "images", "pypi"):
+        assert "check" in passed_before("release.yml", release[name])
+
+
+def test_an_image_of_all_processors_is_pushed_under_its_version_and_signed_as_what_was_pushed(tmp_path):
+    podman = """
+    echo "$*" >> calls
+    case "$*" in
+        login*) cat >> password ;;
+        "manifest push"*) while [ "$1" != --digestfile ]; do shift; done; echo "sha256:of-$3" > "$2" ;;
+    esac
+    """
+    (tmp_path / "images").mkdir()
+    for image in ("source-wistia", "destination-s3-parquet"):
+        for processor in ("amd64", "arm64"):
+            (tmp_path / "images" / f"{image}-{processor}.tar").touch()
+    done = shell(
+        script("release.yml", "images", "Push one image for all processors"),
+        tmp_path,
+        PATH=stub(tmp_path / "bin", "podman", podman),
+        TAG="v1.2.3",
+        GH_TOKEN="secret",
+        GITHUB_ACTOR="a",
+        GITHUB_REPOSITORY_OWNER="Some-One",
+        GITHUB_OUTPUT=str(tmp_path / "output"),
+    )
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text()
+    assert "secret" not in calls and (tmp_path / "password").read_text() == "secret"
+    outputs = dict(line.split("=") for line in (tmp_path / "output").read_text().splitlines())
+    attested = [
+        step["with"] for step in WORKFLOWS["release.yml"]["jobs"]["images"]["steps"] if "subject-name" in str(step)
+    ]
+    for image, subject in zip(("source-wistia", "destination-s3-parquet"), attested, strict=True):
+        for processor in ("amd64", "arm64"):
+            assert f"manifest add {image} docker-archive:images/{image}-{processor}.tar\n" in calls
+        for tag in ("1.2.3", "latest"):
+            assert f" {image} docker://ghcr.io/some-one/{image}:{tag}\n" in calls
+        assert outputs[f"{image}-name"] == f"ghcr.io/some-one/{image}"
+        assert outputs[f"{image}-digest"] == f"sha256:of-{image}"
+        assert subject["subject-digest"] == f"${{{{ steps.push.outputs.{image}-digest }}}}"
 
 
 @pytest.mark.parametrize(("salt", "seen"), [("", "none"), ("0123456789abcdef", "0123456789abcdef")])

@@ -15,6 +15,14 @@ pub enum Error {
         /// What is wrong with it, and what belongs there.
         reason: String,
     },
+    /// What is asked for is no part of this program.
+    #[error("this program was built without {what}")]
+    Absent {
+        /// What it is.
+        what: &'static str,
+        /// The feature that brings it.
+        feature: &'static str,
+    },
     /// A schema that the table cannot take.
     #[error(
         "stream `{stream}`: column `{column}` is {old} in table `{table}` and {new} in the schema"
@@ -199,6 +207,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Option { .. }
+            | Self::Absent { .. }
             | Self::Incompatible { .. }
             | Self::Table { .. }
             | Self::Conditions { .. } => Kind::Setting,

@@ -77,12 +77,17 @@
 //!
 //! # Features
 //!
-//! `glue` (on by default) brings [`catalog`], which keeps the Glue Data Catalog up to date.
+//! `s3` brings lakes in a bucket, and `glue` keeps the Glue Data Catalog up to date ([`catalog`]). Both are on by
+//! default. Without one a file `absent.rs` takes the place of what it brings, under the same names, and
+//! [`Error::Absent`] is all that it answers.
 
 mod access;
 mod allowance;
 mod at_once;
 mod aws;
+#[cfg(not(feature = "glue"))]
+#[path = "catalog/absent.rs"]
+pub mod catalog;
 #[cfg(feature = "glue")]
 pub mod catalog;
 mod error;
@@ -103,9 +108,7 @@ pub mod write;
 
 pub use allowance::{Allowance, Permit};
 pub use aws::Aws;
-pub use aws_sdk_s3::config::Credentials;
-
 pub use error::{ConditionFault, Error, Kind, Result};
 pub use lake::Lake;
 pub use lock::FileLock;
-pub use options::{Checksum, Encryption, Location, Options, S3Options, s3_address};
+pub use options::{Checksum, Credentials, Encryption, Location, Options, S3Options, s3_address};

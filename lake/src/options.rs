@@ -1,8 +1,8 @@
 //! How a lake is opened: where it is, and what it may use.
 
+use std::fmt;
 use std::path::PathBuf;
-
-use aws_sdk_s3::config::Credentials;
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
@@ -60,6 +60,8 @@ pub struct Options {
     pub at_once: usize,
     /// Folder for temporary files.
     pub temp_dir: PathBuf,
+    /// How long a request of S3 is tried; some minutes where nobody waits for it.
+    pub patience: Option<Duration>,
     /// How S3 is reached.
     pub s3: S3Options,
 }
@@ -73,6 +75,7 @@ impl Default for Options {
             threads: 0,
             at_once: 0,
             temp_dir: std::env::temp_dir(),
+            patience: None,
             s3: S3Options::default(),
         }
     }
@@ -131,6 +134,24 @@ impl Default for S3Options {
             checksum: Checksum::default(),
             conditional_writes: true,
         }
+    }
+}
+
+/// An access key of AWS.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The key.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+    /// The token of temporary ones.
+    pub session_token: Option<String>,
+}
+
+/// No secret is ever printed.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Credentials")
     }
 }
 

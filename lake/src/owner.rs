@@ -87,6 +87,7 @@ impl Presence {
     }
 
     /// Whether the run of that owner is known to have ended.
+    #[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "only S3 asks for it"))]
     pub(crate) fn has_ended(&self, owner: &str) -> bool {
         self.life(owner) == Life::Ended
     }

@@ -149,6 +149,7 @@ pub fn from_form(
         key: "format".into(),
         origin: document.name.clone(),
         reason,
+        unknown: Vec::new(),
     })?;
     for name in left_out {
         if settings.remove(*name).is_some_and(|value| !value.is_null()) {

@@ -8,14 +8,16 @@
 pub mod about;
 mod exposed;
 pub mod form;
-pub mod log;
+mod log;
 pub mod report;
 pub mod schema;
 mod secret;
 pub mod settings;
 pub mod shell;
 mod start;
+pub mod told;
+pub mod words;
 
 pub use exposed::warn_of_plain_http;
 pub use secret::Secret;
-pub use start::{LogFormat, is_watched, load, print, report_error, start_log};
+pub use start::{Log, LogArguments, LogFormat, load, print, report_error, start_log};

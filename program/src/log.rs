@@ -1,47 +1,42 @@
-//! Metrics, summaries, and log lines that are JSON: plain, or in the structure of the Meltano SDK, which
-//! Meltano reads as events with levels and fields.
+//! The forms of the log: sentences, JSON, and JSON in the structure of the Meltano SDK, which Meltano reads as
+//! events with levels and fields.
+//!
+//! In each of them the message alone says all: some readers show nothing else. What a field has that the
+//! message leaves out is put behind it.
 
 use std::fmt;
 use std::time::UNIX_EPOCH;
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Begins the message of a metric; its JSON follows.
-const METRIC: &str = "METRIC: ";
+use crate::told::{FIELDS, METRIC, SUMMARY};
 
-/// Logs how many records of a stream were read or written, as the SDK's metrics say it.
-pub fn record_count(stream: &str, records: u64) {
-    let metric = json!({
-        "type": "counter",
-        "metric": "record_count",
-        "value": records,
-        "tags": {"stream": stream, "pid": std::process::id(), "context": {}},
-    });
-    tracing::info!("{METRIC}{metric}");
-}
+/// Back to the beginning of a line, and nothing left in it: a line that shows progress gives way, whichever
+/// program of the pipe has drawn it.
+pub(crate) const CLEAR_LINE: &str = "\r\x1b[2K";
 
-/// The field whose text is JSON.
-const SUMMARY: &str = "summary";
+/// This crate, as its events name it.
+const OWN: &str = env!("CARGO_CRATE_NAME");
 
-/// Logs what was done. In a log of JSON it is an object, in one of text its JSON as it is.
-pub fn summary(summary: &impl Serialize) {
-    match serde_json::to_string(summary) {
-        // By this name formatters know it.
-        Ok(text) => tracing::info!(summary = %text, "done"),
-        Err(error) => tracing::warn!(%error, "no summary"),
-    }
+/// Writes one line of text an event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sentences {
+    /// A person reads it as it is written, on a terminal.
+    pub(crate) watched: bool,
 }
 
 /// Writes one JSON object an event.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Plain;
+pub(crate) struct Plain {
+    /// The name of the program.
+    pub(crate) program: &'static str,
+}
 
 /// Writes one JSON object an event, as the Meltano SDK does.
 #[derive(Debug, Clone, Copy)]
@@ -50,63 +45,133 @@ pub(crate) struct Structured {
     pub(crate) program: &'static str,
 }
 
-/// Gathers the fields of an event.
+/// What an event says.
 #[derive(Debug, Default)]
-struct Fields(Map<String, Value>);
+struct Said {
+    message: String,
+    /// What its message has put into words already.
+    told: Map<String, Value>,
+    fields: Map<String, Value>,
+}
 
-impl Visit for Fields {
+impl Visit for Said {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.take(field.name(), value.into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.take(field.name(), value.into());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.take(field.name(), value.into());
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.take(field.name(), value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().to_owned(), value.into());
+        self.take(field.name(), value.into());
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let text = format!("{value:?}");
-        let json = (field.name() == SUMMARY).then(|| serde_json::from_str(&text).ok()).flatten();
-        self.0.insert(field.name().to_owned(), json.unwrap_or_else(|| text.into()));
+        self.take(field.name(), format!("{value:?}").into());
     }
 }
 
-impl Fields {
-    fn of(event: &Event<'_>) -> Map<String, Value> {
-        let mut fields = Self::default();
-        event.record(&mut fields);
-        fields.0
+impl Said {
+    fn by(event: &Event<'_>) -> Self {
+        let mut said = Self::default();
+        event.record(&mut said);
+        said.message = said.sentence();
+        said
     }
+
+    fn take(&mut self, name: &str, value: Value) {
+        match (name, value) {
+            ("message", Value::String(text)) => self.message = text,
+            (FIELDS, Value::String(text)) => {
+                self.told = serde_json::from_str(&text).unwrap_or_default();
+            }
+            (SUMMARY, Value::String(text)) => {
+                let summary = serde_json::from_str(&text).unwrap_or(Value::String(text));
+                self.told.insert(SUMMARY.to_owned(), summary);
+            }
+            (_, value) => _ = self.fields.insert(name.to_owned(), value),
+        }
+    }
+
+    /// The message, with what the fields say beside it.
+    fn sentence(&self) -> String {
+        let unsaid = |name: &str| {
+            let text = self.fields.get(name).and_then(Value::as_str)?;
+            (!has_word(&self.message, text)).then_some(text)
+        };
+        let subject = unsaid("stream").or_else(|| unsaid("table"));
+        let mut sentence = subject.map(|subject| format!("{subject}: ")).unwrap_or_default();
+        sentence.push_str(&self.message);
+        let rest = self.fields.iter().filter_map(|(name, value)| {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            (!has_word(&sentence, &text)).then(|| format!("{} {text}", name.replace('_', " ")))
+        });
+        let rest: Vec<String> = rest.collect();
+        if rest.is_empty() { sentence } else { format!("{sentence} ({})", rest.join(", ")) }
+    }
+
+    fn fields(self) -> Map<String, Value> {
+        let mut fields = self.fields;
+        fields.extend(self.told);
+        fields
+    }
+}
+
+/// Whether this stands somewhere in a text, and not as a part of a longer word or number.
+fn has_word(text: &str, word: &str) -> bool {
+    let is_of_word = |other: char| other.is_alphanumeric() || other == '_';
+    text.match_indices(word).any(|(at, found)| {
+        let before = text.get(..at).and_then(|before| before.chars().next_back());
+        let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
+        let joins = |inner: Option<char>, outer: Option<char>| {
+            inner.is_some_and(is_of_word) && outer.is_some_and(is_of_word)
+        };
+        !joins(word.chars().next(), before) && !joins(word.chars().next_back(), after)
+    })
+}
+
+/// A text that does nothing to a terminal.
+fn shown(text: &str) -> String {
+    let is_quiet = |letter: char| !letter.is_control() || letter == '\n' || letter == '\t';
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_quiet(letter) { shown.push(letter) } else { shown.extend(letter.escape_default()) }
+    }
+    shown
+}
+
+fn timestamp() -> Result<String, fmt::Error> {
+    let mut timestamp = String::new();
+    SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+    Ok(timestamp)
 }
 
 impl Structured {
     fn line(self, event: &Event<'_>, seconds: f64) -> Value {
         let metadata = event.metadata();
-        let mut extra = Fields::of(event);
-        let message = extra.remove("message").unwrap_or_default();
-        let stream = extra.remove("stream").unwrap_or_default();
-        let metric = message.as_str().and_then(|text| text.strip_prefix(METRIC));
+        let said = Said::by(event);
+        let metric = said.message.strip_prefix(METRIC);
         let metric: Option<Value> = metric.and_then(|text| serde_json::from_str(text).ok());
+        let message = if metric.is_some() { "METRIC".into() } else { said.message.clone() };
+        let mut extra = said.fields();
         let mut line = json!({
             "level": level(*metadata.level()),
             "pid": std::process::id(),
-            "logger_name": metadata.target().replace("::", "."),
+            "logger_name": origin(metadata.target(), self.program).replace("::", "."),
             "ts": seconds,
             "thread_name": std::thread::current().name().unwrap_or("worker"),
             "app_name": self.program,
-            "stream_name": stream,
-            "message": if metric.is_some() { "METRIC".into() } else { message },
+            "stream_name": extra.remove("stream").unwrap_or_default(),
+            "message": message,
             "extra": extra,
         });
         if let (Some(metric), Some(line)) = (metric, line.as_object_mut()) {
@@ -116,13 +181,60 @@ impl Structured {
     }
 }
 
+/// Where an event comes from. What both programs share speaks for the program.
+fn origin(target: &str, program: &str) -> String {
+    if target == OWN || target.starts_with(concat!(env!("CARGO_CRATE_NAME"), "::")) {
+        program.replace('-', "_")
+    } else {
+        target.to_owned()
+    }
+}
+
 /// The name that Python's logging has for a level.
-fn level(level: tracing::Level) -> &'static str {
+fn level(level: Level) -> &'static str {
     match level {
-        tracing::Level::ERROR => "error",
-        tracing::Level::WARN => "warning",
-        tracing::Level::INFO => "info",
-        tracing::Level::DEBUG | tracing::Level::TRACE => "debug",
+        Level::ERROR => "error",
+        Level::WARN => "warning",
+        Level::INFO => "info",
+        Level::DEBUG | Level::TRACE => "debug",
+    }
+}
+
+/// A level in its colour on a terminal (ECMA-48, select graphic rendition).
+fn coloured(level: Level) -> String {
+    let colour = match level {
+        Level::ERROR => 31,
+        Level::WARN => 33,
+        Level::INFO => 32,
+        Level::DEBUG => 34,
+        Level::TRACE => 35,
+    };
+    format!("\x1b[{colour}m{level}\x1b[0m")
+}
+
+impl<S, N> FormatEvent<S, N> for Sentences
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = *event.metadata().level();
+        let message = shown(&Said::by(event).message);
+        if !self.watched {
+            return writeln!(writer, "{} {level:>5} {message}", timestamp()?);
+        }
+        // The time is on the wall, and that it goes well needs no mark.
+        let mark = match level {
+            Level::INFO => String::new(),
+            level if writer.has_ansi_escapes() => format!("{} ", coloured(level)),
+            level => format!("{level} "),
+        };
+        writeln!(writer, "{CLEAR_LINE}{mark}{message}")
     }
 }
 
@@ -137,13 +249,15 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let mut timestamp = String::new();
-        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        let said = Said::by(event);
+        let message = said.message.clone();
+        let mut fields = said.fields();
+        fields.insert("message".to_owned(), message.into());
         let line = json!({
-            "timestamp": timestamp,
+            "timestamp": timestamp()?,
             "level": event.metadata().level().as_str(),
-            "fields": Fields::of(event),
-            "target": event.metadata().target(),
+            "fields": fields,
+            "target": origin(event.metadata().target(), self.program),
         });
         writeln!(writer, "{line}")
     }
@@ -166,88 +280,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
-    use tracing_subscriber::Registry;
-    use tracing_subscriber::fmt::format::DefaultFields;
-    use tracing_subscriber::layer::SubscriberExt as _;
-
-    use super::*;
-
-    #[derive(Clone, Default)]
-    struct Sink(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Sink {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    fn text(
-        format: impl FormatEvent<Registry, DefaultFields> + Send + Sync + 'static,
-        log: impl FnOnce(),
-    ) -> String {
-        let sink = Sink::default();
-        let writer = sink.clone();
-        let layer = tracing_subscriber::fmt::layer()
-            .with_writer(move || writer.clone())
-            .with_ansi(false)
-            .event_format(format);
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
-        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
-    }
-
-    fn logged(log: impl FnOnce()) -> Value {
-        serde_json::from_str(&text(Structured { program: "tap-x" }, log)).unwrap()
-    }
-
-    #[test]
-    fn an_event_has_what_meltano_asks_for() {
-        let line = logged(|| tracing::warn!(stream = "s", count = 3, "watch out"));
-        for key in ["level", "pid", "logger_name", "ts", "thread_name", "app_name", "message"] {
-            assert!(line.get(key).is_some(), "{key}");
-        }
-        assert_eq!(line["level"], "warning");
-        assert_eq!(line["message"], "watch out");
-        assert_eq!(line["stream_name"], "s");
-        assert_eq!(line["extra"], json!({"count": 3}));
-    }
-
-    #[test]
-    fn a_summary_is_an_object_in_json_and_readable_in_text() {
-        let done = json!({"records": {"s": 2}, "failed": ["t"]});
-        assert_eq!(logged(|| summary(&done))["extra"]["summary"], done);
-        let plain: Value = serde_json::from_str(&text(Plain, || summary(&done))).unwrap();
-        assert_eq!(plain["fields"], json!({"message": "done", "summary": done}));
-        let line = text(tracing_subscriber::fmt::format(), || summary(&done));
-        assert!(
-            line.ends_with("done summary={\"records\":{\"s\":2},\"failed\":[\"t\"]}\n"),
-            "{line}"
-        );
-    }
-
-    #[test]
-    fn a_plain_line_has_the_time_the_level_the_origin_and_the_fields() {
-        let line = text(Plain, || tracing::warn!(count = 3, ok = true, "watch \u{1b} out"));
-        let line: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(line["level"], "WARN");
-        assert_eq!(line["fields"], json!({"message": "watch \u{1b} out", "count": 3, "ok": true}));
-        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
-        assert!(line["target"].as_str().unwrap().starts_with("program"), "{line}");
-    }
-
-    #[test]
-    fn a_metric_is_one() {
-        let line = logged(|| record_count("s", 5));
-        assert_eq!(line["message"], "METRIC");
-        assert_eq!(line["metric_info"]["value"], 5);
-        assert_eq!(line["metric_info"]["tags"]["stream"], "s");
-    }
-}
+mod tests;

@@ -2,9 +2,11 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::{CellAlignment, Table};
+
+use crate::log::CLEAR_LINE;
 
 /// Exit codes of both binaries. They are part of the contract with shells and orchestrators.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +76,31 @@ pub fn render(error: &dyn Error, hint: Option<&str>) -> String {
     text
 }
 
+/// An error and its causes in one line, and what to do about it.
+pub fn sentence(error: &dyn Error, hint: Option<&str>) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        _ = write!(text, ": {inner}");
+        cause = inner.source();
+    }
+    match hint {
+        Some(hint) => format!("{text}. To do: {hint}"),
+        None => text,
+    }
+}
+
 /// Prints an error to stderr as [`render`] words it.
 pub fn print(error: &dyn Error, hint: Option<&str>) {
+    to_stderr(&render(error, hint));
+}
+
+/// Writes to stderr. On a terminal a line that shows progress gives way.
+fn to_stderr(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let clear = if stderr.is_terminal() { CLEAR_LINE } else { "" };
     // A closed stderr leaves nobody to tell.
-    _ = std::io::stderr().lock().write_all(render(error, hint).as_bytes());
+    _ = stderr.write_all(format!("{clear}{text}").as_bytes());
 }
 
 /// Prints an event to stderr as one line of JSON, whatever the form of the log, for an orchestrator
@@ -90,17 +113,23 @@ pub fn event(event: &impl serde::Serialize) {
     }
 }
 
-/// A table as text: a name in the first column, figures in the others.
+/// A table as text: figures to the right, and words to the left.
 pub fn render_table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
 ) -> String {
     let mut table = Table::new();
+    let rows: Vec<_> = rows.into_iter().collect();
+    let is_figure = |text: &String| text.starts_with(|first: char| first.is_ascii_digit());
+    let of_figures: Vec<bool> =
+        (0..COLUMNS).map(|at| rows.iter().all(|row| row.get(at).is_some_and(is_figure))).collect();
     table.load_style(comfy_table::presets::NOTHING).set_header(header).add_rows(rows);
-    for column in table.column_iter_mut().skip(1) {
+    for (column, _) in table.column_iter_mut().zip(of_figures).filter(|(_, figures)| *figures) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.to_string()
+    // Empty cells at the end of a line are nothing to select and copy.
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a table to stderr.
@@ -108,8 +137,7 @@ pub fn table<const COLUMNS: usize>(
     header: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,
 ) {
-    // Whoever has closed stderr does not want it.
-    _ = writeln!(std::io::stderr().lock(), "\n{}\n", render_table(header, rows));
+    to_stderr(&format!("\n{}\n\n", render_table(header, rows)));
 }
 
 #[cfg(test)]
@@ -119,6 +147,14 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("could not read page 14 of stream `medias`")]
     struct Outer(#[source] std::io::Error);
+
+    #[test]
+    fn an_error_fits_in_a_line() {
+        let error = Outer(std::io::Error::other("the connection was reset"));
+        let line = "could not read page 14 of stream `medias`: the connection was reset";
+        assert_eq!(sentence(&error, None), line);
+        assert_eq!(sentence(&error, Some("try again")), format!("{line}. To do: try again"));
+    }
 
     #[test]
     fn an_error_is_told_with_its_cause_and_a_hint() {

@@ -68,18 +68,20 @@ pub enum SettingsError {
         found: &'static str,
     },
     /// A setting that must be given is not there.
-    #[error("the setting `{key}` is missing{}", misnamed(.found.as_deref()))]
+    #[error("the setting `{key}` is missing{}{}", misnamed(.found.as_deref()), besides(.unknown))]
     Missing {
         /// Dotted path of the setting.
         key: String,
         /// A setting that is there and not known, and may be it by another name.
         found: Option<String>,
+        /// Sentences about the others that are not known: nobody would see a warning.
+        unknown: Vec<String>,
     },
     /// The command line names no file of settings, or more than the one that there is to be.
     #[error("the command line must name one file of settings: --config FILE")]
     NotOneFile,
     /// A setting has a value of another type, or one that is not allowed.
-    #[error("the setting `{key}` in {origin} is not valid: {reason}")]
+    #[error("the setting `{key}` in {origin} is not valid: {reason}{}", besides(.unknown))]
     Invalid {
         /// Dotted path of the setting.
         key: String,
@@ -87,6 +89,8 @@ pub enum SettingsError {
         origin: String,
         /// What was found and what belongs there, without the value of a secret.
         reason: String,
+        /// Sentences about settings that are not known: nobody would see a warning.
+        unknown: Vec<String>,
     },
 }
 
@@ -120,7 +124,7 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
         let path = error.path().to_string();
         let origin = path.split(['.', '[']).next().and_then(|key| origins.get(key));
         let origin = origin.map_or("the settings", String::as_str);
-        explain(&path, origin, error.inner(), &settings, &schema)
+        explain(&path, origin, error.inner(), &settings, &schema).beside(&warnings)
     })?;
     Ok(Loaded { config, warnings })
 }
@@ -168,6 +172,7 @@ fn overlay(
             key: path.join("."),
             origin: format!("the environment variable {name}"),
             reason: format!("it must hold {expected}"),
+            unknown: Vec::new(),
         })?;
         insert_at(settings, &path, value);
         if let Some(key) = path.into_iter().next() {
@@ -294,6 +299,28 @@ fn misnamed(found: Option<&str>) -> String {
     })
 }
 
+/// The end of a sentence about a fault, beside which settings are not known.
+fn besides(unknown: &[String]) -> String {
+    unknown.iter().flat_map(|sentence| ["; ", sentence]).collect()
+}
+
+impl SettingsError {
+    /// The error where there are these sentences about settings that are not known. What is named already is
+    /// not named again.
+    fn beside(mut self, warnings: &[String]) -> Self {
+        if let Self::Missing { unknown, .. } | Self::Invalid { unknown, .. } = &mut self {
+            unknown.extend_from_slice(warnings);
+        }
+        if let Self::Missing { found: Some(found), unknown, .. } = &mut self {
+            unknown.retain(|sentence| {
+                !sentence.contains(&format!("`{found}`"))
+                    && !sentence.contains(&format!(".{found}`"))
+            });
+        }
+        self
+    }
+}
+
 /// A setting beside a missing one that is not known, and is named like it or ends in the same word.
 fn unknown_like(
     missing: &str,
@@ -325,7 +352,7 @@ fn explain(
         let parent = path.split('.').filter(|name| !name.is_empty()).map(str::to_owned);
         let parent: Vec<String> = parent.collect();
         let found = unknown_like(field, &parent, settings, schema);
-        return SettingsError::Missing { key, found };
+        return SettingsError::Missing { key, found, unknown: Vec::new() };
     }
     let keys: Vec<String> = path.split('.').map(str::to_owned).collect();
     let leaf = property_at(schema, &keys);
@@ -337,7 +364,8 @@ fn explain(
             text.replace(&format!("expected {kind}"), "expected a whole number")
         }),
     };
-    SettingsError::Invalid { key: path.to_owned(), origin: origin.to_owned(), reason }
+    let (key, origin) = (path.to_owned(), origin.to_owned());
+    SettingsError::Invalid { key, origin, reason, unknown: Vec::new() }
 }
 
 fn kind_of(value: &Value) -> &'static str {

@@ -2,27 +2,93 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use tracing_subscriber::EnvFilter;
 
 use crate::exposed;
-use crate::log::{Plain, Structured};
+use crate::log::{Plain, Sentences, Structured};
 use crate::report;
 use crate::settings::{self, Document, Environment, Loaded, SettingsError};
+use crate::told;
+
+/// What a command line says of the log.
+#[derive(Debug, Clone, Args)]
+pub struct LogArguments {
+    /// How to write the log: text, JSON, or the Meltano SDK's JSON, with metrics, where the runner asks for it.
+    #[arg(long, global = true, value_enum, ignore_case = true, default_value = "auto")]
+    log_format: LogFormat,
+
+    /// The least that is logged. Default: the variable `<PROGRAM>_LOGLEVEL`, `LOGLEVEL` or `LOG_LEVEL`, else info.
+    #[arg(long, global = true, value_enum, ignore_case = true, value_name = "LEVEL")]
+    log_level: Option<LogLevel>,
+
+    /// Say nothing but warnings and errors: no progress, no table.
+    #[arg(short, long, global = true, conflicts_with = "log_level")]
+    quiet: bool,
+}
 
 /// A form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Text, or the Meltano SDK's structure where the runner asks for it.
     Auto,
-    /// One line of text an event.
+    /// One sentence an event.
     Text,
     /// One JSON object an event.
     Json,
     /// One JSON object an event, in the structure of the Meltano SDK.
     Singer,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum LogLevel {
+    /// Nothing, not even errors of the log; what ends a run is printed all the same.
+    Off,
+    /// What failed.
+    #[value(aliases = ["critical", "fatal"])]
+    Error,
+    /// What somebody should look at.
+    #[value(alias = "warn")]
+    Warning,
+    /// What was done.
+    Info,
+    /// Every request, and more.
+    Debug,
+    /// All there is.
+    Trace,
+}
+
+impl LogLevel {
+    /// As filters name it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warning => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    /// What the environment says. A word that is no level is none.
+    fn of_environment(prefix: &str) -> Option<Self> {
+        let names = [&format!("{prefix}_LOGLEVEL"), "LOGLEVEL", "LOG_LEVEL"];
+        let text = names.into_iter().find_map(|name| std::env::var(name).ok())?;
+        Self::from_str(&text, true).ok()
+    }
+}
+
+/// The log of a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+    /// Whether a person reads it as it is written, and wants to see how far things are.
+    pub watched: bool,
 }
 
 /// Prints a text to stdout. A reader that has gone is no error.
@@ -53,46 +119,52 @@ pub fn load<C: DeserializeOwned + JsonSchema>(
     settings::load(&documents, environment.as_ref()).map(Loaded::warned)
 }
 
-/// Starts the log of a program on stderr, and gives the form that it has. The level is that of
-/// `<PREFIX>_LOGLEVEL`, `LOGLEVEL` or Airbyte's `LOG_LEVEL`; what libraries log below a warning is left
-/// out.
-pub fn start_log(program: &'static str, prefix: &str, format: LogFormat, debug: bool) -> LogFormat {
-    let level = [&format!("{prefix}_LOGLEVEL"), "LOGLEVEL", "LOG_LEVEL"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_default()
-        .to_lowercase();
-    let level = match level.as_str() {
-        _ if debug => "debug",
-        "warning" => "warn",
-        "critical" | "fatal" => "error",
-        known @ ("trace" | "debug" | "info" | "warn" | "error" | "off") => known,
-        _ => "info",
+/// Starts the log of a program on stderr. The level is what the command line says, else that of
+/// `<PREFIX>_LOGLEVEL`, `LOGLEVEL` or Airbyte's `LOG_LEVEL`; what libraries log below a warning is left out.
+pub fn start_log(
+    program: &'static str,
+    prefix: &str,
+    arguments: &LogArguments,
+    debug: bool,
+) -> Log {
+    let level = match arguments.log_level {
+        _ if arguments.quiet => LogLevel::Warning,
+        _ if debug => LogLevel::Debug,
+        Some(level) => level,
+        None => LogLevel::of_environment(prefix).unwrap_or(LogLevel::Info),
     };
-    let format = match format {
+    let format = match arguments.log_format {
         LogFormat::Auto if runner_wants_structure() => LogFormat::Singer,
         LogFormat::Auto => LogFormat::Text,
         asked => asked,
     };
-    let krate = program.replace('-', "_");
+    let is_terminal = io::stderr().is_terminal() && format == LogFormat::Text;
+    told::want_metrics(format == LogFormat::Singer);
+    let (krate, least) = (program.replace('-', "_"), level.name());
+    let others = level.min(LogLevel::Warning).name();
+    // What the AWS SDK warns of is that one of the places of its settings is empty.
+    let sdk = level.min(LogLevel::Error).name();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(format!(
-            "warn,{krate}={level},lake={level},program={level},protocol={level}"
+            "{others},aws_config={sdk},{krate}={least},lake={least},program={least},protocol={least}"
         )))
         .with_writer(io::stderr)
         .with_ansi(is_coloured());
     // A second start, as in a test, keeps the first.
     _ = match format {
-        LogFormat::Json => builder.event_format(Plain).try_init(),
+        LogFormat::Json => builder.event_format(Plain { program }).try_init(),
         LogFormat::Singer => builder.event_format(Structured { program }).try_init(),
-        LogFormat::Auto | LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Auto | LogFormat::Text => {
+            builder.event_format(Sentences { watched: is_terminal }).try_init()
+        }
     };
-    format
+    Log { format, watched: is_terminal && level >= LogLevel::Info }
 }
 
 /// Reports the error that ends a run: to a person, or to a runner that reads events.
 pub fn report_error(error: &dyn std::error::Error, hint: Option<&str>, format: LogFormat) {
-    if format == LogFormat::Singer {
+    // Whoever has silenced the log still wants to know why a run ends.
+    if format == LogFormat::Singer && tracing::enabled!(tracing::Level::ERROR) {
         let text = report::render(error, hint);
         tracing::error!("{}", text.trim_start_matches("error: ").trim_end());
     } else {
@@ -103,11 +175,6 @@ pub fn report_error(error: &dyn std::error::Error, hint: Option<&str>, format: L
 /// Colours are for terminals, unless `NO_COLOR` says otherwise.
 fn is_coloured() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// Whether a person reads the log as it is written.
-pub fn is_watched(format: LogFormat) -> bool {
-    io::stderr().is_terminal() && matches!(format, LogFormat::Auto | LogFormat::Text)
 }
 
 /// Meltano names a Python logging configuration whose formatter says which lines it reads.

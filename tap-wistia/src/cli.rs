@@ -3,11 +3,26 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use program::LogFormat;
+use program::LogArguments;
 use program::about::AboutFormat;
 use program::shell::ShellCommand;
 
 use crate::airbyte;
+
+/// What `--help` ends with.
+const EXAMPLES: &str = concat!(
+    "Examples:\n",
+    "  tap-wistia --config tap.json --test                      what the token may read\n",
+    "  tap-wistia --config tap.json --discover > catalog.json   streams and fields to choose from\n",
+    "  tap-wistia --config tap.json | target-s3-parquet --config target.json --state-out state.json\n",
+    "  tap-wistia --config tap.json --state state.json | \\\n",
+    "    target-s3-parquet --config target.json --state-out state.json > /dev/null\n",
+    "                                                           from then on: only what is new\n",
+    "\n",
+    "Documentation: ",
+    env!("CARGO_PKG_REPOSITORY"),
+    "#readme"
+);
 
 /// Reads Wistia video analytics and writes Singer messages.
 #[derive(Debug, Parser)]
@@ -15,6 +30,7 @@ use crate::airbyte;
     name = "tap-wistia",
     version,
     about,
+    after_help = EXAMPLES,
     max_term_width = 100,
     disable_help_subcommand = true
 )]
@@ -61,9 +77,9 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, ignore_case = true, requires = "about", default_value = "text")]
     pub(crate) format: AboutFormat,
 
-    /// How to write the log.
-    #[arg(long, value_enum, ignore_case = true, default_value = "auto")]
-    pub(crate) log_format: LogFormat,
+    /// The log.
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
 }
 
 /// What `--test` tries.

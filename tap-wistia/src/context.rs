@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use chrono::NaiveDate;
 
+use crate::absent::Absent;
 use crate::client::Client;
 use crate::error::Result;
 use crate::output::Output;
@@ -28,6 +29,8 @@ pub(crate) struct Context<'a> {
     pub(crate) goes_on: bool,
     /// Names by id that the list of a stream has told, for lists that know the ids alone.
     pub(crate) names: HashMap<&'static str, HashMap<String, String>>,
+    /// Medias that are listed and not there.
+    pub(crate) absent: Absent,
     /// What a person at the terminal sees.
     pub(crate) progress: Progress,
 }
@@ -85,6 +88,6 @@ impl Context<'_> {
 
     /// Shows how far a stream has come: parts of it done, and all.
     pub(crate) fn show(&self, parts: Option<(usize, usize)>) {
-        self.progress.show(&self.output, self.client, parts);
+        self.progress.show(&self.output, parts);
     }
 }

@@ -43,6 +43,15 @@ pub(crate) enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// There is no file that holds the state of the last sync.
+    #[error("could not read {name}")]
+    NoState {
+        /// The path as the command line gives it.
+        name: String,
+        /// The refusal of the operating system.
+        #[source]
+        source: std::io::Error,
+    },
     /// A catalog or state file is damaged.
     #[error("{name} is no valid {what}: {reason}")]
     Document {
@@ -233,6 +242,8 @@ pub(crate) enum Error {
         /// Why, for those of one reason at a time.
         #[source]
         reasons: Box<dyn Cause + Send + Sync>,
+        /// What to do about all of them, if it is the same.
+        hint: Option<&'static str>,
         /// What all of them mean for the run.
         kind: Kind,
     },
@@ -339,6 +350,7 @@ impl Error {
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::File { .. }
+            | Self::NoState { .. }
             | Self::Settings(SettingsError::Unreadable { .. } | SettingsError::NotOneFile)
             | Self::Form(SettingsError::Unreadable { .. } | SettingsError::NotOneFile) => {
                 Kind::Usage
@@ -385,7 +397,7 @@ impl Error {
             Self::Unauthorized { because: Unaccepted::Token, .. } => {
                 "make a token with the permission \"Read all data\" under Account > Settings > API Access and set `api_token` or TAP_WISTIA_API_TOKEN"
             }
-            Self::Unreadable { hint, .. } => return *hint,
+            Self::Unreadable { hint, .. } | Self::Streams { hint, .. } => return *hint,
             Self::Forbidden { wants, .. } => wants.hint(),
             Self::Blocked { .. } => {
                 "this is a firewall's or a proxy's answer, not Wistia's: have it let the requests pass, or check `api_url`"
@@ -395,6 +407,9 @@ impl Error {
             }
             Self::Redirected { .. } => {
                 "check `api_url`; redirections are not followed, because the token would go with them"
+            }
+            Self::NoState { .. } => {
+                "leave --state out the first time: the target prints the state of a sync, and keeps it with --state-out"
             }
             Self::UnknownStream { .. } => "make a new catalog with `tap-wistia --discover`",
             Self::Document { what: "state", .. } => {
@@ -416,7 +431,6 @@ impl Error {
             | Self::Malformed { .. }
             | Self::EndlessPages { .. }
             | Self::Output(_)
-            | Self::Streams { .. }
             | Self::Stopped { .. }
             | Self::Internal { .. } => return None,
         })

@@ -10,6 +10,7 @@ use program::settings::question;
 use protocol::mapping::Mapper;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::absent::Absent;
 use crate::client::Client;
 use crate::config::Config;
 use crate::context::Context;
@@ -17,7 +18,7 @@ use crate::discover::Selected;
 use crate::error::{Error, Result};
 use crate::messages::Messages;
 use crate::output::Output;
-use crate::probe;
+use crate::probe::{self, Report};
 use crate::progress::Progress;
 use crate::settings::Settings;
 use crate::state::State;
@@ -63,7 +64,7 @@ impl Job {
     }
 
     /// Asks for each selected stream that `mapper` does not drop, as a sync would.
-    pub(crate) fn probe(self, messages: Box<dyn Messages>, mapper: &Mapper) -> Result<()> {
+    pub(crate) fn probe(self, messages: Box<dyn Messages>, mapper: &Mapper) -> Result<Report> {
         let Self { signals, settings, client, selected } = self;
         let client = client.hurried();
         run(signals, false, async || {
@@ -78,9 +79,11 @@ impl Job {
         let Self { signals, settings, client, selected } = self;
         let client = client.hurried();
         let is_selected = |stream: &Stream| selected.iter().any(|(other, _)| *other == stream);
-        run(signals, false, async || {
+        let report = run(signals, false, async || {
             probe::run(&client, &streams::ALL, &settings, is_selected).await
-        })
+        })?;
+        report.log();
+        report.end()
     }
 
     /// Reads the selected streams, as `mapper` maps them.
@@ -101,16 +104,18 @@ impl Job {
                 goes_on: state != State::default(),
                 state,
                 names: HashMap::new(),
+                absent: Absent::default(),
                 progress: Progress::new(watched),
             };
             context.progress.tell(&client);
             let mut sync = Sync::new(context, &streams::ALL);
             let outcome = Box::pin(sync.run()).await;
-            let Context { output, progress, .. } = &sync.context;
+            let Context { output, progress, absent, .. } = &sync.context;
             progress.clear();
+            absent.tell();
             let failed: Vec<&str> = sync.failed.iter().map(|failed| failed.stream).collect();
             Summary::new(output, client.traffic(), &failed, started.elapsed())
-                .report(progress.is_watched());
+                .report(progress.is_watched(), outcome.is_ok());
             outcome
         })
     }
@@ -160,6 +165,16 @@ async fn stop(writes: bool) -> Error {
         _ = terminate.recv() => Error::Stopped { writes, signal: "SIGTERM", exit: Exit::Terminated },
         _ = interrupt.recv() => Error::Stopped { writes, signal: "SIGINT", exit: Exit::Interrupted },
     }
+}
+
+/// The text of the file with the state of the last sync.
+pub(crate) fn read_state(path: &Path) -> Result<String> {
+    read(path).map_err(|error| match error {
+        Error::File { name, source } if source.kind() == std::io::ErrorKind::NotFound => {
+            Error::NoState { name, source }
+        }
+        error => error,
+    })
 }
 
 /// The text of a file that the command line names.

@@ -11,6 +11,7 @@
 //! limit, retries), [`clean`] what the API's values mean. No two files import each other, directly or
 //! in a circle; `tests/house.rs` checks it.
 
+mod absent;
 mod airbyte;
 mod behind;
 mod clean;
@@ -48,9 +49,9 @@ use std::process::ExitCode;
 
 use chrono::Utc;
 use clap::Parser;
-use program::LogFormat;
 use program::about::About;
 use program::report::Exit;
+use program::{Log, LogFormat};
 
 use cli::{Cli, Command, Test};
 use config::Config;
@@ -76,25 +77,25 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let debug = cli.command.as_ref().is_some_and(Command::debug);
-    let log_format = program::start_log("tap-wistia", ENVIRONMENT_PREFIX, cli.log_format, debug);
+    let log = program::start_log("tap-wistia", ENVIRONMENT_PREFIX, &cli.log, debug);
     match &cli.command {
         Some(Command::Airbyte(verb)) => airbyte::main(verb, &cli.config),
         Some(Command::Shell(command)) => {
             let text = command.text::<Cli>(&about());
-            exit(program::print(&text).map_err(Error::Output), LogFormat::Text)
+            exit(program::print(&text).map_err(Error::Output), log.format)
         }
-        None => exit(by_flags(&cli), log_format),
+        None => exit(by_flags(&cli, log), log.format),
     }
 }
 
 /// Does what the Singer flags ask for.
-fn by_flags(cli: &Cli) -> Result<()> {
+fn by_flags(cli: &Cli, log: Log) -> Result<()> {
     if cli.about {
         about().print(cli.format).map_err(Error::Output)
     } else if cli.discover {
         program::print(&discover::document()).map_err(Error::Output)
     } else {
-        connected(cli)
+        connected(cli, log)
     }
 }
 
@@ -133,7 +134,7 @@ fn about() -> About {
 }
 
 /// What needs the API.
-fn connected(cli: &Cli) -> Result<()> {
+fn connected(cli: &Cli, log: Log) -> Result<()> {
     let config: Config = program::load(&cli.config, ENVIRONMENT_PREFIX)?;
     config.validate()?;
     let selected = match &cli.catalog {
@@ -142,7 +143,7 @@ fn connected(cli: &Cli) -> Result<()> {
     };
     let is_known = |name: &str| streams::by_name(name).is_some();
     let state = match &cli.state {
-        Some(path) => State::parse(&path.display().to_string(), &job::read(path)?, is_known)?,
+        Some(path) => State::parse(&path.display().to_string(), &job::read_state(path)?, is_known)?,
         None => State::default(),
     };
     let mapper = config.mapper();
@@ -150,7 +151,16 @@ fn connected(cli: &Cli) -> Result<()> {
     let messages = Box::new(Singer::new(Box::new(std::io::stdout())));
     match cli.test {
         Some(Test::Schema) => job.schemas(messages, &mapper),
-        Some(Test::All) => job.probe(messages, &mapper),
-        None => job.sync(messages, &mapper, state, program::is_watched(cli.log_format)),
+        Some(Test::All) => {
+            let report = job.probe(messages, &mapper)?;
+            match log.format {
+                LogFormat::Auto | LogFormat::Text => {
+                    program::print(&report.table()).map_err(Error::Output)?;
+                }
+                LogFormat::Json | LogFormat::Singer => report.log(),
+            }
+            report.end()
+        }
+        None => job.sync(messages, &mapper, state, log.watched),
     }
 }

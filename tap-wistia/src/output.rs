@@ -64,6 +64,12 @@ impl Output {
         &self.selected
     }
 
+    /// How many records of a stream were written.
+    pub(crate) fn records(&self, stream: &Stream) -> u64 {
+        let found = self.selected.iter().find(|selected| selected.stream == stream);
+        found.map_or(0, |selected| selected.records)
+    }
+
     /// Whether a stream is synced and has not failed.
     pub(crate) fn wants(&self, stream: &Stream) -> bool {
         self.selected.iter().any(|selected| selected.stream == stream && !selected.failed)

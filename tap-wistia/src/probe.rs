@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use program::report;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +18,9 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(9);
 
 /// The time for a request to a server that is there.
 const ANSWER: Duration = Duration::from_secs(30);
+
+/// What is said of a stream with which all is well.
+const READABLE: &str = "may be read";
 
 /// Medias that are asked for, until one has figures.
 const MEDIAS: usize = 3;
@@ -38,7 +42,7 @@ pub(crate) async fn run(
     endpoints: &[&'static Endpoint],
     settings: &Settings,
     is_selected: impl Fn(&Stream) -> bool,
-) -> Result<()> {
+) -> Result<Report> {
     let selected = |endpoint: &Endpoint| -> Vec<&'static str> {
         let streams = endpoint.streams.iter().filter(|stream| is_selected(stream));
         streams.map(|stream| stream.name).collect()
@@ -62,7 +66,7 @@ pub(crate) async fn run(
             read => probe.others(read, &streams).await?,
         }
     }
-    probe.report.end()
+    Ok(probe.report)
 }
 
 /// What is asked, and what was found so far.
@@ -144,7 +148,7 @@ impl Probe<'_> {
     /// Notes what became of streams. What no stream is to blame for ends it all.
     fn note(&mut self, streams: &[&'static str], outcome: Result<()>) -> Result<()> {
         match outcome {
-            Ok(()) => self.report.pass(streams, "may be read"),
+            Ok(()) => self.report.pass(streams, READABLE),
             Err(error) if self.client.is_there() && error.kind().is_of_stream() => {
                 let hint = error.hint();
                 let todo = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -161,20 +165,28 @@ impl Probe<'_> {
 
 /// Which streams may be read.
 #[derive(Debug, Default)]
-struct Report {
-    all: usize,
-    /// Those that may not be read, and why in short.
-    failed: Vec<String>,
-    /// What to do about them, each once.
-    hints: Vec<Option<&'static str>>,
+pub(crate) struct Report(Vec<Row>);
+
+/// What was found of a stream.
+#[derive(Debug)]
+struct Row {
+    stream: &'static str,
+    /// Why it may not be read in short, if it may not.
+    fault: Option<String>,
+    /// All that is known.
+    words: String,
+    hint: Option<&'static str>,
 }
 
 impl Report {
     fn pass(&mut self, streams: &[&'static str], words: &str) {
-        self.all += streams.len();
-        for stream in streams {
-            tracing::info!(stream, "{words}");
-        }
+        let row = |stream: &&'static str| Row {
+            stream,
+            fault: None,
+            words: words.to_owned(),
+            hint: None,
+        };
+        self.0.extend(streams.iter().map(row));
     }
 
     fn fail(
@@ -184,23 +196,50 @@ impl Report {
         hint: Option<&'static str>,
         words: &str,
     ) {
-        self.all += streams.len();
-        if !streams.is_empty() && !self.hints.contains(&hint) {
-            self.hints.push(hint);
-        }
-        for stream in streams {
-            tracing::error!(stream, "{words}");
-            self.failed.push(format!("{stream} ({short})"));
+        let row = |stream: &&'static str| Row {
+            stream,
+            fault: Some(short.to_owned()),
+            words: words.to_owned(),
+            hint,
+        };
+        self.0.extend(streams.iter().map(row));
+    }
+
+    /// Tells the log, stream by stream.
+    pub(crate) fn log(&self) {
+        for Row { stream, fault, words, .. } in &self.0 {
+            match fault {
+                Some(_) => tracing::error!(stream, "{words}"),
+                None => tracing::info!(stream, "{words}"),
+            }
         }
     }
 
-    fn end(self) -> Result<()> {
-        let Self { all, failed, hints } = self;
-        if failed.is_empty() {
-            return Ok(());
-        }
-        let hint = if let [only] = hints[..] { only } else { None };
-        Err(Error::Unreadable { count: failed.len(), all, streams: failed.join(", "), hint })
+    /// The table that a person reads.
+    pub(crate) fn table(&self) -> String {
+        let rows = self.0.iter().map(|Row { stream, fault, words, hint }| {
+            let (may_be_read, todo) = match fault {
+                Some(fault) => (format!("no: {fault}"), hint.unwrap_or(words)),
+                None if words == READABLE => ("yes".to_owned(), ""),
+                None => ("yes".to_owned(), words.as_str()),
+            };
+            [(*stream).to_owned(), may_be_read, todo.to_owned()]
+        });
+        format!("{}\n", report::render_table(["stream", "may be read", "what to do"], rows))
+    }
+
+    /// The error of those that may not be read.
+    pub(crate) fn end(self) -> Result<()> {
+        let failed = || self.0.iter().filter(|row| row.fault.is_some());
+        let Some(first) = failed().next() else { return Ok(()) };
+        let names = failed()
+            .map(|row| format!("{} ({})", row.stream, row.fault.as_deref().unwrap_or_default()));
+        Err(Error::Unreadable {
+            count: failed().count(),
+            all: self.0.len(),
+            streams: names.collect::<Vec<_>>().join(", "),
+            hint: first.hint.filter(|_| failed().all(|row| row.hint == first.hint)),
+        })
     }
 }
 
@@ -229,7 +268,7 @@ mod tests {
     ) -> Result<()> {
         let settings = Settings::new(config, day(TODAY)).unwrap();
         let client = server.client(&settings.config).hurried();
-        run(&client, &streams::ALL, &settings, is_selected).await
+        run(&client, &streams::ALL, &settings, is_selected).await?.end()
     }
 
     fn patient() -> Config {

@@ -87,6 +87,11 @@ impl Bookmark {
 }
 
 impl State {
+    /// Whether the last sync has left a media out of any stream.
+    pub(crate) fn was_left_out(&self, media: i64) -> bool {
+        self.bookmarks.values().any(|bookmark| bookmark.behind.since(media).is_some())
+    }
+
     /// Reads a state file. An empty one is the state before the first sync; one with a stream that is
     /// not known is damaged.
     pub(crate) fn parse(name: &str, text: &str, is_known: impl Fn(&str) -> bool) -> Result<Self> {

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use indicatif::HumanCount;
-use program::{log, report};
+use program::{report, told, words};
 use serde::Serialize;
 
 use crate::client::Traffic;
@@ -19,7 +18,7 @@ pub(crate) struct Summary {
     pub(crate) requests: u64,
     /// Requests that were sent again.
     pub(crate) retries: u64,
-    /// Seconds that requests waited for the rate limit, summed over all.
+    /// Seconds of the run in which a request waited for the rate limit.
     pub(crate) waited_seconds: f64,
     /// Values that cleaning made null.
     pub(crate) nulled_values: u64,
@@ -58,7 +57,7 @@ impl Summary {
                 .collect(),
             requests: traffic.requests(),
             retries: traffic.retries(),
-            waited_seconds: traffic.waited_seconds(),
+            waited_seconds: traffic.waits().seconds(),
             nulled_values: traffic.nulled(),
             nulled_columns: traffic.nulled_columns(),
             skipped_rows: traffic.skipped(),
@@ -68,38 +67,61 @@ impl Summary {
         }
     }
 
-    /// Reports it: as a table to a person who reads along, else in the log.
-    pub(crate) fn report(&self, watched: bool) {
-        if !watched {
-            return self.log();
+    /// Reports it: as a table to a person who reads along, else in the log. It may be that of a sync that failed.
+    pub(crate) fn report(&self, watched: bool, succeeded: bool) {
+        for (stream, records) in &self.records {
+            told::record_count(stream, *records);
         }
-        let rows = self
-            .records
-            .iter()
-            .map(|(stream, records)| [(*stream).to_owned(), HumanCount(*records).to_string()]);
-        report::table(["stream", "records"], rows);
+        if watched && self.records.values().any(|records| *records > 0) {
+            let rows = self.records.iter();
+            let rows =
+                rows.map(|(stream, records)| [(*stream).to_owned(), words::number(*records)]);
+            report::table(["stream", "records"], rows);
+        }
         for (column, values) in &self.nulled_columns {
-            tracing::info!(column, values, "{values} odd values of {column} are null");
+            tracing::info!(
+                column,
+                values,
+                "{} of {column} {} null",
+                words::counted(*values, "odd value", "odd values"),
+                if *values == 1 { "is" } else { "are" },
+            );
         }
-        if self.unreadable_times > 0 {
-            let events = self.unreadable_times;
-            tracing::info!(events, "{events} records are kept whose time cannot be read");
+        let rows = [
+            (self.skipped_rows, "left out: empty, or without a key that can be read"),
+            (self.unreadable_times, "kept whose time cannot be read"),
+        ];
+        for (count, what) in rows.into_iter().filter(|(count, _)| *count > 0) {
+            let is = if count == 1 { "is" } else { "are" };
+            tracing::info!("{} {is} {what}", words::counted(count, "row", "rows"));
         }
-        tracing::info!(
-            requests = self.requests,
-            repeated = self.retries,
-            seconds = format!("{:.1}", self.seconds),
-            nulled_values = self.nulled_values,
-            skipped_rows = self.skipped_rows,
-            "done"
-        );
+        told::summary(self, &self.sentence(succeeded));
     }
 
-    /// Logs it: a metric for each stream in the form of the Meltano SDK, and one line for all.
-    fn log(&self) {
-        for (stream, records) in &self.records {
-            log::record_count(stream, *records);
+    /// What was done, in a sentence.
+    fn sentence(&self, succeeded: bool) -> String {
+        let begin = if succeeded { "done" } else { "ended early" };
+        let read = self.records.values().filter(|records| **records > 0).count() as u64;
+        let mut parts = vec![match self.records.values().sum() {
+            0 => format!("{begin}: no record was read"),
+            records => format!(
+                "{begin}: {} of {} read",
+                words::counted(records, "record", "records"),
+                words::counted(read, "stream", "streams"),
+            ),
+        }];
+        if !self.failed.is_empty() {
+            parts.push(words::counted(self.failed.len() as u64, "stream failed", "streams failed"));
         }
-        log::summary(self);
+        parts.push(words::counted(self.requests, "request", "requests"));
+        if self.retries > 0 {
+            parts.push(format!("{} of them repeated", words::number(self.retries)));
+        }
+        parts.push(words::time(self.seconds));
+        if self.waited_seconds >= 1.0 {
+            let waited = words::time(self.waited_seconds);
+            parts.push(format!("of which {waited} waiting for the limit"));
+        }
+        parts.join(", ")
     }
 }

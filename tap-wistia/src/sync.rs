@@ -1,7 +1,11 @@
 //! The sync: a loop over endpoints that knows no stream by name.
 
+use program::report;
+use program::told::Told;
+
 use crate::context::Context;
 use crate::error::{Error, Kind, Result};
+use crate::progress::Answers;
 use crate::read::{Endpoint, OfMedia, Read};
 use crate::stream::{MediaId, Stream};
 
@@ -12,18 +16,9 @@ pub(crate) struct Failed {
     pub(crate) stream: &'static str,
     /// The error and its causes, in one line.
     pub(crate) reason: String,
+    /// What to do about it.
+    hint: Option<&'static str>,
     kind: Kind,
-}
-
-/// An error and its causes, in one line.
-fn reason(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 /// One sync.
@@ -93,7 +88,7 @@ impl<'a> Sync<'a> {
             Read::Events(events) => (events.read)(context, endpoint.streams).await,
         };
         match outcome {
-            Ok(()) => self.complete(endpoint.streams),
+            Ok(()) => self.complete(endpoint),
             Err(error) if error.kind().is_of_stream() => self.fail(&dependents, &error),
             Err(error) => Err(error),
         }
@@ -131,26 +126,36 @@ impl<'a> Sync<'a> {
     }
 
     fn begin(&mut self, streams: &[&'static Stream]) -> Result<()> {
-        let wanted = self.context.output.wanted(streams);
-        if let Some(first) = wanted.first() {
-            self.context.progress.stream(first);
+        let Context { output, progress, client, .. } = &mut self.context;
+        let wanted = output.wanted(streams);
+        if let Some(first) = wanted.first().or(streams.first()) {
+            progress.stream(first, !wanted.is_empty(), client);
         }
         wanted.into_iter().try_for_each(|stream| self.context.output.started(stream))
     }
 
-    fn complete(&mut self, streams: &[&'static Stream]) -> Result<()> {
-        let Context { output, state, .. } = &mut self.context;
-        let wanted = output.wanted(streams);
-        wanted.into_iter().try_for_each(|stream| output.completed(stream, state))
+    fn complete(&mut self, endpoint: &Endpoint) -> Result<()> {
+        let answers = match endpoint.read {
+            Read::PerMedia(_) | Read::Account(_) => Answers::Others,
+            Read::Medias(_) | Read::List(_) | Read::Derived(..) | Read::Events(_) => Answers::Pages,
+        };
+        let Context { output, state, progress, client, .. } = &mut self.context;
+        for stream in output.wanted(endpoint.streams) {
+            output.completed(stream, state)?;
+            progress.completed(stream.name, output.records(stream), answers, client);
+        }
+        Ok(())
     }
 
     /// These streams fail; the others go on.
     fn fail(&mut self, streams: &[&'static Stream], error: &Error) -> Result<()> {
         for stream in streams {
-            tracing::error!(stream = stream.name, hint = error.hint(), "{}", reason(error));
+            // Why is said once, where nobody overlooks it: by the error that ends the run.
+            Told::of(stream.name).words("cannot be read; the other streams go on").error();
             self.failed.push(Failed {
                 stream: stream.name,
-                reason: reason(error),
+                reason: report::sentence(error, None),
+                hint: error.hint(),
                 kind: error.kind(),
             });
             self.context.output.fail(stream, error)?;
@@ -165,9 +170,16 @@ fn not_synced(failed: &[Failed]) -> Error {
     let names = |failed: &[Failed]| {
         failed.iter().map(|failed| failed.stream).collect::<Vec<_>>().join(", ")
     };
+    let hint = failed.first().and_then(|first| first.hint);
+    let hint = hint.filter(|_| failed.iter().all(|failed| failed.hint == hint));
     let reasons: Vec<String> = failed
         .chunk_by(|one, next| one.reason == next.reason)
-        .map(|alike| format!("{}: {}", names(alike), alike[0].reason))
+        .map(|alike| {
+            // What to do about all of them is said behind all of them.
+            let own = alike[0].hint.filter(|_| hint.is_none());
+            let own = own.map(|own| format!(" ({own})")).unwrap_or_default();
+            format!("{}: {}{own}", names(alike), alike[0].reason)
+        })
         .collect();
     let kind = match failed {
         [one, rest @ ..] if rest.iter().all(|failed| failed.kind == one.kind) => one.kind,
@@ -179,6 +191,7 @@ fn not_synced(failed: &[Failed]) -> Error {
         count: failed.len(),
         streams: names(failed),
         reasons: reasons.join("; ").into(),
+        hint,
     }
 }
 

@@ -10,6 +10,7 @@ use protocol::mapping::Mapper;
 use protocol::singer::Selection;
 use serde_json::{Value, json};
 
+use crate::absent::Absent;
 use crate::client::{Client, Request, Response, Transport};
 use crate::config::Config;
 use crate::context::Context;
@@ -212,6 +213,7 @@ pub(crate) async fn sync_some(
         goes_on: state != State::default(),
         state,
         names: HashMap::new(),
+        absent: Absent::default(),
         progress: Progress::new(false),
     };
     let mut sync = Sync::new(context, endpoints);

@@ -3,11 +3,25 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use program::LogFormat;
+use program::LogArguments;
 use program::about::AboutFormat;
 use program::shell::ShellCommand;
 
 use crate::airbyte::verbs::Verb;
+
+/// What `--help` ends with.
+const EXAMPLES: &str = concat!(
+    "Examples:\n",
+    "  target-s3-parquet --config target.json --check             can the lake be written to?\n",
+    "  some-tap | target-s3-parquet --config target.json --state-out state.json\n",
+    "  target-s3-parquet --config target.json --input messages.jsonl\n",
+    "  target-s3-parquet --config target.json maintain            small files, orphans, sizes\n",
+    "  TARGET_S3_PARQUET_DESTINATION=s3://bucket/lake target-s3-parquet < messages.jsonl\n",
+    "\n",
+    "Documentation: ",
+    env!("CARGO_PKG_REPOSITORY"),
+    "#readme"
+);
 
 /// Reads Singer messages and writes typed Parquet to S3 or a folder.
 #[derive(Debug, Parser)]
@@ -15,6 +29,7 @@ use crate::airbyte::verbs::Verb;
     name = "target-s3-parquet",
     version,
     about,
+    after_help = EXAMPLES,
     max_term_width = 100,
     disable_help_subcommand = true
 )]
@@ -36,6 +51,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE|S3-URL")]
     pub(crate) state_out: Option<String>,
 
+    /// Say whether the settings work and the lake can be written to, and write no message.
+    #[arg(long, conflicts_with_all = ["input", "state_out", "about"])]
+    pub(crate) check: bool,
+
     /// Describe the target and its settings.
     #[arg(long)]
     pub(crate) about: bool,
@@ -44,9 +63,9 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, ignore_case = true, requires = "about", default_value = "text")]
     pub(crate) format: AboutFormat,
 
-    /// How to write the log.
-    #[arg(long, global = true, value_enum, ignore_case = true, default_value = "auto")]
-    pub(crate) log_format: LogFormat,
+    /// The log.
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
 }
 
 /// What the program does beside writing messages.

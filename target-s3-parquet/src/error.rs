@@ -95,7 +95,10 @@ pub(crate) enum Error {
         expected: String,
     },
     /// With `validate_records`, a record must keep every rule of its schema.
-    #[error("line {line}: a record of stream `{stream}` breaks its schema at `{path}`: {reason}")]
+    #[error(
+        "line {line}: a record of stream `{stream}` breaks its schema at {}: {reason}",
+        place(path)
+    )]
     Invalid {
         /// Line number, from 1.
         line: u64,
@@ -105,6 +108,20 @@ pub(crate) enum Error {
         path: String,
         /// The rule.
         reason: String,
+    },
+    /// There is less memory than the tables take whatever is done.
+    #[error(
+        "`memory_mb` is {given}, and {streams} streams of up to {columns} columns take about {least}"
+    )]
+    Memory {
+        /// The setting.
+        given: usize,
+        /// Streams so far.
+        streams: usize,
+        /// Columns of the widest.
+        columns: usize,
+        /// What it must be at least.
+        least: usize,
     },
     /// The lake refuses something, does not answer, or an invariant is broken.
     #[error(transparent)]
@@ -160,6 +177,11 @@ pub(crate) enum Error {
     },
 }
 
+/// A place in a record.
+fn place(path: &str) -> String {
+    if path.is_empty() { "the record itself".into() } else { format!("`{path}`") }
+}
+
 /// Result of the target.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -213,7 +235,8 @@ impl Error {
             | Self::Schema { .. }
             | Self::Value { .. }
             | Self::MissingKey { .. }
-            | Self::Invalid { .. } => Kind::Setting,
+            | Self::Invalid { .. }
+            | Self::Memory { .. } => Kind::Setting,
             Self::Map(_)
             | Self::Batch { .. }
             | Self::Line { .. }
@@ -267,6 +290,9 @@ impl Error {
                 "set `on_invalid` to `null` to write null and count such values, unless it is a key, or give the column another type by `columns` of its stream",
             ),
             Self::Invalid { .. } => Some("set `validate_records` to false to check types only"),
+            Self::Memory { .. } => {
+                Some("set `memory_mb` to that or more, or take fewer streams or columns")
+            }
             Self::Lake(error) => lake_hint(error),
             Self::Incomplete { .. } => Some(
                 "run the tap again to the end; overwrite replaces a table only when a STATE follows its records",
@@ -335,6 +361,9 @@ fn settings_hint(error: &SettingsError) -> Option<&'static str> {
 
 fn lake_hint(error: &lake::Error) -> Option<&'static str> {
     match error {
+        lake::Error::Absent { .. } => Some(
+            "`make run` builds what a folder needs; a release has everything, and so has what `cargo build --release` builds (README.md, Install)",
+        ),
         lake::Error::Incompatible { .. } => Some(
             "columns widen from int to bigint to double; for any other change load into a new table (`table` in `streams`)",
         ),
@@ -414,6 +443,7 @@ mod tests {
                 Error::Invalid { line: 1, stream: text(), path: text(), reason: text() },
                 Setting,
             ),
+            failed(Error::Memory { given: 32, streams: 1, columns: 9000, least: 400 }, Setting),
             failed(Error::State { name: text(), source: io() }, Storage),
             failed(Error::Incomplete { streams: text(), verb: "was" }, Transient),
             failed(Error::Unfinished { streams: text() }, Transient),
@@ -433,6 +463,7 @@ mod tests {
             failed(lake::Error::Interrupted { what: text() }.into(), Transient),
             failed(lake::Error::Table { table: text(), reason: text() }.into(), Setting),
             failed(lake::Error::Option { name: "x", reason: text() }.into(), Setting),
+            failed(lake::Error::Absent { what: "S3", feature: "s3" }.into(), Setting),
             failed(
                 lake::Error::Conditions { object: text(), fault: lake::ConditionFault::Refused }
                     .into(),

@@ -13,6 +13,7 @@
 //! add and how a state is acknowledged.
 
 mod airbyte;
+mod check;
 mod cli;
 mod decode;
 mod described;
@@ -59,8 +60,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let debug = matches!(&cli.command, Some(Command::Airbyte(verb)) if verb.debug());
-    let log_format =
-        program::start_log("target-s3-parquet", ENVIRONMENT_PREFIX, cli.log_format, debug);
+    let log = program::start_log("target-s3-parquet", ENVIRONMENT_PREFIX, &cli.log, debug);
     let unprintable = |source| Error::Input { name: "standard output".into(), source };
     let outcome = match &cli.command {
         Some(Command::Airbyte(verb)) => return verbs::main(verb, &cli.config),
@@ -70,16 +70,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Maintain(arguments)) => {
             run::load(&cli.config).and_then(|config| maintain::run(&config, arguments))
         }
+        None if cli.check => run::load(&cli.config)
+            .and_then(|config| check::told(&config))
+            .and_then(|text| program::print(&text).map_err(unprintable)),
         None if cli.about => about().print(cli.format).map_err(unprintable),
         None => run::load(&cli.config).and_then(|config| {
-            let watched = program::is_watched(cli.log_format);
-            singer::write::write(config, cli.input.as_ref(), cli.state_out.as_deref(), watched)
+            singer::write::write(config, cli.input.as_ref(), cli.state_out.as_deref(), log.watched)
         }),
     };
     match outcome {
         Ok(()) => Exit::Success.into(),
         Err(error) => {
-            program::report_error(&error, error.hint(), log_format);
+            program::report_error(&error, error.hint(), log.format);
             error.exit().into()
         }
     }

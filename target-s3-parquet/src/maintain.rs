@@ -20,7 +20,7 @@ const LARGE_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Looks at a lake and does what is asked. The report goes to stdout.
 pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
-    let lake = open(config)?;
+    let lake = open(config, None)?;
     let options = Options {
         tables: arguments.table.clone(),
         compact: arguments.compact,

@@ -50,6 +50,19 @@ const KEPT_PART: usize = 16;
 /// Blocks beside those that workers have, and their next: one is being read, and one staged.
 const SPARE_BLOCKS: usize = 2;
 
+/// What a stream takes beside its rows: its plan, its table, and what each worker keeps of it.
+const STREAM: usize = 128 * 1024;
+
+/// What a column takes beside its values while a file is written: encoders, and an array in each batch of
+/// rows on its way.
+const COLUMN: usize = 40 * 1024;
+
+/// The least memory, in bytes, for so many streams, the widest of which has so many columns. With less
+/// the run would take more than it was given.
+pub(crate) fn least(streams: usize, widest: usize) -> usize {
+    PROGRAM + LEAST_STAGE + streams * STREAM + widest * COLUMN
+}
+
 /// Shares of the memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shares {
@@ -92,6 +105,21 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_streams_and_columns_take_whatever_the_memory_fits_into_the_usual_memory_for_most() {
+        for (streams, widest, mb, fits) in [
+            (1, 100, 32, true),
+            (1_000, 26, 64, false),
+            (1_000, 26, 256, true),
+            (1, 2_000, 64, false),
+            (1, 5_000, 256, true),
+            (1, 9_900, 256, false),
+            (1, 9_900, 512, true),
+        ] {
+            assert_eq!(least(streams, widest) <= mb * MIB, fits, "{streams}, {widest}, {mb}");
+        }
+    }
 
     #[test]
     fn what_decides_about_files_follows_the_memory_and_not_the_workers() {

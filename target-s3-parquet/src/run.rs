@@ -1,6 +1,7 @@
 //! What every run of the program needs: its settings, the lake, and the way of messages through it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lake::Lake;
 use lake::catalog::{Catalog, Hooks};
@@ -33,8 +34,8 @@ fn keep_freed_memory(kept: usize) {
     drop(std::hint::black_box(Vec::<u8>::with_capacity(kept / 2)));
 }
 
-/// The lake that the settings name.
-pub(crate) fn open(config: &Config) -> Result<Arc<Lake>> {
+/// The lake that the settings name. Requests are tried for as long as there is `patience`.
+pub(crate) fn open(config: &Config, patience: Option<Duration>) -> Result<Arc<Lake>> {
     let workers = memory::workers(config.memory_bytes(), config.threads as usize);
     if workers < config.threads as usize {
         tracing::info!(workers, "`memory_mb` is enough for fewer threads than `threads` asks for");
@@ -46,6 +47,7 @@ pub(crate) fn open(config: &Config) -> Result<Arc<Lake>> {
         created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
         memory: shares.stage,
         threads: workers,
+        patience,
         ..config.lake_options()
     };
     let location = lake::Location::parse(&config.destination)?;
@@ -63,7 +65,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(config: Arc<Config>) -> Result<Self> {
-        let lake = open(&config)?;
+        let lake = open(&config, None)?;
         probe::ensure(&**lake.store(), lake.run())?;
         Ok(Self { config, lake, started_at: chrono::Utc::now().timestamp_micros() })
     }
@@ -100,9 +102,10 @@ impl Run {
             stop: stop.flag(),
             started_at: self.started_at,
         };
+        engine.watched(watched);
         let items = Items::start(input, protocol, Arc::clone(self.lake.pool()), limits);
         let outcome = engine.run(|patience| items.next(patience), || stop.error());
-        engine.summary().report(watched);
+        engine.summary().report(outcome.is_ok());
         outcome?;
         items.join()
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use program::{log, report};
+use program::told::{self, Told};
+use program::{report, words};
 use serde::Serialize;
 
 use lake::catalog::Event;
@@ -16,6 +17,9 @@ use crate::decode::rows::Rows;
 pub(crate) struct Summary {
     /// By stream.
     pub(crate) streams: BTreeMap<String, StreamSummary>,
+    /// Whether a person watches, who sees a table at the end.
+    #[serde(skip)]
+    pub(crate) watched: bool,
     /// Commits that changed something.
     pub(crate) commits: u64,
     /// How often rows went to temporary files.
@@ -36,8 +40,17 @@ pub(crate) struct StreamSummary {
     pub(crate) table: String,
     /// Records read.
     pub(crate) records: u64,
-    /// Rows committed.
+    /// Rows written, one for each key.
     pub(crate) rows: u64,
+    /// Those of them whose key the table did not have.
+    pub(crate) rows_new: u64,
+    /// Those of them that took the place of another.
+    pub(crate) rows_replaced: u64,
+    /// Rows that came again as they were.
+    pub(crate) rows_unchanged: u64,
+    /// Commits that wrote something.
+    #[serde(skip)]
+    pub(crate) commits: u64,
     /// Objects written.
     pub(crate) files: u64,
     /// Bytes of these objects.
@@ -71,11 +84,19 @@ pub(crate) struct StreamSummary {
 }
 
 impl Summary {
-    /// Shows it: as a table to a person who watches, else in the log.
-    pub(crate) fn report(&self, watched: bool) {
+    /// Shows it: as a table to a person who watches, else in the log. It may be that of a run that failed.
+    pub(crate) fn report(&self, succeeded: bool) {
+        let watched = self.watched;
         for (stream, counts) in &self.streams {
             for (column, count) in &counts.invalid {
-                tracing::warn!(stream, column, count, "values did not fit and are null");
+                tracing::warn!(
+                    stream,
+                    column,
+                    count,
+                    "{} of column `{column}` did not fit and {} null",
+                    words::counted(*count, "value", "values"),
+                    if *count == 1 { "is" } else { "are" },
+                );
             }
             if let Some(misplaced) = &counts.misplaced {
                 let Misplaced { column, folder, count, example, is_no_date } = misplaced;
@@ -100,41 +121,51 @@ impl Summary {
                      to keep them"
                 );
             }
+            counts.tell(stream, watched);
+            told::record_count(stream, counts.records);
         }
-        if !watched {
-            return self.log();
-        }
-        let rows = self.streams.values().map(|counts| {
-            let figures = [counts.rows, counts.files, counts.bytes].map(|count| count.to_string());
-            let [rows, files, bytes] = figures;
-            [counts.table.clone(), rows, files, bytes]
-        });
-        report::table(["table", "rows", "files written", "bytes"], rows);
-        tracing::info!(
-            commits = self.commits,
-            spills = self.spills,
-            peak_memory_mb = self.peak_memory.map(|bytes| bytes >> 20),
-            seconds = format!("{:.1}", self.seconds),
-            "done"
-        );
-    }
-
-    /// Logs it: a metric and a line for each stream, and one line for all.
-    fn log(&self) {
-        for (stream, counts) in &self.streams {
-            log::record_count(stream, counts.records);
-            tracing::info!(
-                stream,
-                table = counts.table,
-                records = counts.records,
-                rows = counts.rows,
-                files = counts.files,
-                bytes = counts.bytes,
-                bytes_read = counts.bytes_read,
-                "stream"
+        let written = self.streams.values().filter(|counts| counts.has_rows());
+        if watched && written.clone().next().is_some() {
+            report::table(
+                ["table", "records", "rows new", "replaced", "unchanged", "files", "size"],
+                written.map(StreamSummary::line),
             );
         }
-        log::summary(self);
+        told::summary(self, &self.sentence(succeeded));
+    }
+
+    /// What was done, in a sentence.
+    fn sentence(&self, succeeded: bool) -> String {
+        let begin = if succeeded { "done" } else { "ended early" };
+        let sum = |count: fn(&StreamSummary) -> u64| self.streams.values().map(count).sum::<u64>();
+        let time = words::time(self.seconds);
+        let records = sum(|counts| counts.records);
+        if records == 0 && sum(|counts| counts.files) == 0 {
+            return format!("{begin}: no record has come, {time}");
+        }
+        let tables = self.streams.values().filter(|counts| counts.files > 0).count() as u64;
+        let rows = |count: u64, what: &str| match count {
+            0 => String::new(),
+            count => format!(", {} {what}", words::number(count)),
+        };
+        if sum(|counts| counts.files) == 0 {
+            let unchanged = match sum(|counts| counts.rows_unchanged) {
+                0 => String::new(),
+                count => format!(": {} unchanged", words::counted(count, "row", "rows")),
+            };
+            let records = words::counted(records, "record", "records");
+            return format!("{begin}: {records} read, nothing to write{unchanged}, {time}");
+        }
+        format!(
+            "{begin}: {} read, {} new{}{} in {}, {}, {}, {time}",
+            words::counted(records, "record", "records"),
+            words::counted(sum(|counts| counts.rows_new), "row", "rows"),
+            rows(sum(|counts| counts.rows_replaced), "replaced"),
+            rows(sum(|counts| counts.rows_unchanged), "unchanged"),
+            words::counted(tables, "table", "tables"),
+            words::counted(sum(|counts| counts.files), "file", "files"),
+            words::size(sum(|counts| counts.bytes)),
+        )
     }
 }
 
@@ -155,6 +186,75 @@ fn is_zero(count: &u64) -> bool {
 const NAMED_UNKNOWN: usize = 1000;
 
 impl StreamSummary {
+    fn has_rows(&self) -> bool {
+        self.records > 0 || self.files > 0
+    }
+
+    /// Its line in a table.
+    fn line(&self) -> [String; 7] {
+        let [records, new, replaced, unchanged, files] =
+            [self.records, self.rows_new, self.rows_replaced, self.rows_unchanged, self.files]
+                .map(words::number);
+        [self.table.clone(), records, new, replaced, unchanged, files, words::size(self.bytes)]
+    }
+
+    /// What a commit has done.
+    fn told(&self, stream: &str, committed: &Committed) -> Told {
+        let Committed { rows, unchanged_rows, files, bytes, .. } = *committed;
+        let replaced = committed.replaced_rows.min(rows);
+        let told = Told::of(stream).field("table", self.table.as_str()).field("rows", rows);
+        let told = match committed {
+            Committed { files: 0, .. } => {
+                return told.count(
+                    "rows_unchanged",
+                    unchanged_rows,
+                    "row unchanged",
+                    "rows unchanged",
+                );
+            }
+            Committed { replaced: true, .. } => {
+                let words = ["row in the place of all before", "rows in the place of all before"];
+                told.count("rows_new", rows, words[0], words[1])
+            }
+            _ => told.count("rows_new", rows - replaced, "row new", "rows new"),
+        };
+        let told = told
+            .any("rows_replaced", replaced, "replaced", "replaced")
+            .any("rows_unchanged", unchanged_rows, "unchanged", "unchanged")
+            .count("files", files, "file", "files")
+            .bytes("bytes", bytes);
+        let own = self.table == stream;
+        if own { told } else { told.words(format!("table `{}`", self.table)) }
+    }
+
+    /// Tells what became of its records beside rows and, where that was told commit by commit, of all.
+    fn tell(&self, stream: &str, watched: bool) {
+        let told = Told::of(stream)
+            .any(
+                "filtered",
+                self.filtered,
+                "record left out by the filter",
+                "records left out by the filter",
+            )
+            .any("recognised", self.recognised, "row was there already", "rows were there already")
+            .any("cut", self.truncated, "string truncated", "strings truncated")
+            .any("replaced", self.replaced, "lone surrogate replaced", "lone surrogates replaced");
+        if told.says_something() {
+            told.info();
+        }
+        if self.commits > 1 && !watched {
+            Told::of(stream)
+                .words("in all")
+                .count("records", self.records, "record read", "records read")
+                .count("rows_new", self.rows_new, "row new", "rows new")
+                .any("rows_replaced", self.rows_replaced, "replaced", "replaced")
+                .any("rows_unchanged", self.rows_unchanged, "unchanged", "unchanged")
+                .count("files", self.files, "file", "files")
+                .bytes("bytes", self.bytes)
+                .info();
+        }
+    }
+
     /// Counts rows that were read. True for the names of unknown keys that are new.
     pub(crate) fn read(&mut self, rows: &Rows) -> Vec<String> {
         self.records += rows.batch.num_rows() as u64 + rows.filtered;
@@ -179,9 +279,18 @@ impl StreamSummary {
         new
     }
 
-    /// Counts rows that were committed.
-    pub(crate) fn committed(&mut self, committed: &Committed) {
+    /// Counts rows that were committed, and tells it.
+    pub(crate) fn committed(&mut self, stream: &str, committed: &Committed, watched: bool) {
+        let replaced = committed.replaced_rows.min(committed.rows);
         self.rows += committed.rows;
+        self.rows_new += committed.rows - replaced;
+        self.rows_replaced += replaced;
+        self.rows_unchanged += committed.unchanged_rows;
+        self.commits += u64::from(committed.files > 0);
+        if committed.files > 0 || committed.unchanged_rows > 0 {
+            let told = self.told(stream, committed);
+            if watched { told.debug() } else { told.info() }
+        }
         self.files += committed.files;
         self.bytes += committed.bytes;
         self.bytes_read += committed.bytes_read;
@@ -225,16 +334,22 @@ mod tests {
     fn what_was_counted_stands_in_the_summary_under_the_names_that_it_has_always_had() {
         let mut summary = StreamSummary::default();
         summary.read(&rows(&[r#"{"a":{"id":"x","t":"too long"}}"#, r#"{"a":{"t":"\udc00"}}"#]));
-        summary.committed(&Committed {
-            rows: 2,
-            files: 1,
-            bytes: 10,
-            bytes_read: 3,
-            ..Committed::default()
-        });
+        summary.committed(
+            "a",
+            &Committed {
+                rows: 2,
+                replaced_rows: 1,
+                files: 1,
+                bytes: 10,
+                bytes_read: 3,
+                ..Committed::default()
+            },
+            false,
+        );
         let text = serde_json::to_value(&summary).unwrap();
         let expected = json!({
-            "table": "", "records": 2, "rows": 2, "files": 1, "bytes": 10, "bytes_read": 3,
+            "table": "", "records": 2, "rows": 2, "rows_new": 1, "rows_replaced": 1,
+            "rows_unchanged": 0, "files": 1, "bytes": 10, "bytes_read": 3,
             "invalid": {"id": 1}, "cut": 1, "replaced": 1,
         });
         assert_eq!(text, expected);

@@ -35,7 +35,8 @@ pub(crate) struct PartReader {
     /// Objects per partition when it was written, where it says so.
     pub shards: Option<u32>,
     object: String,
-    has_rows: bool,
+    /// Of the whole file.
+    row_count: u64,
 }
 
 impl PartReader {
@@ -60,13 +61,13 @@ impl PartReader {
             let reason = format!("`{SHARDS}` of its footer is damaged: {error}");
             Error::store("read", object, reason)
         })?;
-        let has_rows = builder.metadata().file_metadata().num_rows() > 0;
+        let row_count = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
         let columns = builder.schema().fields().iter().enumerate();
         let columns = columns.filter(|(_, column)| is_read(column.name())).map(|(at, _)| at);
         let read = ProjectionMask::roots(builder.parquet_schema(), columns);
         let builder = builder.with_projection(read).with_batch_size(READ_ROWS);
         let rows = builder.build().map_err(failed)?;
-        Ok(Self { rows, shards, object: object.to_owned(), has_rows })
+        Ok(Self { rows, shards, object: object.to_owned(), row_count })
     }
 
     /// Its rows in some columns, row group by row group, as columns of another schema of the same table; of
@@ -124,7 +125,12 @@ impl PartReader {
 
     /// Whether it has rows.
     pub(crate) fn has_rows(&self) -> bool {
-        self.has_rows
+        self.row_count > 0
+    }
+
+    /// How many it has.
+    pub(crate) fn rows(&self) -> u64 {
+        self.row_count
     }
 
     /// Its columns.

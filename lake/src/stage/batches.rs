@@ -15,9 +15,9 @@ pub(super) const BATCH: &str = "a batch has fewer rows than 2^32";
 /// leave a thousand tiny batches each.
 const SMALL_ROWS: usize = 1024;
 
-/// But not those of more bytes: few rows are many bytes where they are long, and putting them together
-/// copies them.
-const SMALL_BYTES: usize = 64 * 1024;
+/// But not those whose columns have more bytes on average: few rows are many bytes where they are long, and
+/// putting them together copies them.
+const SMALL_COLUMN: usize = 4096;
 
 /// As many small batches of about the same size in a row are put together. The result is larger
 /// by about this factor, so that a row is copied but a few times.
@@ -67,7 +67,7 @@ impl Staged {
 
     /// Whether it is worth putting together with others.
     fn is_small(&self) -> bool {
-        self.batch.num_rows() < SMALL_ROWS && self.bytes < SMALL_BYTES
+        self.batch.num_rows() < SMALL_ROWS && self.bytes < SMALL_COLUMN * self.batch.num_columns()
     }
 
     fn measure(&self) -> usize {

@@ -10,6 +10,10 @@ mod discarded;
 mod local;
 mod memory;
 pub mod probe;
+#[cfg(not(feature = "s3"))]
+#[path = "s3/absent.rs"]
+mod s3;
+#[cfg(feature = "s3")]
 mod s3;
 
 use std::sync::Arc;
@@ -18,7 +22,7 @@ pub use contract::{Condition, Guard, Judgement, Object, Store, Upload};
 pub(crate) use discarded::Discarded;
 pub use local::LocalStore;
 pub use memory::{Call, CallKind, MemoryStore, Stopped};
-pub use s3::S3Store;
+pub use s3::bucket;
 
 use crate::aws::Aws;
 use crate::error::Result;
@@ -33,10 +37,9 @@ pub(crate) fn open(
 ) -> Result<(Arc<dyn Store>, Arc<Presence>)> {
     match location {
         Location::S3 { bucket, prefix } => {
-            let store = S3Store::open(aws, bucket, prefix, run)?;
-            store.remove_leftovers();
+            let store = s3::lake(aws, bucket, prefix, run)?;
             let presence = Presence::on_host(&aws.options().temp_dir, run);
-            Ok((Arc::new(store), Arc::new(presence)))
+            Ok((store, Arc::new(presence)))
         }
         Location::Folder(path) => {
             let store = LocalStore::open(path, run)?;

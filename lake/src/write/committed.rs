@@ -13,8 +13,12 @@ pub struct Committed {
     pub bytes: u64,
     /// Bytes of the objects that were read to be merged with.
     pub bytes_read: u64,
-    /// Rows staged since the commit before.
+    /// Rows written, one for each key.
     pub rows: u64,
+    /// Those of them that have taken the place of another of their key.
+    pub replaced_rows: u64,
+    /// Rows that came again as they were, and were not written.
+    pub unchanged_rows: u64,
     /// Folders of the partitions that changed.
     pub partitions: BTreeSet<String>,
     /// Whether nothing of what the table held before is left.
@@ -26,6 +30,7 @@ impl Committed {
     pub(super) fn add(&mut self, other: &Self) {
         self.files += other.files;
         self.bytes += other.bytes;
+        self.rows += other.rows;
         self.partitions.extend(other.partitions.iter().cloned());
     }
 

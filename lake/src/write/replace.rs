@@ -26,13 +26,16 @@ pub(super) fn commit(table: &mut Core, committed: &mut Committed) -> Result<()> 
         if part.rows() == 0 {
             return Ok(None);
         }
+        let rows = part.rows();
         let file = part.end()?;
         room.resize(file.bytes());
-        Ok(Some((*group, file, room)))
+        Ok(Some(((*group, rows), file, room)))
     });
     let mut current = HashSet::new();
-    for (group, written) in Together::write(&table.lake, files, |file| file)?.finish(&table.lake)? {
+    let files = Together::write(&table.lake, files, |file| file)?;
+    for ((group, rows), written) in files.finish(&table.lake)? {
         let written = written?;
+        committed.rows += rows;
         committed.count(&written, &table.stage.folder(group)?);
         current.insert(written.key);
     }

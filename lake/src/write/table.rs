@@ -326,7 +326,7 @@ impl Table {
     /// Makes staged rows visible and durable. `complete` says that the stream was seen to its end.
     pub fn commit(&mut self, complete: bool) -> Result<Committed> {
         self.decide(complete)?;
-        let mut committed = Committed { rows: self.pending_rows(), ..Committed::default() };
+        let mut committed = Committed::default();
         if !self.has_work() {
             return Ok(committed);
         }
@@ -396,6 +396,7 @@ impl Table {
                 upsert::commit(&mut self.core, committed)?;
             }
             Load::Append(files) => {
+                committed.rows += self.core.stage.rows() + files.rows();
                 files.prepare(&mut self.core, None)?;
                 if self.core.definition().widening {
                     // They were begun in the type that the others have.

@@ -50,7 +50,7 @@ fn the_newest_row_of_a_key_counts_within_a_run_and_over_runs() {
         table.push(&spec, &rows(5..15, "second")).unwrap();
         table.push(&spec, &rows(7..8, "third")).unwrap();
         let committed = table.commit(false).unwrap();
-        assert_eq!(committed.rows, 11);
+        assert_eq!((committed.rows, committed.replaced_rows), (10, 5));
         let expected = [(0..5, "first"), (5..7, "second"), (7..8, "third"), (8..15, "second")];
         assert_eq!(found(&folder.lake()), once(expected));
         for object in lake.store.list("").unwrap() {

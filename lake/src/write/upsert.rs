@@ -147,19 +147,23 @@ fn merge_all<'a>(
 ) -> Result<()> {
     let prefix = table.prefix();
     let merge = |merge: Merge<'a>| (merge.target, merge.write(replaced));
-    let finish = |(target, written): (&'a Target, Result<Option<Written<'_>>>)| {
-        (target, written.and_then(|written| written.map(Written::finish).transpose()))
+    let finish = |(target, written): (&'a Target, Result<Written<'_>>)| {
+        (target, written.and_then(Written::finish))
     };
     let merges = targets.into_iter().map(|(at, target)| Merge::new(table, staged, at, target));
     let merges: Vec<Merge<'_>> = merges.collect::<Result<_>>()?;
     let is_small = |merge: &Merge<'_>| merge.memory <= table.lake.room_of_small();
     let (small, large): (Vec<_>, Vec<_>) = merges.into_iter().partition(is_small);
-    let mut take = |(target, outcome): (&Target, Result<Option<Object>>)| match outcome {
-        Ok(written) => {
+    let mut take = |(target, outcome): (&Target, Result<(Option<Object>, Rows)>)| match outcome {
+        Ok((written, rows)) => {
             committed.bytes_read += target.object.as_ref().map_or(0, |object| object.size);
             if let Some(written) = written {
                 let inner = target.key.strip_prefix(&prefix).unwrap_or_default();
                 committed.count(&written, file_name::split(inner).0);
+                committed.rows += rows.new;
+                committed.replaced_rows += rows.gone;
+            } else {
+                committed.unchanged_rows += rows.new;
             }
             Ok(())
         }
@@ -184,16 +188,24 @@ fn merge_all<'a>(
     at_once(table.lake.at_once, large.into_iter().map(merge), finish, take)
 }
 
-/// An object that nobody sees yet, with its part of the lake's room.
+/// How many rows a merge brings, and of how many others they take the place.
+#[derive(Debug, Default, Clone, Copy)]
+struct Rows {
+    new: u64,
+    gone: u64,
+}
+
+/// An object that nobody sees yet, with its part of the lake's room; nothing where all rows are there already.
 #[derive(Debug)]
 struct Written<'a> {
-    file: Ended,
+    file: Option<Ended>,
+    rows: Rows,
     _room: Part<'a>,
 }
 
 impl Written<'_> {
-    fn finish(self) -> Result<Object> {
-        self.file.finish()
+    fn finish(self) -> Result<(Option<Object>, Rows)> {
+        Ok((self.file.map(Ended::finish).transpose()?, self.rows))
     }
 }
 
@@ -224,14 +236,14 @@ impl<'a> Merge<'a> {
         Ok(Self { table, staged, at, target, memory })
     }
 
-    /// Writes it where there is room; nothing where all rows are there already.
-    fn write(&self, replaced: &Replaced<'_>) -> Result<Option<Written<'a>>> {
+    /// Writes it where there is room.
+    fn write(&self, replaced: &Replaced<'_>) -> Result<Written<'a>> {
         let lake = &self.table.lake;
         let mut room = lake.room.take(self.memory.min(lake.room_of_large()));
-        let Some(file) = self.merge(replaced)? else { return Ok(None) };
+        let (file, rows) = self.merge(replaced)?;
         // Most of a large one is with the store already.
-        room.resize(file.bytes().min(lake.chunk_bytes()));
-        Ok(Some(Written { file, _room: room }))
+        room.resize(file.as_ref().map_or(0, Ended::bytes).min(lake.chunk_bytes()));
+        Ok(Written { file, rows, _room: room })
     }
 
     /// Gives the staged rows.
@@ -240,9 +252,10 @@ impl<'a> Merge<'a> {
     }
 
     /// Puts its rows together; nothing where all of them are there already.
-    fn merge(&self, replaced: &Replaced<'_>) -> Result<Option<Ended>> {
+    fn merge(&self, replaced: &Replaced<'_>) -> Result<(Option<Ended>, Rows)> {
         let Self { table, target: Target { key, object, .. }, .. } = *self;
         let mut part = table.part(key, Condition::still(object.as_ref()))?;
+        let mut rows = Rows::default();
         if let Some(object) = object {
             let mut gone = Content::new(table.stage.schema()).map_err(Error::arrow)?;
             let (file, replaced) = replaced.in_object(self.at)?;
@@ -250,7 +263,7 @@ impl<'a> Merge<'a> {
             let is_current = old.is_current;
             // An object of older columns is written again in any case.
             let note = |rows: &RecordBatch| if is_current { gone.add(rows) } else { Ok(()) };
-            old.copy(&mut part, replaced, note)?;
+            rows.gone = old.copy(&mut part, replaced, note)?;
             if gone.rows() > 0 && self.target.group.is_some() {
                 let mut new = Content::new(table.stage.schema()).map_err(Error::arrow)?;
                 self.each(|batch| {
@@ -262,16 +275,18 @@ impl<'a> Merge<'a> {
                     }
                 })?;
                 if new.is(&gone) {
-                    return Ok(None);
+                    return Ok((None, Rows { new: new.rows(), ..rows }));
                 }
             }
         }
+        let kept = part.rows();
         self.each(|batch| part.write(batch))?;
+        rows.new = part.rows() - kept;
         // A partition that was cut after its rows had come may have an object without any.
         if object.is_none() && part.rows() == 0 {
-            return Ok(None);
+            return Ok((None, rows));
         }
-        part.end().map(Some)
+        Ok((Some(part.end()?), rows))
     }
 }
 
@@ -299,15 +314,18 @@ impl<'a> Old<'a> {
     }
 
     /// Copies the rows but those that are `replaced`, as the table's columns are now; the others go to `rest`.
+    /// How many these are.
     fn copy(
         self,
         new: &mut PartWriter,
         mut replaced: OfObject<'_>,
         mut rest: impl FnMut(&RecordBatch) -> std::result::Result<(), ArrowError>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
+        let mut count = 0;
         for batch in self.part.batches(self.table.stage.schema())? {
             let batch = batch?;
             let gone = BooleanArray::from(replaced.next(&batch)?);
+            count += gone.true_count() as u64;
             if gone.true_count() == 0 {
                 new.write(&batch)?;
             } else {
@@ -317,7 +335,7 @@ impl<'a> Old<'a> {
                     .map_err(Error::arrow)?;
             }
         }
-        Ok(())
+        Ok(count)
     }
 }
 

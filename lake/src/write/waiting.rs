@@ -78,7 +78,7 @@ fn copy(
         Promotion::Beside => Vec::new(),
     };
     let (mut current, mut narrow) = (HashSet::new(), false);
-    let copied = |object: &Object| -> Result<(Object, String, bool)> {
+    let copied = |object: &Object| -> Result<(Object, String, bool, u64)> {
         let _room = core.lake.room_for(0, object.size);
         // `_lake/generations/<table>/<generation>/` goes, the partition stays.
         let name = object.key.splitn(5, '/').nth(4).ok_or_else(|| {
@@ -95,10 +95,11 @@ fn copy(
         file.rewind().and_then(|()| io::copy(&mut file, &mut upload)).map_err(failed)?;
         let written = upload.finish()?;
         let folder = file_name::split(name).0.to_owned();
-        Ok((written, folder, is_narrow))
+        Ok((written, folder, is_narrow, part.rows()))
     };
     at_once(core.lake.at_once, waiting, copied, |copied| {
-        let (written, folder, is_narrow) = copied?;
+        let (written, folder, is_narrow, rows) = copied?;
+        committed.rows += rows;
         narrow |= is_narrow;
         committed.count(&written, &folder);
         current.insert(written.key);

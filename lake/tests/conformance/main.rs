@@ -15,9 +15,10 @@ mod broken;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use lake::store::conformance::{self, Answer, Finding, PROMISES};
-use lake::store::{LocalStore, MemoryStore, S3Store, Store, probe};
+use lake::store::{LocalStore, MemoryStore, Store, bucket, probe};
 use lake::{Aws, Options, S3Options};
 
 fn assert_kept(name: &str, findings: &[Finding]) {
@@ -56,9 +57,9 @@ fn files_in(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 /// The S3 that the environment names, as two runs open it.
-fn s3(prefix: &str) -> Option<(S3Store, S3Store)> {
+fn s3(prefix: &str) -> Option<(Arc<dyn Store>, Arc<dyn Store>)> {
     let endpoint = std::env::var("LAKE_TEST_S3_ENDPOINT").ok()?;
-    let bucket = std::env::var("LAKE_TEST_S3_BUCKET").expect("a bucket beside the endpoint");
+    let name = std::env::var("LAKE_TEST_S3_BUCKET").expect("a bucket beside the endpoint");
     let s3 = S3Options {
         region: Some(std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".into())),
         endpoint_url: Some(endpoint),
@@ -66,7 +67,7 @@ fn s3(prefix: &str) -> Option<(S3Store, S3Store)> {
         ..S3Options::default()
     };
     let aws = Aws::new(&Options { s3, ..Options::default() });
-    let open = |run| S3Store::open(&aws, &bucket, prefix, run).unwrap();
+    let open = |run| bucket(&aws, &name, prefix, run).unwrap();
     Some((open("run1"), open("run2")))
 }
 
@@ -75,9 +76,9 @@ fn s3_keeps_every_promise() {
     let Some((store, other)) = s3("all") else {
         return println!("S3: not tried, because LAKE_TEST_S3_ENDPOINT names none");
     };
-    assert_kept(&store.locate(""), &conformance::all(&store));
-    conformance::shared(&store, &other).unwrap();
-    is_empty(&store);
+    assert_kept(&store.locate(""), &conformance::all(&*store));
+    conformance::shared(&*store, &*other).unwrap();
+    is_empty(&*store);
 }
 
 /// For `scripts/try_store.py`, which makes a row of a table of it.
@@ -86,13 +87,13 @@ fn what_a_probe_finds_of_s3() {
     let Some((store, _)) = s3("probe") else {
         return println!("S3: not probed, because LAKE_TEST_S3_ENDPOINT names none");
     };
-    let findings = probe::probe(&store, "run1").unwrap();
+    let findings = probe::probe(&*store, "run1").unwrap();
     for trial in probe::TRIALS {
         let of_trial = findings.iter().filter(|finding| finding.trial == trial);
         let found: Vec<_> = of_trial.map(|finding| format!("{:?}", finding.found)).collect();
         println!("probe {:?} {:?}: {}", trial.what, trial.way, found.join(" and "));
     }
-    is_empty(&store);
+    is_empty(&*store);
 }
 
 #[test]
@@ -100,8 +101,8 @@ fn s3_knows_its_own_writes_when_answers_are_lost() {
     let (Some((store, _)), Ok(faults)) = (s3("lost"), std::env::var("LAKE_TEST_S3_FAULTS")) else {
         return println!("S3: no answer lost, because LAKE_TEST_S3_FAULTS names no proxy");
     };
-    conformance::lost_answers(&store, &|answer| lose(&faults, answer)).unwrap();
-    is_empty(&store);
+    conformance::lost_answers(&*store, &|answer| lose(&faults, answer)).unwrap();
+    is_empty(&*store);
     println!("{}: lost answers are recognised", store.locate(""));
 }
 

@@ -1,6 +1,5 @@
 //! Messages to write, one JSON object a line.
 
-use std::error::Error;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
@@ -200,22 +199,9 @@ pub struct TraceError<'a> {
 }
 
 impl<'a> TraceError<'a> {
-    /// A failure, with what to do about it and what a developer wants to know.
-    pub fn new(
-        error: &dyn Error,
-        hint: Option<&str>,
-        internal_message: String,
-        failure_type: FailureType,
-    ) -> Self {
-        Self {
-            message: match hint {
-                Some(hint) => format!("{error}. To do: {hint}"),
-                None => error.to_string(),
-            },
-            internal_message,
-            failure_type,
-            stream_descriptor: None,
-        }
+    /// A failure, in words for the user and with what a developer wants to know.
+    pub fn new(message: String, internal_message: String, failure_type: FailureType) -> Self {
+        Self { message, internal_message, failure_type, stream_descriptor: None }
     }
 
     /// The failure of one stream.

@@ -202,7 +202,8 @@ fn write<T: serde::Serialize>(lines: &mut Lines, message: &Message<'_, T>) -> Re
 /// An error as Airbyte shows it.
 pub(super) fn trace(error: &Error) -> TraceError<'static> {
     let details = report::render(error, None).trim_end().to_owned();
-    TraceError::new(error, error.hint(), details, failure_type(error.kind()))
+    let message = report::sentence(error, error.hint());
+    TraceError::new(message, details, failure_type(error.kind()))
 }
 
 fn failure_type(kind: Kind) -> FailureType {

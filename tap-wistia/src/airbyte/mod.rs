@@ -241,7 +241,7 @@ impl ReadOptions {
             selected.iter().map(|(stream, _)| *stream).zip(modes).collect();
         let state = match &self.state {
             Some(path) => {
-                state::parse(&path.display().to_string(), &job::read(path)?, &streams, today)?
+                state::parse(&path.display().to_string(), &job::read_state(path)?, &streams, today)?
             }
             None => State::default(),
         };

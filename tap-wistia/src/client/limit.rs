@@ -5,10 +5,12 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use governor::clock::Clock as _;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::waits::{Stage, Waits};
 use crate::error::{Error, Result};
 
 /// Wistia's allowance is by the account and the minute, over all programs:
@@ -24,8 +26,7 @@ pub(super) struct Limit {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     _permit: SemaphorePermit<'a>,
-    /// How long the rate made it wait; the time for a place in flight is not in it.
-    pub(super) waited: Duration,
+    _stage: Stage<'a>,
 }
 
 impl Limit {
@@ -38,23 +39,30 @@ impl Limit {
         }
     }
 
-    /// Waits until a request may be sent.
-    pub(super) async fn turn(&self) -> Result<Turn<'_>> {
+    /// Waits until a request may be sent, and tells `waits` of it; the time for a place in flight is not in it.
+    pub(super) async fn turn<'a>(&'a self, waits: &'a Waits) -> Result<Turn<'a>> {
         let permit = self
             .in_flight
             .acquire()
             .await
             .map_err(Error::unexpected("a semaphore that is never closed"))?;
-        let started = Instant::now();
+        let mut stage = waits.begin();
         loop {
-            self.rate.until_ready().await;
+            if let Err(early) = self.rate.check() {
+                waits.until(Instant::now() + early.wait_time_from(self.rate.clock().now()));
+                self.rate.until_ready().await;
+            }
             let paused = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
             match paused {
-                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
+                Some(until) if until > Instant::now() => {
+                    waits.until(until);
+                    tokio::time::sleep_until(until).await;
+                }
                 Some(_) | None => break,
             }
         }
-        Ok(Turn { _permit: permit, waited: started.elapsed() })
+        stage.goes();
+        Ok(Turn { _permit: permit, _stage: stage })
     }
 
     /// Lets every request wait, those too that have not been asked for yet. A longer pause wins.
@@ -94,23 +102,25 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_every_request_and_a_shorter_one_does_not_end_it() {
         let limit = Limit::new(1_000_000, 8);
+        let waits = Waits::default();
         limit.pause(Duration::from_secs(30));
         limit.pause(Duration::from_secs(5));
-        let (first, second) = futures::join!(limit.turn(), limit.turn());
-        for turn in [first.unwrap(), second.unwrap()] {
-            assert!(turn.waited >= Duration::from_secs(30), "{:?}", turn.waited);
-            assert!(turn.waited < Duration::from_secs(31), "{:?}", turn.waited);
-        }
-        assert!(limit.turn().await.unwrap().waited < Duration::from_secs(1));
+        let (first, second) = futures::join!(limit.turn(&waits), limit.turn(&waits));
+        assert!(first.is_ok() && second.is_ok());
+        // Both at once: the time of the run, and not that of each.
+        assert!((30.0..31.0).contains(&waits.seconds()), "{}", waits.seconds());
+        assert!(limit.turn(&waits).await.is_ok());
+        assert!(waits.seconds() < 31.0);
     }
 
     #[tokio::test]
     async fn no_more_requests_are_in_flight_than_allowed() {
         let limit = Limit::new(1_000_000, 2);
-        let first = limit.turn().await.unwrap();
-        let _second = limit.turn().await.unwrap();
-        assert!(futures::FutureExt::now_or_never(limit.turn()).is_none());
+        let waits = Waits::default();
+        let first = limit.turn(&waits).await.unwrap();
+        let _second = limit.turn(&waits).await.unwrap();
+        assert!(futures::FutureExt::now_or_never(limit.turn(&waits)).is_none());
         drop(first);
-        assert!(limit.turn().await.is_ok());
+        assert!(limit.turn(&waits).await.is_ok());
     }
 }

@@ -15,6 +15,7 @@ mod request;
 mod retry;
 mod traffic;
 mod transport;
+mod waits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,7 +117,13 @@ impl Client {
                 Next::Wait(delay) => {
                     self.traffic.repeated();
                     let seconds = delay.as_secs_f64();
-                    tracing::warn!(%error, cause = cause(&error), "trying again in {seconds:.1} s");
+                    tracing::warn!(
+                        cause = cause(&error),
+                        "{error}; trying again in {seconds:.1} s"
+                    );
+                    let waits = self.traffic.waits();
+                    let _waiting = error.is_of_limit().then(|| waits.begin());
+                    waits.until(Instant::now() + delay);
                     tokio::time::sleep(delay).await;
                 }
                 Next::TooLong => return Err(error.too_long(self.patience.most())),
@@ -134,18 +141,19 @@ impl Client {
         if let Some(id) = &request.misfit {
             return Err(Error::Misfit { path: request.to_string(), id: id.clone() });
         }
-        let turn = self.limit.turn().await?;
-        self.traffic.sent(turn.waited);
+        let _turn = self.limit.turn(self.traffic.waits()).await?;
+        self.traffic.sent();
         let started = Instant::now();
         let response = self.transport.send(request).await?;
         self.patience.heard();
         let path = request.to_string();
+        let (asked, status) = (self.shown.line(&path), response.status);
         tracing::debug!(
-            path = self.shown.line(&path),
-            status = response.status,
+            path = asked,
+            status,
             bytes = response.body.len(),
             seconds = started.elapsed().as_secs_f64(),
-            "request"
+            "GET {asked} answered {status}"
         );
         match judge(response.status, response.retry_after.as_deref(), SystemTime::now()) {
             Verdict::Done => self.patience.answered(),
@@ -174,7 +182,7 @@ impl Client {
     /// Shows the start of a body that is of no use to who looks for the reason. It may be a page of
     /// viewers: no message above debug has any of it.
     fn show(&self, response: &Response) {
-        tracing::debug!(body = self.shown.bytes(&response.body), "what was answered");
+        tracing::debug!("what was answered: {}", self.shown.bytes(&response.body));
     }
 
     /// An error that names the server, and in which what the server says can be shown.
@@ -291,7 +299,7 @@ mod tests {
         let asked = script.asked.lock().unwrap().clone();
         assert_eq!(asked.len(), 3);
         assert!(asked[1..].iter().all(|at| *at - started >= Duration::from_secs(20)));
-        assert!(client.traffic().waited_seconds() >= 19.0);
+        assert!(client.traffic().waits().seconds() >= 19.0);
     }
 
     #[tokio::test(start_paused = true)]

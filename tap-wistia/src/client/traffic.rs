@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
+use super::waits::Waits;
 use crate::clean::Tally;
 
 /// What the client has done so far. Every figure only grows.
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     requests: AtomicU64,
+    answers: AtomicU64,
     retries: AtomicU64,
-    waited_ms: AtomicU64,
+    waits: Waits,
     nulled: AtomicU64,
     skipped: AtomicU64,
     unreadable_times: AtomicU64,
@@ -30,10 +31,14 @@ impl Traffic {
         self.retries.load(Ordering::Relaxed)
     }
 
-    /// Seconds that requests waited for the rate limit, summed over all.
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
-    pub(crate) fn waited_seconds(&self) -> f64 {
-        self.waited_ms.load(Ordering::Relaxed) as f64 / 1000.0
+    /// Requests that were answered with success.
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// How requests waited for the rate limit.
+    pub(crate) fn waits(&self) -> &Waits {
+        &self.waits
     }
 
     /// Values that were null after cleaning though something stood there.
@@ -61,10 +66,8 @@ impl Traffic {
         self.skipped.load(Ordering::Relaxed)
     }
 
-    /// A request goes out that waited so long.
-    pub(super) fn sent(&self, waited: Duration) {
-        let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        self.waited_ms.fetch_add(waited, Ordering::Relaxed);
+    /// A request goes out.
+    pub(super) fn sent(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -75,6 +78,7 @@ impl Traffic {
 
     /// A body was cleaned whose columns are those of a table.
     pub(super) fn cleaned(&self, table: &str, tally: &Tally) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
         self.nulled.fetch_add(tally.nulled, Ordering::Relaxed);
         self.skipped.fetch_add(tally.skipped, Ordering::Relaxed);
         let odd = tally.columns.iter().filter(|(_, column)| column.nulled > 0);

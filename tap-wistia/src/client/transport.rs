@@ -92,6 +92,8 @@ pub(super) struct Http {
 impl Http {
     /// As the settings describe it. Nothing is sent yet.
     pub(super) fn new(config: &Config) -> Result<Self> {
+        // An error says that one was chosen before, by an earlier client.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder()
             .user_agent(config.user_agent.as_deref().unwrap_or(USER_AGENT))
             .connect_timeout(CONNECT_TIMEOUT)

@@ -14,6 +14,11 @@ impl Error {
         )
     }
 
+    /// Whether the server says that its limit is used up.
+    pub(crate) fn is_of_limit(&self) -> bool {
+        matches!(self, Self::Unavailable { status: 429, .. })
+    }
+
     /// The error of a request as it leaves the client: it names the server, and `show` has been over
     /// what the server said.
     pub(crate) fn told(mut self, server: &str, show: impl Fn(&str) -> String) -> Self {
@@ -56,6 +61,7 @@ impl Error {
             | Self::Map(_)
             | Self::Setting { .. }
             | Self::File { .. }
+            | Self::NoState { .. }
             | Self::Document { .. }
             | Self::UnknownStream { .. }
             | Self::Medias { .. }

@@ -112,7 +112,7 @@ impl<F: MediaFigures> MediaPass<F> {
                     reason: "there is nothing in it".into(),
                     cut: false,
                 };
-                self.leave_out(media, first_day, context.client.told(nothing));
+                self.leave_out(context, media, first_day, context.client.told(nothing));
                 return Ok(());
             }
             Ok(Answer { value, columns }) => {
@@ -126,7 +126,7 @@ impl<F: MediaFigures> MediaPass<F> {
         match outcome {
             Ok(()) => self.good += 1,
             Err(error) if self.is_lost => return Err(error),
-            Err(error) if error.is_of_media() => self.leave_out(media, first_day, error),
+            Err(error) if error.is_of_media() => self.leave_out(context, media, first_day, error),
             Err(error) if error.kind().is_of_stream() && error.kind() != Kind::Access => {
                 tracing::error!(
                     stream = self.stream,
@@ -150,13 +150,14 @@ impl<F: MediaFigures> MediaPass<F> {
     }
 
     /// Leaves out a media that has no figures, or none for this token.
-    fn leave_out(&mut self, media: &MediaId, first_day: Option<NaiveDate>, error: Error) {
-        tracing::warn!(
-            stream = self.stream,
-            media_id = media.hashed_id,
-            "{error}; the media {} is left out",
-            media.hashed_id
-        );
+    fn leave_out(
+        &mut self,
+        context: &mut Context<'_>,
+        media: &MediaId,
+        first_day: Option<NaiveDate>,
+        error: Error,
+    ) {
+        context.absent.leave_out(self.stream, media, &context.state, &error);
         self.leave(media, first_day);
         self.left_out += 1;
         self.error.get_or_insert(error);

@@ -5,8 +5,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use lake::Location;
-use lake::store::{Condition, Judgement, probe};
 use program::report::{self, Exit};
 use protocol::airbyte::{
     ConfiguredCatalog, ConnectionStatus, DestinationSyncMode, FailureType, Message,
@@ -15,9 +13,10 @@ use protocol::airbyte::{
 
 use super::state::Acknowledger;
 use super::{form, messages, streams};
+use crate::check::check;
 use crate::error::{Error, Kind, Result};
 use crate::input::lines::Input;
-use crate::run::{self, Run};
+use crate::run::Run;
 use crate::settings::config::Config;
 
 /// What Airbyte asks of a destination.
@@ -113,7 +112,7 @@ fn trace(error: &Error) -> TraceError<'static> {
         Kind::Input | Kind::Catalog | Kind::Internal => FailureType::SystemError,
     };
     let details = report::render(error, None).trim_end().to_owned();
-    TraceError::new(error, error.hint(), details, failure_type)
+    TraceError::new(report::sentence(error, error.hint()), details, failure_type)
 }
 
 /// How the destination is configured.
@@ -133,29 +132,6 @@ fn load(config: &[String]) -> Result<Config> {
     let config = form::load(config)?;
     config.validate()?;
     Ok(config)
-}
-
-/// Writes, reads and deletes an object where the lake is, and on S3 tries the conditions of writes. What
-/// else there is to know.
-fn check(config: &Config) -> Result<Option<String>> {
-    let lake = run::open(config)?;
-    let (store, run) = (lake.store(), lake.run());
-    let key = format!("_lake/check/{run}");
-    let written = store.put(&key, run.as_bytes(), Condition::Always)?;
-    let read = store.get(&key);
-    store.delete(&written.key)?;
-    if read?.is_none_or(|(_, text)| text != run.as_bytes()) {
-        let reason = "it is not what was written";
-        return Err(lake::Error::store("read", store.locate(&key), reason).into());
-    }
-    match (store.judgement(), Location::parse(&config.destination)?) {
-        (Judgement::OneWriter, _) => return Ok(Some(probe::ONE_WRITER.into())),
-        (Judgement::Known | Judgement::Untried, Location::S3 { .. }) => {
-            probe::require(&**store, run)?;
-        }
-        (Judgement::Known | Judgement::Untried, Location::Folder(_)) => {}
-    }
-    Ok(None)
 }
 
 impl Write {
@@ -216,20 +192,5 @@ mod tests {
             let found = format!("{:?}", trace(&error).failure_type);
             assert_eq!(found, format!("{expected:?}"), "{error:?}");
         }
-    }
-
-    #[test]
-    fn a_lake_that_can_be_written_to_passes_the_check_and_nothing_is_left_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let destination = folder.path().join("lake");
-        let config = |destination: &std::path::Path| -> Config {
-            serde_json::from_value(serde_json::json!({"destination": destination})).unwrap()
-        };
-        check(&config(&destination)).unwrap();
-        let left = std::fs::read_dir(destination.join("_lake/check"));
-        assert_eq!(left.map_or(0, Iterator::count), 0);
-        let file = folder.path().join("file");
-        std::fs::write(&file, "x").unwrap();
-        assert!(check(&config(&file)).is_err());
     }
 }

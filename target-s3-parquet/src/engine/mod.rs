@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use lake::Lake;
 use lake::catalog::{Catalog, Wait};
 use lake::write::journal::{Acknowledged, Journal, Receipt, Steps};
+use program::report;
 
 use crate::decode::plan::Plan;
 use crate::decode::rows::Decoded;
@@ -70,7 +71,7 @@ impl Engine {
         Self {
             journal: None,
             has_state: false,
-            tables: Tables::new(Arc::clone(&lake), catalog),
+            tables: Tables::new(Arc::clone(&lake), catalog, config.memory_bytes()),
             lake,
             state,
             end: End::OfInput,
@@ -129,10 +130,8 @@ impl Engine {
                 if !is_grave(&error)
                     && let Err(second) = self.salvage()
                 {
-                    tracing::error!(
-                        reason = %program::report::render(&second, None).trim_end(),
-                        "what a STATE covered could not be committed"
-                    );
+                    let reason = report::sentence(&second, None);
+                    tracing::error!("what a STATE covered could not be committed: {reason}");
                 }
                 Err(error)
             }
@@ -157,12 +156,15 @@ impl Engine {
         if !is_grave(&error)
             && let Err(second) = self.tables.sync_catalog(Wait::Never, &is_stopped)
         {
-            tracing::warn!(
-                reason = %program::report::render(&second, None).trim_end(),
-                "the next run brings the catalog up"
-            );
+            let reason = report::sentence(&second, None);
+            tracing::warn!("the next run brings the catalog up: {reason}");
         }
         Err(error)
+    }
+
+    /// A person watches, who sees a table at the end.
+    pub(crate) fn watched(&mut self, watched: bool) {
+        self.tables.summary.watched = watched;
     }
 
     /// What was done so far.

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use lake::Lake;
 use lake::catalog::{Catalog, Event, Wait};
-use lake::schema::Column;
+use lake::schema::{Column, fields};
 use lake::table::LoadMethod;
 use lake::write::journal::{Files, Journal};
 use lake::write::{Committed, Table, tables};
@@ -13,10 +14,16 @@ use lake::write::{Committed, Table, tables};
 use crate::decode::plan::Plan;
 use crate::decode::rows::Rows;
 use crate::error::{Error, Result};
+use crate::memory;
+use crate::settings::units::MIB;
 use crate::summary::Summary;
 
 /// What a table takes beside its rows: plans, definitions and the room of the decoders, in bytes.
 const TABLE_BYTES: usize = 64 * 1024;
+
+/// What a column of the widest takes beside its values, in bytes: an array in each batch that is staged, read
+/// or encoded.
+const COLUMN_BYTES: usize = 8 * 1024;
 
 /// The tables of a run by their streams. The catalog learns before that a table may be ahead of it,
 /// and afterwards of what was written; the summary counts all that was.
@@ -27,12 +34,18 @@ pub(super) struct Tables {
     /// Tables that were looked up before their turn, by their streams.
     found: BTreeMap<String, lake::Result<Table>>,
     catalog: Option<Catalog>,
+    /// All the memory of the run, in bytes.
+    memory: usize,
+    /// Columns of the widest table.
+    widest: usize,
     pub(super) summary: Summary,
 }
 
 impl Tables {
-    pub(super) fn new(lake: Arc<Lake>, catalog: Option<Catalog>) -> Self {
+    pub(super) fn new(lake: Arc<Lake>, catalog: Option<Catalog>, memory: usize) -> Self {
         Self {
+            memory,
+            widest: 0,
             lake,
             by_stream: BTreeMap::new(),
             found: BTreeMap::new(),
@@ -56,6 +69,7 @@ impl Tables {
 
     /// Opens the tables of streams, or takes the new schemas of those that are open.
     pub(super) fn open(&mut self, plans: &[Arc<Plan>], journal: &mut Journal) -> Result<()> {
+        self.fit(plans)?;
         let unknown: Vec<_> = plans.iter().filter(|plan| self.is_unknown(plan)).cloned().collect();
         self.look_up(&unknown)?;
         let mut opened = BTreeSet::new();
@@ -71,6 +85,22 @@ impl Tables {
         self.write(|stream, _| opened.contains(stream), Table::begin_generation)?;
         // Rows in doubt take memory before the first row comes.
         self.free_memory()
+    }
+
+    /// Whether the memory is enough for these streams beside those that are open.
+    fn fit(&mut self, plans: &[Arc<Plan>]) -> Result<()> {
+        let columns =
+            |plan: &Arc<Plan>| Schema::new(fields(&plan.spec.columns)).flattened_fields().len();
+        self.widest = plans.iter().map(columns).fold(self.widest, usize::max);
+        let new: BTreeSet<&String> = plans.iter().map(|plan| &plan.stream).collect();
+        let new = new.into_iter().filter(|stream| !self.by_stream.contains_key(*stream));
+        let streams = self.by_stream.len() + new.count();
+        let least = memory::least(streams, self.widest);
+        if least <= self.memory {
+            return Ok(());
+        }
+        let (given, least) = (self.memory / MIB, least.div_ceil(MIB));
+        Err(Error::Memory { given, streams, columns: self.widest, least })
     }
 
     /// Takes the table of a stream in that was looked up.
@@ -122,7 +152,7 @@ impl Tables {
             tracing::warn!(
                 stream,
                 key,
-                "the schema does not know this key; its values are ignored"
+                "the schema does not know the key `{key}`; its values are ignored"
             );
         }
         if let Some(version) = rows.version {
@@ -210,18 +240,7 @@ impl Tables {
             let is_next =
                 |stream: &String, table: &Table| !held.contains(stream) && table.adds() == adds;
             let committed = self.write(is_next, |table| table.commit(complete))?;
-            for (stream, committed) in committed.iter().filter(|(_, committed)| committed.files > 0)
-            {
-                changed = true;
-                tracing::info!(
-                    stream,
-                    table = self.summary.streams.get(stream).map(|counts| &counts.table),
-                    rows = committed.rows,
-                    files = committed.files,
-                    bytes = committed.bytes,
-                    "committed"
-                );
-            }
+            changed |= committed.iter().any(|(_, committed)| committed.files > 0);
         }
         self.summary.commits += u64::from(changed);
         Ok(changed)
@@ -242,6 +261,7 @@ impl Tables {
             let tables = tables.iter().zip(&ahead).filter(|(_, is_ahead)| **is_ahead);
             catalog.mark_dirty(tables.map(|(table, _)| table.definition()))?;
         }
+        let watched = self.summary.watched;
         let (mut written, mut failed) = (Vec::new(), Ok(()));
         for (at, outcome) in tables::write(&self.lake, tables, write)? {
             let (Some(stream), Some(is_ahead)) = (streams.get(at), ahead.get(at)) else {
@@ -253,7 +273,8 @@ impl Tables {
                     if let (Some(catalog), Some(table)) = (catalog, self.by_stream.get(stream)) {
                         catalog.changed(table.definition(), &committed);
                     }
-                    self.summary.streams.entry(stream.clone()).or_default().committed(&committed);
+                    let summary = self.summary.streams.entry(stream.clone()).or_default();
+                    summary.committed(stream, &committed, watched);
                     written.push((stream.clone(), committed));
                 }
                 Err(error) => failed = failed.and(Err(error)),
@@ -273,7 +294,7 @@ impl Tables {
     /// Frees memory until the rows fit their budget with room for more.
     pub(super) fn free_memory(&mut self) -> Result<()> {
         let mut total: usize = self.by_stream.values().map(Table::memory).sum();
-        let fixed = self.by_stream.len() * TABLE_BYTES;
+        let fixed = self.by_stream.len() * TABLE_BYTES + self.widest * COLUMN_BYTES;
         let budget = self.lake.budget().saturating_sub(fixed).max(self.lake.budget() / 4);
         if total <= budget {
             return Ok(());

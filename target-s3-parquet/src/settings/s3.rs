@@ -133,9 +133,10 @@ impl S3Config {
     /// What the lake gets of S3.
     pub(crate) fn options(&self) -> S3Options {
         let credentials = self.access_key_id.as_ref().zip(self.secret_access_key.as_ref());
-        let credentials = credentials.map(|(key, secret)| {
-            let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
-            lake::Credentials::new(key.expose(), secret.expose(), token, None, "settings")
+        let credentials = credentials.map(|(key, secret)| lake::Credentials {
+            access_key_id: key.expose().to_owned(),
+            secret_access_key: secret.expose().to_owned(),
+            session_token: self.session_token.as_ref().map(|token| token.expose().to_owned()),
         });
         S3Options {
             region: self.region.clone(),
@@ -227,6 +228,7 @@ mod tests {
         assert_eq!(options.checksum, lake::Checksum::WhenRequired);
         assert!(!options.conditional_writes);
         let credentials = options.credentials.unwrap();
-        assert_eq!((credentials.access_key_id(), credentials.secret_access_key()), ("a", "b"));
+        assert_eq!(credentials.access_key_id, "a");
+        assert_eq!((&*credentials.secret_access_key, credentials.session_token), ("b", None));
     }
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use lake::Aws;
-use lake::store::{S3Store, Store as _};
+use lake::store;
 use serde::Deserialize;
 
 use super::batch_place::{self, Found, Refusal};
@@ -85,7 +85,7 @@ impl BatchMessage {
         match batch_place::find(url, config) {
             Ok(Found::Local(file)) => Ok(file),
             Ok(Found::Object { bucket, key }) => {
-                let bucket = S3Store::open(aws, bucket, "", "batch")?;
+                let bucket = store::bucket(aws, bucket, "", "batch")?;
                 let object = bucket.head(key)?.ok_or_else(missing)?;
                 Ok(bucket.fetch(&object)?)
             }

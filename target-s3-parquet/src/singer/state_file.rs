@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lake::Aws;
-use lake::store::{Condition, Object, S3Store, Store};
+use lake::store::{self, Condition, Object, Store};
 use lake::write::journal::{Acknowledged, Receipt, trimmed};
 
 use super::local_state::LocalState;
@@ -46,7 +46,7 @@ impl StateFile {
                 Err(Error::Setting { key: "--state-out".into(), reason: reason.into() })
             }
             Some((bucket, key)) => {
-                let bucket: Arc<dyn Store> = Arc::new(S3Store::open(aws, bucket, "", run)?);
+                let bucket = store::bucket(aws, bucket, "", run)?;
                 let known = bucket.get(key)?.map(|(object, text)| Known { object, text });
                 Ok(Self::S3 { bucket, key: key.to_owned(), known: RefCell::new(known) })
             }
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_state_that_is_held_says_the_same_and_whoever_is_late_cannot_replace_it() {
         for (first, held) in [(None, &b"{}\n"[..]), (Some("{\"a\":1}\n"), b"{\"a\":1}\n\n")] {
-            let store = lake::store::MemoryStore::new();
+            let store = MemoryStore::new();
             let first =
                 first.map(|text| store.put("s", text.as_bytes(), Condition::Always).unwrap());
             let open = || StateFile::S3 {

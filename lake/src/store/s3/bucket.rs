@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption, StorageClass};
 
+use super::words;
 use crate::aws::Session;
 use crate::error::{Error, Result};
 use crate::options::{Checksum, Encryption, S3Options};
@@ -93,7 +94,15 @@ impl Bucket {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        Error::store(action, self.locate(key), explain(error, &self.name))
+        Error::store(action, self.locate(key), self.explain(error))
+    }
+
+    /// What S3 said, or why it said nothing, in one sentence.
+    pub(super) fn explain<E>(&self, error: &SdkError<E>) -> String
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        words::explain(error, &self.name, self.settings.endpoint_url.as_deref())
     }
 
     /// An object as an answer describes it, which must name its size: else nobody knows when it
@@ -162,33 +171,6 @@ pub(super) fn is_no_such_key<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bo
     error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("NoSuchKey")
 }
 
-/// What S3 said, in one sentence, with what to do where that is known.
-pub(super) fn explain<E>(error: &SdkError<E>, bucket: &str) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let Some(service) = error.as_service_error() else {
-        return DisplayErrorContext(error).to_string();
-    };
-    let code = service.code().unwrap_or("an error without a code");
-    let message = service.message().unwrap_or("no message");
-    match code {
-        "NoSuchBucket" => {
-            format!("the bucket `{bucket}` does not exist; create it or correct `destination`")
-        }
-        "AccessDenied" | "Forbidden" => format!(
-            "access denied ({message}); the credentials need s3:GetObject, PutObject, DeleteObject and ListBucket"
-        ),
-        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "ExpiredToken" | "InvalidToken" => {
-            format!("{code}: {message}; check the AWS credentials")
-        }
-        "PermanentRedirect" | "AuthorizationHeaderMalformed" => {
-            format!("{code}: {message}; set `s3.region` to the bucket's region")
-        }
-        _ => format!("{code}: {message}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,7 +213,7 @@ mod tests {
             ("PermanentRedirect", "set `s3.region`"),
             ("SlowDown", "SlowDown: so it is"),
         ] {
-            let text = explain(&refused(400, code), "videos");
+            let text = bucket().explain(&refused(400, code));
             assert!(text.contains(words), "{text}");
         }
         let error = bucket().failed("write", "t/a", &refused(403, "AccessDenied"));

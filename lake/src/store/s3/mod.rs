@@ -16,6 +16,7 @@ mod download;
 mod multipart;
 mod objects;
 mod upload;
+mod words;
 
 use std::fs::File;
 use std::future::Future;
@@ -33,9 +34,25 @@ use upload::S3Upload;
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance.html>).
 const AT_ONCE: usize = 32;
 
+/// Opens the objects below a prefix of a bucket; without a prefix, all of them. `run` names the run,
+/// unlike any other.
+pub fn bucket(aws: &Aws, bucket: &str, prefix: &str, run: &str) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(S3Store::open(aws, bucket, prefix, run)?))
+}
+
+/// Opens a lake, and removes what runs have left behind there that died long ago.
+pub(crate) fn lake(aws: &Aws, bucket: &str, prefix: &str, run: &str) -> Result<Arc<dyn Store>> {
+    let store = S3Store::open(aws, bucket, prefix, run)?;
+    // Whoever waits for an answer waits for nothing else.
+    if aws.options().patience.is_none() {
+        store.wait(store.bucket.abort_leftovers());
+    }
+    Ok(Arc::new(store))
+}
+
 /// A prefix of a bucket.
 #[derive(Debug, Clone)]
-pub struct S3Store {
+struct S3Store {
     bucket: Arc<Bucket>,
     run: String,
     /// Uploads that were begun.
@@ -43,9 +60,7 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// Opens the objects below a prefix of a bucket; without a prefix, all of them. `run` names the
-    /// run, unlike any other.
-    pub fn open(aws: &Aws, bucket: &str, prefix: &str, run: &str) -> Result<Self> {
+    fn open(aws: &Aws, bucket: &str, prefix: &str, run: &str) -> Result<Self> {
         let options = aws.options();
         Ok(Self {
             bucket: Arc::new(Bucket {
@@ -58,11 +73,6 @@ impl S3Store {
             run: run.to_owned(),
             counter: Arc::default(),
         })
-    }
-
-    /// Removes what runs have left behind that died long ago.
-    pub fn remove_leftovers(&self) {
-        self.wait(self.bucket.abort_leftovers());
     }
 
     fn begin(&self, key: &str, condition: Condition, in_parts: bool) -> Box<dyn Upload> {

@@ -6,7 +6,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MultipartUpload};
 use bytes::Bytes;
 
-use super::bucket::{Bucket, explain, has_failed_condition, is_absent, is_conflict};
+use super::bucket::{Bucket, has_failed_condition, is_absent, is_conflict};
 use super::objects::MARK;
 use crate::error::{Error, Result};
 use crate::store::contract::{Condition, Object};
@@ -115,7 +115,7 @@ impl Bucket {
         if let Err(error) = request.send().await {
             tracing::warn!(
                 object = self.locate(key),
-                reason = explain(&error, &self.name),
+                reason = self.explain(&error),
                 "an unfinished upload could not be aborted; a lifecycle rule for incomplete uploads removes it"
             );
         }
@@ -138,7 +138,7 @@ impl Bucket {
                 Ok(page) => page,
                 // Whoever may not list them has a lifecycle rule, or a bucket that does not exist yet.
                 Err(error) => {
-                    let reason = explain(&error, &self.name);
+                    let reason = self.explain(&error);
                     tracing::debug!(reason, "open uploads are not known");
                     return;
                 }

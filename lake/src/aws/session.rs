@@ -1,13 +1,14 @@
-//! What all AWS clients of a run share: one runtime, and one region, one set of credentials and one
-//! pool of connections.
+//! An AWS that was opened: its clients, with the settings of a run.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
-use aws_sdk_s3::config::{RequestChecksumCalculation, SharedCredentialsProvider};
+use aws_sdk_s3::config::{
+    Credentials, RequestChecksumCalculation, SharedCredentialsProvider, SharedHttpClient,
+};
+use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_types::service_config::ServiceConfigKey;
 use tokio::runtime::Runtime;
 
@@ -20,24 +21,15 @@ pub(crate) const ATTEMPTS: u32 = 7;
 /// All tries of a request.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// Time for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Threads that wait for answers, which they spend little time on.
 const WORKERS: usize = 2;
 
 /// Where S3 is asked when nobody names a region: stores that only speak its protocol ignore it, and
 /// S3 itself names the right one in its answer.
 const FALLBACK_REGION: &str = "us-east-1";
-
-/// The AWS of a run, opened when it is first needed. Clones are the same.
-#[derive(Debug, Clone)]
-pub struct Aws {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    options: Options,
-    session: Mutex<Option<Arc<Session>>>,
-}
 
 /// An AWS that was opened.
 #[derive(Debug)]
@@ -51,32 +43,8 @@ pub(crate) struct Session {
     pub(crate) is_foreign: bool,
 }
 
-impl Aws {
-    /// The AWS that the options name. Nothing is asked of it yet.
-    pub fn new(options: &Options) -> Self {
-        Self { shared: Arc::new(Shared { options: options.clone(), session: Mutex::default() }) }
-    }
-
-    /// What it was made of.
-    pub(crate) fn options(&self) -> &Options {
-        &self.shared.options
-    }
-
-    /// Opens it, unless that was done before.
-    pub(crate) fn session(&self) -> Result<Arc<Session>> {
-        // A session is stored whole or not at all, so a panic elsewhere leaves nothing half done.
-        let mut session = self.shared.session.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = &*session {
-            return Ok(Arc::clone(session));
-        }
-        let opened = Arc::new(Session::open(&self.shared.options)?);
-        *session = Some(Arc::clone(&opened));
-        Ok(opened)
-    }
-}
-
 impl Session {
-    fn open(options: &Options) -> Result<Self> {
+    pub(super) fn open(options: &Options) -> Result<Self> {
         check_certificates()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
@@ -109,16 +77,27 @@ fn check_certificates() -> Result<()> {
     })
 }
 
+/// One pool of connections, and the cryptography that the tap has as well.
+fn http_client() -> SharedHttpClient {
+    let tls = tls::Provider::Rustls(CryptoMode::Ring);
+    aws_smithy_http_client::Builder::new().tls_provider(tls).build_https()
+}
+
 /// Region and credentials as the settings name them, else from the usual AWS chain.
 async fn load(options: &Options) -> SdkConfig {
     let settings = &options.s3;
+    let patience = options.patience.unwrap_or(OPERATION_TIMEOUT);
+    let attempts = if options.patience.is_some() { 2 } else { ATTEMPTS };
+    let attempt = Duration::from_secs(settings.request_timeout_seconds);
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .operation_attempt_timeout(Duration::from_secs(settings.request_timeout_seconds))
-        .operation_timeout(OPERATION_TIMEOUT)
+        // A second try may yet find the server, and what failed is told rather than that time is up.
+        .connect_timeout(CONNECT_TIMEOUT.min(patience / 3))
+        .operation_attempt_timeout(attempt.min(patience))
+        .operation_timeout(patience)
         .build();
     let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .http_client(http_client())
+        .retry_config(RetryConfig::standard().with_max_attempts(attempts))
         .timeout_config(timeouts);
     if let Some(region) = &settings.region {
         loader = loader.region(Region::new(region.clone()));
@@ -127,7 +106,13 @@ async fn load(options: &Options) -> SdkConfig {
         loader = loader.profile_name(profile);
     }
     if let Some(credentials) = &settings.credentials {
-        loader = loader.credentials_provider(credentials.clone());
+        loader = loader.credentials_provider(Credentials::new(
+            &credentials.access_key_id,
+            &credentials.secret_access_key,
+            credentials.session_token.clone(),
+            None,
+            "settings",
+        ));
     }
     let shared = loader.load().await;
     let Some(role) = &settings.role_arn else { return shared };
@@ -190,15 +175,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clones_share_one_session_which_is_opened_when_it_is_needed() {
-        let aws = Aws::new(&Options {
-            s3: S3Options { region: Some("eu-north-1".into()), ..S3Options::default() },
-            ..Options::default()
-        });
-        assert!(aws.shared.session.lock().unwrap().is_none());
-        let session = aws.clone().session().unwrap();
-        assert!(Arc::ptr_eq(&session, &aws.session().unwrap()));
-        assert_eq!(session.config.region().map(Region::as_ref), Some("eu-north-1"));
+    fn whoever_waits_is_told_why_before_its_patience_ends() {
+        let s3 = S3Options { region: Some("eu-north-1".into()), ..S3Options::default() };
+        let patience = Duration::from_secs(6);
+        let hurried = Options { s3, patience: Some(patience), ..Options::default() };
+        let session = Session::open(&hurried).unwrap();
+        let times = session.config.timeout_config().unwrap();
+        assert_eq!(times.operation_timeout(), Some(patience));
+        let tries = session.config.retry_config().unwrap().max_attempts();
+        // And a second between them (`RetryConfig::standard`).
+        let connects = times.connect_timeout().unwrap() * tries + Duration::from_secs(1);
+        assert!(connects < patience, "{connects:?}");
     }
 
     #[test]

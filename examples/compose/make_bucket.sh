@@ -1,0 +1,3 @@
+#!/bin/sh
+# LocalStack runs this when it is ready.
+awslocal s3api create-bucket --bucket lake
