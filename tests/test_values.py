@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import ROOT, TARGET, lines, run
+from harness import JSON_LOG, ROOT, TARGET, lines, run
 from lake import array, files
 
 ID = {"id": {"type": "integer"}}
@@ -25,7 +25,7 @@ def load(tmp_path):
         message = {"type": "SCHEMA", "stream": stream, "key_properties": keys}
         message["schema"] = {"properties": {**ID, **properties}}
         sent = "".join(f'{{"type":"RECORD","stream":"{stream}","record":{record}}}\n' for record in records)
-        return run(TARGET, "--config", tmp_path / "t.json", stdin=lines(message) + sent + lines(STATE))
+        return run(TARGET, "--config", tmp_path / "t.json", *JSON_LOG, stdin=lines(message) + sent + lines(STATE))
 
     return start
 
