@@ -96,9 +96,7 @@ fn plain_digits(word: &[u8], value: f64) -> Option<bool> {
         1075_u64.checked_sub(bits >> 52 & 0x7ff).filter(|shift| (1..126).contains(shift))?;
     let scaled = u128::from(mantissa) * u128::from(scale);
     let rounded = (scaled + (1 << (shift - 1))) >> shift;
-    let is_exact = rounded == u128::from(digits);
-    // A zero at the end is no digit that could be lost: of those before it the double may yet have all.
-    (value.is_normal() && (is_exact || !digits.is_multiple_of(10))).then_some(is_exact)
+    value.is_normal().then_some(rounded == u128::from(digits))
 }
 
 fn has_lost_digits(word: &[u8], value: f64) -> bool {
