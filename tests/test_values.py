@@ -72,6 +72,12 @@ def test_integers_beyond_64_bits_are_decimals_where_the_schema_says_so(load, tab
     assert [int(value) for value in table()["v"].to_pylist()] == [0, 2**63, 2**64 - 1]
 
 
+def test_a_key_that_does_not_fit_is_told_with_its_value_whatever_on_invalid_says(load):
+    for on_invalid in ("fail", "null"):
+        done = load({}, f'{{"id":{2**64 - 1}}}', on_invalid=on_invalid)
+        done.refused("line 2", "column `id`", str(2**64 - 1), "bigint")
+
+
 def test_a_bigint_of_a_lake_that_is_there_widens_to_such_a_decimal_and_keeps_its_keys(load, table):
     by = {"partition_by": {"column": "v"}, "shards": 3}
     load({"v": {"type": "integer"}}, *[f'{{"id":{at},"v":{at}}}' for at in range(10)], keys=("v",), **by).succeeded()
