@@ -154,7 +154,7 @@ def test_values_that_are_no_dates_are_counted_and_named(load, tmp_path):
     told = [line for line in done.err.splitlines() if "are no dates" in line]
     assert (
         len(told) == 1
-        and f"2 values of column city are no dates, such as `soon`: their rows are in month={HIVE}" in told[0]
+        and f"2 values of column `city` are no dates, such as `soon`: see partition month={HIVE}" in told[0]
     )
     assert {path.name for path in (tmp_path / "lake/s").iterdir()} == {"month=2026-01", f"month={HIVE}"}
     done = load(messages([{"id": 1, "city": "2026-01-02"}], stream="t"), **by).succeeded()

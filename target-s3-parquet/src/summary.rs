@@ -98,29 +98,7 @@ impl Summary {
                     if *count == 1 { "is" } else { "are" },
                 );
             }
-            if let Some(misplaced) = &counts.misplaced {
-                let Misplaced { column, folder, count, example, is_no_date } = misplaced;
-                let fault =
-                    if *is_no_date { "are no dates" } else { "are too long for a folder's name" };
-                let example =
-                    example.as_ref().map_or_else(String::new, |text| format!(", such as `{text}`"));
-                tracing::warn!(
-                    stream,
-                    column,
-                    count,
-                    "{stream}: {count} values of column {column} {fault}{example}: their rows are in {folder}"
-                );
-            }
-            for (column, count) in &counts.rounded {
-                tracing::warn!(
-                    stream,
-                    column,
-                    count,
-                    "{stream}: {count} numbers of column {column} have more digits than a double holds, and were \
-                     rounded; set `streams.{stream}.columns` to {{\"{column}\": \"decimal(38,10)\"}} or the like \
-                     to keep them"
-                );
-            }
+            counts.warn_of_values(stream);
             counts.tell(stream, watched);
             told::record_count(stream, counts.records);
         }
@@ -186,6 +164,46 @@ fn is_zero(count: &u64) -> bool {
 const NAMED_UNKNOWN: usize = 1000;
 
 impl StreamSummary {
+    /// Says which values are not where, or not what, they might be expected to be.
+    fn warn_of_values(&self, stream: &str) {
+        if let Some(misplaced) = &self.misplaced {
+            let Misplaced { column, folder, count, example, is_no_date } = misplaced;
+            let fault = match (is_no_date, count) {
+                (true, 1) => "is no date",
+                (true, _) => "are no dates",
+                (false, 1) => "is too long for a folder's name",
+                (false, _) => "are too long for a folder's name",
+            };
+            let example =
+                example.as_ref().map_or_else(String::new, |text| format!(", such as `{text}`"));
+            tracing::warn!(
+                stream,
+                column,
+                count,
+                "{} of column `{column}` {fault}{example}: see partition {folder}",
+                words::counted(*count, "value", "values"),
+            );
+        }
+        for (column, count) in &self.rounded {
+            // The settings have no names for what is inside of a column.
+            let advice = if column.contains(['.', '[']) {
+                String::new()
+            } else {
+                format!(
+                    "; to keep them, set `streams.{stream}.columns` to {{\"{column}\": \"decimal(38,10)\"}} or the like"
+                )
+            };
+            tracing::warn!(
+                stream,
+                column,
+                count,
+                "{} of column `{column}` {} rounded, having more digits than a double{advice}",
+                words::counted(*count, "number", "numbers"),
+                if *count == 1 { "was" } else { "were" },
+            );
+        }
+    }
+
     fn has_rows(&self) -> bool {
         self.records > 0 || self.files > 0
     }
