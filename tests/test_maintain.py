@@ -175,7 +175,7 @@ def test_a_reader_that_takes_its_time_while_a_table_is_cut_misses_no_row(lake):
 
 
 def test_a_table_is_read_by_the_last_release_until_it_is_cut(lake):
-    lake.load(SCHEMA, *records(0, 24), state(1), shards=2)
+    lake.load(SCHEMA, *records(0, 24), state(1), shards=2, streams={})
     definition = lake.folder / "_lake" / "tables" / "s.json"
     before = json.loads(definition.read_text())
     assert before["format"] == 1 and not {"first_shard", "resharding_first"} & set(before)

@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from harness import TARGET, lines, run
+from harness import JSON_LOG, TARGET, lines, run
 from lake import files
 
 HIVE = "__HIVE_DEFAULT_PARTITION__"
@@ -45,7 +45,7 @@ def messages(records, properties=SCHEMA, stream="s", keys=("id",)):
 def load(tmp_path):
     def start(stdin, **settings):
         (tmp_path / "t.json").write_text(json.dumps({"destination": str(tmp_path / "lake"), **settings}))
-        return run(TARGET, "--config", tmp_path / "t.json", stdin=stdin)
+        return run(TARGET, "--config", tmp_path / "t.json", *JSON_LOG, stdin=stdin)
 
     return start
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import ROOT, TARGET, lines, run
+from harness import JSON_LOG, ROOT, TARGET, lines, run
 from lake import array, files
 
 ID = {"id": {"type": "integer"}}
@@ -25,7 +25,7 @@ def load(tmp_path):
         message = {"type": "SCHEMA", "stream": stream, "key_properties": keys}
         message["schema"] = {"properties": {**ID, **properties}}
         sent = "".join(f'{{"type":"RECORD","stream":"{stream}","record":{record}}}\n' for record in records)
-        return run(TARGET, "--config", tmp_path / "t.json", stdin=lines(message) + sent + lines(STATE))
+        return run(TARGET, "--config", tmp_path / "t.json", *JSON_LOG, stdin=lines(message) + sent + lines(STATE))
 
     return start
 
@@ -70,6 +70,12 @@ def test_integers_beyond_64_bits_are_decimals_where_the_schema_says_so(load, tab
     load({"v": UNSIGNED}, *records, keys=("v",)).succeeded()
     assert table().schema.field("v").type == pa.decimal128(20, 0)
     assert [int(value) for value in table()["v"].to_pylist()] == [0, 2**63, 2**64 - 1]
+
+
+def test_a_key_that_does_not_fit_is_told_with_its_value_whatever_on_invalid_says(load):
+    for on_invalid in ("fail", "null"):
+        done = load({}, f'{{"id":{2**64 - 1}}}', on_invalid=on_invalid)
+        done.refused("line 2", "column `id`", str(2**64 - 1), "bigint")
 
 
 def test_a_bigint_of_a_lake_that_is_there_widens_to_such_a_decimal_and_keeps_its_keys(load, table):

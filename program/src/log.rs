@@ -139,9 +139,9 @@ fn has_word(text: &str, word: &str) -> bool {
     })
 }
 
-/// A text that does nothing to a terminal.
+/// A text that does nothing to a terminal, and is one line.
 fn shown(text: &str) -> String {
-    let is_quiet = |letter: char| !letter.is_control() || letter == '\n' || letter == '\t';
+    let is_quiet = |letter: char| !letter.is_control() || letter == '\t';
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if is_quiet(letter) { shown.push(letter) } else { shown.extend(letter.escape_default()) }

@@ -286,9 +286,9 @@ impl Error {
             Self::MissingKey { .. } => Some(
                 "every record needs its key; set `key_properties` of the stream in `streams`, or [] to append without keys",
             ),
-            Self::Value { .. } => {
-                Some("set `on_invalid` to `null` to write null and count such values")
-            }
+            Self::Value { .. } => Some(
+                "set `on_invalid` to `null` to write null and count such values, unless it is a key, or give the column another type by `columns` of its stream",
+            ),
             Self::Invalid { .. } => Some("set `validate_records` to false to check types only"),
             Self::Memory { .. } => {
                 Some("set `memory_mb` to that or more, or take fewer streams or columns")

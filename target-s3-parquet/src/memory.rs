@@ -60,7 +60,7 @@ const COLUMN: usize = 40 * 1024;
 /// The least memory, in bytes, for so many streams, the widest of which has so many columns. With less
 /// the run would take more than it was given.
 pub(crate) fn least(streams: usize, widest: usize) -> usize {
-    PROGRAM + LEAST_STAGE + streams * STREAM + widest * COLUMN
+    PROGRAM + streams * STREAM + widest * COLUMN
 }
 
 /// Shares of the memory, in bytes.

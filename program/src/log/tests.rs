@@ -131,8 +131,8 @@ fn a_plain_line_has_the_time_the_level_the_origin_and_the_fields() {
 fn a_line_on_a_terminal_takes_the_place_of_one_that_shows_progress() {
     let watched = |log: fn()| text(Sentences { watched: true }, log);
     assert_eq!(watched(|| tracing::info!("well")), format!("{CLEAR_LINE}well\n"));
-    let loud = watched(|| tracing::warn!("bell \u{7} and \u{1b}[2J"));
-    assert_eq!(loud, format!("{CLEAR_LINE}WARN bell \\u{{7}} and \\u{{1b}}[2J\n"));
+    let loud = watched(|| tracing::warn!("bell \u{7} and \u{1b}[2J\nWARN more"));
+    assert_eq!(loud, format!("{CLEAR_LINE}WARN bell \\u{{7}} and \\u{{1b}}[2J\\nWARN more\n"));
 }
 
 #[test]

@@ -27,6 +27,8 @@ struct Buffer {
     validity: Validity,
     /// Values that did not fit and became null.
     invalid: u64,
+    /// Whether one that does not fit is an error in any case.
+    must_fit: bool,
 }
 
 #[derive(Debug)]
@@ -86,13 +88,15 @@ impl StructBuffer {
         Ok(())
     }
 
-    /// Never truncates the text at this path: a key that was would be another row's.
-    pub(super) fn keep_whole(&mut self, path: &[usize]) -> Result<(), Error> {
+    /// What stands at this path is a key: its text is never truncated, for it would be another row's then. If it
+    /// `must_fit`, it is an error where it does not, whatever becomes of other values.
+    pub(super) fn keep_key(&mut self, path: &[usize], must_fit: bool) -> Result<(), Error> {
         let Some((first, rest)) = path.split_first() else {
             return Err(Error::internal("the path of a key ends in a value, not in a struct"));
         };
         let field = self.fields.get_mut(*first);
         let field = field.ok_or_else(|| Error::internal("a key is among what is read"))?;
+        field.must_fit = must_fit && rest.is_empty();
         match &mut field.values {
             Values::Scalars(Scalars::Text(texts)) => texts.whole = true,
             Values::Scalars(
@@ -104,7 +108,7 @@ impl StructBuffer {
                 | Scalars::Date(_)
                 | Scalars::Timestamp(_),
             ) => {}
-            Values::Struct(fields) => return fields.keep_whole(rest),
+            Values::Struct(fields) => return fields.keep_key(rest, must_fit),
             Values::List { .. } => return Err(Error::internal("a key is no list")),
         }
         Ok(())
@@ -178,7 +182,7 @@ impl Buffer {
                 Values::List { ends: Vec::new(), elements: Box::new(Self::new(element)) }
             }
         };
-        Self { values, validity: Validity::default(), invalid: 0 }
+        Self { values, validity: Validity::default(), invalid: 0, must_fit: false }
     }
 
     fn len(&self) -> usize {
@@ -230,7 +234,7 @@ impl Buffer {
     #[cold]
     fn misfit(&mut self, value: &[u8], context: &mut Context) -> Result<(), Fault> {
         match context.on_invalid {
-            OnInvalid::Null => {
+            OnInvalid::Null if !self.must_fit => {
                 self.invalid += 1;
                 context.changed(match &self.values {
                     Values::Scalars(scalars) => scalars.effect_on(value),
@@ -239,7 +243,7 @@ impl Buffer {
                 self.push_null();
                 Ok(())
             }
-            OnInvalid::Fail => Err(Fault::Value(Box::new(Misfit {
+            OnInvalid::Null | OnInvalid::Fail => Err(Fault::Value(Box::new(Misfit {
                 path: String::new(),
                 value: text::shorten(value.trim_ascii_start()),
                 expected: match &self.values {
@@ -449,7 +453,7 @@ mod tests {
             &[("id", point()), ("s", Kind::String), ("j", Kind::Json)],
             strict(Some(4)),
         );
-        reader.buffer.keep_whole(&[0, 1]).unwrap();
+        reader.buffer.keep_key(&[0, 1], true).unwrap();
         reader.push(r#"{"id":{"t":"long key"},"s":"long text","j":{"a": 1}}"#).unwrap();
         assert_eq!(reader.context.truncated, 2);
         let row = json!({"id": {"x": null, "t": "long key"}, "s": "long", "j": "{\"a\""});
@@ -457,13 +461,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_does_not_fit_is_an_error_and_not_one_that_is_missing() {
+        let context = || Context::new(OnInvalid::Null, None, false);
+        let kinds = [("id", Kind::Bigint), ("n", Kind::Bigint)];
+        for (must_fit, is_error) in [(true, true), (false, false)] {
+            let mut reader = Reader::new(&kinds, context());
+            reader.buffer.keep_key(&[0], must_fit).unwrap();
+            reader.push(r#"{"n":18446744073709551615}"#).unwrap();
+            let outcome = reader.push(r#"{"id":18446744073709551615}"#);
+            assert_eq!(matches!(outcome, Err(Fault::Value(_))), is_error);
+        }
+    }
+
+    #[test]
     fn a_key_that_is_no_value_of_the_record_is_a_broken_invariant() {
         let list = Kind::List(Box::new(Kind::String));
         let mut reader =
             Reader::new(&[("a", point()), ("l", list), ("n", Kind::Bigint)], strict(None));
-        reader.buffer.keep_whole(&[2]).unwrap();
+        reader.buffer.keep_key(&[2], true).unwrap();
         for path in [&[][..], &[7], &[0], &[1]] {
-            assert!(reader.buffer.keep_whole(path).is_err(), "{path:?}");
+            assert!(reader.buffer.keep_key(path, true).is_err(), "{path:?}");
         }
     }
 

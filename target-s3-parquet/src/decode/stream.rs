@@ -52,7 +52,7 @@ impl Stream {
                 None => Some(std::slice::from_ref(key)),
             };
             if let Some(origin) = origin {
-                record.keep_whole(origin)?;
+                record.keep_key(origin, !plan.rejects_records())?;
             }
         }
         let lenient = plan.conventions.is_lenient;

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 use lake::Lake;
 use lake::catalog::{Catalog, Wait};
 use lake::write::journal::{Acknowledged, Journal, Receipt, Steps};
-use program::report;
 
 use crate::decode::plan::Plan;
 use crate::decode::rows::Decoded;
@@ -130,7 +129,7 @@ impl Engine {
                 if !is_grave(&error)
                     && let Err(second) = self.salvage()
                 {
-                    let reason = report::sentence(&second, None);
+                    let reason = program::report::sentence(&second, None);
                     tracing::error!("what a STATE covered could not be committed: {reason}");
                 }
                 Err(error)
@@ -156,7 +155,7 @@ impl Engine {
         if !is_grave(&error)
             && let Err(second) = self.tables.sync_catalog(Wait::Never, &is_stopped)
         {
-            let reason = report::sentence(&second, None);
+            let reason = program::report::sentence(&second, None);
             tracing::warn!("the next run brings the catalog up: {reason}");
         }
         Err(error)

@@ -65,7 +65,8 @@ pub(crate) enum LoadMethod {
 pub(crate) struct PartitionBy {
     /// Column whose value decides. Rows without a value, or with one that is no date where a part of it
     /// decides, are in `__HIVE_DEFAULT_PARTITION__`. A value that is too long for a folder's name (255 bytes,
-    /// with the key and with escapes) does not fit, as `on_invalid` says.
+    /// with the key and with escapes) does not fit, as `on_invalid` says. Where the value of a row may change,
+    /// `move_keys` decides what becomes of its old version.
     pub(crate) column: String,
     /// Part of a date or time that decides; without it, the value itself.
     pub(crate) granularity: Option<Granularity>,

@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn a_state_that_is_held_says_the_same_and_whoever_is_late_cannot_replace_it() {
         for (first, held) in [(None, &b"{}\n"[..]), (Some("{\"a\":1}\n"), b"{\"a\":1}\n\n")] {
-            let store = MemoryStore::new();
+            let store = store::MemoryStore::new();
             let first =
                 first.map(|text| store.put("s", text.as_bytes(), Condition::Always).unwrap());
             let open = || StateFile::S3 {
