@@ -35,8 +35,8 @@ MARKS = {"saved as", "needs", "run by", "not run"}
 MACHINE = re.compile(r"(?<![\w.~}/])/(?=(?:usr/local|var|etc|run/lock)/)")
 """Where the path of a folder of the machine begins."""
 
-CONTINUED = re.compile(r"(?:.*(?:\\|\||&&)\n)*.*\n")
-"""A command that may go on in the next line."""
+CONTINUED = re.compile(r"(?:.*(?:\\|\||&&)\n)*.*\n(?:> .*\n)*")
+"""A command that may go on in the next lines, which may begin as the shell shows them."""
 FENCE = re.compile(
     r"(?P<marks>(?:^ *<!-- (?:(?!-->).)* -->\n+)*)^(?P<indent> *)```(?P<language>\S*)\n(?P<text>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
@@ -63,7 +63,7 @@ class Block:
             for part in re.split(r"^\$ ", self.text, flags=re.MULTILINE)[1:]:
                 command = CONTINUED.match(part)
                 assert command, self.place
-                yield command.group(), part[command.end() :]
+                yield re.sub(r"^> ", "", command.group(), flags=re.MULTILINE), part[command.end() :]
 
     def missing(self) -> list[str]:
         """What it needs and what is not here."""
