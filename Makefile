@@ -1,4 +1,4 @@
-.PHONY: run test unit lint-features try-store test-meltano test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -90,6 +90,11 @@ wheels: .venv-wheels/.ready
 	done
 	python3 scripts/try_wheels.py dist $(if $(findstring dist,$(WHEEL_FLAGS)),--largest $(LARGEST))
 
+## Readers of Parquet that weigh much, and read the lake as docs/querying.md says.
+test-readers: .venv-readers/.ready
+	cargo build --workspace --locked
+	.venv-readers/bin/pytest tests/readers -p no:cacheprovider
+
 ## The wheels in a real Meltano project, with other taps and targets and the SDK's own tests.
 test-meltano: .venv-meltano/.ready
 	$(MAKE) wheels WHEEL_FLAGS="--profile dev --compatibility linux"
@@ -168,6 +173,7 @@ $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
+.venv-readers/.ready: tests/readers/requirements.txt
 .venv-airbyte/.ready: airbyte/requirements.txt
 
 # No Python, but programs that are fetched as well.

@@ -113,14 +113,14 @@ def cell(text):
 
 def markdown(document):
     prefix = document["name"].replace("-", "_").upper()
-    lines = ["| Setting | Type | Default | What it does |", "|:--|:--|:--|:--|"]
+    lines = ["| Setting, and its variable | Type | Default | What it does |", "|:--|:--|:--|:--|"]
     for name, setting, required in settings_of(document["settings"]):
         choices = [f"`{choice}`" for choice in setting.get("enum", []) if choice is not None]
         kind = "secret" if setting.get("secret") else ", ".join(choices) or " or ".join(kinds_of(setting))
         default = setting.get("default")
         default = "" if default in (None, [], {}) else f"`{json.dumps(default)}`".replace('"', "")
         variable = f"{prefix}_{name.replace('.', '__').upper()}"
-        shown = [f'<span title="{variable}">`{name}`</span>', kind, "required" if required else default]
+        shown = [f"`{name}`<br>`{variable}`", kind, "required" if required else default]
         lines.append(f"| {' | '.join([*shown, cell(setting['description'])])} |")
     return "\n".join(lines) + "\n"
 

@@ -145,24 +145,6 @@ def test_the_tap_tries_as_the_sdk_does(tmp_path):
     assert run(TAP, "--config", tmp_path / "tap.json", "--test=everything").code == 2
 
 
-def test_the_script_of_the_guide_syncs_and_goes_on(simulator, tmp_path):
-    guide = (ROOT / "docs" / "shell.md").read_text()
-    script = guide.split("```bash\n")[1].split("```")[0]
-    assert "cd /var/lib/wistia\n" in script
-    (tmp_path / "wistia-sync").write_text(script.replace("/var/lib/wistia", str(tmp_path)))
-    server = simulator(seed=72, medias=4, events=60)
-    (tmp_path / "tap.json").write_text(json.dumps(server.settings()))
-    (tmp_path / "target.json").write_text(json.dumps({"destination": str(tmp_path / "lake")}))
-    path = {"PATH": f"{BINARIES}:{os.environ['PATH']}"}
-    run("bash", tmp_path / "wistia-sync", env=path).succeeded()
-    whole = len(server.requests())
-    server.forget()
-    run("bash", tmp_path / "wistia-sync", env=path).succeeded()
-    assert 0 < len(server.requests()) < whole
-    (tmp_path / "target.json").write_text("{}")
-    assert run("bash", tmp_path / "wistia-sync", env=path).code == 1
-
-
 def test_documents_made_from_the_programs_are_up_to_date():
     """`make generate` writes them."""
     subprocess.run(
