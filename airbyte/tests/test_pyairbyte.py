@@ -1,6 +1,9 @@
 """PyAirbyte with the two programs as local executables."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import timedelta
 from itertools import islice
 
@@ -10,8 +13,9 @@ from airbyte.caches import DuckDBCache
 from airbyte.caches.util import new_local_cache
 from airbyte.strategies import WriteStrategy
 
-from harness import TAP, TARGET, today
+from harness import BINARIES, DEADLINE, TAP, TARGET, today
 from lake import KEYS, TABLES, assert_equals, files, order, pyarrow_rows
+from recipes import blocks
 
 START = str(today() - timedelta(days=40))
 
@@ -30,6 +34,26 @@ def destination(tmp_path):
 @pytest.fixture
 def cache(tmp_path):
     return DuckDBCache(db_path=tmp_path / "cache.duckdb", schema_name="wistia")
+
+
+def test_the_program_of_the_guide_fills_a_lake(account, tmp_path):
+    """docs/airbyte.md, in an environment that does not say what the program says itself."""
+    (block,) = (block for block in blocks("docs/airbyte.md") if block.language == "python")
+    mine = {
+        "/path/to/target/release": str(BINARIES.resolve()),
+        '"…"': f'"{account.settings()["api_token"]}", "api_url": "{account.url}"',
+        "s3://my-lake/wistia": str(tmp_path / "lake"),
+    }
+    program = block.text
+    for printed, meant in mine.items():
+        assert printed in program
+        program = program.replace(printed, meant)
+    environ = {name: value for name, value in os.environ.items() if name != "AIRBYTE_OFFLINE_MODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "lake").iterdir()} == {"_lake", "dim_media", "fact_events"}
 
 
 def test_a_source_is_described_checked_and_discovered(source):
