@@ -87,7 +87,7 @@ def looks_like(printed: str, answer: str) -> bool:
     """Whether an answer has the shape of the printed one: `…` is anything, and figures are figures."""
 
     def shape(text: str) -> str:
-        text = re.sub(r"\d[\d.,:]*", "0", ANSI.sub("", text))
+        text = re.sub(r"\d[\d.,:]*", "0", ANSI.sub("", text)).replace("0 seconds", "0 second")
         return "\n".join(" ".join(line.split()) for line in text.strip().splitlines())
 
     # Lines that were left out are one `…`.

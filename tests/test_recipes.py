@@ -53,8 +53,8 @@ def test_what_a_page_tells_to_type_works(page, desk):
 
 
 def test_an_answer_is_compared_in_its_shape():
-    answer = "reading\n  table      rows\n  dim_media  25\n  other  4\ndone in 4 s\n"
-    assert looks_like("  table  rows\n  dim_media  7\n…\ndone in 12 s", answer)
+    answer = "reading\n  table      rows\n  dim_media  25\n  other  4\ndone in 1 second\n"
+    assert looks_like("  table  rows\n  dim_media  7\n…\ndone in 12 seconds", answer)
     assert not looks_like("  table  rows\n  dim_visitors  7\n…", answer)
     assert not looks_like("  table  rows\n  other  7", answer)
 
