@@ -155,7 +155,8 @@ impl Track {
 pub(super) struct Lanes {
     shared: Arc<Shared>,
     tracks: Vec<Track>,
-    lanes: usize,
+    /// How many there are.
+    count: usize,
 }
 
 impl Lanes {
@@ -167,7 +168,7 @@ impl Lanes {
     ) -> Self {
         let tracks = tracks(schema);
         Self {
-            lanes: tracks.iter().map(|track| track.lanes().len()).sum(),
+            count: tracks.iter().map(|track| track.lanes().len()).sum(),
             tracks,
             shared: Arc::new(Shared {
                 crew: Arc::new(Crew::new(pool)),
@@ -205,7 +206,7 @@ impl Lanes {
     pub(super) fn encode(&self, batches: Vec<RecordBatch>, permit: Permit) -> Result<Arc<Passage>> {
         let rows = Arc::new(Rows { batches, _permit: permit });
         let passage = Arc::new(Passage {
-            left: AtomicUsize::new(self.lanes),
+            left: AtomicUsize::new(self.count),
             closed: AtomicUsize::default(),
             open: AtomicUsize::default(),
             memory: AtomicUsize::default(),
@@ -224,8 +225,8 @@ impl Lanes {
 
     /// Ends the row group.
     pub(super) fn end(&self) -> Result<()> {
-        let chunks = (0..self.lanes).map(|_| Mutex::default()).collect();
-        let end = Arc::new(GroupEnd { left: AtomicUsize::new(self.lanes), chunks });
+        let chunks = (0..self.count).map(|_| Mutex::default()).collect();
+        let end = Arc::new(GroupEnd { left: AtomicUsize::new(self.count), chunks });
         for track in &self.tracks {
             self.shared.send(track, Work::End(Arc::clone(&end)));
         }

@@ -197,7 +197,7 @@ mod tests {
             state,
             r#"{"type":"TRACE","trace":{"stream_status":{"stream_descriptor":{"name":"a"},"status":"COMPLETE"}}}"#,
         ];
-        let (items, error) = crate::testing::read(&input.join("\n"), protocol(&streams));
+        let (items, error) = crate::testing::read(input.join("\n"), protocol(&streams));
         assert!(error.is_none());
         assert_eq!(
             crate::testing::described(&items),

@@ -193,7 +193,7 @@ mod tests {
     }
 
     fn read_with(lines: &[&str], settings: Value) -> (Vec<String>, Option<String>) {
-        let (items, error) = read(&lines.join("\n"), protocol(&config(settings), &aws()));
+        let (items, error) = read(lines.join("\n"), protocol(&config(settings), &aws()));
         (described(&items), error.map(|error| error.to_string()))
     }
 
@@ -232,7 +232,7 @@ mod tests {
                 lines.push(state(id));
             }
         }
-        let (items, error) = read(&lines.join("\n"), protocol(&config(json!({})), &aws()));
+        let (items, error) = read(lines.join("\n"), protocol(&config(json!({})), &aws()));
         assert!(error.is_none());
         let mut next = 0;
         for item in &items {
