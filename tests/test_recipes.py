@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -39,6 +40,8 @@ def test_every_block_is_run_or_says_why_not(page):
         known = block.language in TYPED | READ or set(block.marks) & MARKS
         assert known, f"{block.place}: neither run nor read, and no mark says why"
         assert len(set(block.marks) - {"needs"}) <= 1, f"{block.place}: {', '.join(block.marks)}"
+        for name in re.findall(r"\btest_\w+\.py", block.marks.get("not run", "")):
+            assert (ROOT / "tests" / name).is_file(), f"{block.place}: there is no {name}"
         if test := block.marks.get("run by"):
             assert Path(page).name in (ROOT / test).read_text(), f"{block.place}: {test} does not read the page"
 
