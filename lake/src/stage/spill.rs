@@ -37,6 +37,9 @@ const ORDERED_ROWS: usize = 4096;
 /// As many pieces are read, or put in order, side by side.
 const SIDE_BY_SIDE: usize = 4;
 
+/// The part of the memory that pieces may take which are read to put their rows in order.
+const ORDER_SHARE: usize = 16;
+
 /// Rows of one table in the temporary file.
 #[derive(Debug)]
 pub(super) struct Spill {
@@ -55,6 +58,8 @@ struct Piece {
     /// The bucket of all its rows, of so many.
     part: u32,
     parts: u32,
+    /// The number of its first row.
+    first: u32,
     rows: usize,
     metadata: usize,
     body: usize,
@@ -144,21 +149,24 @@ impl Spill {
             encode(&batch).map_err(|error| self.failed("write", error))?;
         let rows = batch.num_rows();
         drop(batch);
+        let mut first = None;
         for share in shares {
             let staged = batches.of(share)?;
             for row in &share.rows {
                 let number = u32::try_from(staged.number(*row) - self.first_row);
                 let number = number.map_err(|error| Error::broken(BATCH, error))?;
+                first.get_or_insert(number);
                 bytes.extend(number.to_le_bytes());
             }
         }
+        let first = first.unwrap_or_default();
         for share in shares {
             let staged = batches.of(share)?;
             let buckets = share.rows.iter().filter_map(|row| staged.buckets.get(*row as usize));
             bytes.extend(buckets.flat_map(|bucket| bucket.to_le_bytes()));
         }
         let extent = Extent::of(&self.file, &bytes)?;
-        Ok(Piece { group, part, parts, rows, metadata, body, extent })
+        Ok(Piece { group, part, parts, first, rows, metadata, body, extent })
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -205,7 +213,7 @@ impl Spill {
             }
             Ok(read)
         };
-        let pieces: Vec<&Piece> =
+        let mut pieces: Vec<&Piece> =
             self.of_group(portion.group).filter(|piece| piece.may_have(portion)).collect();
         let is_in_order = pieces.windows(2).all(|pair| match pair {
             [one, other] => one.part == other.part,
@@ -222,8 +230,30 @@ impl Spill {
                 batches.into_iter().try_for_each(&mut take)
             });
         }
-        let pieces = self.file.side_by_side(&pieces, |piece| read(piece))?;
-        self.in_order(&pieces, take)
+        // The parts side by side, a stretch of rows after the other.
+        pieces.sort_by_key(|piece| piece.first);
+        let mut at_hand: Vec<Read> = Vec::new();
+        let mut rest = pieces.as_slice();
+        while !rest.is_empty() {
+            let (next, behind) = rest.split_at(self.stretch(rest));
+            at_hand.extend(self.file.side_by_side(next, |piece| read(piece))?);
+            rest = behind;
+            // What is read later has no row before this one.
+            let end = rest.first().map(|piece| piece.first);
+            self.in_order(&mut at_hand, end, &mut take)?;
+        }
+        Ok(())
+    }
+
+    /// How many of these pieces are read next.
+    fn stretch(&self, pieces: &[&Piece]) -> usize {
+        let mut room = self.file.memory() / ORDER_SHARE;
+        let fitting = pieces.iter().take_while(|piece| {
+            let fits = room >= piece.body;
+            room = room.saturating_sub(piece.body);
+            fits
+        });
+        fitting.count().max(1)
     }
 
     /// About so many bytes of the rows, and how many they are.
@@ -299,17 +329,20 @@ impl Spill {
         Ok(kept)
     }
 
-    /// Gives rows of several pieces in the order of their numbers.
+    /// Gives the rows of several pieces in the order of their numbers, as far as those before `end`, and keeps
+    /// the pieces that have others.
     fn in_order(
         &self,
-        pieces: &[Read],
+        pieces: &mut Vec<Read>,
+        end: Option<u32>,
         mut take: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let places = pieces.iter().enumerate().flat_map(|(at, piece)| {
-            let kept = piece.kept.iter().map(|row| *row as usize);
-            kept.filter_map(move |row| Some((*piece.numbers.get(row)?, (at, row))))
-        });
-        let mut places: Vec<(u32, (usize, usize))> = places.collect();
+        let mut places: Vec<(u32, (usize, usize))> = Vec::new();
+        for (at, Read { numbers, kept, .. }) in pieces.iter_mut().enumerate() {
+            let number = |row: &u32| numbers.get(*row as usize).copied().unwrap_or_default();
+            let given = kept.partition_point(|row| end.is_none_or(|end| number(row) < end));
+            places.extend(kept.drain(..given).map(|row| (number(&row), (at, row as usize))));
+        }
         places.sort_unstable();
         let places: Vec<(usize, usize)> = places.into_iter().map(|(_, place)| place).collect();
         let batches: Vec<&RecordBatch> = pieces.iter().map(|piece| &piece.batch).collect();
@@ -319,7 +352,9 @@ impl Spill {
         let chunks: Vec<&[(usize, usize)]> = places.chunks(ORDERED_ROWS).collect();
         chunks.chunks(SIDE_BY_SIDE).try_for_each(|chunks| {
             self.file.side_by_side(chunks, order)?.iter().try_for_each(&mut take)
-        })
+        })?;
+        pieces.retain(|piece| !piece.kept.is_empty());
+        Ok(())
     }
 }
 

@@ -246,7 +246,7 @@ pub(super) fn start_of(ends: &[i32]) -> usize {
 }
 
 /// A length as Arrow's offsets have it. All text and all elements of a column stand in one chunk, and
-/// a chunk is refused that has 2^31 bytes ([`Chunk::validate`](super::chunk::Chunk::validate)).
+/// a chunk is refused that has 2^31 bytes ([`Chunk::lines`](super::chunk::Chunk::lines)).
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
