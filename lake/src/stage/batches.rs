@@ -1,6 +1,6 @@
 //! Rows that wait in memory.
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{Array as _, ArrayRef, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
 use arrow::datatypes::SchemaRef;
 
@@ -70,10 +70,15 @@ impl Staged {
         self.batch.num_rows() < SMALL_ROWS && self.bytes < SMALL_COLUMN * self.batch.num_columns()
     }
 
+    /// Bytes, with the eighth of spare room that buffers are given. How large they happen to be depends on who has
+    /// filled them, and what follows from it would as well: where a row group ends early.
     fn measure(&self) -> usize {
-        self.batch.get_array_memory_size()
-            + size_of_val(&self.groups[..])
-            + size_of_val(&self.buckets[..])
+        let values = |column: &ArrayRef| {
+            let size = column.to_data().get_slice_memory_size();
+            size.unwrap_or_else(|_| column.get_array_memory_size())
+        };
+        let values: usize = self.batch.columns().iter().map(values).sum();
+        values / 8 * 9 + size_of_val(&self.groups[..]) + size_of_val(&self.buckets[..])
     }
 
     /// The number of a row among all of the stage.
