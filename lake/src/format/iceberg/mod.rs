@@ -1,0 +1,12 @@
+//! Iceberg tables of version 2, written by copy on write: no delete files, so that every reader takes them.
+//!
+//! ```text
+//! pointer (folder, Glue, REST) ──► metadata ──► snapshots ──► manifest list ──► manifests ──► data files
+//! ```
+//!
+//! Everything but the pointer is a new file that nobody knows of, until the pointer is swapped in one step.
+
+mod avro;
+pub(crate) mod folder;
+pub(crate) mod metadata;
+pub(crate) mod pointer;
