@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::file::encoding::{Encoding, Format, Signature};
 use crate::file::reader::PartReader;
 use crate::file::writer::{ENCODER_BYTES, PartWriter, Workers};
+use crate::format::iceberg;
+use crate::format::iceberg::pointer::Pointers as _;
 use crate::options::{Location, Options};
 use crate::owner::Presence;
 use crate::room::{Part, Room};
@@ -140,6 +142,12 @@ impl Lake {
         self.budget
     }
 
+    /// An Iceberg table of the lake.
+    pub(crate) fn iceberg(&self, name: &str) -> iceberg::table::Table {
+        let pointers = iceberg::folder::Folders { store: Arc::clone(&self.store) };
+        iceberg::table::Table::new(&self.store, pointers.of(name), name, self.at_once)
+    }
+
     /// The rows of a table as a reader finds them who lists its prefix, file after file, as the
     /// table's columns. A table that is not there has no rows.
     ///
@@ -148,7 +156,8 @@ impl Lake {
     /// [`Error::Conflict`] for a file that was replaced since it was listed: list again.
     pub fn scan(&self, table: &str) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
         let definition = self.definition(table)?.map(|(_, definition)| definition);
-        let objects = match definition {
+        let objects = match &definition {
+            Some(definition) if definition.is_iceberg() => self.iceberg(table).objects()?,
             Some(_) => self.store.list(&format!("{table}/"))?,
             None => Vec::new(),
         };

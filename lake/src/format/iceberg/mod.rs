@@ -5,8 +5,22 @@
 //! ```
 //!
 //! Everything but the pointer is a new file that nobody knows of, until the pointer is swapped in one step.
+//! [`table`] reads what is there, [`commit`] makes the next snapshot of it: [`schema`] numbers the columns,
+//! [`spec`] divides the files, [`metrics`] tells of each what its footer does, [`snapshot`] writes the
+//! manifests, and [`expiry`] leaves out what has had its time.
 
 mod avro;
+mod avro_schema;
+pub(crate) mod change;
+pub(crate) mod commit;
+mod expiry;
 pub(crate) mod folder;
+pub(crate) mod manifest;
 pub(crate) mod metadata;
+pub(crate) mod metrics;
 pub(crate) mod pointer;
+pub(crate) mod schema;
+mod snapshot;
+pub(crate) mod spec;
+pub(crate) mod table;
+pub(crate) mod value;
