@@ -1,6 +1,7 @@
 //! The lake: what the tables of a run share, and where their definitions are.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -64,6 +65,8 @@ pub struct Lake {
     /// Bytes for staged rows and open row groups.
     pub(crate) budget: usize,
     created_by: String,
+    /// Files of the run that were given a number.
+    numbered: AtomicU64,
 }
 
 impl Lake {
@@ -107,9 +110,15 @@ impl Lake {
             merges: (options.memory / MERGE).clamp(1, MOST_MERGES),
             budget: options.memory,
             created_by: options.created_by.clone(),
+            numbered: AtomicU64::new(0),
             aws,
             store,
         })
+    }
+
+    /// A number that no other file of the run has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbered.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Where the objects are.

@@ -73,6 +73,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Report small files, orphans and sizes of a lake; put files together or cut tables anew.
     Maintain(Maintain),
+    /// Print the newest state that the Iceberg tables of the lake hold: what to give the tap as `--state`.
+    State,
     /// For the shell.
     #[command(flatten)]
     Shell(ShellCommand),

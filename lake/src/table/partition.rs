@@ -450,6 +450,8 @@ mod tests {
             is_personal: false,
             granularity,
             form,
+            is_hidden: false,
+            is_text: true,
             longest: MAX_FOLDER - "p_c=".len(),
             keeps_long,
         };

@@ -150,7 +150,8 @@ pub(super) fn upsert(core: &mut Core, committed: &mut Committed) -> Result<()> {
         let start = start(core, &work, committed)?;
         merges.bring_up(core, &work, &start)?;
         let (files, removed) = merges.files();
-        if files.is_empty() && removed.is_empty() {
+        // Where all rows were there already, the state that covers them still comes into the table.
+        if files.is_empty() && removed.is_empty() && core.notes.is_empty() {
             return Ok(());
         }
         swap(core, &work, &start, &files, |change| {

@@ -10,6 +10,7 @@
 mod append;
 mod committed;
 mod core;
+pub mod covered;
 mod defined;
 mod doubt;
 mod generation;

@@ -9,7 +9,8 @@ use super::append::NewFiles;
 use super::committed::Committed;
 use super::core::{Core, keyed_stage, schema_of, waiting_stage};
 use super::defined::{Defined, look_up};
-use super::journal::Files;
+use super::covered;
+use super::journal::{Files, Receipt};
 use super::load::{Load, Replace, Waiting};
 use super::{iceberg, obsolete, replace, upsert, waiting, widen};
 use crate::error::{Error, Result};
@@ -85,6 +86,22 @@ impl Table {
     /// [`Journal::doubtful`]: super::journal::Journal::doubtful
     pub fn doubt(&mut self, files: &[String]) -> Result<()> {
         self.core.doubt(files)
+    }
+
+    /// The rows of its newest snapshot may come again, where it is an Iceberg table and a run has died over them.
+    pub fn doubt_snapshot(&mut self, receipt: Option<&dyn Receipt>) -> Result<()> {
+        if !self.definition().is_iceberg() {
+            return Ok(());
+        }
+        let files = covered::doubtful(&self.core.lake, &self.definition().table, receipt)?;
+        let keys: Vec<String> = files.into_iter().map(|file| file.key).collect();
+        self.core.doubt(&keys)
+    }
+
+    /// Whether the next commit makes a snapshot of it, where it is an Iceberg table.
+    pub fn makes_snapshot(&self) -> bool {
+        let is_waiting = matches!(self.load, Load::Waiting(_));
+        self.definition().is_iceberg() && !is_waiting && self.has_work()
     }
 
     /// How many rows came again, and were left out.

@@ -92,7 +92,7 @@ impl Table {
         if let Some(parent) = parent {
             snapshot["parent-snapshot-id"] = parent.id().into();
         }
-        let keeps_state = change.notes.contains_key(STATE);
+        let keeps_state = change.notes.keys().any(|key| key.starts_with(STATE));
         let previous = next.previous_versions();
         let before = next.updated();
         let json = next.json_mut();

@@ -207,7 +207,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// When it was made, in milliseconds since 1970.
-    pub(super) fn made(self) -> i64 {
+    pub(crate) fn made(self) -> i64 {
         self.0["timestamp-ms"].as_i64().unwrap_or(0)
     }
 
