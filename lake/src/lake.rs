@@ -154,7 +154,7 @@ impl Lake {
     /// An Iceberg table of the lake.
     pub(crate) fn iceberg(&self, name: &str) -> iceberg::table::Table {
         let pointers = iceberg::folder::Folders { store: Arc::clone(&self.store) };
-        iceberg::table::Table::new(&self.store, pointers.of(name), name, self.at_once)
+        iceberg::table::Table::new(&self.store, pointers.of(name), name, &self.run, self.at_once)
     }
 
     /// The rows of a table as a reader finds them who lists its prefix, file after file, as the

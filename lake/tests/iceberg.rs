@@ -13,7 +13,7 @@ use lake::store::{MemoryStore, Stopped, Store};
 use lake::table::{Granularity, LoadMethod, PartitionBy, Spec};
 use lake::write::Table;
 use lake::write::covered::{CommitNote, newest_state};
-use lake::{Lake, Options, Result, TableFormat};
+use lake::{Lake, Options, Result, TableFormat, maintain};
 
 /// Rows of a table by their id: all names that a reader finds.
 type Found = BTreeMap<i64, Vec<String>>;
@@ -366,4 +366,81 @@ fn a_state_counts_once_all_tables_of_its_commit_have_it() {
     table.commit(true).unwrap();
     assert_eq!(newest_state(&lake).unwrap(), Some(long));
     assert_eq!(keys(&store, "_lake/state/").len(), 1);
+}
+
+fn maintained(store: &MemoryStore, options: &maintain::Options) -> Vec<maintain::Action> {
+    let encoding = |_: &str| lake::file::Encoding::default();
+    let mut report = maintain::run(&lake(store), &encoding, options).unwrap();
+    assert_eq!(report.tables.len(), 1);
+    report.tables.remove(0).actions
+}
+
+/// Another tool sets a property of the table.
+fn set_property(store: &MemoryStore, key: &str, value: &str) {
+    let store = store.reopen();
+    let (_, hint) = store.get("t/metadata/version-hint.text").unwrap().unwrap();
+    let newest: u64 = String::from_utf8(hint).unwrap().parse().unwrap();
+    let file = |version| format!("t/metadata/v{version}.metadata.json");
+    let (_, text) = store.get(&file(newest)).unwrap().unwrap();
+    let mut metadata: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    metadata["properties"][key] = value.into();
+    let text = serde_json::to_vec(&metadata).unwrap();
+    store.put(&file(newest + 1), &text, lake::store::Condition::Absent).unwrap();
+}
+
+#[test]
+fn what_no_snapshot_needs_any_more_goes_with_the_commits() {
+    let store = MemoryStore::new();
+    let spec = by_month(keyed());
+    load(&lake(&store), &spec, &rows(0..9, "a")).unwrap();
+    set_property(&store, "history.expire.max-snapshot-age-ms", "0");
+    for turn in 0..20 {
+        load(&lake(&store), &spec, &rows([3], &format!("b{turn}"))).unwrap();
+    }
+    // Three that are live, and those that the four snapshots before still name.
+    assert_eq!(keys(&store, "t/data/").len(), 3 + 4);
+    let lists = keys(&store, "t/metadata/").into_iter().filter(|key| key.contains("-snap-"));
+    assert_eq!(lists.count(), 5);
+    assert_eq!(found(&lake(&store))[&3], ["b19"]);
+    let orphans = maintained(&store, &maintain::Options { expire: true, ..Default::default() });
+    assert_eq!(orphans, [maintain::Action::Expire { snapshots: 0, orphans: 0 }]);
+}
+
+#[test]
+fn small_files_are_put_together_and_shards_are_cut_anew_with_every_row() {
+    let store = MemoryStore::new();
+    for from in [0, 4, 8] {
+        load(&lake(&store), &by_month(appended()), &rows(from..from + 4, "a")).unwrap();
+    }
+    let compact = maintain::Options { compact: true, ..Default::default() };
+    let planned = maintained(&store, &maintain::Options { dry_run: true, ..compact.clone() });
+    assert_eq!(maintained(&store, &compact), planned);
+    assert_eq!(planned.len(), 3);
+    assert_eq!(found(&lake(&store)), once([(0..12, "a")]));
+    assert_eq!(maintained(&store, &compact), []);
+    let store = MemoryStore::new();
+    load(&lake(&store), &by_month(keyed()), &rows(0..12, "a")).unwrap();
+    let cut = maintain::Options { shards: Some(4), ..Default::default() };
+    let expected = maintain::Action::Reshard { from: 1, to: 4, partitions: 3 };
+    assert_eq!(maintained(&store, &cut), [expected]);
+    assert_eq!(maintained(&store, &cut), []);
+    load(&lake(&store), &by_month(keyed()), &rows(10..14, "b")).unwrap();
+    assert_eq!(found(&lake(&store)), once([(0..10, "a"), (10..14, "b")]));
+}
+
+#[test]
+fn rows_that_are_erased_are_in_no_snapshot_and_the_state_stays() {
+    let store = MemoryStore::new();
+    let spec = by_month(keyed());
+    load(&lake(&store), &spec, &rows(0..6, "a")).unwrap();
+    pipeline(&Arc::new(store.reopen()), "20260101T000000000000-00dddd", &spec).unwrap();
+    let erase = maintain::Erase { column: "id".into(), values: ["4".to_owned(), "5".into()].into() };
+    let erase = maintain::Options { erase: vec![erase], ..Default::default() };
+    assert_eq!(maintained(&store, &erase), [maintain::Action::Erase { rows: 2, files: 2 }]);
+    let mut expected = once([(0..3, "a"), (3..12, "b")]);
+    expected.retain(|id, _| ![4, 5].contains(id));
+    assert_eq!(found(&lake(&store)), expected);
+    assert_eq!(newest_state(&lake(&store)).unwrap().as_deref(), Some("{\"n\":2}"));
+    assert_eq!(keys(&store, "t/data/").len(), 3, "nothing has the rows any more");
+    assert_eq!(maintained(&store, &erase), [maintain::Action::Erase { rows: 0, files: 0 }]);
 }

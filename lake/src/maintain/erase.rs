@@ -62,8 +62,7 @@ pub(super) fn erase(
     asked: &[Erase],
     dry_run: bool,
 ) -> Result<Option<Action>> {
-    let tests = asked.iter().map(|asked| Test::new(definition, asked));
-    let tests: Vec<Test> = tests.filter_map(Result::transpose).collect::<Result<_>>()?;
+    let tests = tests(definition, asked)?;
     if tests.is_empty() {
         return Ok(None);
     }
@@ -92,6 +91,21 @@ pub(super) fn erase(
         });
     }
     Ok(Some(Action::Erase { rows, files }))
+}
+
+/// What is looked for in a table that has the columns.
+pub(super) fn tests(definition: &Definition, asked: &[Erase]) -> Result<Vec<Test>> {
+    let tests = asked.iter().map(|asked| Test::new(definition, asked));
+    tests.filter_map(Result::transpose).collect()
+}
+
+/// Which rows of a batch of a table's columns are to go.
+pub(super) fn matches(tests: &[Test], batch: &RecordBatch) -> Result<BooleanArray> {
+    let mut found = vec![false; batch.num_rows()];
+    for test in tests {
+        test.find(batch, &mut found)?;
+    }
+    Ok(found.into())
 }
 
 /// A table, and which of its rows go.
@@ -146,7 +160,11 @@ impl Table<'_> {
     /// The objects that hold rows of the table, or rows that wait to enter it.
     fn objects(&self) -> Result<Vec<Object>> {
         let table = &self.definition.table;
-        let listed = self.lake.store.list(&format!("{table}/"))?;
+        let listed = match self.definition.is_iceberg() {
+            // Its own files are not written again in place.
+            true => Vec::new(),
+            false => self.lake.store.list(&format!("{table}/"))?,
+        };
         let files = TableFiles::new(self.definition, &listed)?;
         let mut objects: Vec<Object> = files.data.into_values().flatten().cloned().collect();
         let waiting = self.lake.store.list(&format!("{}/{table}/", waiting::FOLDER))?;
@@ -168,7 +186,7 @@ impl Table<'_> {
         let reader = PartReader::open(file, &self.lake.store.locate(&object.key))?;
         for batch in reader.batches(&self.schema)? {
             let batch = batch?;
-            let kept = not(&self.matches(&batch)?).map_err(Error::arrow)?;
+            let kept = not(&matches(&self.tests, &batch)?).map_err(Error::arrow)?;
             part.write(&filter_record_batch(&batch, &kept).map_err(Error::arrow)?)?;
         }
         Ok(Gone { rows, version: part.finish()?.version })
@@ -183,18 +201,9 @@ impl Table<'_> {
         let reader = PartReader::open_columns(file, &name, |column| columns.contains(column))?;
         let mut rows = 0;
         for batch in reader.batches(&self.schema)? {
-            rows += self.matches(&batch?)?.true_count() as u64;
+            rows += matches(&self.tests, &batch?)?.true_count() as u64;
         }
         Ok(rows)
-    }
-
-    /// Which rows of a batch of the table's columns are to go.
-    fn matches(&self, batch: &RecordBatch) -> Result<BooleanArray> {
-        let mut found = vec![false; batch.num_rows()];
-        for test in &self.tests {
-            test.find(batch, &mut found)?;
-        }
-        Ok(found.into())
     }
 }
 
@@ -206,7 +215,7 @@ struct Gone {
 }
 
 /// What is looked for in one column.
-struct Test {
+pub(super) struct Test {
     root: String,
     path: Vec<usize>,
     values: Values,

@@ -301,7 +301,7 @@ impl Core {
 }
 
 /// The Arrow schema of a table's files.
-pub(super) fn schema_of(definition: &Definition) -> SchemaRef {
+pub(crate) fn schema_of(definition: &Definition) -> SchemaRef {
     Arc::new(Schema::new(fields(&definition.columns)))
 }
 

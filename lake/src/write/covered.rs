@@ -91,6 +91,16 @@ fn mark(text: &str) -> String {
     format!("{:032x}", xxh3_128(text.as_bytes()))
 }
 
+/// What a snapshot goes on saying that no stream has brought rows for: the state of the table stays what it is.
+pub(super) fn carried(metadata: &Metadata) -> BTreeMap<String, String> {
+    let Some(newest) = metadata.history().find(|snapshot| snapshot.note(COMMIT).is_some()) else {
+        return BTreeMap::new();
+    };
+    let keys = [COMMIT, TABLES, STREAM, STATE, STATE_FILE];
+    let notes = keys.into_iter().filter_map(|key| Some((key.to_owned(), newest.note(key)?.to_owned())));
+    notes.collect()
+}
+
 /// What a table has of the commits of runs.
 #[derive(Debug)]
 struct Known {

@@ -13,12 +13,14 @@ use arrow::datatypes::SchemaRef;
 use super::append::{Made, NewFiles};
 use super::committed::Committed;
 use super::core::Core;
+use super::covered;
 use super::replaced::{self, Replaced, Target};
 use super::retry::persist;
 use super::upsert::{Merged, Rows, hit, merge_all};
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
+use crate::file::writer::PartWriter;
 use crate::format::iceberg::change::{Change, RUN};
 use crate::format::iceberg::commit::Outcome;
 use crate::format::iceberg::manifest::DataFile;
@@ -30,6 +32,7 @@ use crate::format::iceberg::value::Single;
 use crate::lake::Lake;
 use crate::schema::Column;
 use crate::stage::{Cut, Group, Stage};
+use crate::store::Condition;
 use crate::table::definition::Definition;
 use crate::table::{file_name, key};
 
@@ -126,6 +129,10 @@ fn swap(
     change: impl FnOnce(Change<'_>) -> Result<Outcome>,
 ) -> Result<()> {
     let mut notes = core.notes.clone();
+    if let (true, Some(base)) = (notes.is_empty(), &start.base) {
+        // What no stream has brought is covered by what covers the rest.
+        notes = covered::carried(&base.metadata);
+    }
     notes.insert(RUN.into(), core.lake.run.clone());
     let outcome = change(Change {
         added: files,
@@ -137,7 +144,7 @@ fn swap(
         plan: &start.plan,
     })?;
     match outcome {
-        Outcome::Done(_) => Ok(()),
+        Outcome::Done => Ok(()),
         Outcome::Lost => Err(Error::Conflict { object: work.name().to_owned() }),
     }
 }
@@ -403,25 +410,33 @@ fn written(core: &mut Core) -> Result<Vec<Made>> {
     number(core)?;
     let core = &*core;
     let reader = core.stage.reader()?;
-    let file = |group: &Group| -> Result<Option<Made>> {
+    let begin = |group: &Group| core.part(&core.new_key(Some(*group))?, Condition::Absent);
+    let end = |group: &Group, part: PartWriter| -> Result<Made> {
+        let mut file = part.end()?;
+        let metrics = file.take_metrics();
+        Ok(Made { group: *group, object: file.finish()?, metrics })
+    };
+    let files = |group: &Group| -> Result<Vec<Made>> {
         let mut room = core.room();
-        let mut part = core.part(&core.new_key(Some(*group))?, crate::store::Condition::Absent)?;
+        let (mut open, mut made) = (None, Vec::new());
         reader.each(*group, |batch| {
+            let is_full = |part: &PartWriter| part.bytes() >= super::FILE_BYTES;
+            if open.as_ref().is_none_or(is_full)
+                && let Some(full) = open.replace(begin(group)?)
+            {
+                made.push(end(group, full)?);
+            }
+            let part = open.as_mut().ok_or_else(|| Error::internal("a file was begun"))?;
             part.write(batch)?;
             room.resize(part.memory());
             Ok(())
         })?;
-        // A partition that was cut after its rows had come may have a group without any.
-        if part.rows() == 0 {
-            return Ok(None);
-        }
-        let mut file = part.end()?;
-        let metrics = file.take_metrics();
-        Ok(Some(Made { group: *group, object: file.finish()?, metrics }))
+        made.extend(open.map(|open| end(group, open)).transpose()?);
+        Ok(made)
     };
     let mut made = Vec::new();
-    at_once(core.lake.merges, core.stage.groups(), file, |file| {
-        made.extend(file?);
+    at_once(core.lake.merges, core.stage.groups(), files, |files| {
+        made.extend(files?);
         Ok(())
     })?;
     Ok(made)
@@ -479,7 +494,7 @@ fn data_files(core: &Core, plan: &Plan, made: &[Made]) -> Result<Vec<DataFile>> 
 fn renumbered(core: &Core, old: &Made) -> Result<Made> {
     let name = core.lake.store.locate(&old.object.key);
     let read = PartReader::open(core.lake.store.fetch(&old.object)?, &name)?;
-    let mut part = core.part(&core.new_key(Some(old.group))?, crate::store::Condition::Absent)?;
+    let mut part = core.part(&core.new_key(Some(old.group))?, Condition::Absent)?;
     read.batches(core.stage.schema())?.try_for_each(|batch| part.write(&batch?))?;
     let mut file = part.end()?;
     let metrics = file.take_metrics();
@@ -490,10 +505,10 @@ fn renumbered(core: &Core, old: &Made) -> Result<Made> {
 
 /// Writes files anew, as the definition has columns and shards now: those that are `wanted`, with the rows that `filter` keeps of
 /// each batch, all of them where it says nothing.
-pub(super) fn rewrite_with(
+pub(super) fn rewrite_files(
     core: &mut Core,
     is_wanted: impl Fn(&Live) -> bool,
-    filter: impl FnMut(&RecordBatch) -> Result<Option<RecordBatch>>,
+    filter: &mut dyn FnMut(&RecordBatch) -> Result<Option<RecordBatch>>,
     committed: &mut Committed,
 ) -> Result<()> {
     let work = work(core)?;

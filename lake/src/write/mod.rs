@@ -34,5 +34,5 @@ mod waits;
 pub(crate) mod widen;
 
 pub use committed::Committed;
-pub(crate) use core::FILE_BYTES;
+pub(crate) use core::{FILE_BYTES, schema_of};
 pub use table::Table;

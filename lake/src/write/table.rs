@@ -14,6 +14,7 @@ use super::journal::{Files, Receipt};
 use super::load::{Load, Replace, Waiting};
 use super::{iceberg, obsolete, replace, upsert, waiting, widen};
 use crate::error::{Error, Result};
+use crate::format::iceberg::table::Live;
 use crate::lake::Lake;
 use crate::table::definition::{Definition, Generation};
 use crate::table::partition::Misplaced;
@@ -326,6 +327,26 @@ impl Table {
         self.decide(complete)?;
         // Who finds a note of its files must know the table's columns.
         if let Load::Append(_) = self.load { self.store_definition() } else { Ok(()) }
+    }
+
+    /// Writes files of an Iceberg table anew, each batch as `filter` says; as it is where that says nothing. Another
+    /// commit that takes one of them away is an error: look again.
+    pub(crate) fn rewrite(
+        &mut self,
+        is_wanted: impl Fn(&Live) -> bool,
+        filter: &mut dyn FnMut(&RecordBatch) -> Result<Option<RecordBatch>>,
+        committed: &mut Committed,
+    ) -> Result<()> {
+        let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
+        iceberg::rewrite_files(&mut self.core, is_wanted, filter, committed)
+    }
+
+    /// Cuts an Iceberg table into another number of shards. Runs that are at work with it learn of it.
+    pub(crate) fn recut(&mut self, shards: u32, committed: &mut Committed) -> Result<()> {
+        let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
+        self.core.defined.propose(shards);
+        self.core.defined.store(&self.core.lake, false)?;
+        iceberg::rewrite_files(&mut self.core, |_| true, &mut |_| Ok(None), committed)
     }
 
     /// How many objects its rows are for.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::change::{Change, STATE};
 use super::expiry;
-use super::metadata::{Metadata, STATE_TAG, push, random};
+use super::metadata::{Metadata, STATE_TAG, cut_log, push, random};
 use super::pointer::{Current, Swap};
 use super::schema::{self, Numbered};
 use super::snapshot::{Manifests, Written};
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It is the table's newest.
-    Done(Box<Current>),
+    Done,
     /// Another was faster. Nothing of this commit is left but its data files.
     Lost,
 }
@@ -52,10 +52,10 @@ impl Table {
             },
         };
         Ok(match swapped {
-            Swap::Done(current) => {
+            Swap::Done(_) => {
                 self.forget();
                 expired.remove(self);
-                Outcome::Done(Box::new(current))
+                Outcome::Done
             }
             Swap::Lost => {
                 self.discard(&made);
@@ -107,14 +107,11 @@ impl Table {
         if keeps_state {
             json["refs"][STATE_TAG] = json!({"snapshot-id": id, "type": "tag"});
         }
-        let mut expired = expiry::expire(self, &mut next)?;
+        let mut expired = expiry::expire(self, &mut next, None)?;
         if let Some(base) = base {
             let json = next.json_mut();
             push(json, "metadata-log", json!({"metadata-file": base.file, "timestamp-ms": before}));
-            if let Some(log) = json["metadata-log"].as_array_mut() {
-                let gone = log.drain(..log.len().saturating_sub(previous));
-                expired.files.extend(gone.filter_map(|old| old["metadata-file"].as_str().map(str::to_owned)));
-            }
+            expired.files.extend(cut_log(json, previous));
         }
         Ok((id, next, expired))
     }

@@ -240,6 +240,13 @@ pub(super) fn push(json: &mut Value, key: &str, item: Value) {
     }
 }
 
+/// Leaves out what is too old of the log of metadata files. The files that go with it.
+pub(super) fn cut_log(json: &mut Value, most: usize) -> Vec<String> {
+    let Some(log) = json["metadata-log"].as_array_mut() else { return Vec::new() };
+    let gone = log.drain(..log.len().saturating_sub(most));
+    gone.filter_map(|old| old["metadata-file"].as_str().map(str::to_owned)).collect()
+}
+
 /// A number that nothing else has: of a snapshot it must be positive.
 pub(super) fn random() -> i64 {
     i64::try_from(uuid::Uuid::new_v4().as_u64_pair().0 >> 1).unwrap_or(1).max(1)

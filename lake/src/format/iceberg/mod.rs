@@ -23,4 +23,5 @@ pub(crate) mod schema;
 mod snapshot;
 pub(crate) mod spec;
 pub(crate) mod table;
+mod upkeep;
 pub(crate) mod value;

@@ -67,7 +67,9 @@ impl<'a> Manifests<'a> {
         sequence: i64,
         made: &'a mut Vec<String>,
     ) -> Self {
-        let (commit, rows, partitions) = (uuid(), Vec::new(), HashSet::new());
+        let (rows, partitions) = (Vec::new(), HashSet::new());
+        // It begins with when it was written, as the names of data files do.
+        let commit = format!("{}-{}", table.run, uuid());
         Self { table, metadata, snapshot, sequence, commit, made, rows, partitions }
     }
 
@@ -113,7 +115,7 @@ impl<'a> Manifests<'a> {
         ];
         let header = header.map(|(key, value)| (key.to_owned(), value.into_bytes()));
         let bytes = avro::write(&avro_schema::list()?, &header, &rows)?;
-        let name = format!("snap-{}-1-{}.avro", self.snapshot, self.commit);
+        let name = format!("{}-snap-{}.avro", self.commit, self.snapshot);
         written.list = self.store(&name, &bytes)?;
         Ok(written)
     }
