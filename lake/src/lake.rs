@@ -14,7 +14,6 @@ use crate::file::encoding::{Encoding, Format, Signature};
 use crate::file::reader::PartReader;
 use crate::file::writer::{ENCODER_BYTES, PartWriter, Workers};
 use crate::format::iceberg;
-use crate::format::iceberg::pointer::Pointers as _;
 use crate::options::{Location, Options};
 use crate::owner::Presence;
 use crate::room::{Part, Room};
@@ -152,9 +151,8 @@ impl Lake {
     }
 
     /// An Iceberg table of the lake.
-    pub(crate) fn iceberg(&self, name: &str) -> iceberg::table::Table {
-        let pointers = iceberg::folder::Folders { store: Arc::clone(&self.store) };
-        iceberg::table::Table::new(&self.store, pointers.of(name), name, &self.run, self.at_once)
+    pub(crate) fn iceberg(&self, name: &str) -> Result<iceberg::table::Table> {
+        iceberg::open(&self.store, &self.aws, name, &self.run, self.at_once)
     }
 
     /// The rows of a table as a reader finds them who lists its prefix, file after file, as the
@@ -166,7 +164,7 @@ impl Lake {
     pub fn scan(&self, table: &str) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
         let definition = self.definition(table)?.map(|(_, definition)| definition);
         let objects = match &definition {
-            Some(definition) if definition.is_iceberg() => self.iceberg(table).objects()?,
+            Some(definition) if definition.is_iceberg() => self.iceberg(table)?.objects()?,
             Some(_) => self.store.list(&format!("{table}/"))?,
             None => Vec::new(),
         };

@@ -265,7 +265,8 @@ fn wherever_a_run_dies_rows_and_state_are_of_one_commit_and_it_goes_on() {
             let next = lake(&store);
             let state = newest_state(&next).unwrap();
             let rows = found(&next);
-            let at = states.iter().position(|(known, _)| known.map(str::to_owned) == state).unwrap();
+            let at =
+                states.iter().position(|(known, _)| known.map(str::to_owned) == state).unwrap();
             assert_eq!(rows, states[at].1, "{stop:?}");
             seen[at] += 1;
             pipeline(&Arc::new(store.reopen()), "20260101T000000000000-00bbbb", &spec).unwrap();
@@ -434,7 +435,8 @@ fn rows_that_are_erased_are_in_no_snapshot_and_the_state_stays() {
     let spec = by_month(keyed());
     load(&lake(&store), &spec, &rows(0..6, "a")).unwrap();
     pipeline(&Arc::new(store.reopen()), "20260101T000000000000-00dddd", &spec).unwrap();
-    let erase = maintain::Erase { column: "id".into(), values: ["4".to_owned(), "5".into()].into() };
+    let erase =
+        maintain::Erase { column: "id".into(), values: ["4".to_owned(), "5".into()].into() };
     let erase = maintain::Options { erase: vec![erase], ..Default::default() };
     assert_eq!(maintained(&store, &erase), [maintain::Action::Erase { rows: 2, files: 2 }]);
     let mut expected = once([(0..3, "a"), (3..12, "b")]);

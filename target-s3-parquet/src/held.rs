@@ -13,7 +13,9 @@ pub(crate) fn state(config: &Config) -> Result<String> {
     let held = newest_state(&lake)?;
     if held.is_none() {
         let place = &config.destination;
-        tracing::warn!("{place}: no Iceberg table holds a state yet; a tap that is given `{{}}` reads all");
+        tracing::warn!(
+            "{place}: no Iceberg table holds a state yet; a tap that is given `{{}}` reads all"
+        );
     }
     Ok(format!("{}\n", held.as_deref().unwrap_or("{}")))
 }

@@ -267,7 +267,7 @@ impl PartWriter {
         let file = self.lanes.into_file()?;
         let bytes = file.bytes_written();
         let has_ids = self.schema.fields().iter().any(|field| !field.metadata().is_empty());
-        let metrics = has_ids.then(|| Metrics::of(file.flushed_row_groups()));
+        let metrics = has_ids.then(|| Metrics::of(file.flushed_row_groups())).flatten();
         let upload = file.into_inner().map_err(|source| Error::Parquet {
             action: "write",
             object,

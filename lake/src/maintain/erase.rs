@@ -160,10 +160,11 @@ impl Table<'_> {
     /// The objects that hold rows of the table, or rows that wait to enter it.
     fn objects(&self) -> Result<Vec<Object>> {
         let table = &self.definition.table;
-        let listed = match self.definition.is_iceberg() {
-            // Its own files are not written again in place.
-            true => Vec::new(),
-            false => self.lake.store.list(&format!("{table}/"))?,
+        // The files of an Iceberg table are not written again in place.
+        let listed = if self.definition.is_iceberg() {
+            Vec::new()
+        } else {
+            self.lake.store.list(&format!("{table}/"))?
         };
         let files = TableFiles::new(self.definition, &listed)?;
         let mut objects: Vec<Object> = files.data.into_values().flatten().cloned().collect();

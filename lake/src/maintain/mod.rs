@@ -8,6 +8,10 @@
 
 mod compact;
 mod erase;
+#[cfg(not(feature = "iceberg"))]
+#[path = "iceberg/absent.rs"]
+mod iceberg;
+#[cfg(feature = "iceberg")]
 mod iceberg;
 mod report;
 mod reshard;
@@ -36,7 +40,11 @@ const INTERNAL: &str = "_lake";
 /// Surveys the tables of a lake, and does what is asked.
 ///
 /// `encoding` says how the files of a stream's table are written.
-pub fn run(lake: &Arc<Lake>, encoding: &dyn Fn(&str) -> Encoding, options: &Options) -> Result<Report> {
+pub fn run(
+    lake: &Arc<Lake>,
+    encoding: &dyn Fn(&str) -> Encoding,
+    options: &Options,
+) -> Result<Report> {
     let tables = lake.tables()?;
     let mut report = Report { tables: Vec::new(), unknown: Vec::new() };
     let selected = selected(&tables, &options.tables)?;

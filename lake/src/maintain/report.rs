@@ -26,7 +26,8 @@ pub struct Options {
 impl Options {
     /// Whether a lake may be changed by what is asked.
     pub fn may_change(&self) -> bool {
-        let is_asked = self.compact || self.expire || self.shards.is_some() || !self.erase.is_empty();
+        let is_asked =
+            self.compact || self.expire || self.shards.is_some() || !self.erase.is_empty();
         is_asked && !self.dry_run
     }
 }

@@ -10,10 +10,13 @@
 mod append;
 mod committed;
 mod core;
-pub mod covered;
 mod defined;
 mod doubt;
 mod generation;
+#[cfg(not(feature = "iceberg"))]
+#[path = "iceberg/absent.rs"]
+pub(crate) mod iceberg;
+#[cfg(feature = "iceberg")]
 pub(crate) mod iceberg;
 pub mod journal;
 mod load;
@@ -22,6 +25,7 @@ pub(crate) mod obsolete;
 mod replace;
 mod replaced;
 pub(crate) mod retry;
+mod snapshots;
 mod table;
 pub mod tables;
 #[cfg(test)]
@@ -35,4 +39,5 @@ pub(crate) mod widen;
 
 pub use committed::Committed;
 pub(crate) use core::{FILE_BYTES, schema_of};
+pub use iceberg::covered;
 pub use table::Table;

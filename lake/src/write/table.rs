@@ -1,6 +1,5 @@
 //! One table in one run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -9,12 +8,10 @@ use super::append::NewFiles;
 use super::committed::Committed;
 use super::core::{Core, keyed_stage, schema_of, waiting_stage};
 use super::defined::{Defined, look_up};
-use super::covered;
-use super::journal::{Files, Receipt};
+use super::journal::Files;
 use super::load::{Load, Replace, Waiting};
 use super::{iceberg, obsolete, replace, upsert, waiting, widen};
 use crate::error::{Error, Result};
-use crate::format::iceberg::table::Live;
 use crate::lake::Lake;
 use crate::table::definition::{Definition, Generation};
 use crate::table::partition::Misplaced;
@@ -50,7 +47,8 @@ impl Table {
         });
         let open = |mut defined: Defined| -> Result<_> {
             let iceberg = iceberg::open(lake, defined.definition(), is_known)?;
-            let (iceberg, columns) = iceberg.map_or((None, Vec::new()), |(own, columns)| (Some(own), columns));
+            let (iceberg, columns) =
+                iceberg.map_or((None, Vec::new()), |(own, columns)| (Some(own), columns));
             defined.take_in(&columns)?;
             Ok((defined, iceberg))
         };
@@ -89,22 +87,6 @@ impl Table {
         self.core.doubt(files)
     }
 
-    /// The rows of its newest snapshot may come again, where it is an Iceberg table and a run has died over them.
-    pub fn doubt_snapshot(&mut self, receipt: Option<&dyn Receipt>) -> Result<()> {
-        if !self.definition().is_iceberg() {
-            return Ok(());
-        }
-        let files = covered::doubtful(&self.core.lake, &self.definition().table, receipt)?;
-        let keys: Vec<String> = files.into_iter().map(|file| file.key).collect();
-        self.core.doubt(&keys)
-    }
-
-    /// Whether the next commit makes a snapshot of it, where it is an Iceberg table.
-    pub fn makes_snapshot(&self) -> bool {
-        let is_waiting = matches!(self.load, Load::Waiting(_));
-        self.definition().is_iceberg() && !is_waiting && self.has_work()
-    }
-
     /// How many rows came again, and were left out.
     pub fn recognised(&self) -> u64 {
         self.core.recognised()
@@ -113,12 +95,6 @@ impl Table {
     /// The rows that are in the default partition although they have a value for another.
     pub fn misplaced(&self) -> Option<Misplaced> {
         self.core.stage.misplaced()
-    }
-
-    /// What the summaries of the table's next snapshots say besides, where it is one of Iceberg: the state that
-    /// covers their rows, above all.
-    pub fn set_notes(&mut self, notes: BTreeMap<String, String>) {
-        self.core.notes = notes;
     }
 
     /// Whether this run makes the table.
@@ -244,7 +220,7 @@ impl Table {
         self.has_work() || self.refresh.is_some()
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         self.pending_rows() > 0 || self.load.is_activated() || self.core.definition().widening
     }
 
@@ -327,26 +303,6 @@ impl Table {
         self.decide(complete)?;
         // Who finds a note of its files must know the table's columns.
         if let Load::Append(_) = self.load { self.store_definition() } else { Ok(()) }
-    }
-
-    /// Writes files of an Iceberg table anew, each batch as `filter` says; as it is where that says nothing. Another
-    /// commit that takes one of them away is an error: look again.
-    pub(crate) fn rewrite(
-        &mut self,
-        is_wanted: impl Fn(&Live) -> bool,
-        filter: &mut dyn FnMut(&RecordBatch) -> Result<Option<RecordBatch>>,
-        committed: &mut Committed,
-    ) -> Result<()> {
-        let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
-        iceberg::rewrite_files(&mut self.core, is_wanted, filter, committed)
-    }
-
-    /// Cuts an Iceberg table into another number of shards. Runs that are at work with it learn of it.
-    pub(crate) fn recut(&mut self, shards: u32, committed: &mut Committed) -> Result<()> {
-        let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
-        self.core.defined.propose(shards);
-        self.core.defined.store(&self.core.lake, false)?;
-        iceberg::rewrite_files(&mut self.core, |_| true, &mut |_| Ok(None), committed)
     }
 
     /// How many objects its rows are for.
@@ -453,7 +409,9 @@ impl Table {
     /// Makes what is staged visible as the load says.
     fn publish(&mut self, committed: &mut Committed) -> Result<()> {
         match &mut self.load {
-            Load::Upsert if self.core.iceberg.is_some() => iceberg::upsert(&mut self.core, committed)?,
+            Load::Upsert if self.core.iceberg.is_some() => {
+                iceberg::upsert(&mut self.core, committed)?;
+            }
             Load::Append(files) if self.core.iceberg.is_some() => {
                 committed.rows += self.core.stage.rows() + files.rows();
                 files.prepare(&mut self.core, None)?;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::change::{Change, STATE};
 use super::expiry;
-use super::metadata::{Metadata, STATE_TAG, cut_log, push, random};
+use super::metadata::{Metadata, STATE_TAG, Snapshot, cut_log, push, random};
 use super::pointer::{Current, Swap};
 use super::schema::{self, Numbered};
 use super::snapshot::{Manifests, Written};
@@ -52,7 +52,8 @@ impl Table {
             },
         };
         Ok(match swapped {
-            Swap::Done(_) => {
+            Swap::Done(current) => {
+                tracing::debug!(table = self.name, file = current.file, snapshot = id, "committed");
                 self.forget();
                 expired.remove(self);
                 Outcome::Done
@@ -74,18 +75,19 @@ impl Table {
     ) -> Result<(i64, Metadata, expiry::Expired)> {
         let mut next = match base {
             Some(base) => base.metadata.clone(),
-            None => self.empty(change)?,
+            None => self.empty(change),
         };
         bring_up(&mut next, change);
         let parent = base.and_then(|base| base.metadata.current());
-        let (id, sequence) = (unused(&next), next.json()["last-sequence-number"].as_i64().unwrap_or(0) + 1);
+        let (id, sequence) =
+            (unused(&next), next.json()["last-sequence-number"].as_i64().unwrap_or(0) + 1);
         let written = Manifests::new(self, &next, id, sequence, made).write(parent, change)?;
         let made_at = chrono::Utc::now().timestamp_millis().max(next.updated() + 1);
         let mut snapshot = json!({
             "snapshot-id": id,
             "sequence-number": sequence,
             "timestamp-ms": made_at,
-            "summary": summary(change, &written, parent.map(|parent| move |key: &str| parent.count(key))),
+            "summary": summary(change, &written, parent),
             "manifest-list": written.list,
             "schema-id": next.json()["current-schema-id"],
         });
@@ -117,7 +119,7 @@ impl Table {
     }
 
     /// The metadata of a table that is made by this commit.
-    fn empty(&self, change: &Change<'_>) -> Result<Metadata> {
+    fn empty(&self, change: &Change<'_>) -> Metadata {
         let location = self.pointer.location().unwrap_or_else(|| self.store.locate(&self.name));
         let Numbered { schema, last_id, .. } = change.columns;
         let spec = change.plan.json(schema);
@@ -131,7 +133,7 @@ impl Table {
             "write.metadata.delete-after-commit.enabled": "true",
             "write.metadata.previous-versions-max": "20",
         });
-        Ok(Metadata::empty(location.trim_end_matches('/'), schema, *last_id, &spec, properties))
+        Metadata::empty(location.trim_end_matches('/'), schema, *last_id, &spec, &properties)
     }
 
     /// Removes what nobody knows of. That it stays is no fault: whoever removes orphans finds it.
@@ -192,9 +194,9 @@ fn highest(json: &Json, list: &str, key: &str) -> i64 {
 fn summary(
     change: &Change<'_>,
     written: &Written,
-    before: Option<impl Fn(&str) -> i64>,
+    parent: Option<Snapshot<'_>>,
 ) -> Map<String, Json> {
-    let before = |key: &str| before.as_ref().map_or(0, |before| before(key));
+    let before = |key: &str| parent.map_or(0, |parent| parent.count(key));
     let added = i64::try_from(change.added.len()).unwrap_or(i64::MAX);
     let rows: i64 = change.added.iter().map(|file| file.metrics.rows).sum();
     let size: i64 = change.added.iter().map(|file| i64::try_from(file.size).unwrap_or(0)).sum();

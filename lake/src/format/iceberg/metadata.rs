@@ -76,7 +76,7 @@ impl Metadata {
         schema: &Value,
         last_column: i64,
         spec: &Value,
-        properties: Value,
+        properties: &Value,
     ) -> Self {
         let fields = spec.as_array().map_or(0, Vec::len);
         Self {
@@ -264,7 +264,7 @@ mod tests {
     fn text() -> Value {
         let spec = json!([]);
         let schema = json!({"type": "struct", "schema-id": 0, "fields": []});
-        Metadata::empty("s3://b/t", &schema, 0, &spec, json!({})).json
+        Metadata::empty("s3://b/t", &schema, 0, &spec, &json!({})).json
     }
 
     #[test]
@@ -277,10 +277,7 @@ mod tests {
         gzip.write_all(&plain).unwrap();
         for bytes in [plain, gzip.finish().unwrap()] {
             let metadata = Metadata::parse(&bytes, "o").unwrap();
-            assert_eq!(
-                serde_json::from_slice::<Value>(&metadata.bytes().unwrap()).unwrap(),
-                json
-            );
+            assert_eq!(serde_json::from_slice::<Value>(&metadata.bytes().unwrap()).unwrap(), json);
         }
     }
 

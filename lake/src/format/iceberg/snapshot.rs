@@ -74,7 +74,11 @@ impl<'a> Manifests<'a> {
     }
 
     /// Writes all of them and their list.
-    pub(super) fn write(mut self, parent: Option<Snapshot<'_>>, change: &Change<'_>) -> Result<Written> {
+    pub(super) fn write(
+        mut self,
+        parent: Option<Snapshot<'_>>,
+        change: &Change<'_>,
+    ) -> Result<Written> {
         let mut written = Written::default();
         self.add(change)?;
         let list = parent.map(|parent| self.table.list(parent)).transpose()?.unwrap_or_default();
@@ -87,10 +91,13 @@ impl<'a> Manifests<'a> {
                 continue;
             }
             let is_touched = !own.is_of_deletes() && (change.removes_all || !missing.is_empty());
-            match is_touched.then(|| self.copied(own, change, &mut missing, &mut written)).transpose()? {
+            match is_touched
+                .then(|| self.copied(own, change, &mut missing, &mut written))
+                .transpose()?
+            {
                 Some(Some(copied)) => {
                     written.replaced += 1;
-                    self.put(&copied.schema, &copied.header, copied.spec, copied.entries)?;
+                    self.put(&copied.schema, &copied.header, copied.spec, &copied.entries)?;
                 }
                 Some(None) | None => carried.push(own),
             }
@@ -136,7 +143,7 @@ impl<'a> Manifests<'a> {
                 manifest::added(file, &self.path(&file.key), self.snapshot, &forms)
             });
             let entries: Vec<Value> = entries.collect();
-            self.put(&schema, &manifest::header(self.metadata), spec, entries)?;
+            self.put(&schema, &manifest::header(self.metadata), spec, &entries)?;
         }
         Ok(())
     }
@@ -218,10 +225,11 @@ impl<'a> Manifests<'a> {
                 entries.push(copy);
             }
         }
-        entries.sort_by_cached_key(|entry| (Entry(entry).partition(), Entry(entry).path().to_owned()));
+        entries
+            .sort_by_cached_key(|entry| (Entry(entry).partition(), Entry(entry).path().to_owned()));
         while !entries.is_empty() {
             let rest = entries.split_off(entries.len().min(FILES));
-            self.put(&schema, &manifest::header(self.metadata), spec, entries)?;
+            self.put(&schema, &manifest::header(self.metadata), spec, &entries)?;
             entries = rest;
         }
         Ok(left)
@@ -233,9 +241,9 @@ impl<'a> Manifests<'a> {
         schema: &Schema,
         header: &[(String, Vec<u8>)],
         spec_id: i64,
-        entries: Vec<Value>,
+        entries: &[Value],
     ) -> Result<()> {
-        let bytes = avro::write(schema, header, &entries)?;
+        let bytes = avro::write(schema, header, entries)?;
         let path = self.store(&format!("{}-m{}.avro", self.commit, self.rows.len()), &bytes)?;
         let forms: Vec<Option<Form>> =
             spec::forms(self.metadata.spec(spec_id), self.metadata.schema())
@@ -247,7 +255,7 @@ impl<'a> Manifests<'a> {
             &path,
             bytes.len(),
             spec_id,
-            &entries,
+            entries,
             &forms,
             snapshot,
             sequence,
@@ -269,4 +277,3 @@ impl<'a> Manifests<'a> {
         self.table.store.locate(key)
     }
 }
-

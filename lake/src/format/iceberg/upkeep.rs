@@ -38,8 +38,7 @@ impl Table {
             }
             let (before, previous) = (next.updated(), next.previous_versions());
             let json = next.json_mut();
-            json["last-updated-ms"] =
-                chrono::Utc::now().timestamp_millis().max(before + 1).into();
+            json["last-updated-ms"] = chrono::Utc::now().timestamp_millis().max(before + 1).into();
             push(json, "metadata-log", json!({"metadata-file": base.file, "timestamp-ms": before}));
             expired.files.extend(super::metadata::cut_log(json, previous));
             match self.pointer.swap(Some(&base), &next)? {
@@ -110,7 +109,8 @@ impl Table {
         if named.is_empty() && !listed.is_empty() {
             return Err(Error::Table {
                 table: self.name.clone(),
-                reason: "its metadata is gone, so that nobody knows which of its files count".into(),
+                reason: "its metadata is gone, so that nobody knows which of its files count"
+                    .into(),
             });
         }
         let hints = ["version-hint.text", ".crc"];

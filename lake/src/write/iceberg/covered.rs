@@ -2,18 +2,17 @@
 //!
 //! A commit of several tables is one swap each. Each says which tables the commit is of, so that a state counts only
 //! where all of them have it. What a run has died over is in doubt: rows of such a snapshot that come again are left
-//! out, as those of appended files are ([`doubt`](super::doubt)).
+//! out, as those of appended files are (`doubt.rs`).
 
 use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::journal::{Receipt, trimmed};
 use crate::error::{Error, Result};
 use crate::format::iceberg::metadata::{Metadata, Snapshot};
-use crate::format::iceberg::table::Live;
 use crate::lake::Lake;
 use crate::store::Condition;
+use crate::write::journal::{Receipt, trimmed};
 
 /// The state that covers the rows of a snapshot.
 const STATE: &str = "singer.state";
@@ -60,7 +59,12 @@ pub struct CommitNote {
 
 impl CommitNote {
     /// What a table notes whose rows are of a stream and are covered by a state.
-    pub fn notes(&self, lake: &Lake, stream: &str, state: Option<&str>) -> Result<BTreeMap<String, String>> {
+    pub fn notes(
+        &self,
+        lake: &Lake,
+        stream: &str,
+        state: Option<&str>,
+    ) -> Result<BTreeMap<String, String>> {
         let tables = serde_json::to_string(&self.tables)
             .map_err(|error| Error::broken("names are JSON", error))?;
         let mut notes = BTreeMap::from([
@@ -97,7 +101,8 @@ pub(super) fn carried(metadata: &Metadata) -> BTreeMap<String, String> {
         return BTreeMap::new();
     };
     let keys = [COMMIT, TABLES, STREAM, STATE, STATE_FILE];
-    let notes = keys.into_iter().filter_map(|key| Some((key.to_owned(), newest.note(key)?.to_owned())));
+    let notes =
+        keys.into_iter().filter_map(|key| Some((key.to_owned(), newest.note(key)?.to_owned())));
     notes.collect()
 }
 
@@ -114,7 +119,7 @@ impl Known {
         for table in lake.tables()? {
             let is_iceberg =
                 lake.definition(&table)?.is_some_and(|(_, definition)| definition.is_iceberg());
-            if is_iceberg && let Some(found) = lake.iceberg(&table).load()? {
+            if is_iceberg && let Some(found) = lake.iceberg(&table)?.load()? {
                 all.push(Self { table, metadata: found.metadata });
             }
         }
@@ -151,7 +156,9 @@ fn tables_of(snapshot: Snapshot<'_>) -> Vec<String> {
 fn is_whole(all: &[Known], snapshot: Snapshot<'_>) -> bool {
     let commit = snapshot.note(COMMIT).unwrap_or_default();
     tables_of(snapshot).iter().all(|name| {
-        all.iter().find(|known| known.table == *name).is_none_or(|known| known.has(commit, snapshot.made()))
+        all.iter()
+            .find(|known| known.table == *name)
+            .is_none_or(|known| known.has(commit, snapshot.made()))
     })
 }
 
@@ -180,12 +187,12 @@ pub fn newest_state(lake: &Lake) -> Result<Option<String>> {
 
 /// The files of a table whose rows may come again: a run has died before it gave back the state that covers them, or
 /// before other tables had theirs.
-pub(super) fn doubtful(
+pub(crate) fn doubtful(
     lake: &Lake,
     table: &str,
     receipt: Option<&dyn Receipt>,
-) -> Result<Vec<Live>> {
-    let own = lake.iceberg(table);
+) -> Result<Vec<String>> {
+    let own = lake.iceberg(table)?;
     let Some(found) = own.load()? else { return Ok(Vec::new()) };
     let metadata = found.metadata;
     let Some(newest) = metadata.history().find(|snapshot| snapshot.note(COMMIT).is_some()) else {
@@ -203,7 +210,7 @@ pub(super) fn doubtful(
             "{table}: a run died before it gave back the state of the rows that it added last; those that come again are left out"
         );
     }
-    Ok(live)
+    Ok(live.into_iter().map(|file| file.key).collect())
 }
 
 /// Whether the state of a snapshot was not acknowledged: the place says what it said before.
@@ -225,8 +232,9 @@ fn is_torn(lake: &Lake, snapshot: Snapshot<'_>) -> Result<bool> {
     }
     let all = Known::all(lake)?;
     let commit = snapshot.note(COMMIT);
-    let is_over = all.iter().filter_map(Known::newest).any(|newest| {
-        newest.note(COMMIT) != commit && newest.made() > snapshot.made()
-    });
+    let is_over = all
+        .iter()
+        .filter_map(Known::newest)
+        .any(|newest| newest.note(COMMIT) != commit && newest.made() > snapshot.made());
     Ok(!is_over && !is_whole(&all, snapshot))
 }

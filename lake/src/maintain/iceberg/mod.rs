@@ -8,9 +8,9 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::{filter_record_batch, not};
 
+use super::erase;
 use super::report::{Action, Options, TableReport};
 use super::survey::{SMALL_BYTES, Survey};
-use super::erase;
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
@@ -29,7 +29,7 @@ pub(super) fn maintain(
     options: &Options,
 ) -> Result<TableReport> {
     let name = &definition.table;
-    let own = lake.iceberg(name);
+    let own = lake.iceberg(name)?;
     let live = match own.load()? {
         Some(found) => own.live(&found.metadata, None)?,
         None => Vec::new(),
@@ -38,11 +38,13 @@ pub(super) fn maintain(
     let survey = survey(lake, definition, &live, small.values().map(Vec::len).sum())?;
     let mut actions = Vec::new();
     let spec = Arc::new(spec(definition, encoding));
-    let rewrite = |keep: &HashSet<&str>, filter: &mut dyn FnMut(&RecordBatch) -> Result<Option<RecordBatch>>| {
-        let mut committed = Committed::default();
-        let mut table = Table::open(lake, &spec)?;
-        table.rewrite(|file| keep.contains(file.path.as_str()), filter, &mut committed)
-    };
+    let rewrite =
+        |keep: &HashSet<&str>,
+         filter: &mut dyn FnMut(&RecordBatch) -> Result<Option<RecordBatch>>| {
+            let mut committed = Committed::default();
+            let mut table = Table::open(lake, &spec)?;
+            table.rewrite(&|path| keep.contains(path), filter, &mut committed)
+        };
     if !options.erase.is_empty() {
         // First what waits to enter it.
         let waiting = erase::erase(lake, definition, &encoding, &options.erase, options.dry_run)?;
@@ -75,14 +77,20 @@ pub(super) fn maintain(
             small.values().flatten().map(|file| file.path.as_str()).collect();
         for (partition, files) in &small {
             let bytes = files.iter().map(|file| file.size).sum();
-            actions.push(Action::Compact { partition: partition.clone(), files: files.len(), bytes });
+            actions.push(Action::Compact {
+                partition: partition.clone(),
+                files: files.len(),
+                bytes,
+            });
         }
         if !options.dry_run {
             rewrite(&chosen, &mut |_| Ok(None))?;
         }
     }
-    if let Some(shards) = options.shards.filter(|shards| definition.is_keyed() && *shards != definition.shards) {
-        let partitions = live.iter().map(|file| folder(file)).collect::<HashSet<_>>().len();
+    if let Some(shards) =
+        options.shards.filter(|shards| definition.is_keyed() && *shards != definition.shards)
+    {
+        let partitions = live.iter().map(folder).collect::<HashSet<_>>().len();
         actions.push(Action::Reshard { from: definition.shards, to: shards, partitions });
         if !options.dry_run {
             Table::open(lake, &spec)?.recut(shards, &mut Committed::default())?;
@@ -151,7 +159,7 @@ fn survey(
         smallest: sizes().min().unwrap_or(0),
         largest: sizes().max().unwrap_or(0),
         small_files,
-        orphans: lake.iceberg(&definition.table).strange_objects()?,
+        orphans: lake.iceberg(&definition.table)?.strange_objects()?,
         unfinished: Vec::new(),
     })
 }
