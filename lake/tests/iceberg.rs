@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type, Schema};
 use lake::schema::{Column, Kind, fields};
 use lake::store::{MemoryStore, Stopped, Store};
 use lake::table::{Granularity, LoadMethod, PartitionBy, Spec};
@@ -170,7 +171,7 @@ fn appended_rows_are_added_and_a_replacement_is_one_step() {
 fn many_commits_leave_few_manifests_and_no_row_is_lost() {
     let store = MemoryStore::new();
     for id in 0..130 {
-        load(&lake(&store), &appended(), &rows(id..id + 1, "a")).unwrap();
+        load(&lake(&store), &appended(), &rows([id], "a")).unwrap();
     }
     assert_eq!(found(&lake(&store)), once([(0..130, "a")]));
     // Old metadata files have gone, and with it the names of their versions.
@@ -186,20 +187,21 @@ fn a_column_that_becomes_another_type_is_written_anew_and_new_ones_come_last() {
     wide.push(Column::same("more", Kind::Bigint));
     let spec = Spec { columns: wide.clone(), ..by_month(keyed()) };
     let narrow = rows(4..8, "b");
-    let ids = narrow.column(0).as_primitive::<Int64Type>().iter();
-    let ids: Float64Array = ids.map(|id| id.map(|id| id as f64)).collect();
+    let ids = cast(narrow.column(0), &DataType::Float64).unwrap();
     let more: ArrayRef = Arc::new(Int64Array::from(vec![7; 4]));
-    let arrays = vec![Arc::new(ids) as _, narrow.column(1).clone(), narrow.column(2).clone(), more];
+    let [names, at] = [1, 2].map(|column| Arc::clone(narrow.column(column)));
+    let arrays = vec![ids, names, at, more];
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields(&wide))), arrays).unwrap();
     load(&lake(&store), &spec, &batch).unwrap();
     let mut seen = BTreeMap::new();
     for batch in lake(&store).scan("t").unwrap() {
         let batch = batch.unwrap();
         assert_eq!(batch.column(0).data_type(), &DataType::Float64);
-        let ids = batch.column(0).as_primitive::<Float64Type>();
+        let ids = cast(batch.column(0), &DataType::Int64).unwrap();
+        let ids = ids.as_primitive::<Int64Type>();
         for row in 0..batch.num_rows() {
             let name = batch.column(1).as_string::<i32>().value(row).to_owned();
-            seen.insert(ids.value(row) as i64, (name, batch.column(3).is_null(row)));
+            seen.insert(ids.value(row), (name, batch.column(3).is_null(row)));
         }
     }
     assert_eq!(seen.len(), 8);
@@ -325,7 +327,9 @@ fn of_writers_that_overtake_each_other_none_loses_a_row() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     let found = found(&lake(&store));
     assert_eq!(found.len(), 12 + 4 * 30);
     assert!(found.values().all(|names| names.len() == 1));

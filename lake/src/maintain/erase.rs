@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
-use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
 
 use super::report::{Action, Erase};
 use super::survey::TableFiles;
@@ -18,10 +18,10 @@ use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
 use crate::lake::Lake;
-use crate::schema::{Kind, fields};
+use crate::schema::Kind;
 use crate::store::{Condition, Object};
 use crate::table::definition::Definition;
-use crate::write::waiting;
+use crate::write::{schema_of, waiting};
 
 /// Listings that may show something new before it is given up: someone writes the rows again and again.
 const LISTINGS: usize = 10;
@@ -73,14 +73,7 @@ pub(super) fn erase(
         });
     }
     let _guard = if dry_run { None } else { lake.store.lock(&definition.table)? };
-    let table = Table {
-        lake,
-        definition,
-        encoding,
-        schema: Arc::new(Schema::new(fields(&definition.columns))),
-        tests,
-        dry_run,
-    };
+    let table = Table { lake, definition, encoding, schema: schema_of(definition), tests, dry_run };
     let (rows, files) = table.erase()?;
     // A cut that has begun meanwhile may have read them before they went.
     let now = lake.definition(&definition.table)?;
@@ -416,7 +409,7 @@ mod tests {
             lake: &lake,
             definition: &definition,
             encoding: &Encoding::default(),
-            schema: Arc::new(Schema::new(fields(&definition.columns))),
+            schema: schema_of(&definition),
             tests: vec![Test::new(&definition, &asked("name", &["a"])[0]).unwrap().unwrap()],
             dry_run: false,
         };

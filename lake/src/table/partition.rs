@@ -123,8 +123,8 @@ impl By {
     }
 
     /// The folder of the files of a hidden partition: nobody reads it but people, so that a long value has none.
-    fn hidden_folder(&self, value: &str) -> String {
-        let value = value.strip_prefix(PRESENT).map(|value| match self.hidden {
+    fn hidden_folder(&self, value: Option<&str>) -> String {
+        let value = value.map(|value| match self.hidden {
             Some(Hidden::Counted) => hidden::shown(value, self.granularity),
             Some(Hidden::Text) | None => value.to_owned(),
         });
@@ -181,7 +181,9 @@ impl Partitioner {
     /// The folder of a partition below its table, with a slash behind it; empty without partitions.
     pub(crate) fn folder(&self, number: u32) -> Result<String> {
         match (&self.by, self.values.get(number as usize)) {
-            (Some(by), Some(value)) if by.hidden.is_some() => Ok(by.hidden_folder(value)),
+            (Some(by), Some(_)) if by.hidden.is_some() => {
+                Ok(by.hidden_folder(self.hidden(number)?))
+            }
             (Some(by), Some(value)) => Ok(format!("{}={}/", by.key, escape(value, by.form))),
             (None, _) => Ok(String::new()),
             (Some(_), None) => Err(Error::internal(format!("partition {number} is known"))),

@@ -64,10 +64,10 @@ pub(super) fn open(
     definition: &Definition,
     _: bool,
 ) -> Result<Option<(Table, Vec<Column>)>> {
-    match definition.is_iceberg() {
-        true => lake.iceberg(&definition.table).map(|table| Some((table, Vec::new()))),
-        false => Ok(None),
+    if definition.is_iceberg() {
+        return lake.iceberg(&definition.table).map(|table| Some((table, Vec::new())));
     }
+    Ok(None)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it may fail with the feature")]
