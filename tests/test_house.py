@@ -98,6 +98,13 @@ def test_a_feature_is_asked_for_where_its_module_is_chosen_alone():
         for file in sources(f"{folder.removeprefix('connector-')}/src")
         if re.search(r"\bcfg\((?:not\()?feature", code(file))
     }
-    assert asking == {"lake/src/lib.rs", "lake/src/aws/mod.rs", "lake/src/store/mod.rs"}
-    for name in ("aws", "catalog", "store/s3"):
+    assert asking == {
+        "lake/src/lib.rs",
+        "lake/src/aws/mod.rs",
+        "lake/src/format/mod.rs",
+        "lake/src/maintain/mod.rs",
+        "lake/src/store/mod.rs",
+        "lake/src/write/mod.rs",
+    }
+    for name in ("aws", "catalog", "format/iceberg", "maintain/iceberg", "store/s3", "write/iceberg"):
         assert (ROOT / "lake" / "src" / name / "absent.rs").is_file()

@@ -39,11 +39,11 @@ use crate::store::Store;
 #[expect(clippy::unnecessary_wraps, reason = "other catalogs may fail")]
 pub(crate) fn open(
     store: &Arc<dyn Store>,
-    _aws: &Aws,
+    aws: &Aws,
     name: &str,
     run: &str,
     at_once: usize,
 ) -> Result<table::Table> {
     let pointers = Folders { store: Arc::clone(store) };
-    Ok(table::Table::new(store, pointers.of(name), name, run, at_once))
+    Ok(table::Table::new(store, pointers.of(name), name, run, aws.options().namespace, at_once))
 }
