@@ -267,10 +267,7 @@ mod tests {
         gzip.write_all(&plain).unwrap();
         for bytes in [plain, gzip.finish().unwrap()] {
             let metadata = Metadata::parse(&bytes, "o").unwrap();
-            assert_eq!(
-                serde_json::from_slice::<Value>(&metadata.bytes().unwrap()).unwrap(),
-                json
-            );
+            assert_eq!(serde_json::from_slice::<Value>(&metadata.bytes().unwrap()).unwrap(), json);
         }
     }
 
