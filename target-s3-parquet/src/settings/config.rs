@@ -270,6 +270,7 @@ impl Config {
         lake::Options {
             temp_dir: self.temp_dir(),
             s3: self.s3.options(),
+            iceberg: self.catalog.iceberg(),
             ..lake::Options::default()
         }
     }

@@ -4,7 +4,7 @@
 //! A commit is a new metadata file, and then one request that names it in the place of the one before, while the
 //! table is still of the version that was read. A request may be done and yet answered by an error, also by a
 //! conflict with itself: the SDK sends it again when an answer is lost. So after a refusal the table is looked at,
-//! and the new file goes only when nothing names it.
+//! and the new file goes only when the table has moved on without it.
 
 mod columns;
 mod entry;
@@ -13,8 +13,10 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use aws_sdk_glue::types::Table;
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 
 use super::lineage;
 use super::metadata::Metadata;
@@ -31,6 +33,13 @@ use crate::store::{Condition, Store};
 /// The largest metadata file that the catalog's own services read, in bytes
 /// (<https://docs.aws.amazon.com/glue/latest/dg/limitation-glue-iceberg-rest-api.html>).
 const LARGEST: usize = 20 * 1024 * 1024;
+
+/// Pauses before a table that somebody is changing is asked for again.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(100))
+    .with_factor(2.0)
+    .with_max_times(6)
+    .with_jitter();
 
 /// What is asked of Glue.
 trait Api: TableApi + Send + Sync + std::fmt::Debug {}
@@ -60,6 +69,7 @@ pub(super) fn tables(
         store: Arc::clone(store),
         places: Arc::new(places),
         options: options.clone(),
+        pauses: PAUSES,
     }))
 }
 
@@ -70,6 +80,7 @@ struct Tables {
     store: Arc<dyn Store>,
     places: Arc<Places>,
     options: Options,
+    pauses: ExponentialBuilder,
 }
 
 impl Pointers for Tables {
@@ -81,6 +92,7 @@ impl Pointers for Tables {
             name: self.options.table_name(table).to_lowercase(),
             location: self.store.locate(table),
             has_warned: AtomicBool::new(false),
+            pauses: self.pauses,
         })
     }
 }
@@ -95,6 +107,7 @@ struct Entry {
     /// Where it is to lie.
     location: String,
     has_warned: AtomicBool,
+    pauses: ExponentialBuilder,
 }
 
 impl Entry {
@@ -137,8 +150,13 @@ impl Entry {
         };
         let metadata = Metadata::parse(&bytes, file)?;
         self.warn_of_another_place(&metadata);
-        let version = found.version_id.clone().unwrap_or_default();
-        Ok(Current { file: file.to_owned(), metadata, version })
+        // The name of the file is enough: a swap looks at the table again.
+        Ok(Current { file: file.to_owned(), metadata, version: String::new() })
+    }
+
+    fn gone(&self) -> Error {
+        let reason = format!("{} has gone from Glue since it was read", self.arn());
+        Error::Table { table: self.name.clone(), reason }
     }
 
     /// A table that lies elsewhere is still the table: another tool has made or moved it.
@@ -174,17 +192,60 @@ impl Entry {
         Ok(file)
     }
 
-    /// What became of metadata whose request was refused because of another writer, who may have been an earlier
-    /// try of the same request. Its file goes if nothing names it.
-    fn look(&self, file: &str, base: Option<&Current>, next: &Metadata) -> Result<Swap> {
-        if let Some(found) = self.found()? {
-            let newest = self.current(&found)?;
-            if newest.file == file || lineage::holds(&newest.metadata, file, base, next) {
-                return Ok(Swap::Done(newest));
+    /// Puts a metadata file in the place of the one of the table that was found.
+    fn put(
+        &self,
+        found: Option<&Table>,
+        file: &str,
+        base: Option<&Current>,
+        next: &Metadata,
+    ) -> Result<Swap> {
+        let mut pauses = self.pauses.build();
+        loop {
+            let outcome = match found {
+                None => self.create(next, file),
+                Some(found) => self.update(found, next, file),
+            };
+            let Err(rejection) = outcome else {
+                let (file, metadata) = (file.to_owned(), next.clone());
+                return Ok(Swap::Done(Current { file, metadata, version: String::new() }));
+            };
+            if !matches!(rejection.reason, Reason::Exists | Reason::Modified) {
+                return Err(rejection.of_commit("commit"));
+            }
+            if let Some(swap) = self.look(found, file, base, next)? {
+                return Ok(swap);
+            }
+            // Somebody is at it, who may be an earlier try of this request: it is too soon to say who wins.
+            match pauses.next() {
+                Some(pause) => std::thread::sleep(pause),
+                None => return Err(rejection.of_commit("commit")),
             }
         }
+    }
+
+    /// What became of metadata whose request was refused because of another writer, who may have been an earlier
+    /// try of the same request. It has lost for certain once the table has moved on without it, and then its file
+    /// goes. Nothing where the table has not moved.
+    fn look(
+        &self,
+        before: Option<&Table>,
+        file: &str,
+        base: Option<&Current>,
+        next: &Metadata,
+    ) -> Result<Option<Swap>> {
+        let Some(found) = self.found()? else {
+            return before.map_or(Ok(None), |_| Err(self.gone()));
+        };
+        if before.is_some_and(|before| before.version_id == found.version_id) {
+            return Ok(None);
+        }
+        let newest = self.current(&found)?;
+        if newest.file == file || lineage::holds(&newest.metadata, file, base, next) {
+            return Ok(Some(Swap::Done(newest)));
+        }
         self.remove(file);
-        Ok(Swap::Lost)
+        Ok(Some(Swap::Lost))
     }
 
     /// Removes a file that nothing names.
@@ -225,36 +286,11 @@ impl Pointer for Entry {
         match (base, &found) {
             (None, None) => {}
             (Some(base), Some(found)) if entry::metadata_file(found) == Some(&base.file) => {}
-            (Some(_), None) => {
-                return Err(Error::Table {
-                    table: self.name.clone(),
-                    reason: format!(
-                        "{} has gone from Glue since it was read; nothing of this commit is in it",
-                        self.arn()
-                    ),
-                });
-            }
+            (Some(_), None) => return Err(self.gone()),
             (None | Some(_), Some(_)) => return Ok(Swap::Lost),
         }
         let file = self.write(base, next)?;
-        let outcome = match &found {
-            None => self.create(next, &file),
-            Some(found) => self.update(found, next, &file),
-        };
-        match outcome {
-            Ok(()) => {
-                let version = String::new();
-                Ok(Swap::Done(Current { file, metadata: next.clone(), version }))
-            }
-            Err(rejection) => match rejection.reason {
-                Reason::Exists | Reason::Modified => self.look(&file, base, next),
-                Reason::Missing
-                | Reason::Running
-                | Reason::Denied
-                | Reason::Unreachable
-                | Reason::Other => Err(rejection.of_commit("commit")),
-            },
-        }
+        self.put(found.as_ref(), &file, base, next)
     }
 
     fn location(&self) -> Option<String> {

@@ -36,7 +36,9 @@ impl Setup {
     fn pointer(&self) -> Arc<dyn Pointer> {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
         let places = Arc::new(Places::new(&store, &Aws::new(&crate::options::Options::default())));
-        Tables { glue: Arc::new(self.glue.clone()), store, places, options: options() }.of("t")
+        let pauses = ExponentialBuilder::new().with_min_delay(Duration::ZERO).with_max_times(3);
+        Tables { glue: Arc::new(self.glue.clone()), store, places, options: options(), pauses }
+            .of("t")
     }
 
     /// The table with nothing in it.
@@ -189,9 +191,30 @@ fn two_that_make_the_table_at_once_make_it_once() {
     assert_eq!(setup.files(), [made.file]);
     // The other is faster between the look and the request.
     let setup = Setup::new();
-    setup.glue.reject("CreateTable", 1, "AlreadyExistsException");
+    let store = Arc::clone(&setup.store);
+    setup.glue.interfere("CreateTable", 1, move |state| {
+        let other = metadata("memory:t");
+        let key = "t/metadata/00000-x.metadata.json";
+        store.put(key, &other.bytes().unwrap(), Condition::Absent).unwrap();
+        state.put_table(entry::new_table("p_t", &other, &format!("memory:{key}")).unwrap());
+    });
     assert!(is_lost(setup.pointer().swap(None, &metadata("memory:t"))));
-    assert!(setup.files().is_empty());
+    assert_eq!(setup.files(), ["memory:t/metadata/00000-x.metadata.json"]);
+}
+
+#[test]
+fn a_refusal_while_the_table_has_not_moved_says_nothing_and_is_asked_again() {
+    // Somebody is at it, who may be an earlier try of the same request.
+    let setup = Setup::new();
+    let base = setup.made();
+    setup.glue.reject("UpdateTable", 1, "ConcurrentModificationException");
+    assert_eq!(done(setup.commit(&base, 1)).file, setup.parameters()["metadata_location"]);
+    let base = setup.pointer().load().unwrap().unwrap();
+    for nth in 3..20 {
+        setup.glue.reject("UpdateTable", nth, "ConcurrentModificationException");
+    }
+    setup.commit(&base, 2).unwrap_err();
+    assert_eq!(setup.files().len(), 3, "what may yet be done stays");
 }
 
 #[test]

@@ -65,14 +65,16 @@ impl Auth {
     /// What a person can do about a request that the server does not take.
     pub(super) fn advice(&self) -> &'static str {
         match self {
-            Self::None => "the server asks who it is; set `catalog.token` or `catalog.credential`",
-            Self::Token(_) => "`catalog.token` is wrong, or has expired",
+            Self::None => {
+                "the server asks who it is; set `catalog.rest.token` or `catalog.rest.credential`"
+            }
+            Self::Token(_) => "`catalog.rest.token` is wrong, or has expired",
             Self::OAuth(_) => {
-                "a token was fetched anew and is not taken either; check `catalog.credential` and \
-                 `catalog.scope`"
+                "a token was fetched anew and is not taken either; check `catalog.rest.credential` and \
+                 `catalog.rest.scope`"
             }
             Self::Signature(_) => {
-                "check the AWS credentials, and `catalog.signing_name` and `catalog.region`"
+                "check the AWS credentials, and `catalog.rest.signing_name` and `catalog.rest.signing_region`"
             }
         }
     }
@@ -145,8 +147,7 @@ impl OAuth {
             .send(&request)
             .map_err(|error| Error::store("fetch", format!("a token of {}", self.server), error))?;
         if answer.status != 200 {
-            let advice =
-                "check `catalog.credential`, `catalog.scope` and `catalog.oauth2_server_uri`";
+            let advice = "check `catalog.rest.credential`, `catalog.rest.scope` and `catalog.rest.oauth2_server_uri`";
             return Err(failed(format!("{}; {advice}", explain(&answer))));
         }
         // The answer is a secret: nothing of it is told.

@@ -163,7 +163,9 @@ impl Client {
         let advice = match answer.status {
             401 | 419 => self.auth.advice(),
             403 => "whoever asks may not do that; the catalog's administrator can grant it",
-            404 => "check `catalog.uri`, `catalog.warehouse` and `catalog.namespace`",
+            404 => {
+                "check `catalog.rest.uri`, `catalog.rest.warehouse` and `catalog.rest.namespace`"
+            }
             400 | 406 | 422 => "the server knows no such request",
             409 => "another writer was faster",
             _ => "what became of the request is not known",
@@ -180,7 +182,7 @@ impl Client {
         }
         causes.dedup();
         let reason = format!(
-            "{} does not answer ({}); check `catalog.uri` and the network",
+            "{} does not answer ({}); check `catalog.rest.uri` and the network",
             self.shown(),
             causes.join(": ")
         );
@@ -235,7 +237,8 @@ impl Client {
         }
         let json = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default();
         if !json["overrides"].is_object() && !json["defaults"].is_object() {
-            let reason = format!("{uri}/v1/config is none of a REST catalog; check `catalog.uri`");
+            let reason =
+                format!("{uri}/v1/config is none of a REST catalog; check `catalog.rest.uri`");
             return Err(Error::store("read", object, reason));
         }
         Ok(Paths::new(uri, &settings(&json)))

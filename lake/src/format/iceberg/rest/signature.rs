@@ -32,7 +32,7 @@ impl Signer {
         let region = region.or_else(|| session.config.region().map(ToString::to_string));
         let Some(region) = region else {
             return Err(Error::Option {
-                name: "catalog.region",
+                name: "catalog.rest.signing_region",
                 reason: "no region is known; set it, `s3.region` or AWS_REGION".into(),
             });
         };
@@ -65,7 +65,7 @@ impl Signer {
         }
         let none = "no AWS credentials were found to sign requests with";
         let Some(provider) = self.session.config.credentials_provider() else {
-            return Err(Error::Option { name: "catalog.sigv4", reason: none.into() });
+            return Err(Error::Option { name: "catalog.rest.signing_name", reason: none.into() });
         };
         let fetched = transport
             .wait(async { provider.provide_credentials().await })

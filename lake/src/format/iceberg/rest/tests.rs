@@ -207,9 +207,9 @@ fn a_look_is_repeated_and_a_commit_only_when_it_was_not_looked_at() {
 fn a_refusal_is_told_with_what_to_do() {
     for (status, words) in [
         (400, "knows no such request"),
-        (401, "`catalog.token` or `catalog.credential`"),
+        (401, "`catalog.rest.token` or `catalog.rest.credential`"),
         (403, "may not do that"),
-        (404, "`catalog.namespace`"),
+        (404, "`catalog.rest.namespace`"),
         (419, "asks who it is"),
     ] {
         let server = Server::start();
@@ -228,7 +228,7 @@ fn what_is_no_catalog_is_no_catalog_without_the_table() {
     let server = Server::start();
     server.fail(Fault::NoCatalog);
     let text = told(&pointer(&server).load().unwrap_err());
-    assert!(text.contains("catalog.uri"), "{text}");
+    assert!(text.contains("`catalog.rest.uri`"), "{text}");
     let nowhere = RestOptions { uri: "http://127.0.0.1:9/".into(), ..options(&server) };
     let text = told(&pointer_with(&nowhere).load().unwrap_err());
     assert!(text.contains("http://127.0.0.1:9 does not answer"), "{text}");
@@ -258,7 +258,7 @@ fn a_token_goes_with_each_request_and_is_never_told() {
     assert_eq!(server.header("x-realm").as_deref(), Some("r"));
     let pointer = pointer_with(&with("bad"));
     let text = told(&pointer.load().unwrap_err());
-    assert!(text.contains("401") && text.contains("`catalog.token`"), "{text}");
+    assert!(text.contains("401") && text.contains("`catalog.rest.token`"), "{text}");
     assert!(!text.contains("bad") && !format!("{pointer:?}").contains("bad"), "{text}");
 }
 
@@ -301,7 +301,10 @@ fn credentials_that_are_wrong_are_told_without_them() {
     let server = Server::start();
     server.hand_out("id:secret", 3600);
     let text = told(&pointer_with(&oauth(&server, "id:hidden")).load().unwrap_err());
-    assert!(text.contains("invalid_client") && text.contains("`catalog.credential`"), "{text}");
+    assert!(
+        text.contains("invalid_client") && text.contains("`catalog.rest.credential`"),
+        "{text}"
+    );
     assert!(!text.contains("hidden"), "{text}");
 }
 
