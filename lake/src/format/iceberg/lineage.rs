@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::metadata::Metadata;
+use super::metadata::{Metadata, Snapshot};
 use super::pointer::Current;
 
 /// Whether the newest metadata of a table goes back to some that was to follow `base`: it has the snapshots that
@@ -21,7 +21,7 @@ pub(super) fn holds(
         return true;
     }
     let ids = |metadata: &Metadata| -> HashSet<i64> {
-        metadata.snapshots().map(|snapshot| snapshot.id()).collect()
+        metadata.snapshots().map(Snapshot::id).collect()
     };
     let (there, before) = (ids(newest), base.map(|base| ids(&base.metadata)).unwrap_or_default());
     let mut new = ids(next).into_iter().filter(|id| !before.contains(id)).peekable();

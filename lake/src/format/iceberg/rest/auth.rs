@@ -158,7 +158,7 @@ impl OAuth {
         let until = json["expires_in"].as_u64().map(|seconds| {
             // It must still be good when it arrives.
             let life = Duration::from_secs(seconds);
-            Instant::now() + life.saturating_sub(Duration::from_secs(60).min(life / 10))
+            Instant::now() + life.saturating_sub(Duration::from_mins(1).min(life / 10))
         });
         Ok(Token { text: text.to_owned(), until })
     }

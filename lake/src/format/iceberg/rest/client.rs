@@ -54,8 +54,8 @@ impl Client {
         aws: &Aws,
         pauses: ExponentialBuilder,
     ) -> Result<Self> {
-        let mut options = options.clone();
-        options.uri = options.uri.trim_end_matches('/').trim_end_matches("/v1").to_owned();
+        let uri = options.uri.trim_end_matches('/').trim_end_matches("/v1").to_owned();
+        let options = RestOptions { uri, ..options.clone() };
         let patience = aws.options().patience;
         Ok(Self {
             transport: Transport::new(patience.map_or(TIMEOUT, |most| most.min(TIMEOUT)))?,
@@ -118,7 +118,7 @@ impl Client {
         match tried {
             Ok(answer) => Ok(answer),
             Err(Tried::Unmarked(error)) => Err(error),
-            Err(Tried::Unanswered(error)) => Err(self.unanswered("read", object, error)),
+            Err(Tried::Unanswered(error)) => Err(self.unanswered("read", object, &error)),
             Err(Tried::Again) => match last {
                 Some(answer) => Ok(answer),
                 None => Err(Error::internal("a request that was tried has an answer")),
@@ -149,7 +149,7 @@ impl Client {
         match answer.retry(self.pauses).when(Option::is_none).call() {
             Ok(answer) => Ok(answer),
             Err(Some(Failed::Unmarked(error))) => Err(error),
-            Err(Some(Failed::Unanswered(error))) => Err(self.unanswered(action, object, error)),
+            Err(Some(Failed::Unanswered(error))) => Err(self.unanswered(action, object, &error)),
             Err(None) => match refused {
                 Some(answer) => Ok(answer),
                 None => Err(Error::internal("a request that was tried has an answer")),
@@ -173,7 +173,7 @@ impl Client {
         Error::store(action, object, format!("{said}; {advice}"))
     }
 
-    fn unanswered(&self, action: &'static str, object: &str, error: Unanswered) -> Error {
+    fn unanswered(&self, action: &'static str, object: &str, error: &Unanswered) -> Error {
         let mut causes = vec![error.to_string()];
         let mut inner = error.source();
         while let Some(cause) = inner {

@@ -34,12 +34,12 @@ use crate::store::Store;
 use client::Client;
 use table::Table;
 
-/// The pauses before a server is asked again: half a minute in all.
+/// The pauses before a server is asked again.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(500))
     .with_factor(2.0)
     .with_max_delay(Duration::from_secs(10))
-    .with_max_times(6)
+    .with_max_times(4)
     .with_jitter();
 
 /// The tables of one namespace. Nothing is asked of the server yet.

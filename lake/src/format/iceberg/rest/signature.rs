@@ -1,4 +1,4 @@
-//! Signatures of AWS (SigV4) on requests to Glue's and S3 Tables' REST catalogs.
+//! Signatures of AWS (`SigV4`) on requests to Glue's and S3 Tables' REST catalogs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};

@@ -124,7 +124,9 @@ impl Table {
             return Ok(Swap::Done(made));
         }
         // Files that were written before the table was there have the numbers of the fields that they were given.
-        if made.metadata.schema()["fields"] != next.schema()["fields"] {
+        let is_same = numbers(made.metadata.schema()) == numbers(next.schema())
+            && numbers(made.metadata.default_spec()) == numbers(next.default_spec());
+        if !is_same {
             return Err(Error::Table {
                 table: self.name.clone(),
                 reason: "the catalog has given its fields other numbers than the files have that were written \
@@ -173,6 +175,26 @@ impl Table {
             reason: format!("{} has gone from the catalog since it was read", self.object()),
         })
     }
+}
+
+/// The names of all fields with their numbers, from the outermost to the innermost.
+fn numbers(json: &Value) -> Vec<(String, String)> {
+    const NUMBERS: [&str; 5] = ["id", "field-id", "element-id", "key-id", "value-id"];
+    let mut found = Vec::new();
+    match json {
+        Value::Array(items) => found.extend(items.iter().flat_map(numbers)),
+        Value::Object(object) => {
+            let name = object.get("name").and_then(Value::as_str).unwrap_or_default();
+            for number in NUMBERS.iter().filter_map(|key| object.get(*key)) {
+                found.push((name.to_owned(), number.to_string()));
+            }
+            found.extend(object.values().flat_map(numbers));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    // Servers order the keys of an object as they like.
+    found.sort();
+    found
 }
 
 impl Pointer for Table {
