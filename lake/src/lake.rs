@@ -1,6 +1,6 @@
 //! The lake: what the tables of a run share, and where their definitions are.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::file::encoding::{Encoding, Format, Signature};
 use crate::file::reader::PartReader;
 use crate::file::writer::{ENCODER_BYTES, PartWriter, Workers};
+use crate::format::iceberg;
+use crate::format::iceberg::pointer::Pointers;
 use crate::options::{Location, Options};
 use crate::owner::Presence;
 use crate::room::{Part, Room};
@@ -62,6 +64,7 @@ pub struct Lake {
     /// Bytes for staged rows and open row groups.
     pub(crate) budget: usize,
     created_by: String,
+    pointers: Mutex<Option<Arc<dyn Pointers>>>,
 }
 
 impl Lake {
@@ -105,6 +108,7 @@ impl Lake {
             merges: (options.memory / MERGE).clamp(1, MOST_MERGES),
             budget: options.memory,
             created_by: options.created_by.clone(),
+            pointers: Mutex::default(),
             aws,
             store,
         })
@@ -140,6 +144,25 @@ impl Lake {
         self.budget
     }
 
+    /// An Iceberg table of the lake.
+    pub(crate) fn iceberg(&self, name: &str) -> Result<iceberg::table::Table> {
+        let pointer = self.pointers()?.of(name);
+        Ok(iceberg::table::Table::new(&self.store, pointer, name, self.at_once))
+    }
+
+    /// The catalog of the Iceberg tables, opened when it is first needed.
+    fn pointers(&self) -> Result<Arc<dyn Pointers>> {
+        // It is kept whole or not at all, so a panic elsewhere leaves nothing half done.
+        let mut pointers = self.pointers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pointers) = &*pointers {
+            return Ok(Arc::clone(pointers));
+        }
+        let catalog = &self.aws.options().iceberg;
+        let opened = iceberg::catalogs::pointers(&self.store, &self.aws, catalog)?;
+        *pointers = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
     /// The rows of a table as a reader finds them who lists its prefix, file after file, as the
     /// table's columns. A table that is not there has no rows.
     ///
@@ -148,7 +171,8 @@ impl Lake {
     /// [`Error::Conflict`] for a file that was replaced since it was listed: list again.
     pub fn scan(&self, table: &str) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
         let definition = self.definition(table)?.map(|(_, definition)| definition);
-        let objects = match definition {
+        let objects = match &definition {
+            Some(definition) if definition.is_iceberg() => self.iceberg(table)?.objects()?,
             Some(_) => self.store.list(&format!("{table}/"))?,
             None => Vec::new(),
         };

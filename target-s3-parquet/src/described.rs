@@ -84,6 +84,7 @@ impl Described<'_> {
             columns,
             load: settings.load(!keys.is_empty()),
             partition_by: settings.partition_by.as_ref().map(Into::into),
+            table_format: settings.table_format.into(),
             shards: settings.shards.number(),
             keeps_long_values: settings.on_invalid == OnInvalid::Null,
             moves_keys: settings.move_keys == Some(true),

@@ -2,14 +2,16 @@
 
 use std::fs::File;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use arrow::array::{RecordBatch, RecordBatchReader as _};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
 use parquet::file::statistics::Statistics;
 
 use super::encoding::SHARDS;
@@ -52,7 +54,8 @@ impl PartReader {
         is_read: impl Fn(&str) -> bool,
     ) -> Result<Self> {
         let failed = |source| Error::Parquet { action: "read", object: object.to_owned(), source };
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(failed)?;
+        let metadata = load(&file).map_err(failed)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata);
         let pairs = builder.metadata().file_metadata().key_value_metadata();
         let noted = pairs
             .and_then(|pairs| pairs.iter().find(|pair| pair.key == SHARDS))
@@ -83,8 +86,7 @@ impl PartReader {
     ) -> Result<()> {
         let failed = |source| Error::Parquet { action: "read", object: object.to_owned(), source };
         let copy = || file.try_clone().map_err(|error| Error::store("read", object, error));
-        let metadata = ArrowReaderMetadata::load(&copy()?, ArrowReaderOptions::new());
-        let metadata = metadata.map_err(failed)?;
+        let metadata = load(file).map_err(failed)?;
         if !keeps_all(metadata.schema().fields(), schema.fields()) {
             return Err(Error::Newer { object: object.to_owned() });
         }
@@ -160,4 +162,25 @@ impl PartReader {
             })
         }))
     }
+}
+
+/// Reads a footer. Columns have the types of the table's then, without the ids that Iceberg gives them.
+fn load(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
+    let found = ArrowReaderMetadata::load(file, ArrowReaderOptions::new())?;
+    if found.schema().fields().iter().all(|field| field.metadata().is_empty()) {
+        return Ok(found);
+    }
+    let fields: Fields = found.schema().fields().iter().map(|field| plain(field)).collect();
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+    ArrowReaderMetadata::try_new(Arc::clone(found.metadata()), options)
+}
+
+/// A field without what its file says beside its type.
+fn plain(field: &Field) -> Field {
+    let data_type = match field.data_type() {
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| plain(field)).collect()),
+        DataType::List(element) => DataType::List(Arc::new(plain(element))),
+        other => other.clone(),
+    };
+    Field::new(field.name(), data_type, field.is_nullable())
 }

@@ -16,6 +16,7 @@ use super::lanes::{Lanes, Passage};
 use super::size;
 use crate::allowance::Allowance;
 use crate::error::{Error, Result};
+use crate::format::iceberg::metrics::Metrics;
 use crate::store::{Object, Upload};
 
 pub(crate) use super::lanes::ENCODER_BYTES;
@@ -265,12 +266,14 @@ impl PartWriter {
         let object = self.lanes.object().to_owned();
         let file = self.lanes.into_file()?;
         let bytes = file.bytes_written();
+        let has_ids = self.schema.fields().iter().any(|field| !field.metadata().is_empty());
+        let metrics = has_ids.then(|| Metrics::of(file.flushed_row_groups()));
         let upload = file.into_inner().map_err(|source| Error::Parquet {
             action: "write",
             object,
             source,
         })?;
-        Ok(Ended { upload, bytes })
+        Ok(Ended { upload, bytes, rows: self.rows, metrics })
     }
 }
 
@@ -278,6 +281,8 @@ impl PartWriter {
 pub(crate) struct Ended {
     upload: Box<dyn Upload>,
     bytes: usize,
+    rows: u64,
+    metrics: Option<Metrics>,
 }
 
 impl std::fmt::Debug for Ended {
@@ -290,6 +295,16 @@ impl Ended {
     /// Its size, but for the footer.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// How many rows it has.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// What its footer says of its columns, where they have ids.
+    pub(crate) fn take_metrics(&mut self) -> Option<Metrics> {
+        self.metrics.take()
     }
 
     /// The file waits for its end, and takes neither memory nor an open file meanwhile.

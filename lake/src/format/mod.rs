@@ -23,6 +23,14 @@ pub enum TableFormat {
 }
 
 impl TableFormat {
+    /// What it is called in a sentence.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "a plain table of Parquet files",
+            Self::Iceberg => "an Iceberg table",
+        }
+    }
+
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference on")]
     pub(crate) fn is_parquet(&self) -> bool {
         *self == Self::Parquet

@@ -5,6 +5,8 @@ use std::fmt;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
 use serde::{Deserialize, Serialize};
 
+use super::names::{Folding, fold_by};
+
 /// The type of a column, in the terms that Parquet, Hive and Redshift share.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,6 +63,12 @@ impl Column {
             description: None,
             personal: false,
         }
+    }
+
+    /// Whether the settings may call it by this name: as the stream does, or as the table, also as the first
+    /// release would have called it there.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.source == name || self.name == name || fold_by(Folding::Former, &self.source) == name
     }
 
     /// Whether it or a field inside of it holds personal data.

@@ -33,6 +33,11 @@ pub(super) fn bucket(hash: u128) -> u16 {
     u16::try_from(key::shard(hash, MOST)).unwrap_or(0)
 }
 
+/// The same of a hash whose rest by a power of two says in which object its row is.
+pub(super) fn own_bucket(hash: u32) -> u16 {
+    u16::try_from(hash % MOST).unwrap_or(0)
+}
+
 /// How finely rows are divided that wait.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Fineness {

@@ -43,7 +43,7 @@ use spill::Spill;
 pub(crate) use temporary::SpillFile;
 
 use crate::error::{Error, Result};
-use crate::table::key;
+use crate::table::{bucket, key};
 use crate::table::partition::{Misplaced, Partitioner};
 use crate::table::projection::Projection;
 
@@ -53,6 +53,8 @@ pub(crate) struct Stage {
     schema: SchemaRef,
     partitioner: Partitioner,
     cut: Cut,
+    /// The column by whose values rows are cut, as Iceberg cuts; by their keys without one.
+    bucketed: Option<usize>,
     fineness: Fineness,
     groups: Vec<Group>,
     numbers: HashMap<Group, u32>,
@@ -79,6 +81,7 @@ impl Stage {
             schema,
             partitioner,
             cut,
+            bucketed: None,
             fineness: Fineness::USUAL,
             groups: Vec::new(),
             numbers: HashMap::new(),
@@ -92,6 +95,12 @@ impl Stage {
             spilled: 0,
             rows: 0,
         }
+    }
+
+    /// Rows are cut by the buckets of a column.
+    pub(crate) fn with_buckets_of(mut self, column: usize) -> Self {
+        self.bucketed = Some(column);
+        self
     }
 
     /// Rows since the last commit, superseded ones included.
@@ -129,6 +138,11 @@ impl Stage {
         self.partitioner.folder(group.partition)
     }
 
+    /// The value of a group's hidden partition; nothing for rows that have none.
+    pub(crate) fn hidden(&self, group: Group) -> Result<Option<&str>> {
+        self.partitioner.hidden(group.partition)
+    }
+
     /// The rows that are in the default partition although they have a value for another.
     pub(crate) fn misplaced(&self) -> Option<Misplaced> {
         self.partitioner.misplaced()
@@ -163,9 +177,12 @@ impl Stage {
                 hashes.len()
             )));
         }
-        let (shards, buckets) = match self.cut {
-            Cut::Into(shards) => (shards, Vec::new()),
-            Cut::Open => (1, hashes.iter().map(|hash| cut::bucket(*hash)).collect()),
+        let is_cut = self.cut != Cut::Into(1);
+        let bucketed = self.bucketed.filter(|_| is_cut).map(|at| bucket::hashes(batch.column(at)));
+        let (shards, buckets) = match (self.cut, &bucketed) {
+            (Cut::Into(shards), _) => (shards, Vec::new()),
+            (Cut::Open, None) => (1, hashes.iter().map(|hash| cut::bucket(*hash)).collect()),
+            (Cut::Open, Some(own)) => (1, own.iter().map(|hash| cut::own_bucket(*hash)).collect()),
         };
         let partitions = self.partitioner.assign(&batch)?;
         let mut last = None;
@@ -173,9 +190,11 @@ impl Stage {
             .iter()
             .enumerate()
             .map(|(row, partition)| {
-                let shard = match hashes.get(row) {
-                    Some(hash) if shards > 1 => key::shard(*hash, shards),
-                    Some(_) | None => 0,
+                let own = bucketed.as_ref().and_then(|hashes| hashes.get(row));
+                let shard = match (own, hashes.get(row)) {
+                    (Some(own), _) if shards > 1 => own % shards,
+                    (None, Some(hash)) if shards > 1 => key::shard(*hash, shards),
+                    _ => 0,
                 };
                 let group = Group { partition: *partition, shard };
                 match last {

@@ -13,6 +13,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::format::TableFormat;
 use crate::schema::names::Folding;
 use crate::schema::{Column, names};
 
@@ -31,6 +32,9 @@ pub struct Definition {
     pub keys: Vec<String>,
     /// How rows enter it.
     pub load_method: LoadMethod,
+    /// What it is to its readers.
+    #[serde(default, skip_serializing_if = "TableFormat::is_parquet")]
+    pub table_format: TableFormat,
     /// Its partition column, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition_by: Option<PartitionBy>,
@@ -131,6 +135,17 @@ pub enum Granularity {
     Year,
 }
 
+impl Granularity {
+    /// How many characters of a date in ISO 8601 it is.
+    pub(crate) fn characters(self) -> u32 {
+        match self {
+            Self::Day => 10,
+            Self::Month => 7,
+            Self::Year => 4,
+        }
+    }
+}
+
 impl PartitionBy {
     /// The name of the partition key.
     pub fn key(&self, form: FolderForm) -> String {
@@ -163,11 +178,15 @@ const CUT: u32 = 2;
 /// The version of the format of a table whose folders the first release would write otherwise.
 const HIVE: u32 = 3;
 
+/// The version of the format of a table that is one of Iceberg: older releases know of none.
+const ICEBERG: u32 = 4;
+
 /// The version of the format of a new table with folders of this form.
-pub(crate) fn format_of(folders: FolderForm) -> u32 {
-    match folders {
-        FolderForm::First => FORMAT,
-        FolderForm::Hive => HIVE,
+pub(crate) fn format_of(folders: FolderForm, table: TableFormat) -> u32 {
+    match (table, folders) {
+        (TableFormat::Parquet, FolderForm::First) => FORMAT,
+        (TableFormat::Parquet, FolderForm::Hive) => HIVE,
+        (TableFormat::Iceberg, _) => ICEBERG,
     }
 }
 
@@ -181,11 +200,11 @@ impl Definition {
     pub fn parse(text: &[u8], object: &str) -> Result<Self> {
         let definition: Self = serde_json::from_slice(text)
             .map_err(|error| Error::store("read", object, format!("it is damaged: {error}")))?;
-        if definition.format > HIVE {
+        if definition.format > ICEBERG {
             return Err(Error::Table {
                 table: definition.table,
                 reason: format!(
-                    "it was written by a newer version of this program (format {}, this one knows {HIVE})",
+                    "it was written by a newer version of this program (format {}, this one knows {ICEBERG})",
                     definition.format
                 ),
             });
@@ -199,6 +218,22 @@ impl Definition {
             .map_err(|error| Error::broken("a definition is JSON", error))?;
         text.push(b'\n');
         Ok(text)
+    }
+
+    /// Whether no two of its rows share a key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        match self.load_method {
+            LoadMethod::Append => false,
+            LoadMethod::Upsert | LoadMethod::Overwrite => !self.keys.is_empty(),
+        }
+    }
+
+    /// Whether it is one of Iceberg.
+    pub fn is_iceberg(&self) -> bool {
+        match self.table_format {
+            TableFormat::Iceberg => true,
+            TableFormat::Parquet => false,
+        }
     }
 
     /// Positions of the key columns.
@@ -290,6 +325,7 @@ mod tests {
             columns: vec![Column::same("id", Kind::Bigint), Column::same("at", Kind::Timestamp)],
             keys: vec!["id".into()],
             load_method: LoadMethod::Upsert,
+            table_format: TableFormat::Parquet,
             partition_by: Some(PartitionBy {
                 column: "at".into(),
                 granularity: Some(Granularity::Month),
@@ -380,7 +416,7 @@ mod tests {
     #[test]
     fn a_definition_of_a_newer_format_or_a_damaged_one_is_refused() {
         let text = String::from_utf8(definition().text().unwrap()).unwrap();
-        let newer = text.replace("\"format\": 1", "\"format\": 4");
+        let newer = text.replace("\"format\": 1", "\"format\": 5");
         let error = Definition::parse(newer.as_bytes(), "o").unwrap_err().to_string();
         assert!(error.contains("newer version") && error.contains("`t`"), "{error}");
         let error = Definition::parse(b"{", "_lake/tables/t.json").unwrap_err();

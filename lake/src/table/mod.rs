@@ -1,8 +1,10 @@
 //! A table of the lake: what it is, its keys, and where its rows belong.
 
+pub(crate) mod bucket;
 pub(crate) mod content;
 pub(crate) mod definition;
 pub(crate) mod file_name;
+mod hidden;
 pub mod key;
 pub(crate) mod key_range;
 pub(crate) mod partition;

@@ -14,8 +14,10 @@ use percent_encoding::{
 use serde::Serialize;
 
 use super::definition::{Definition, FolderForm, Granularity};
+use super::hidden;
 use crate::error::{Error, Result};
-use crate::schema::{Column, time};
+use crate::format::TableFormat;
+use crate::schema::{Column, Kind, time};
 
 /// Hive's folder for rows without a partition value
 /// (`hive.exec.default.partition.name`, <https://hive.apache.org/docs/latest/user/configuration-properties/>).
@@ -51,6 +53,9 @@ const HIVE: &AsciiSet = &CONTROLS
     .add(b']')
     .add(b'^');
 
+/// Before the value of a hidden partition, so that an empty text is not none.
+const PRESENT: &str = "=";
+
 /// Bytes of a value that are shown.
 const SHOWN: usize = 60;
 
@@ -66,6 +71,9 @@ pub(crate) struct By {
     is_personal: bool,
     granularity: Option<Granularity>,
     form: FolderForm,
+    /// Whether no folder tells the value, so that it must be that of Iceberg's transform, exactly.
+    is_hidden: bool,
+    is_text: bool,
     /// The longest value in a folder's name.
     longest: usize,
     /// Whether rows with longer ones are in the default partition.
@@ -93,8 +101,21 @@ impl By {
             is_personal: definition.columns.get(column).is_some_and(Column::is_personal),
             granularity: by.granularity,
             form: definition.folders,
+            is_hidden: definition.table_format == TableFormat::Iceberg,
+            is_text: definition.columns.get(column).is_some_and(|column| column.kind == Kind::String),
             keeps_long,
         })
+    }
+
+    /// The folder of the files of a hidden partition: nobody reads it but people, so that a long value has none.
+    fn hidden_folder(&self, value: &str) -> String {
+        let value = value.strip_prefix(PRESENT).map(|value| match self.is_text {
+            true => value.to_owned(),
+            false => hidden::shown(value, self.granularity),
+        });
+        let folder = value.map_or_else(String::new, |value| escape(&value, FolderForm::First));
+        let is_shown = !folder.is_empty() && folder.len() <= SHOWN;
+        if is_shown { format!("{}={folder}/", self.key) } else { String::new() }
     }
 
     /// The start of a value, where it may be shown.
@@ -145,8 +166,18 @@ impl Partitioner {
     /// The folder of a partition below its table, with a slash behind it; empty without partitions.
     pub(crate) fn folder(&self, number: u32) -> Result<String> {
         match (&self.by, self.values.get(number as usize)) {
+            (Some(by), Some(value)) if by.is_hidden => Ok(by.hidden_folder(value)),
             (Some(by), Some(value)) => Ok(format!("{}={}/", by.key, escape(value, by.form))),
             (None, _) => Ok(String::new()),
+            (Some(_), None) => Err(Error::internal(format!("partition {number} is known"))),
+        }
+    }
+
+    /// The value of a hidden partition, as its transform has it; nothing for rows that have none.
+    pub(crate) fn hidden(&self, number: u32) -> Result<Option<&str>> {
+        match (&self.by, self.values.get(number as usize)) {
+            (None, _) => Ok(None),
+            (Some(_), Some(value)) => Ok(value.strip_prefix(PRESENT)),
             (Some(_), None) => Err(Error::internal(format!("partition {number} is known"))),
         }
     }
@@ -175,6 +206,10 @@ impl Partitioner {
             return Ok(vec![0; batch.num_rows()]);
         };
         let array = Arc::clone(batch.column(by.column));
+        if by.is_hidden {
+            let granularity = by.granularity;
+            return self.assign_hidden(&array, granularity);
+        }
         let (granularity, longest, form) = (by.granularity, by.longest, by.form);
         let mut last: Option<(String, u32)> = None;
         let mut assigned = Vec::with_capacity(array.len());
@@ -201,6 +236,34 @@ impl Partitioner {
                     self.number(DEFAULT_PARTITION)?
                 }
                 _ => {
+                    let number = self.number(&text)?;
+                    last = Some((text.clone(), number));
+                    number
+                }
+            };
+            assigned.push(number);
+        }
+        Ok(assigned)
+    }
+
+    /// The partition of every row by the exact value of a transform.
+    fn assign_hidden(
+        &mut self,
+        array: &dyn Array,
+        granularity: Option<Granularity>,
+    ) -> Result<Vec<u32>> {
+        let mut last: Option<(String, u32)> = None;
+        let mut text = String::new();
+        let mut assigned = Vec::with_capacity(array.len());
+        for row in 0..array.len() {
+            text.clear();
+            if !array.is_null(row) {
+                text.push_str(PRESENT);
+                hidden::value(array, row, granularity, &mut text)?;
+            }
+            let number = match &last {
+                Some((value, number)) if *value == text => *number,
+                Some(_) | None => {
                     let number = self.number(&text)?;
                     last = Some((text.clone(), number));
                     number

@@ -2,6 +2,7 @@
 
 use super::definition::{LoadMethod, PartitionBy};
 use crate::file::encoding::Encoding;
+use crate::format::TableFormat;
 use crate::schema::Column;
 
 /// A table as its writer wants it. What is fixed when a table is made and stands otherwise in its
@@ -20,6 +21,8 @@ pub struct Spec {
     pub keys: Vec<String>,
     /// How rows enter the table.
     pub load: LoadMethod,
+    /// What a new table is to its readers.
+    pub table_format: TableFormat,
     /// The partition column, if there is one.
     pub partition_by: Option<PartitionBy>,
     /// Objects per partition of a new table; nothing for as many as its first rows are worth.
@@ -67,6 +70,7 @@ impl Spec {
             columns,
             keys: Vec::new(),
             load,
+            table_format: TableFormat::default(),
             partition_by: None,
             shards: None,
             keeps_long_values: false,

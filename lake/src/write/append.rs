@@ -15,6 +15,7 @@ use super::widen::are_of_current_type;
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::writer::{ENCODER_BYTES, Ended, PartWriter};
+use crate::format::iceberg::metrics::Metrics;
 use crate::room::Part;
 use crate::stage::{Group, StageReader};
 use crate::store::{Condition, Object};
@@ -186,6 +187,9 @@ impl NewFiles {
     }
 
     fn new_key(&mut self, core: &Core, root: Option<&str>, group: Group) -> Result<String> {
+        if core.definition().is_iceberg() && root.is_none() {
+            return core.new_key(Some(group));
+        }
         let number = self.next_file;
         self.next_file += 1;
         let root = root.map_or_else(|| core.prefix(), str::to_owned);
@@ -229,20 +233,44 @@ impl NewFiles {
         let retired = std::mem::take(&mut self.retired).into_iter();
         let (narrow, current) = retired.partition(|(_, file)| file.is_narrow(core.stage.schema()));
         self.retired = current;
-        show(core, Vec::from_iter(narrow).into_iter().map(|file| end(core, file)), committed)
+        let narrow = Vec::from_iter(narrow).into_iter().map(|file| end(core, file));
+        show(core, narrow, |Made { group, object, .. }| {
+            committed.count(&object, &core.stage.folder(group)?);
+            Ok(())
+        })
     }
 
     /// Writes the waiting rows and makes all files visible.
     pub(super) fn commit(&mut self, core: &Core, committed: &mut Committed) -> Result<()> {
+        for Made { group, object, .. } in self.finish(core)? {
+            committed.count(&object, &core.stage.folder(group)?);
+        }
+        Ok(())
+    }
+
+    /// Writes the waiting rows and ends all files.
+    pub(super) fn finish(&mut self, core: &Core) -> Result<Vec<Made>> {
         let retired = std::mem::take(&mut self.retired).into_iter().map(|file| end(core, file));
         let planned = std::mem::take(&mut self.planned).into_iter();
         let reader = core.stage.reader()?;
-        let mut full = Committed::default();
+        let (mut full, mut made) = (Vec::new(), Vec::new());
         let planned = planned.map(|planned| planned.write(core, &reader, &mut full));
-        show(core, retired.chain(planned), committed)?;
-        committed.add(&full);
-        Ok(())
+        show(core, retired.chain(planned), |shown| {
+            made.push(shown);
+            Ok(())
+        })?;
+        made.extend(full);
+        Ok(made)
     }
+}
+
+/// A file that was made for a group.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) group: Group,
+    pub(super) object: Object,
+    /// What its footer says, where its columns have ids.
+    pub(super) metrics: Option<Metrics>,
 }
 
 impl Planned {
@@ -251,10 +279,9 @@ impl Planned {
         self,
         core: &'a Core,
         reader: &StageReader<'_>,
-        committed: &mut Committed,
+        ended: &mut Vec<Made>,
     ) -> Result<Whole<'a>> {
         let Self { group, open, keys } = self;
-        let folder = core.stage.folder(group)?;
         let mut keys = keys.into_iter();
         let mut file = open;
         let mut room = core.room();
@@ -263,16 +290,18 @@ impl Planned {
                 && let Some(key) = keys.next()
                 && let Some(full) = file.replace(NewFile::begin(core, key)?)
             {
-                committed.count(&full.part.finish()?, &folder);
+                let mut full = full.part.end()?;
+                let metrics = full.take_metrics();
+                ended.push(Made { group, object: full.finish()?, metrics });
             }
             let file = file.as_mut().ok_or_else(no_file)?;
             file.part.write(batch)?;
             room.resize(file.part.memory());
             Ok(())
         })?;
-        let ended = file.ok_or_else(no_file)?.part.end()?;
-        room.resize(ended.bytes());
-        Ok((folder, ended, room))
+        let file = file.ok_or_else(no_file)?.part.end()?;
+        room.resize(file.bytes());
+        Ok((group, file, room))
     }
 }
 
@@ -280,30 +309,26 @@ fn no_file() -> Error {
     Error::internal("every group of waiting rows has a file planned")
 }
 
-/// A file that nobody sees yet, with the folder of its partition and its part of the lake's room.
-type Whole<'a> = (String, Ended, Part<'a>);
+/// A file that nobody sees yet, with its group and its part of the lake's room.
+type Whole<'a> = (Group, Ended, Part<'a>);
 
 /// Ends a file that nothing more comes into.
 fn end(core: &Core, (group, file): (Group, NewFile)) -> Result<Whole<'_>> {
-    let folder = core.stage.folder(group)?;
     // Most of a large one is with the store already.
     let room = core.lake.room_for(0, file.part.bytes().min(core.lake.chunk_bytes()) as u64);
-    Ok((folder, file.part.end()?, room))
+    Ok((group, file.part.end()?, room))
 }
 
 /// Makes files visible while the next of them are written, several at once: a note has named them all.
 fn show<'a>(
     core: &Core,
     files: impl Iterator<Item = Result<Whole<'a>>>,
-    committed: &mut Committed,
+    mut take: impl FnMut(Made) -> Result<()>,
 ) -> Result<()> {
-    let finish = |file: Result<Whole<'a>>| -> Result<(Object, String)> {
-        let (folder, file, _room) = file?;
-        Ok((file.finish()?, folder))
+    let finish = |file: Result<Whole<'a>>| -> Result<Made> {
+        let (group, mut file, _room) = file?;
+        let metrics = file.take_metrics();
+        Ok(Made { group, object: file.finish()?, metrics })
     };
-    at_once(core.lake.at_once, files, finish, |shown| {
-        let (object, folder) = shown?;
-        committed.count(&object, &folder);
-        Ok(())
-    })
+    at_once(core.lake.at_once, files, finish, |shown| take(shown?))
 }

@@ -1,20 +1,24 @@
 //! What every load of a table works with: the definition, the rows on the way, and the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::defined::{Defined, is_called};
+use super::defined::Defined;
 use super::doubt::Doubts;
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::writer::PartWriter;
+use crate::format::iceberg;
 use crate::lake::Lake;
 use crate::room::Part;
 use crate::schema::fields;
 use crate::stage::{Cut, Group, Stage, cut};
 use crate::store::Condition;
+use crate::table::bucket::bucket_column;
 use crate::table::definition::{Definition, LoadMethod};
 use crate::table::file_name;
 use crate::table::key_range::KeyRange;
@@ -44,6 +48,14 @@ pub(super) struct Core {
     keeps_long: bool,
     /// Where the keys of the rows on the way lie, those of the first key column.
     pub(super) key_range: KeyRange,
+    /// What is known of it where it is one of Iceberg.
+    pub(super) iceberg: Option<Arc<iceberg::table::Table>>,
+    /// What the run says in the summaries of the table's snapshots.
+    pub(super) notes: BTreeMap<String, String>,
+    /// The table's columns as its files have them, where these have more than a name: ids.
+    pub(super) file_schema: Option<SchemaRef>,
+    /// Files of this run that have a name of their own.
+    named: AtomicU64,
     /// How batches of each spec become the table's columns.
     projections: Vec<(Arc<Spec>, Projection)>,
 }
@@ -62,6 +74,10 @@ impl Core {
             moves_keys,
             keeps_long: spec.keeps_long_values,
             key_range,
+            iceberg: None,
+            notes: BTreeMap::new(),
+            file_schema: None,
+            named: AtomicU64::new(0),
             projections: Vec::new(),
         }
     }
@@ -131,7 +147,9 @@ impl Core {
         if self.defined.is_stored() {
             return Ok(());
         }
-        let is_large = partitions.iter().any(|bytes| *bytes > FILE_BYTES);
+        // What cannot be cut otherwise is not.
+        let is_cuttable = !self.definition().is_iceberg() || bucket_column(self.definition()).is_some();
+        let is_large = is_cuttable && partitions.iter().any(|bytes| *bytes > FILE_BYTES);
         // Encoded, rows take less than they do now.
         let shards = if is_large {
             let (before, after) = self.encoded_sample()?;
@@ -195,7 +213,15 @@ impl Core {
     /// Begins a file of the table.
     pub(super) fn part(&self, key: &str, condition: Condition) -> Result<PartWriter> {
         let format = self.lake.format(&self.encoding, self.definition().shards);
-        self.lake.part(key, condition, self.stage.schema(), &format)
+        let schema = self.file_schema.as_ref().unwrap_or_else(|| self.stage.schema());
+        self.lake.part(key, condition, schema, &format)
+    }
+
+    /// A key for a file of a group, of an Iceberg table: nothing ever had it.
+    pub(super) fn new_key(&self, group: Option<Group>) -> Result<String> {
+        let folder = group.map_or_else(|| Ok(String::new()), |group| self.stage.folder(group))?;
+        let number = self.named.fetch_add(1, Ordering::Relaxed);
+        Ok(format!("{}data/{folder}{}-{number:05}.parquet", self.prefix(), self.lake.run))
     }
 
     /// Batches of this spec can be made the table's from now on.
@@ -292,18 +318,21 @@ pub(super) fn keyed_stage(
 ) -> Result<Stage> {
     let by = definition.partition_by.as_ref().map(|by| -> Result<_> {
         let mut columns = definition.columns.iter();
-        let position = columns.position(|column| is_called(column, &by.column));
+        let position = columns.position(|column| column.is_called(&by.column));
         let position = position.ok_or_else(|| Error::Table {
             table: definition.table.clone(),
             reason: format!("its partition column `{}` is gone", by.column),
         })?;
         Ok(By::of(definition, position, lake.store.longest_key(), keeps_long))
     });
-    let keyed = match definition.load_method {
-        LoadMethod::Append => false,
-        LoadMethod::Upsert | LoadMethod::Overwrite => !definition.keys.is_empty(),
-    };
-    Ok(Stage::new(schema_of(definition), Partitioner::new(by.transpose()?.flatten()), cut, keyed))
+    let partitioner = Partitioner::new(by.transpose()?.flatten());
+    let stage = Stage::new(schema_of(definition), partitioner, cut, definition.is_keyed());
+    let is_bucketed = definition.is_iceberg() && definition.is_keyed();
+    let bucketed = bucket_column(definition).filter(|_| is_bucketed);
+    Ok(match bucketed.and_then(|column| definition.columns.iter().position(|own| own == column)) {
+        Some(column) => stage.with_buckets_of(column),
+        None => stage,
+    })
 }
 
 /// A stage for rows that wait for their generation: in the order in which they come, keys or not.

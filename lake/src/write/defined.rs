@@ -3,10 +3,10 @@
 
 use super::retry::MERGE_ATTEMPTS;
 use crate::error::{Error, Result};
+use crate::format::TableFormat;
 use crate::lake::{Lake, definition_key};
 use crate::schema::evolve::{Incompatible, evolve};
-use crate::schema::names::Folding;
-use crate::schema::{Column, Kind, names};
+use crate::schema::{Column, Kind};
 use crate::stage::Cut;
 use crate::store::{Condition, Object};
 use crate::table::definition::{Definition, FolderForm, Generation, LoadMethod, format_of};
@@ -48,11 +48,7 @@ impl Defined {
                 Self { definition, stored: Some(object), changed, is_open: false }
             }
             None => {
-                let is_keyed = match wanted.load_method {
-                    LoadMethod::Append => false,
-                    LoadMethod::Upsert | LoadMethod::Overwrite => !wanted.keys.is_empty(),
-                };
-                let is_open = shards.is_none() && is_keyed;
+                let is_open = shards.is_none() && wanted.is_keyed();
                 Self { definition: wanted, stored: None, changed: true, is_open }
             }
         })
@@ -75,6 +71,34 @@ impl Defined {
             }
             found => Self::reconciled(wanted, found, shards),
         }
+    }
+
+    /// The definition as this run knows it.
+    pub(super) fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    /// Takes in columns that others have given the table.
+    pub(super) fn take_in(&mut self, columns: &[Column]) -> Result<()> {
+        let named = |column: &Column| {
+            // By its name alone it is known: what its source calls it is not.
+            let known = self.definition.columns.iter().find(|known| known.name == column.name);
+            let source = known.map_or(&column.name, |known| &known.source).clone();
+            Column { source, ..column.clone() }
+        };
+        let columns: Vec<Column> = columns.iter().map(named).collect();
+        let (stream, table) = (&self.definition.stream, &self.definition.table);
+        let evolution = evolve(&self.definition.columns, &columns)
+            .map_err(|fault| incompatible(stream, table, fault))?;
+        self.changed |= evolution.columns != self.definition.columns;
+        self.definition.columns = evolution.columns;
+        Ok(())
+    }
+
+    /// Positions of the key columns, where the newest row of each key counts.
+    pub(super) fn key_positions(&self) -> Result<Option<Vec<usize>>> {
+        let is_keyed = self.definition.is_keyed();
+        is_keyed.then(|| self.definition.key_positions()).transpose()
     }
 
     /// How the table's partitions are cut into objects.
@@ -313,12 +337,13 @@ fn define(spec: &Spec) -> Result<Definition> {
     }
     let folders = FolderForm::of_new(spec.partition_by.as_ref());
     let definition = Definition {
-        format: format_of(folders),
+        format: format_of(folders, spec.table_format),
         table: spec.table.clone(),
         stream: spec.stream.clone(),
         columns: spec.columns.clone(),
         keys: spec.keys.clone(),
         load_method: spec.load,
+        table_format: spec.table_format,
         partition_by: spec.partition_by.clone(),
         folders,
         shards: spec.shards.unwrap_or(1),
@@ -332,7 +357,7 @@ fn define(spec: &Spec) -> Result<Definition> {
     if let Some(by) = &definition.partition_by {
         let key = by.key(folders);
         let column =
-            definition.columns.iter().find(|column| is_called(column, &by.column)).ok_or_else(
+            definition.columns.iter().find(|column| column.is_called(&by.column)).ok_or_else(
                 || {
                     fault(format!(
                         "`partition_by` names the column `{}`, which its schema has not",
@@ -361,14 +386,6 @@ fn define(spec: &Spec) -> Result<Definition> {
     Ok(definition)
 }
 
-/// Whether the settings may call a column by this name: as the stream does, or as the table, also as the first
-/// release would have called it there.
-pub(super) fn is_called(column: &Column, name: &str) -> bool {
-    column.source == name
-        || column.name == name
-        || names::fold_by(Folding::Former, &column.source) == name
-}
-
 /// The names that a table has for some of the columns of its rows: it may have called them otherwise when it
 /// was made.
 fn known_names(found: &Definition, columns: &[Column], names: &[String]) -> Vec<String> {
@@ -387,6 +404,12 @@ fn reconcile(found: &Definition, wanted: &Definition) -> Result<Definition> {
         return fault(format!(
             "it is being cut into {shards} objects per partition; wait for that `maintain`, or run `target-s3-parquet maintain --table {} --shards {shards}` if it has died",
             found.table
+        ));
+    }
+    if found.table_format != wanted.table_format {
+        let [is, wanted] = [found.table_format, wanted.table_format].map(TableFormat::name);
+        return fault(format!(
+            "it is {is}, the settings ask for {wanted}; set `table_format` as it is, or load into a new table"
         ));
     }
     if found.partition_by != wanted.partition_by {

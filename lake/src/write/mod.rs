@@ -13,6 +13,7 @@ mod core;
 mod defined;
 mod doubt;
 mod generation;
+pub(crate) mod iceberg;
 pub mod journal;
 mod load;
 mod note;

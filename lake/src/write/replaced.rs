@@ -14,7 +14,7 @@ use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::reader::{PartReader, Scanned};
 use crate::stage::{Group, OldKeys, RowSet, StageReader};
-use crate::store::Object;
+use crate::store::{Condition, Object};
 use crate::table::key;
 
 /// Bytes of objects whose keys are looked for together: on S3 they lie in temporary files meanwhile.
@@ -31,6 +31,13 @@ pub(super) struct Target {
     pub(super) group: Option<Group>,
     /// As it is, if it is there.
     pub(super) object: Option<Object>,
+}
+
+impl Target {
+    /// What must hold when it is written: that nobody was faster.
+    pub(super) fn condition(&self) -> Condition {
+        Condition::still(self.object.as_ref().filter(|object| object.key == self.key))
+    }
 }
 
 /// Which rows of some objects are replaced.

@@ -1,5 +1,6 @@
 //! One table in one run.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -10,7 +11,7 @@ use super::core::{Core, keyed_stage, schema_of, waiting_stage};
 use super::defined::{Defined, look_up};
 use super::journal::Files;
 use super::load::{Load, Replace, Waiting};
-use super::{obsolete, replace, upsert, waiting, widen};
+use super::{iceberg, obsolete, replace, upsert, waiting, widen};
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::table::definition::{Definition, Generation};
@@ -37,29 +38,38 @@ impl Table {
     pub fn open(lake: &Arc<Lake>, spec: &Arc<Spec>) -> Result<Self> {
         let (wanted, found) = look_up(lake, spec)?;
         let found = found.map(|found| widen::mend(lake, found, &spec.encoding)).transpose()?;
-        if found.is_none() {
+        if found.is_none() && !wanted.is_iceberg() {
             check_folder(lake, &spec.table)?;
         }
+        let is_known = found.is_some();
         let root = spec.refresh.and_then(|refresh| {
             let known = found.as_ref().map(|(_, definition)| definition.generation);
             waiting::root(&wanted.table, &refresh, known)
         });
-        let (defined, stage, load) = match root {
+        let open = |mut defined: Defined| -> Result<_> {
+            let iceberg = iceberg::open(lake, defined.definition(), is_known)?;
+            let (iceberg, columns) = iceberg.map_or((None, Vec::new()), |(own, columns)| (Some(own), columns));
+            defined.take_in(&columns)?;
+            Ok((defined, iceberg))
+        };
+        let (defined, iceberg, stage, load) = match root {
             Some(root) => {
-                let defined = Defined::anew(wanted, found, spec.shards)?;
+                let (defined, iceberg) = open(Defined::anew(wanted, found, spec.shards)?)?;
                 let stage = waiting_stage(lake, &defined.definition, spec.keeps_long_values)?;
                 let files = NewFiles::default();
-                (defined, stage, Load::Waiting(Waiting { root, files }))
+                (defined, iceberg, stage, Load::Waiting(Waiting { root, files }))
             }
             None => {
-                let defined = Defined::reconciled(wanted, found, spec.shards)?;
+                let (defined, iceberg) = open(Defined::reconciled(wanted, found, spec.shards)?)?;
                 let keeps_long = spec.keeps_long_values;
                 let stage = keyed_stage(lake, &defined.definition, defined.cut(), keeps_long)?;
                 let load = Load::from(defined.definition.load_method);
-                (defined, stage, load)
+                (defined, iceberg, stage, load)
             }
         };
-        let core = Core::new(Arc::clone(lake), spec, defined, stage);
+        let mut core = Core::new(Arc::clone(lake), spec, defined, stage);
+        core.iceberg = iceberg.map(Arc::new);
+        iceberg::number(&mut core)?;
         let mut table = Self { core, load, refresh: spec.refresh, begun: false };
         table.evolve(spec)?;
         Ok(table)
@@ -87,6 +97,12 @@ impl Table {
         self.core.stage.misplaced()
     }
 
+    /// What the summaries of the table's next snapshots say besides, where it is one of Iceberg: the state that
+    /// covers their rows, above all.
+    pub fn set_notes(&mut self, notes: BTreeMap<String, String>) {
+        self.core.notes = notes;
+    }
+
     /// Whether this run makes the table.
     pub fn is_new(&self) -> bool {
         !self.core.defined.is_stored()
@@ -100,7 +116,8 @@ impl Table {
     /// Takes a new schema of the rows.
     pub fn evolve(&mut self, spec: &Arc<Spec>) -> Result<()> {
         // Files that wait are brought to the newest types when they enter the table.
-        let has_old_files = !matches!(self.load, Load::Waiting(_));
+        let is_iceberg = self.definition().is_iceberg();
+        let has_old_files = !is_iceberg && !matches!(self.load, Load::Waiting(_));
         if self.core.defined.evolve(spec, has_old_files)? {
             self.realign()?;
         }
@@ -307,6 +324,10 @@ impl Table {
             return Ok(shown);
         }
         self.announce(complete)?;
+        if self.definition().is_iceberg() && !matches!(self.load, Load::Waiting(_)) {
+            // Its snapshots say which state covers them.
+            return Ok(shown);
+        }
         let adds = self.load.adds();
         match &mut self.load {
             Load::Append(files) => shown.added = files.prepare(&mut self.core, None)?,
@@ -380,7 +401,10 @@ impl Table {
 
     /// Where a column has become wider, brings all objects that are there to the new type.
     pub(super) fn widen(&mut self, committed: &mut Committed) -> Result<()> {
-        if self.core.definition().widening {
+        if self.core.definition().is_iceberg() {
+            // The commit itself does what is to be done.
+            self.core.defined.set_widened();
+        } else if self.core.definition().widening {
             let core = &self.core;
             widen::widen(&core.lake, core.definition(), &core.encoding, committed)?;
             self.core.defined.set_widened();
@@ -391,6 +415,17 @@ impl Table {
     /// Makes what is staged visible as the load says.
     fn publish(&mut self, committed: &mut Committed) -> Result<()> {
         match &mut self.load {
+            Load::Upsert if self.core.iceberg.is_some() => iceberg::upsert(&mut self.core, committed)?,
+            Load::Append(files) if self.core.iceberg.is_some() => {
+                committed.rows += self.core.stage.rows() + files.rows();
+                files.prepare(&mut self.core, None)?;
+                iceberg::append(&mut self.core, files, committed)?;
+            }
+            Load::Replace(Replace::Whole | Replace::Activated { .. })
+                if self.core.iceberg.is_some() =>
+            {
+                iceberg::replace(&mut self.core, committed)?;
+            }
             Load::Upsert => {
                 self.widen(committed)?;
                 upsert::commit(&mut self.core, committed)?;
@@ -459,12 +494,14 @@ impl Table {
             files.outdate()?;
             // Rows that wait for their generation are brought to the newest types when they enter.
             if let Load::Append(files) = &self.load
+                && !self.core.definition().is_iceberg()
                 && files.are_narrow(&schema_of(self.core.definition()))
             {
                 self.core.defined.set_widening();
             }
         }
-        self.core.realign(projection.as_ref())
+        self.core.realign(projection.as_ref())?;
+        if projection.is_some() { iceberg::number(&mut self.core) } else { Ok(()) }
     }
 
     /// The generation of the table's rows.

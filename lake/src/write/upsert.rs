@@ -18,9 +18,10 @@ use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::file::writer::{ENCODER_BYTES, Ended, PartWriter};
+use crate::format::iceberg::metrics::Metrics;
 use crate::room::Part;
 use crate::stage::{Group, StageReader};
-use crate::store::{Condition, Object};
+use crate::store::Object;
 use crate::table::content::Content;
 use crate::table::file_name;
 
@@ -77,7 +78,8 @@ fn merge_groups(table: &Core, groups: &[Group], committed: &mut Committed) -> Re
     for targets in replaced::together(&staged, &targets) {
         let replaced = Replaced::of(table, &staged, targets)?;
         let all = targets.iter().enumerate().collect();
-        merge_all(table, &staged, all, &replaced, &mut disturbed, committed)?;
+        let take = |target: &Target, merged| disturbed.take(table, target, merged, committed);
+        merge_all(table, &staged, all, &replaced, take)?;
     }
     Ok(disturbed)
 }
@@ -102,21 +104,32 @@ fn leave_other_partitions(table: &Core, committed: &mut Committed) -> Result<()>
     let mut disturbed = Disturbed::default();
     for targets in replaced::together(&staged, &others) {
         let replaced = Replaced::of(table, &staged, targets)?;
-        let mut hit = Vec::new();
-        let look = |(at, target)| (at, target, replaced.are_in(at, target));
-        at_once(table.lake.at_once, targets.iter().enumerate(), look, |(at, target, are_in)| {
-            if are_in? {
-                hit.push((at, target));
-            }
-            Ok(())
-        })?;
-        merge_all(table, &staged, hit, &replaced, &mut disturbed, committed)?;
+        let hit = hit(table, targets.iter().enumerate(), &replaced)?;
+        let take = |target: &Target, merged| disturbed.take(table, target, merged, committed);
+        merge_all(table, &staged, hit, &replaced, take)?;
     }
     match (disturbed.newer, disturbed.others.pop()) {
         (Some(newer), _) => Err(newer),
         (None, Some(object)) => Err(Error::Conflict { object: table.lake.store.locate(&object) }),
         (None, None) => Ok(()),
     }
+}
+
+/// Those of some targets that have rows which are replaced.
+pub(super) fn hit<'t>(
+    table: &Core,
+    targets: impl Iterator<Item = (usize, &'t Target)>,
+    replaced: &Replaced<'_>,
+) -> Result<Vec<(usize, &'t Target)>> {
+    let mut hit = Vec::new();
+    let look = |(at, target)| (at, target, replaced.are_in(at, target));
+    at_once(table.lake.at_once, targets, look, |(at, target, are_in)| {
+        if are_in? {
+            hit.push((at, target));
+        }
+        Ok(())
+    })?;
+    Ok(hit)
 }
 
 /// The objects of these groups.
@@ -136,16 +149,14 @@ fn look_up(table: &Core, groups: &[Group]) -> Result<Vec<Target>> {
     Ok(targets)
 }
 
-/// Writes objects again, several at once.
-fn merge_all<'a>(
+/// Writes objects again, several at once. `take` hears of each what came of it.
+pub(super) fn merge_all<'a>(
     table: &'a Core,
     staged: &'a StageReader<'a>,
     targets: Vec<(usize, &'a Target)>,
     replaced: &Replaced<'_>,
-    disturbed: &mut Disturbed,
-    committed: &mut Committed,
+    mut take: impl FnMut(&Target, Result<Merged>) -> Result<()>,
 ) -> Result<()> {
-    let prefix = table.prefix();
     let merge = |merge: Merge<'a>| (merge.target, merge.write(replaced));
     let finish = |(target, written): (&'a Target, Result<Written<'_>>)| {
         (target, written.and_then(Written::finish))
@@ -154,31 +165,7 @@ fn merge_all<'a>(
     let merges: Vec<Merge<'_>> = merges.collect::<Result<_>>()?;
     let is_small = |merge: &Merge<'_>| merge.memory <= table.lake.room_of_small();
     let (small, large): (Vec<_>, Vec<_>) = merges.into_iter().partition(is_small);
-    let mut take = |(target, outcome): (&Target, Result<(Option<Object>, Rows)>)| match outcome {
-        Ok((written, rows)) => {
-            committed.bytes_read += target.object.as_ref().map_or(0, |object| object.size);
-            if let Some(written) = written {
-                let inner = target.key.strip_prefix(&prefix).unwrap_or_default();
-                committed.count(&written, file_name::split(inner).0);
-                committed.rows += rows.new;
-                committed.replaced_rows += rows.gone;
-            } else {
-                committed.unchanged_rows += rows.new;
-            }
-            Ok(())
-        }
-        Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => {
-            match target.group {
-                Some(group) => disturbed.groups.push(group),
-                None => disturbed.others.push(target.key.clone()),
-            }
-            if let Error::Newer { .. } = error {
-                disturbed.newer = Some(error);
-            }
-            Ok(())
-        }
-        Err(error) => Err(error),
-    };
+    let mut take = |(target, outcome): (&Target, Result<Merged>)| take(target, outcome);
     // Many small ones wait for the store together. A large one has the workers for itself, and becomes visible
     // while the next is merged.
     at_once(table.lake.at_once, small, |small| finish(merge(small)), &mut take)?;
@@ -188,11 +175,56 @@ fn merge_all<'a>(
     at_once(table.lake.at_once, large.into_iter().map(merge), finish, take)
 }
 
+impl Disturbed {
+    /// Counts an object, or keeps in mind that another writer was faster.
+    fn take(
+        &mut self,
+        table: &Core,
+        target: &Target,
+        merged: Result<Merged>,
+        committed: &mut Committed,
+    ) -> Result<()> {
+        match merged {
+            Ok(Merged { file, rows }) => {
+                committed.bytes_read += target.object.as_ref().map_or(0, |object| object.size);
+                if let Some((written, _)) = file {
+                    let prefix = table.prefix();
+                    let inner = target.key.strip_prefix(&prefix).unwrap_or_default();
+                    committed.count(&written, file_name::split(inner).0);
+                    committed.rows += rows.new;
+                    committed.replaced_rows += rows.gone;
+                } else {
+                    committed.unchanged_rows += rows.new;
+                }
+                Ok(())
+            }
+            Err(error @ (Error::Conflict { .. } | Error::Newer { .. })) => {
+                match target.group {
+                    Some(group) => self.groups.push(group),
+                    None => self.others.push(target.key.clone()),
+                }
+                if let Error::Newer { .. } = error {
+                    self.newer = Some(error);
+                }
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// How many rows a merge brings, and of how many others they take the place.
 #[derive(Debug, Default, Clone, Copy)]
-struct Rows {
-    new: u64,
-    gone: u64,
+pub(super) struct Rows {
+    pub(super) new: u64,
+    pub(super) gone: u64,
+}
+
+/// What came of a merge: the object that was written, unless all its rows were there already.
+#[derive(Debug)]
+pub(super) struct Merged {
+    pub(super) file: Option<(Object, Option<Metrics>)>,
+    pub(super) rows: Rows,
 }
 
 /// An object that nobody sees yet, with its part of the lake's room; nothing where all rows are there already.
@@ -204,8 +236,12 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
-    fn finish(self) -> Result<(Option<Object>, Rows)> {
-        Ok((self.file.map(Ended::finish).transpose()?, self.rows))
+    fn finish(self) -> Result<Merged> {
+        let finish = |mut file: Ended| -> Result<_> {
+            let metrics = file.take_metrics();
+            Ok((file.finish()?, metrics))
+        };
+        Ok(Merged { file: self.file.map(finish).transpose()?, rows: self.rows })
     }
 }
 
@@ -253,8 +289,9 @@ impl<'a> Merge<'a> {
 
     /// Puts its rows together; nothing where all of them are there already.
     fn merge(&self, replaced: &Replaced<'_>) -> Result<(Option<Ended>, Rows)> {
-        let Self { table, target: Target { key, object, .. }, .. } = *self;
-        let mut part = table.part(key, Condition::still(object.as_ref()))?;
+        let Self { table, target, .. } = *self;
+        let Target { key, object, .. } = target;
+        let mut part = table.part(key, target.condition())?;
         let mut rows = Rows::default();
         if let Some(object) = object {
             let mut gone = Content::new(table.stage.schema()).map_err(Error::arrow)?;

@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 
 use super::committed::Committed;
 use super::core::Core;
-use super::{replace, upsert, widen};
+use super::{iceberg, replace, upsert, widen};
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
@@ -61,7 +61,11 @@ pub(super) fn promote(
     committed: &mut Committed,
 ) -> Result<()> {
     match core.definition().load_method {
-        LoadMethod::Append => copy(core, waiting, how, committed),
+        LoadMethod::Append if !core.definition().is_iceberg() => {
+            copy(core, waiting, how, committed)
+        }
+        // Their columns get ids.
+        LoadMethod::Append => merge(core, waiting, how, committed),
         LoadMethod::Upsert | LoadMethod::Overwrite => merge(core, waiting, how, committed),
     }
 }
@@ -126,14 +130,15 @@ fn merge(
     // By the name of the file, that is in the order in which the rows came.
     waiting.sort_by_key(|object| object.key.rsplit('/').next());
     core.stage = core.keyed_stage(core.defined.cut())?;
-    let keys = core.definition().key_positions()?;
+    let keys = core.defined.key_positions()?;
     for object in waiting {
         let name = core.lake.store.locate(&object.key);
         let part = PartReader::open(core.lake.store.fetch(object)?, &name)?;
         let schema = SchemaRef::clone(core.stage.schema());
         for batch in part.batches(&schema)? {
             let batch = batch?;
-            let hashes = key::hash_rows(&batch, &keys)?;
+            let hashes =
+                keys.as_ref().map_or_else(|| Ok(Vec::new()), |keys| key::hash_rows(&batch, keys))?;
             core.stage.push(batch, &hashes)?;
             if core.stage.memory() > core.lake.budget / 2 {
                 core.stage.spill(&core.lake.spill)?;
@@ -143,7 +148,13 @@ fn merge(
     core.key_range = KeyRange::Any;
     core.choose_cut()?;
     core.cut()?;
+    let adds = core.definition().load_method == LoadMethod::Append;
     match how {
+        Promotion::Alone if core.iceberg.is_some() => iceberg::replace(core, committed)?,
+        Promotion::Beside if core.iceberg.is_some() && adds => {
+            iceberg::add_staged(core, committed)?;
+        }
+        Promotion::Beside if core.iceberg.is_some() => iceberg::upsert(core, committed)?,
         Promotion::Alone => replace::commit(core, committed)?,
         Promotion::Beside => upsert::commit(core, committed)?,
     }

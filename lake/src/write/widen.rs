@@ -119,6 +119,9 @@ pub(crate) fn mend(
     found: (Object, Definition),
     encoding: &Encoding,
 ) -> Result<(Object, Definition)> {
+    if found.1.is_iceberg() {
+        return Ok(found);
+    }
     obsolete::remove(lake, &found.1)?;
     if !found.1.widening || found.1.resharding.is_some() {
         return Ok(found);

@@ -12,7 +12,7 @@ use super::catalog::CatalogConfig;
 use super::s3::S3Config;
 use super::shards::Shards;
 use super::stream::{
-    Compression, LoadMethod, OnInvalid, PartitionBy, StreamConfig, StreamSettings,
+    Compression, LoadMethod, OnInvalid, PartitionBy, StreamConfig, StreamSettings, TableFormat,
 };
 use super::units::MIB;
 use crate::error::Error;
@@ -57,6 +57,12 @@ pub(crate) struct Config {
     /// the table is made.
     #[serde(default)]
     pub(crate) shards: Shards,
+
+    /// What tables are to their readers: `parquet`, a folder of files with a folder for each partition, which
+    /// crawlers, Redshift Spectrum and everything else read; or `iceberg`, an Iceberg table of version 2, of which a
+    /// commit is one step and older snapshots stay readable for days. It is fixed when a table is made.
+    #[serde(default)]
+    pub(crate) table_format: TableFormat,
 
     /// Whether the old version of a row is taken out of its partition where the new one belongs to another,
     /// because the value of its partition column has changed. Off, a key may be in the table once a
@@ -221,6 +227,7 @@ impl Config {
             compression_level: self.compression_level,
             row_group_bytes: self.row_group_mb as usize * MIB,
             shards: self.shards,
+            table_format: self.table_format,
             move_keys: self.move_keys,
             on_invalid: self.on_invalid,
             validate_records: self.validate_records,

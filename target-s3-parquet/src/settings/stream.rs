@@ -37,6 +37,8 @@ pub(crate) struct StreamConfig {
     pub(crate) shards: Option<Shards>,
     /// As the setting of the same name for all streams.
     pub(crate) move_keys: Option<bool>,
+    /// What the stream's table is to its readers.
+    pub(crate) table_format: Option<TableFormat>,
     /// As the setting of the same name for all streams.
     pub(crate) on_invalid: Option<OnInvalid>,
     /// As the setting of the same name for all streams.
@@ -87,6 +89,26 @@ pub(crate) enum Granularity {
     Year,
 }
 
+/// What a table is to its readers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TableFormat {
+    /// Parquet files in folders.
+    #[default]
+    Parquet,
+    /// An Iceberg table of version 2.
+    Iceberg,
+}
+
+impl From<TableFormat> for lake::TableFormat {
+    fn from(format: TableFormat) -> Self {
+        match format {
+            TableFormat::Parquet => Self::Parquet,
+            TableFormat::Iceberg => Self::Iceberg,
+        }
+    }
+}
+
 /// Codec of Parquet pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -134,6 +156,8 @@ pub(crate) struct StreamSettings {
     pub(crate) row_group_bytes: usize,
     /// Shards of a new table.
     pub(crate) shards: Shards,
+    /// What a table is to its readers.
+    pub(crate) table_format: TableFormat,
     /// Keys leave partitions that are no more theirs. Nothing where no setting says it.
     pub(crate) move_keys: Option<bool>,
     /// Treatment of values that do not fit.
@@ -205,6 +229,7 @@ impl StreamSettings {
             stream.row_group_mb.map(|mb| mb as usize * MIB).as_ref(),
         );
         replace(&mut self.shards, stream.shards.as_ref());
+        replace(&mut self.table_format, stream.table_format.as_ref());
         replace_some(&mut self.move_keys, stream.move_keys.as_ref());
         replace(&mut self.on_invalid, stream.on_invalid.as_ref());
         replace(&mut self.validate_records, stream.validate_records.as_ref());
@@ -267,6 +292,7 @@ mod tests {
             compression_level: None,
             row_group_bytes: 1,
             shards: Shards::Auto,
+            table_format: TableFormat::Parquet,
             move_keys: None,
             on_invalid: OnInvalid::Fail,
             validate_records: false,
@@ -282,7 +308,7 @@ mod tests {
         assert_eq!(own, settings());
         let entry: StreamConfig = serde_json::from_str(
             r#"{"key_properties":["a"],"columns":{"x":"decimal(20,0)"},"load_method":"overwrite","compression":"zstd",
-                "compression_level":3,"row_group_mb":2,"shards":4,"move_keys":true,"on_invalid":"null",
+                "compression_level":3,"row_group_mb":2,"shards":4,"table_format":"iceberg","move_keys":true,"on_invalid":"null",
                 "validate_records":true,"add_record_metadata":true,"max_string_bytes":9,
                 "partition_by":{"column":"d","granularity":"month"}}"#,
         )
@@ -310,6 +336,7 @@ mod tests {
                 compression_level: Some(3),
                 row_group_bytes: 2 * MIB,
                 shards: Shards::Exactly(4),
+                table_format: TableFormat::Iceberg,
                 move_keys: Some(true),
                 on_invalid: OnInvalid::Null,
                 validate_records: true,

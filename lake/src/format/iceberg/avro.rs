@@ -44,7 +44,7 @@ pub(super) fn write(
 ) -> Result<Vec<u8>> {
     let broken = |error| Error::broken("records of Iceberg fit their schema", error);
     let codec = Codec::Deflate(DeflateSettings::default());
-    let mut writer = Writer::with_codec(schema, Vec::new(), codec).map_err(broken)?;
+    let mut writer = Writer::with_codec(schema, Vec::new(), codec);
     for (key, value) in header {
         writer.add_user_metadata(key.clone(), value).map_err(broken)?;
     }

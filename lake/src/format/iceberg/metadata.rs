@@ -14,6 +14,9 @@ const VERSION: i64 = 2;
 /// How old metadata files are dealt with: each commit leaves one.
 const PREVIOUS_VERSIONS: &str = "write.metadata.previous-versions-max";
 
+/// The tag that keeps the snapshot with the newest state from expiring by the hand of others.
+pub(super) const STATE_TAG: &str = "singer-state";
+
 /// The metadata of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Metadata {
@@ -71,7 +74,7 @@ impl Metadata {
     pub(crate) fn empty(
         location: &str,
         schema: &Value,
-        last_column: i32,
+        last_column: i64,
         spec: &Value,
         properties: Value,
     ) -> Self {

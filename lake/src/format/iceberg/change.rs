@@ -1,0 +1,32 @@
+//! What a commit shall do.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::manifest::DataFile;
+use super::schema::Numbered;
+use super::spec::Plan;
+
+/// The key of a summary that says which run made the snapshot.
+pub(crate) const RUN: &str = "singer.run";
+
+/// The key of a summary with the state that covers its rows.
+pub(crate) const STATE: &str = "singer.state";
+
+/// What a commit shall do.
+#[derive(Debug)]
+pub(crate) struct Change<'a> {
+    /// New files, which are in the store already.
+    pub(crate) added: &'a [DataFile],
+    /// Paths of files that go.
+    pub(crate) removed: HashSet<String>,
+    /// Every file that is there goes, whoever brought it.
+    pub(crate) removes_all: bool,
+    /// No row changes: files are put together.
+    pub(crate) is_compaction: bool,
+    /// Further keys of the summary.
+    pub(crate) notes: &'a BTreeMap<String, String>,
+    /// The table's columns with their ids, made upon the schema of what was read.
+    pub(crate) columns: &'a Numbered,
+    /// How its files are divided.
+    pub(crate) plan: &'a Plan,
+}

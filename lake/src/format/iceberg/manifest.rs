@@ -1,0 +1,334 @@
+//! Manifests: the files of a table with what is known of each, and the list of a snapshot that names them
+//! (<https://iceberg.apache.org/spec/#manifests>).
+
+use std::collections::BTreeMap;
+
+use apache_avro::types::Value;
+
+use super::avro::{get, none, number, present, set, some, text};
+use super::avro_schema::avro_name;
+use super::metadata::Metadata;
+use super::metrics::Metrics;
+use super::spec;
+use super::value::{Form, Single};
+use crate::error::{Error, Result};
+
+/// An entry of a manifest that says that a file was there before its snapshot.
+pub(super) const EXISTING: i64 = 0;
+
+/// One that brings a file.
+pub(super) const ADDED: i64 = 1;
+
+/// One that says that a file has gone by its snapshot.
+pub(super) const DELETED: i64 = 2;
+
+/// A new data file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DataFile {
+    /// Its key in the store.
+    pub(crate) key: String,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// The values of its partition, in the order of the default spec.
+    pub(crate) partition: Vec<Single>,
+    /// What its footer says.
+    pub(crate) metrics: Metrics,
+}
+
+/// The fields of a spec of the table, as they are written; an error names one that this program does not write.
+pub(super) fn forms(metadata: &Metadata, spec_id: i64) -> Result<Vec<(String, i64, Form)>> {
+    let fields = spec::forms(metadata.spec(spec_id), metadata.schema()).into_iter();
+    let known = fields.map(|(name, id, form)| {
+        let form = form.ok_or_else(|| {
+            let reason = format!("its partition field `{name}` is none that this program writes");
+            Error::store("write", metadata.location(), reason)
+        })?;
+        Ok((name, id, form))
+    });
+    known.collect()
+}
+
+/// The header of new manifests of the default spec.
+pub(super) fn header(metadata: &Metadata) -> Vec<(String, Vec<u8>)> {
+    let entries = [
+        ("schema", metadata.schema().to_string()),
+        ("schema-id", metadata.json()["current-schema-id"].to_string()),
+        // The fields alone, unlike in the metadata.
+        ("partition-spec", metadata.default_spec().to_string()),
+        ("partition-spec-id", metadata.default_spec_id().to_string()),
+        ("format-version", "2".into()),
+        ("content", "data".into()),
+    ];
+    entries.map(|(key, value)| (key.to_owned(), value.into_bytes())).into()
+}
+
+/// The entry of a new file, whose sequence numbers are those of its snapshot.
+pub(super) fn added(
+    file: &DataFile,
+    path: &str,
+    snapshot: i64,
+    fields: &[(String, i64, Form)],
+) -> Value {
+    let pairs = |pairs: Vec<(i32, Value)>| {
+        let pair = |(key, value)| {
+            Value::Record(vec![("key".into(), Value::Int(key)), ("value".into(), value)])
+        };
+        some(Value::Array(pairs.into_iter().map(pair).collect()))
+    };
+    let longs = |known: &BTreeMap<i32, i64>| {
+        pairs(known.iter().map(|(id, count)| (*id, Value::Long(*count))).collect())
+    };
+    let bounds = |known: &BTreeMap<i32, Vec<u8>>| {
+        pairs(known.iter().map(|(id, bytes)| (*id, Value::Bytes(bytes.clone()))).collect())
+    };
+    let partition = fields
+        .iter()
+        .zip(&file.partition)
+        .map(|((name, _, form), value)| (avro_name(name), value.avro(*form)))
+        .collect();
+    let metrics = &file.metrics;
+    let offsets = metrics.offsets.iter().map(|offset| Value::Long(*offset)).collect();
+    let data_file = Value::Record(vec![
+        ("content".into(), Value::Int(0)),
+        ("file_path".into(), Value::String(path.to_owned())),
+        ("file_format".into(), Value::String("PARQUET".into())),
+        ("partition".into(), Value::Record(partition)),
+        ("record_count".into(), Value::Long(metrics.rows)),
+        ("file_size_in_bytes".into(), Value::Long(i64::try_from(file.size).unwrap_or(i64::MAX))),
+        ("column_sizes".into(), longs(&metrics.sizes)),
+        ("value_counts".into(), longs(&metrics.values)),
+        ("null_value_counts".into(), longs(&metrics.nulls)),
+        ("nan_value_counts".into(), none()),
+        ("lower_bounds".into(), bounds(&metrics.lower)),
+        ("upper_bounds".into(), bounds(&metrics.upper)),
+        ("key_metadata".into(), none()),
+        ("split_offsets".into(), some(Value::Array(offsets))),
+        ("equality_ids".into(), none()),
+        ("sort_order_id".into(), some(Value::Int(0))),
+        ("referenced_data_file".into(), none()),
+    ]);
+    Value::Record(vec![
+        ("status".into(), Value::Int(1)),
+        ("snapshot_id".into(), some(Value::Long(snapshot))),
+        ("sequence_number".into(), none()),
+        ("file_sequence_number".into(), none()),
+        ("data_file".into(), data_file),
+    ])
+}
+
+/// A file as a manifest has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry<'a>(pub(super) &'a Value);
+
+impl<'a> Entry<'a> {
+    pub(super) fn status(self) -> i64 {
+        number(self.0, "status").unwrap_or(EXISTING)
+    }
+
+    pub(super) fn snapshot(self) -> Option<i64> {
+        number(self.0, "snapshot_id")
+    }
+
+    fn file(self) -> Option<&'a Value> {
+        get(self.0, "data_file")
+    }
+
+    pub(super) fn path(self) -> &'a str {
+        self.file().and_then(|file| text(file, "file_path")).unwrap_or_default()
+    }
+
+    pub(super) fn rows(self) -> i64 {
+        self.file().and_then(|file| number(file, "record_count")).unwrap_or(0)
+    }
+
+    pub(super) fn size(self) -> i64 {
+        self.file().and_then(|file| number(file, "file_size_in_bytes")).unwrap_or(0)
+    }
+
+    /// The values of its partition, in the order of its manifest's spec.
+    pub(super) fn partition(self) -> Vec<Single> {
+        match self.file().and_then(|file| get(file, "partition")) {
+            Some(Value::Record(fields)) => {
+                fields.iter().map(|(_, value)| Single::read(value)).collect()
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+}
+
+/// Makes explicit what an entry has by its manifest: it is about to be copied into another.
+pub(super) fn inherit(entry: &mut Value, row: &Value) {
+    if number(entry, "snapshot_id").is_none() {
+        let snapshot = number(row, "added_snapshot_id").unwrap_or(0);
+        set(entry, "snapshot_id", Value::Long(snapshot));
+    }
+    for name in ["sequence_number", "file_sequence_number"] {
+        if number(entry, name).is_none() {
+            let sequence = number(row, "sequence_number").unwrap_or(0);
+            set(entry, name, Value::Long(sequence));
+        }
+    }
+}
+
+/// A manifest in the list of a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row<'a>(pub(super) &'a Value);
+
+impl<'a> Row<'a> {
+    pub(super) fn path(self) -> &'a str {
+        text(self.0, "manifest_path").unwrap_or_default()
+    }
+
+    pub(super) fn is_of_deletes(self) -> bool {
+        number(self.0, "content") == Some(1)
+    }
+
+    pub(super) fn spec(self) -> i64 {
+        number(self.0, "partition_spec_id").unwrap_or(0)
+    }
+
+    pub(super) fn snapshot(self) -> i64 {
+        number(self.0, "added_snapshot_id").unwrap_or(0)
+    }
+
+    /// How many files it brings or keeps. Where a writer did not count there may be one.
+    pub(super) fn live(self) -> i64 {
+        let count = |name: &str, former: &str| {
+            number(self.0, name).or_else(|| number(self.0, former)).unwrap_or(1)
+        };
+        count("added_files_count", "added_data_files_count")
+            + count("existing_files_count", "existing_data_files_count")
+    }
+
+    pub(super) fn deleted(self) -> i64 {
+        number(self.0, "deleted_files_count")
+            .or_else(|| number(self.0, "deleted_data_files_count"))
+            .unwrap_or(1)
+    }
+
+    /// Whether it may have files of a partition with these values.
+    pub(super) fn may_hold(self, partition: &[Single]) -> bool {
+        let Some(Value::Array(summaries)) = get(self.0, "partitions") else { return true };
+        summaries.iter().zip(partition).all(|(summary, value)| {
+            if *value == Single::Null {
+                return !matches!(get(summary, "contains_null"), Some(Value::Boolean(false)));
+            }
+            let bound = |name: &str| match get(summary, name) {
+                Some(Value::Bytes(bytes)) => value.of_bound(bytes),
+                _ => None,
+            };
+            let is_above = bound("lower_bound").is_none_or(|lower| lower <= *value);
+            let is_below = bound("upper_bound").is_none_or(|upper| *value <= upper);
+            is_above && is_below
+        })
+    }
+}
+
+/// A manifest that was written, as the list has it.
+pub(super) fn row(
+    path: &str,
+    length: usize,
+    spec_id: i64,
+    entries: &[Value],
+    forms: &[Option<Form>],
+    snapshot: i64,
+    sequence: i64,
+) -> Value {
+    let mut counts = [(0_i64, 0_i64); 3];
+    let mut least = sequence;
+    for entry in entries {
+        let entry = Entry(entry);
+        if let Some(count) = usize::try_from(entry.status()).ok().and_then(|at| counts.get_mut(at)) {
+            count.0 += 1;
+            count.1 += entry.rows();
+        }
+        if entry.status() != DELETED {
+            least = least.min(number(entry.0, "sequence_number").unwrap_or(sequence));
+        }
+    }
+    let [existing, added, deleted] = counts;
+    let int = |number: i64| Value::Int(i32::try_from(number).unwrap_or(i32::MAX));
+    Value::Record(vec![
+        ("manifest_path".into(), Value::String(path.to_owned())),
+        ("manifest_length".into(), Value::Long(i64::try_from(length).unwrap_or(i64::MAX))),
+        ("partition_spec_id".into(), int(spec_id)),
+        ("content".into(), Value::Int(0)),
+        ("sequence_number".into(), Value::Long(sequence)),
+        ("min_sequence_number".into(), Value::Long(least)),
+        ("added_snapshot_id".into(), Value::Long(snapshot)),
+        ("added_files_count".into(), int(added.0)),
+        ("existing_files_count".into(), int(existing.0)),
+        ("deleted_files_count".into(), int(deleted.0)),
+        ("added_rows_count".into(), Value::Long(added.1)),
+        ("existing_rows_count".into(), Value::Long(existing.1)),
+        ("deleted_rows_count".into(), Value::Long(deleted.1)),
+        ("partitions".into(), some(Value::Array(summaries(entries, forms)))),
+        ("key_metadata".into(), none()),
+    ])
+}
+
+/// The least and the greatest of each partition field.
+fn summaries(entries: &[Value], forms: &[Option<Form>]) -> Vec<Value> {
+    let partitions: Vec<Vec<Single>> = entries.iter().map(|entry| Entry(entry).partition()).collect();
+    let summary = |(at, form): (usize, &Option<Form>)| {
+        let values = || partitions.iter().filter_map(move |partition| partition.get(at));
+        let known = || values().filter(|value| !matches!(value, Single::Null | Single::Other(_)));
+        let bound = |value: Option<&Single>| {
+            let is_comparable = values().all(|value| !matches!(value, Single::Other(_)));
+            let bytes = value.zip(*form).filter(|_| is_comparable);
+            let bytes = bytes.and_then(|(value, form)| value.bytes(form));
+            bytes.map_or_else(none, |bytes| some(Value::Bytes(bytes)))
+        };
+        Value::Record(vec![
+            ("contains_null".into(), Value::Boolean(values().any(|value| *value == Single::Null))),
+            ("contains_nan".into(), none()),
+            ("lower_bound".into(), bound(known().min())),
+            ("upper_bound".into(), bound(known().max())),
+        ])
+    };
+    forms.iter().enumerate().map(summary).collect()
+}
+
+/// A manifest of another list, of any writer, in the columns of ours.
+pub(super) fn carried(row: &Value) -> Value {
+    let long = |name: &str| Value::Long(number(row, name).unwrap_or(0));
+    let int = |name: &str, former: &str| {
+        let count = number(row, name).or_else(|| number(row, former)).unwrap_or(0);
+        Value::Int(i32::try_from(count).unwrap_or(i32::MAX))
+    };
+    let optional =
+        |record: &Value, name: &str| get(record, name).map_or_else(none, |known| some(known.clone()));
+    let summary = |summary: &Value| {
+        let has_null = get(summary, "contains_null").cloned().unwrap_or(Value::Boolean(true));
+        Value::Record(vec![
+            ("contains_null".into(), has_null),
+            ("contains_nan".into(), optional(summary, "contains_nan")),
+            ("lower_bound".into(), optional(summary, "lower_bound")),
+            ("upper_bound".into(), optional(summary, "upper_bound")),
+        ])
+    };
+    let partitions = match get(row, "partitions") {
+        Some(Value::Array(known)) => {
+            let known = known.iter().filter_map(present);
+            some(Value::Array(known.map(summary).collect()))
+        }
+        Some(_) | None => none(),
+    };
+    Value::Record(vec![
+        ("manifest_path".into(), Value::String(Row(row).path().to_owned())),
+        ("manifest_length".into(), long("manifest_length")),
+        ("partition_spec_id".into(), int("partition_spec_id", "")),
+        ("content".into(), int("content", "")),
+        ("sequence_number".into(), long("sequence_number")),
+        ("min_sequence_number".into(), long("min_sequence_number")),
+        ("added_snapshot_id".into(), long("added_snapshot_id")),
+        ("added_files_count".into(), int("added_files_count", "added_data_files_count")),
+        ("existing_files_count".into(), int("existing_files_count", "existing_data_files_count")),
+        ("deleted_files_count".into(), int("deleted_files_count", "deleted_data_files_count")),
+        ("added_rows_count".into(), long("added_rows_count")),
+        ("existing_rows_count".into(), long("existing_rows_count")),
+        ("deleted_rows_count".into(), long("deleted_rows_count")),
+        ("partitions".into(), partitions),
+        ("key_metadata".into(), optional(row, "key_metadata")),
+    ])
+}

@@ -1,0 +1,231 @@
+//! A table as its snapshots have it: which files it holds, and where they are in the store.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use apache_avro::types::Value;
+
+use super::avro::{self, Avro};
+use super::manifest::{DELETED, Entry, Row};
+use super::metadata::{Metadata, Snapshot};
+use super::pointer::{Current, Pointer};
+use super::value::Single;
+use crate::at_once::at_once;
+use crate::error::{Error, Result};
+use crate::store::{Object, Store};
+
+/// An Iceberg table of a lake.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) pointer: Arc<dyn Pointer>,
+    pub(super) name: String,
+    /// Calls of the store that are under way at once.
+    at_once: usize,
+    /// Manifests that were read: a file of this name never changes.
+    manifests: Mutex<HashMap<String, Arc<Avro>>>,
+    /// What names the table, once it was seen.
+    uuid: Mutex<Option<String>>,
+}
+
+/// A file that a snapshot holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Live {
+    /// As the metadata has it: by this text it is named wherever it is named.
+    pub(crate) path: String,
+    /// Its key in the store.
+    pub(crate) key: String,
+    /// In bytes.
+    pub(crate) size: u64,
+    /// How many rows it has.
+    pub(crate) rows: i64,
+    /// The values of its partition, by its own spec.
+    pub(crate) partition: Vec<Single>,
+    /// The spec by which it was written.
+    pub(crate) spec: i64,
+    /// The snapshot that brought it.
+    pub(crate) snapshot: i64,
+}
+
+impl Table {
+    /// A table of a store whose pointer is kept there.
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        pointer: Arc<dyn Pointer>,
+        name: &str,
+        at_once: usize,
+    ) -> Self {
+        Self {
+            store: Arc::clone(store),
+            pointer,
+            name: name.to_owned(),
+            at_once,
+            manifests: Mutex::default(),
+            uuid: Mutex::default(),
+        }
+    }
+
+    /// What the lake calls it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The table as its catalog has it now, which must be the one that was seen before.
+    pub(crate) fn load(&self) -> Result<Option<Current>> {
+        let found = self.pointer.load()?;
+        let uuid = found.as_ref().map(|found| found.metadata.uuid().to_owned());
+        let mut known = self.uuid.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_some() && *known != uuid {
+            let reason = "it was dropped or made anew while this run was at work; run again";
+            return Err(self.fault(reason.into()));
+        }
+        *known = uuid;
+        Ok(found)
+    }
+
+    /// The key of what metadata calls by a path.
+    pub(super) fn key(&self, path: &str) -> Result<String> {
+        let probe = self.store.locate("_");
+        let root = probe.strip_suffix('_').unwrap_or(&probe);
+        let own = plain(path);
+        match own.strip_prefix(plain(root).as_str()) {
+            Some(key) => Ok(key.to_owned()),
+            None => Err(self.fault(format!(
+                "its metadata names {path}, which is not below {root}; move it back, or set `destination` to where the table lies"
+            ))),
+        }
+    }
+
+    /// Reads what metadata calls by a path.
+    pub(super) fn read(&self, path: &str) -> Result<Vec<u8>> {
+        match self.store.get(&self.key(path)?)? {
+            Some((_, bytes)) => Ok(bytes),
+            None => Err(Error::store(
+                "read",
+                path,
+                format!("the metadata of table `{}` names it, and it is gone", self.name),
+            )),
+        }
+    }
+
+    /// The manifests of a snapshot, as its list has them.
+    pub(super) fn list(&self, snapshot: Snapshot<'_>) -> Result<Vec<Value>> {
+        let path = snapshot.manifest_list();
+        Ok(avro::read(&self.read(path)?, path)?.records)
+    }
+
+    /// A manifest.
+    pub(super) fn manifest(&self, path: &str) -> Result<Arc<Avro>> {
+        let lock = || self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(path) {
+            return Ok(Arc::clone(known));
+        }
+        let read = Arc::new(avro::read(&self.read(path)?, path)?);
+        lock().insert(path.to_owned(), Arc::clone(&read));
+        Ok(read)
+    }
+
+    /// Calls of the store that are under way at once.
+    pub(super) fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// Forgets the manifests that were read.
+    pub(crate) fn forget(&self) {
+        self.manifests.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The files of the current snapshot in partitions with one of these values, or in all of them. Of another
+    /// spec than the default one all are given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Table`] where some rows of these are deleted by files of others: rewriting what is left would
+    /// bring them back.
+    pub(crate) fn live(
+        &self,
+        metadata: &Metadata,
+        partitions: Option<&[Vec<Single>]>,
+    ) -> Result<Vec<Live>> {
+        let Some(current) = metadata.current() else { return Ok(Vec::new()) };
+        let default = metadata.default_spec_id();
+        let is_touched = |row: Row<'_>| {
+            row.spec() != default
+                || partitions.is_none_or(|partitions| {
+                    partitions.iter().any(|partition| row.may_hold(partition))
+                })
+        };
+        let rows = self.list(current)?;
+        let touched: Vec<Row<'_>> =
+            rows.iter().map(Row).filter(|row| row.live() > 0 && is_touched(*row)).collect();
+        if touched.iter().any(|row| row.is_of_deletes()) {
+            return Err(self.fault(
+                "rows of it are deleted by delete files of another writer (merge-on-read), which this program does \
+                 not apply; have that writer compact the table first (Spark: `CALL system.rewrite_data_files` with \
+                 `delete-file-threshold` 1), or set `write.delete.mode`, `write.update.mode` and \
+                 `write.merge.mode` to `copy-on-write`"
+                    .into(),
+            ));
+        }
+        let mut live = Vec::new();
+        let read = |row: Row<'_>| -> Result<_> { Ok((row.spec(), row.snapshot(), self.manifest(row.path())?)) };
+        at_once(self.at_once, touched, read, |read| {
+            let (spec, brought, manifest) = read?;
+            for entry in manifest.records.iter().map(Entry) {
+                if entry.status() == DELETED {
+                    continue;
+                }
+                let partition = entry.partition();
+                let is_wanted = spec != default
+                    || partitions.is_none_or(|partitions| partitions.contains(&partition));
+                if is_wanted {
+                    live.push(Live {
+                        path: entry.path().to_owned(),
+                        key: self.key(entry.path())?,
+                        size: u64::try_from(entry.size()).unwrap_or(0),
+                        rows: entry.rows(),
+                        partition,
+                        spec,
+                        snapshot: entry.snapshot().unwrap_or(brought),
+                    });
+                }
+            }
+            Ok(())
+        })?;
+        live.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(live)
+    }
+
+    /// The files of the current snapshot as objects of the store.
+    pub(crate) fn objects(&self) -> Result<Vec<Object>> {
+        let Some(found) = self.load()? else { return Ok(Vec::new()) };
+        let live = self.live(&found.metadata, None)?.into_iter();
+        let object = |file: Live| -> Result<Object> {
+            let found = self.store.head(&file.key)?;
+            found.ok_or_else(|| {
+                let reason = format!("the snapshot of table `{}` names it, and it is gone", self.name);
+                Error::store("read", file.path, reason)
+            })
+        };
+        live.map(object).collect()
+    }
+
+    /// Something of the table that stands against it.
+    pub(super) fn fault(&self, reason: String) -> Error {
+        Error::Table { table: self.name.clone(), reason }
+    }
+}
+
+/// A path or URL without what different writers write differently.
+fn plain(path: &str) -> String {
+    for scheme in ["s3a://", "s3n://"] {
+        if let Some(rest) = path.strip_prefix(scheme) {
+            return format!("s3://{rest}");
+        }
+    }
+    match path.strip_prefix("file:") {
+        Some(rest) => format!("/{}", rest.trim_start_matches('/')),
+        None => path.to_owned(),
+    }
+}
+
