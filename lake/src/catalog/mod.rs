@@ -6,6 +6,9 @@
 //! change is visible ([`dirty`]), so that neither a failure nor a kill leaves it behind for longer
 //! than a run.
 //!
+//! Iceberg tables are none of its: each commit of theirs is a change of the catalog
+//! ([`format`](crate::format)).
+//!
 //! ```text
 //! Catalog → by_registration → register → partitions → entry → mismatch, hive
 //!         → by_crawler → crawl → crawler
@@ -81,6 +84,9 @@ impl Catalog {
 
     /// A table takes part in this run: it is looked at, whether it changes or not.
     pub fn track(&mut self, table: &Definition) {
+        if table.is_iceberg() {
+            return;
+        }
         self.session_of(table).dirty_partitions(&table.table);
     }
 
@@ -90,7 +96,7 @@ impl Catalog {
         tables: impl IntoIterator<Item = &'a Definition>,
     ) -> Result<()> {
         let (mut shared, mut personal) = (Vec::new(), Vec::new());
-        for table in tables {
+        for table in tables.into_iter().filter(|table| !table.is_iceberg()) {
             let names = if self.shared.holds.has(table) { &mut shared } else { &mut personal };
             names.push(table.table.as_str());
         }
@@ -103,6 +109,9 @@ impl Catalog {
 
     /// A commit has changed a table.
     pub fn changed(&mut self, table: &Definition, committed: &Committed) {
+        if table.is_iceberg() {
+            return;
+        }
         self.session_of(table).dirty_partitions(&table.table).add(committed);
     }
 

@@ -43,9 +43,9 @@ use spill::Spill;
 pub(crate) use temporary::SpillFile;
 
 use crate::error::{Error, Result};
-use crate::table::{bucket, key};
 use crate::table::partition::{Misplaced, Partitioner};
 use crate::table::projection::Projection;
+use crate::table::{bucket, key};
 
 /// Staged rows of one table.
 #[derive(Debug)]

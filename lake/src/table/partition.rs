@@ -102,7 +102,10 @@ impl By {
             granularity: by.granularity,
             form: definition.folders,
             is_hidden: definition.table_format == TableFormat::Iceberg,
-            is_text: definition.columns.get(column).is_some_and(|column| column.kind == Kind::String),
+            is_text: definition
+                .columns
+                .get(column)
+                .is_some_and(|column| column.kind == Kind::String),
             keeps_long,
         })
     }

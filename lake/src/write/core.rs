@@ -148,7 +148,8 @@ impl Core {
             return Ok(());
         }
         // What cannot be cut otherwise is not.
-        let is_cuttable = !self.definition().is_iceberg() || bucket_column(self.definition()).is_some();
+        let is_cuttable =
+            !self.definition().is_iceberg() || bucket_column(self.definition()).is_some();
         let is_large = is_cuttable && partitions.iter().any(|bytes| *bytes > FILE_BYTES);
         // Encoded, rows take less than they do now.
         let shards = if is_large {

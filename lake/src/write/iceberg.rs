@@ -53,10 +53,12 @@ pub(super) fn open(
     let (name, columns) = (&definition.table, &definition.columns);
     let table = lake.iceberg(name)?;
     let strange = match table.load()? {
-        Some(found) => schema::strange(&found.metadata, columns).map_err(|reason| Error::Table {
-            table: name.to_owned(),
-            reason: format!("{reason}; write to another table"),
-        })?,
+        Some(found) => {
+            schema::strange(&found.metadata, columns).map_err(|reason| Error::Table {
+                table: name.to_owned(),
+                reason: format!("{reason}; write to another table"),
+            })?
+        }
         None if is_known => Vec::new(),
         None => {
             check_empty(lake, name)?;
@@ -217,9 +219,8 @@ impl Merges {
         let mut due = Vec::new();
         for (group, value) in &values {
             let there = by_value.remove(value.as_slice()).unwrap_or_default();
-            let is_same = |merge: &Merge| {
-                merge.basis.iter().eq(there.iter().map(|file| &file.path))
-            };
+            let is_same =
+                |merge: &Merge| merge.basis.iter().eq(there.iter().map(|file| &file.path));
             if !self.groups.get(group).is_some_and(is_same) {
                 due.push((*group, value.clone(), there));
             }
@@ -248,14 +249,16 @@ impl Merges {
     ) -> Result<()> {
         let mut targets = Vec::new();
         // By the key of what is written: whose it is, and the file that it takes the place of.
-        let mut owners: HashMap<String, (Option<Group>, Vec<Single>, Option<String>)> = HashMap::new();
-        let mut add = |group: Option<Group>, owner, value: &[Single], old: Option<&Live>| -> Result<()> {
-            let key = core.new_key(owner)?;
-            let path = old.map(|old| old.path.clone());
-            owners.insert(key.clone(), (owner, value.to_vec(), path));
-            targets.push((Target { key, group, object: None }, old.map(|old| old.key.clone())));
-            Ok(())
-        };
+        let mut owners: HashMap<String, (Option<Group>, Vec<Single>, Option<String>)> =
+            HashMap::new();
+        let mut add =
+            |group: Option<Group>, owner, value: &[Single], old: Option<&Live>| -> Result<()> {
+                let key = core.new_key(owner)?;
+                let path = old.map(|old| old.path.clone());
+                owners.insert(key.clone(), (owner, value.to_vec(), path));
+                targets.push((Target { key, group, object: None }, old.map(|old| old.key.clone())));
+                Ok(())
+            };
         for (group, value, there) in due {
             // The smallest takes the new rows in, unless it is full.
             let home = there.iter().enumerate().min_by_key(|(_, file)| file.size);
@@ -281,9 +284,9 @@ impl Merges {
             let mut all: Vec<_> = with_rows.collect();
             all.extend(hit(core, others, &replaced)?);
             let take = |target: &Target, merged: Result<Merged>| {
-                let (owner, value, old) = owners.remove(&target.key).ok_or_else(|| {
-                    Error::internal("what is merged is merged for somebody")
-                })?;
+                let (owner, value, old) = owners
+                    .remove(&target.key)
+                    .ok_or_else(|| Error::internal("what is merged is merged for somebody"))?;
                 let of_group = owner.and_then(|group| self.groups.get_mut(&group));
                 of_group.unwrap_or(&mut self.elsewhere).take(core, target, merged?, value, old)
             };
@@ -311,7 +314,8 @@ impl Merges {
                     committed.unchanged_rows += rows.new;
                 }
             }
-            let folder = group.map_or_else(|| Ok(String::new()), |group| core.stage.folder(group))?;
+            let folder =
+                group.map_or_else(|| Ok(String::new()), |group| core.stage.folder(group))?;
             for file in merge.files {
                 committed.files += 1;
                 committed.bytes += file.size;
@@ -375,7 +379,11 @@ fn looked_up(core: &Core, targets: Vec<(Target, Option<String>)>) -> Result<Vec<
 }
 
 /// Shows files that were written while rows arrived, and what still waits.
-pub(super) fn append(core: &mut Core, files: &mut NewFiles, committed: &mut Committed) -> Result<()> {
+pub(super) fn append(
+    core: &mut Core,
+    files: &mut NewFiles,
+    committed: &mut Committed,
+) -> Result<()> {
     let made = files.finish(core)?;
     add(core, made, false, committed)
 }
@@ -383,7 +391,11 @@ pub(super) fn append(core: &mut Core, files: &mut NewFiles, committed: &mut Comm
 /// Puts the staged groups in the place of all that is there.
 pub(super) fn replace(core: &mut Core, committed: &mut Committed) -> Result<()> {
     let made = written(core)?;
-    committed.rows += made.iter().filter_map(|made| made.metrics.as_ref()).map(|known| known.rows().unsigned_abs()).sum::<u64>();
+    committed.rows += made
+        .iter()
+        .filter_map(|made| made.metrics.as_ref())
+        .map(|known| known.rows().unsigned_abs())
+        .sum::<u64>();
     add(core, made, true, committed)?;
     committed.replaced = true;
     core.defined.set_widened();
@@ -393,7 +405,11 @@ pub(super) fn replace(core: &mut Core, committed: &mut Committed) -> Result<()> 
 /// Adds what the stage holds to what is there.
 pub(super) fn add_staged(core: &mut Core, committed: &mut Committed) -> Result<()> {
     let made = written(core)?;
-    committed.rows += made.iter().filter_map(|made| made.metrics.as_ref()).map(|known| known.rows().unsigned_abs()).sum::<u64>();
+    committed.rows += made
+        .iter()
+        .filter_map(|made| made.metrics.as_ref())
+        .map(|known| known.rows().unsigned_abs())
+        .sum::<u64>();
     add(core, made, false, committed)
 }
 
@@ -547,7 +563,12 @@ fn rewritten(
             let batch = batch?;
             let kept = filter(&batch)?;
             is_compaction &= kept.is_none();
-            restage(&mut core.stage, &core.lake, core.defined.key_positions()?, kept.unwrap_or(batch))?;
+            restage(
+                &mut core.stage,
+                &core.lake,
+                core.defined.key_positions()?,
+                kept.unwrap_or(batch),
+            )?;
         }
     }
     let made = written(core)?;
@@ -572,7 +593,12 @@ fn rewritten(
     }
 }
 
-fn restage(stage: &mut Stage, lake: &Lake, keys: Option<Vec<usize>>, batch: RecordBatch) -> Result<()> {
+fn restage(
+    stage: &mut Stage,
+    lake: &Lake,
+    keys: Option<Vec<usize>>,
+    batch: RecordBatch,
+) -> Result<()> {
     let hashes = keys.map_or_else(|| Ok(Vec::new()), |keys| key::hash_rows(&batch, &keys))?;
     stage.push(batch, &hashes)?;
     if stage.memory() > lake.budget() / 2 {

@@ -48,7 +48,8 @@ impl Table {
         });
         let open = |mut defined: Defined| -> Result<_> {
             let iceberg = iceberg::open(lake, defined.definition(), is_known)?;
-            let (iceberg, columns) = iceberg.map_or((None, Vec::new()), |(own, columns)| (Some(own), columns));
+            let (iceberg, columns) =
+                iceberg.map_or((None, Vec::new()), |(own, columns)| (Some(own), columns));
             defined.take_in(&columns)?;
             Ok((defined, iceberg))
         };
@@ -415,7 +416,9 @@ impl Table {
     /// Makes what is staged visible as the load says.
     fn publish(&mut self, committed: &mut Committed) -> Result<()> {
         match &mut self.load {
-            Load::Upsert if self.core.iceberg.is_some() => iceberg::upsert(&mut self.core, committed)?,
+            Load::Upsert if self.core.iceberg.is_some() => {
+                iceberg::upsert(&mut self.core, committed)?
+            }
             Load::Append(files) if self.core.iceberg.is_some() => {
                 committed.rows += self.core.stage.rows() + files.rows();
                 files.prepare(&mut self.core, None)?;

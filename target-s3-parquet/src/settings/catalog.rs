@@ -208,11 +208,20 @@ impl CatalogConfig {
         Ok(())
     }
 
-    /// Whether Iceberg tables can be committed to.
-    pub(crate) fn validate_for_iceberg(&self) -> Result<(), Error> {
+    /// Checks that it fits the tables, of which some are Iceberg's or none.
+    pub(crate) fn validate_for(&self, has_iceberg: bool) -> Result<(), Error> {
         let fault = |key: &str, reason: &str| {
             Err(Error::Setting { key: format!("catalog.{key}"), reason: reason.into() })
         };
+        if !has_iceberg {
+            return match self.kind {
+                CatalogKind::Rest => fault(
+                    "type",
+                    "`rest` knows Iceberg tables only; set `table_format` to `iceberg`, or this to `glue` or `none`",
+                ),
+                CatalogKind::None | CatalogKind::Crawler | CatalogKind::Glue => Ok(()),
+            };
+        }
         match self.kind {
             CatalogKind::Crawler => fault(
                 "type",
@@ -360,10 +369,10 @@ mod tests {
                 "catalog.personal_database",
             ),
         ] {
-            let error = config(text).validate_for_iceberg().unwrap_err().to_string();
+            let error = config(text).validate_for(true).unwrap_err().to_string();
             assert!(error.contains(&format!("`{key}`")), "{error}");
         }
-        glue.validate_for_iceberg().unwrap();
+        glue.validate_for(true).unwrap();
         let refused = config(r#"{"type":"rest"}"#).validate("lake").unwrap_err().to_string();
         assert!(refused.contains("`catalog.rest.uri`"), "{refused}");
     }

@@ -78,7 +78,8 @@ impl Table {
         };
         bring_up(&mut next, change);
         let parent = base.and_then(|base| base.metadata.current());
-        let (id, sequence) = (unused(&next), next.json()["last-sequence-number"].as_i64().unwrap_or(0) + 1);
+        let (id, sequence) =
+            (unused(&next), next.json()["last-sequence-number"].as_i64().unwrap_or(0) + 1);
         let written = Manifests::new(self, &next, id, sequence, made).write(parent, change)?;
         let made_at = chrono::Utc::now().timestamp_millis().max(next.updated() + 1);
         let mut snapshot = json!({
@@ -113,7 +114,9 @@ impl Table {
             push(json, "metadata-log", json!({"metadata-file": base.file, "timestamp-ms": before}));
             if let Some(log) = json["metadata-log"].as_array_mut() {
                 let gone = log.drain(..log.len().saturating_sub(previous));
-                expired.files.extend(gone.filter_map(|old| old["metadata-file"].as_str().map(str::to_owned)));
+                expired.files.extend(
+                    gone.filter_map(|old| old["metadata-file"].as_str().map(str::to_owned)),
+                );
             }
         }
         Ok((id, next, expired))

@@ -123,7 +123,9 @@ fn drop_snapshots(metadata: &mut Metadata, ids: &HashSet<i64>) -> Vec<String> {
     for key in ["statistics", "partition-statistics"] {
         if let Some(list) = json[key].as_array_mut() {
             let gone = list.iter().filter(|item| is_gone(item));
-            files.extend(gone.filter_map(|item| item["statistics-path"].as_str().map(str::to_owned)));
+            files.extend(
+                gone.filter_map(|item| item["statistics-path"].as_str().map(str::to_owned)),
+            );
             list.retain(|item| !is_gone(item));
         }
     }

@@ -20,9 +20,8 @@ pub(super) fn holds(
     if log.into_iter().flatten().any(|entry| entry["metadata-file"].as_str() == Some(file)) {
         return true;
     }
-    let ids = |metadata: &Metadata| -> HashSet<i64> {
-        metadata.snapshots().map(Snapshot::id).collect()
-    };
+    let ids =
+        |metadata: &Metadata| -> HashSet<i64> { metadata.snapshots().map(Snapshot::id).collect() };
     let (there, before) = (ids(newest), base.map(|base| ids(&base.metadata)).unwrap_or_default());
     let mut new = ids(next).into_iter().filter(|id| !before.contains(id)).peekable();
     new.peek().is_some() && new.all(|id| there.contains(&id))

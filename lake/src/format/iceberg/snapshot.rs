@@ -72,7 +72,11 @@ impl<'a> Manifests<'a> {
     }
 
     /// Writes all of them and their list.
-    pub(super) fn write(mut self, parent: Option<Snapshot<'_>>, change: &Change<'_>) -> Result<Written> {
+    pub(super) fn write(
+        mut self,
+        parent: Option<Snapshot<'_>>,
+        change: &Change<'_>,
+    ) -> Result<Written> {
         let mut written = Written::default();
         self.add(change)?;
         let list = parent.map(|parent| self.table.list(parent)).transpose()?.unwrap_or_default();
@@ -85,7 +89,10 @@ impl<'a> Manifests<'a> {
                 continue;
             }
             let is_touched = !own.is_of_deletes() && (change.removes_all || !missing.is_empty());
-            match is_touched.then(|| self.copied(own, change, &mut missing, &mut written)).transpose()? {
+            match is_touched
+                .then(|| self.copied(own, change, &mut missing, &mut written))
+                .transpose()?
+            {
                 Some(Some(copied)) => {
                     written.replaced += 1;
                     self.put(&copied.schema, &copied.header, copied.spec, copied.entries)?;
@@ -216,7 +223,8 @@ impl<'a> Manifests<'a> {
                 entries.push(copy);
             }
         }
-        entries.sort_by_cached_key(|entry| (Entry(entry).partition(), Entry(entry).path().to_owned()));
+        entries
+            .sort_by_cached_key(|entry| (Entry(entry).partition(), Entry(entry).path().to_owned()));
         while !entries.is_empty() {
             let rest = entries.split_off(entries.len().min(FILES));
             self.put(&schema, &manifest::header(self.metadata), spec, entries)?;
@@ -267,4 +275,3 @@ impl<'a> Manifests<'a> {
         self.table.store.locate(key)
     }
 }
-

@@ -168,7 +168,9 @@ impl Table {
             ));
         }
         let mut live = Vec::new();
-        let read = |row: Row<'_>| -> Result<_> { Ok((row.spec(), row.snapshot(), self.manifest(row.path())?)) };
+        let read = |row: Row<'_>| -> Result<_> {
+            Ok((row.spec(), row.snapshot(), self.manifest(row.path())?))
+        };
         at_once(self.at_once, touched, read, |read| {
             let (spec, brought, manifest) = read?;
             for entry in manifest.records.iter().map(Entry) {
@@ -203,7 +205,8 @@ impl Table {
         let object = |file: Live| -> Result<Object> {
             let found = self.store.head(&file.key)?;
             found.ok_or_else(|| {
-                let reason = format!("the snapshot of table `{}` names it, and it is gone", self.name);
+                let reason =
+                    format!("the snapshot of table `{}` names it, and it is gone", self.name);
                 Error::store("read", file.path, reason)
             })
         };
@@ -228,4 +231,3 @@ fn plain(path: &str) -> String {
         None => path.to_owned(),
     }
 }
-
