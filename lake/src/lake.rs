@@ -1,6 +1,7 @@
 //! The lake: what the tables of a run share, and where their definitions are.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -13,7 +14,6 @@ use crate::file::encoding::{Encoding, Format, Signature};
 use crate::file::reader::PartReader;
 use crate::file::writer::{ENCODER_BYTES, PartWriter, Workers};
 use crate::format::iceberg;
-use crate::format::iceberg::pointer::Pointers;
 use crate::options::{Location, Options};
 use crate::owner::Presence;
 use crate::room::{Part, Room};
@@ -64,7 +64,9 @@ pub struct Lake {
     /// Bytes for staged rows and open row groups.
     pub(crate) budget: usize,
     created_by: String,
-    pointers: Mutex<Option<Arc<dyn Pointers>>>,
+    /// Files of the run that were given a number.
+    numbered: AtomicU64,
+    iceberg: iceberg::Catalog,
 }
 
 impl Lake {
@@ -94,24 +96,31 @@ impl Lake {
             .build()
             .map_err(|error| Error::broken("worker threads can be started", error))?;
         let (options, pool) = (aws.options(), Arc::new(pool));
+        let at_once = match options.at_once {
+            0 => store.at_once().max(1),
+            given => given,
+        };
         let spill = SpillFile::new(options.temp_dir.clone(), options.memory).with_pool(&pool);
         Ok(Self {
+            iceberg: iceberg::Catalog::new(&store, &aws, &run, at_once),
             run,
             presence,
             workers: Workers { pool, allowance: Allowance::new(options.memory / ON_WAY_PART) },
             spill: Arc::new(spill),
-            at_once: match options.at_once {
-                0 => store.at_once().max(1),
-                given => given,
-            },
+            at_once,
             room: Room::new(options.memory / 2),
             merges: (options.memory / MERGE).clamp(1, MOST_MERGES),
             budget: options.memory,
             created_by: options.created_by.clone(),
-            pointers: Mutex::default(),
+            numbered: AtomicU64::new(0),
             aws,
             store,
         })
+    }
+
+    /// A number that no other file of the run has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbered.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Where the objects are.
@@ -146,21 +155,7 @@ impl Lake {
 
     /// An Iceberg table of the lake.
     pub(crate) fn iceberg(&self, name: &str) -> Result<iceberg::table::Table> {
-        let pointer = self.pointers()?.of(name);
-        Ok(iceberg::table::Table::new(&self.store, pointer, name, self.at_once))
-    }
-
-    /// The catalog of the Iceberg tables, opened when it is first needed.
-    fn pointers(&self) -> Result<Arc<dyn Pointers>> {
-        // It is kept whole or not at all, so a panic elsewhere leaves nothing half done.
-        let mut pointers = self.pointers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pointers) = &*pointers {
-            return Ok(Arc::clone(pointers));
-        }
-        let catalog = &self.aws.options().iceberg;
-        let opened = iceberg::catalogs::pointers(&self.store, &self.aws, catalog)?;
-        *pointers = Some(Arc::clone(&opened));
-        Ok(opened)
+        self.iceberg.table(name)
     }
 
     /// The rows of a table as a reader finds them who lists its prefix, file after file, as the

@@ -85,6 +85,7 @@ impl Catalog {
     /// A table takes part in this run: it is looked at, whether it changes or not.
     pub fn track(&mut self, table: &Definition) {
         if table.is_iceberg() {
+            // Its pointer is what registers it.
             return;
         }
         self.session_of(table).dirty_partitions(&table.table);

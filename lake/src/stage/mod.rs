@@ -139,6 +139,7 @@ impl Stage {
     }
 
     /// The value of a group's hidden partition; nothing for rows that have none.
+    #[allow(dead_code, reason = "it is asked with the feature `iceberg`")]
     pub(crate) fn hidden(&self, group: Group) -> Result<Option<&str>> {
         self.partitioner.hidden(group.partition)
     }

@@ -132,7 +132,7 @@ mod tests {
 
     fn metadata(marker: &str) -> Metadata {
         let schema = json!({"type": "struct", "schema-id": 0, "fields": []});
-        Metadata::empty("s3://b/t", &schema, 0, &json!([]), json!({"marker": marker}))
+        Metadata::empty("s3://b/t", &schema, 0, &json!([]), &json!({"marker": marker}))
     }
 
     fn marker(current: &Current) -> &str {

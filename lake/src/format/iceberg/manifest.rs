@@ -16,9 +16,6 @@ use crate::error::{Error, Result};
 /// An entry of a manifest that says that a file was there before its snapshot.
 pub(super) const EXISTING: i64 = 0;
 
-/// One that brings a file.
-pub(super) const ADDED: i64 = 1;
-
 /// One that says that a file has gone by its snapshot.
 pub(super) const DELETED: i64 = 2;
 

@@ -32,7 +32,8 @@ impl Metrics {
     }
 
     /// Of a file whose columns have ids. Columns without one are counted under none.
-    pub(crate) fn of(groups: &[RowGroupMetaData]) -> Self {
+    #[expect(clippy::unnecessary_wraps, reason = "without the feature there are none")]
+    pub(crate) fn of(groups: &[RowGroupMetaData]) -> Option<Self> {
         let rows = groups.iter().map(RowGroupMetaData::num_rows).sum();
         let mut metrics = Self { rows, ..Self::default() };
         let mut bounds: BTreeMap<i32, Option<Bounds>> = BTreeMap::new();
@@ -81,7 +82,7 @@ impl Metrics {
                 metrics.upper.insert(id, upper);
             }
         }
-        metrics
+        Some(metrics)
     }
 }
 

@@ -11,7 +11,7 @@
 
 mod avro;
 mod avro_schema;
-pub(crate) mod catalogs;
+mod catalogs;
 pub(crate) mod change;
 pub(crate) mod commit;
 mod expiry;
@@ -36,4 +36,7 @@ pub(crate) mod schema;
 mod snapshot;
 pub(crate) mod spec;
 pub(crate) mod table;
+mod upkeep;
 pub(crate) mod value;
+
+pub(crate) use catalogs::Catalog;

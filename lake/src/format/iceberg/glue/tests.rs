@@ -74,7 +74,7 @@ fn metadata(location: &str) -> Metadata {
     let field =
         json!({"id": 1, "name": "id", "required": false, "type": "long", "doc": "The key."});
     let schema = json!({"type": "struct", "schema-id": 0, "fields": [field]});
-    Metadata::empty(location, &schema, 1, &json!([]), json!({"comment": "All of them."}))
+    Metadata::empty(location, &schema, 1, &json!([]), &json!({"comment": "All of them."}))
 }
 
 /// A commit on top of what was read.

@@ -53,7 +53,7 @@ fn pointer(server: &Server) -> Arc<dyn Pointer> {
 fn metadata() -> Metadata {
     let field = json!({"id": 1, "name": "id", "required": false, "type": "long"});
     let schema = json!({"type": "struct", "schema-id": 0, "fields": [field]});
-    Metadata::empty("memory:t", &schema, 1, &json!([]), json!({"owner": "us"}))
+    Metadata::empty("memory:t", &schema, 1, &json!([]), &json!({"owner": "us"}))
 }
 
 /// A commit on top of what was read.
