@@ -4,6 +4,9 @@
 //! A program declares one struct of settings. From it come the values ([`load`]), `--about`
 //! ([`about`]), the man page ([`shell`]) and Airbyte's form ([`form`]). Nothing here knows a message,
 //! a stream or a table.
+//!
+//! The feature `telemetry` tells others of a run: traces and metrics ([`telemetry`]), and where data comes from
+//! ([`lineage`]). Without it a file `absent.rs` takes the place of each.
 
 pub mod about;
 mod exposed;
@@ -15,6 +18,11 @@ mod secret;
 pub mod settings;
 pub mod shell;
 mod start;
+#[cfg(not(feature = "telemetry"))]
+#[path = "telemetry/absent.rs"]
+pub mod telemetry;
+#[cfg(feature = "telemetry")]
+pub mod telemetry;
 pub mod told;
 pub mod words;
 

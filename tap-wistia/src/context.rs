@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use crate::absent::Absent;
 use crate::client::Client;
 use crate::error::Result;
+use crate::figures;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -89,5 +90,6 @@ impl Context<'_> {
     /// Shows how far a stream has come: parts of it done, and all.
     pub(crate) fn show(&self, parts: Option<(usize, usize)>) {
         self.progress.show(&self.output, parts);
+        figures::tell(&self.output, self.client.traffic());
     }
 }

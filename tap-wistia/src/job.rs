@@ -7,6 +7,7 @@ use std::time::Instant;
 use chrono::NaiveDate;
 use program::report::Exit;
 use program::settings::question;
+use program::telemetry;
 use protocol::mapping::Mapper;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,6 +17,7 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::discover::Selected;
 use crate::error::{Error, Result};
+use crate::figures;
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::probe::{self, Report};
@@ -95,7 +97,7 @@ impl Job {
         watched: bool,
     ) -> Result<()> {
         let Self { signals, settings, client, selected } = self;
-        run(signals, true, async || {
+        let sync = async || {
             let started = Instant::now();
             let context = Context {
                 client: &client,
@@ -114,10 +116,12 @@ impl Job {
             progress.clear();
             absent.tell();
             let failed: Vec<&str> = sync.failed.iter().map(|failed| failed.stream).collect();
+            figures::tell(output, client.traffic());
             Summary::new(output, client.traffic(), &failed, started.elapsed())
                 .report(progress.is_watched(), outcome.is_ok());
             outcome
-        })
+        };
+        telemetry::run("sync", || run(signals, true, sync))
     }
 }
 

@@ -22,6 +22,7 @@ mod context;
 mod discover;
 mod drift;
 mod error;
+mod figures;
 mod job;
 mod members;
 mod messages;

@@ -40,6 +40,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use program::about::About;
 use program::report::Exit;
+use program::telemetry;
 
 use airbyte::verbs;
 use cli::{Cli, Command};
@@ -75,7 +76,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             .and_then(|text| program::print(&text).map_err(unprintable)),
         None if cli.about => about().print(cli.format).map_err(unprintable),
         None => run::load(&cli.config).and_then(|config| {
-            singer::write::write(config, cli.input.as_ref(), cli.state_out.as_deref(), log.watched)
+            let (input, state_out) = (cli.input.as_ref(), cli.state_out.as_deref());
+            telemetry::run("write", || singer::write::write(config, input, state_out, log.watched))
         }),
     };
     match outcome {

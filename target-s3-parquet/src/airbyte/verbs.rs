@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use program::report::{self, Exit};
+use program::telemetry;
 use protocol::airbyte::{
     ConfiguredCatalog, ConnectionStatus, DestinationSyncMode, FailureType, Message,
     PROTOCOL_VERSION, Specification, Trace, TraceError, print,
@@ -67,7 +68,10 @@ impl Verb {
                 };
                 send(&Message::ConnectionStatus { status })
             }
-            Self::Write(write) => write.run(load(config)?),
+            Self::Write(write) => {
+                let config = load(config)?;
+                telemetry::run("write", || write.run(config))
+            }
         }
     }
 }

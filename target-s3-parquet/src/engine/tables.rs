@@ -10,7 +10,9 @@ use lake::schema::{Column, fields};
 use lake::table::LoadMethod;
 use lake::write::journal::{Files, Journal};
 use lake::write::{Committed, Table, tables};
+use tracing::Span;
 
+use super::traced;
 use crate::decode::plan::Plan;
 use crate::decode::rows::Rows;
 use crate::error::{Error, Result};
@@ -263,6 +265,9 @@ impl Tables {
         }
         let watched = self.summary.watched;
         let (mut written, mut failed) = (Vec::new(), Ok(()));
+        // They are written by other threads, which know nothing of the span around.
+        let around = Span::current();
+        let write = |table: &mut Table| traced::written(&around, table, &write);
         for (at, outcome) in tables::write(&self.lake, tables, write)? {
             let (Some(stream), Some(is_ahead)) = (streams.get(at), ahead.get(at)) else {
                 return Err(Error::internal("what is written is written by one of the tables"));
@@ -321,7 +326,7 @@ impl Tables {
         is_stopped: &dyn Fn() -> bool,
     ) -> lake::Result<()> {
         match &mut self.catalog {
-            Some(catalog) => catalog.sync(wait, is_stopped),
+            Some(catalog) => traced::synced(|| catalog.sync(wait, is_stopped)),
             None => Ok(()),
         }
     }

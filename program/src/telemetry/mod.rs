@@ -1,0 +1,22 @@
+//! OpenTelemetry: what a run does as traces, and what it counts as metrics, to the collector that the variables
+//! `OTEL_…` name. Without an endpoint there is nothing of it: no thread, no socket.
+//!
+//! ```text
+//! run, spans of the programs ─► layer of the log ─┐
+//! environment (what is asked for) ───────────────► export ─► http, to the collector
+//! figures ────────────────────────────────────────┘
+//! ```
+//!
+//! Spans are those of `tracing` whose target is [`SPANS`]; where nothing is sent they are never made.
+
+mod environment;
+mod export;
+mod figures;
+mod http;
+mod run;
+
+pub use export::{SPANS, is_on};
+pub use figures::{Figure, tell};
+pub use run::{ended, run};
+
+pub(crate) use export::{Layers, layer};

@@ -1,0 +1,24 @@
+//! What a sync counts, for whoever watches over many of them.
+
+use program::telemetry::{self, Figure};
+
+use crate::client::Traffic;
+use crate::output::Output;
+
+/// Tells how far a sync has come.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no sync reads more records than a double can count"
+)]
+pub(crate) fn tell(output: &Output, traffic: &Traffic) {
+    if !telemetry::is_on() {
+        return;
+    }
+    for selected in output.selected() {
+        let stream = [("stream", selected.stream.name)];
+        telemetry::tell(Figure::Records, &stream, selected.records as f64);
+    }
+    telemetry::tell(Figure::Requests, &[], traffic.requests() as f64);
+    telemetry::tell(Figure::Retries, &[], traffic.retries() as f64);
+    telemetry::tell(Figure::Waited, &[], traffic.waits().seconds());
+}
