@@ -98,6 +98,6 @@ def test_a_feature_is_asked_for_where_its_module_is_chosen_alone():
         for file in sources(f"{folder.removeprefix('connector-')}/src")
         if re.search(r"\bcfg\((?:not\()?feature", code(file))
     }
-    assert asking == {"lake/src/lib.rs", "lake/src/aws/mod.rs", "lake/src/store/mod.rs"}
-    for name in ("aws", "catalog", "store/s3"):
-        assert (ROOT / "lake" / "src" / name / "absent.rs").is_file()
+    assert asking == {"lake/src/lib.rs", "lake/src/aws/mod.rs", "lake/src/store/mod.rs", "program/src/lib.rs"}
+    for name in ("lake/src/aws", "lake/src/catalog", "lake/src/store/s3", "program/src/telemetry"):
+        assert (ROOT / name / "absent.rs").is_file()

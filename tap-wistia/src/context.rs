@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 
 use crate::absent::Absent;
 use crate::client::Client;
@@ -44,7 +44,11 @@ impl Context<'_> {
 
     /// Sets the bookmark of those of the streams that are wanted.
     pub(crate) fn bookmark(&mut self, streams: &[&'static Stream], bookmark: &Bookmark) {
-        for stream in self.output.wanted(streams) {
+        let wanted = self.output.wanted(streams);
+        if let Some(after) = bookmark.day.and_then(|day| day.succ_opt()) {
+            figures::lag(&wanted, after.and_time(NaiveTime::MIN).and_utc());
+        }
+        for stream in wanted {
             self.state.set(stream, bookmark.clone());
         }
     }

@@ -33,6 +33,7 @@ mod state;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod traced;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

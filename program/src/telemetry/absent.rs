@@ -32,6 +32,11 @@ pub fn is_on() -> bool {
 /// Nobody is told.
 pub fn tell(_: Figure, _: &[(&'static str, &str)], _: f64) {}
 
+/// A count as spans hold it.
+pub fn integer(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}
+
 /// Does the work of a run.
 pub fn run<T, E: Error>(_: &'static str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     work()

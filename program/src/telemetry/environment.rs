@@ -8,7 +8,7 @@ use std::time::Duration;
 const PROTOCOL: &str = "http/protobuf";
 
 /// No export takes longer, whatever is asked for: a collector must not hold up a run.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// What is sent, and how each is called in variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

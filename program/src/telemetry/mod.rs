@@ -20,3 +20,8 @@ pub use figures::{Figure, tell};
 pub use run::{ended, run};
 
 pub(crate) use export::{Layers, layer};
+
+/// A count as spans hold it. A larger one becomes text there.
+pub fn integer(count: impl TryInto<i64>) -> i64 {
+    count.try_into().unwrap_or(i64::MAX)
+}

@@ -32,8 +32,8 @@ pub(super) async fn request(
     let outcome = sent.instrument(span.clone()).await;
     let fault = match &outcome {
         Ok(response) => {
-            span.record("http.response.status_code", response.status);
-            span.record("http.response.body.size", response.body.len());
+            span.record("http.response.status_code", i64::from(response.status));
+            span.record("http.response.body.size", telemetry::integer(response.body.len()));
             (response.status >= 400).then(|| response.status.to_string())
         }
         Err(Error::Transport { .. }) => Some("transport".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use schemars::JsonSchema;
@@ -193,8 +193,9 @@ impl EventRow for Event {
         &self.event_key
     }
 
-    fn day(&self) -> Option<NaiveDate> {
-        self.time().map(|time| time.date_naive())
+    fn time(&self) -> Option<DateTime<Utc>> {
+        let text = self.received_at.as_deref()?;
+        DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
     }
 
     fn media_id(&self) -> Option<&str> {
@@ -263,12 +264,6 @@ fn newest_of_visitors(slice: &[Event]) -> HashMap<&str, usize> {
 }
 
 impl Event {
-    /// When it was received, where that can be read.
-    fn time(&self) -> Option<DateTime<Utc>> {
-        let text = self.received_at.as_deref()?;
-        DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
-    }
-
     /// The visitor that it shows.
     fn visitor(&self) -> Option<VisitorOfEvent<'_>> {
         Some(VisitorOfEvent {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -284,8 +284,9 @@ impl EventRow for Click {
         &self.id
     }
 
-    fn day(&self) -> Option<NaiveDate> {
-        self.at.parse().ok()
+    fn time(&self) -> Option<DateTime<Utc>> {
+        let day: NaiveDate = self.at.parse().ok()?;
+        Some(day.and_time(NaiveTime::MIN).and_utc())
     }
 
     fn media_id(&self) -> Option<&str> {

@@ -5,7 +5,6 @@ mod pace;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod traced;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

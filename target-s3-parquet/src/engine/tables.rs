@@ -10,15 +10,14 @@ use lake::schema::{Column, fields};
 use lake::table::LoadMethod;
 use lake::write::journal::{Files, Journal};
 use lake::write::{Committed, Table, tables};
-use tracing::Span;
 
-use super::traced;
 use crate::decode::plan::Plan;
 use crate::decode::rows::Rows;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::settings::units::MIB;
 use crate::summary::Summary;
+use crate::traced;
 
 /// What a table takes beside its rows: plans, definitions and the room of the decoders, in bytes.
 const TABLE_BYTES: usize = 64 * 1024;
@@ -241,7 +240,8 @@ impl Tables {
         for adds in [false, true] {
             let is_next =
                 |stream: &String, table: &Table| !held.contains(stream) && table.adds() == adds;
-            let committed = self.write(is_next, |table| table.commit(complete))?;
+            let committed =
+                self.write(is_next, |table| traced::commit(table, |table| table.commit(complete)))?;
             changed |= committed.iter().any(|(_, committed)| committed.files > 0);
         }
         self.summary.commits += u64::from(changed);
@@ -265,9 +265,6 @@ impl Tables {
         }
         let watched = self.summary.watched;
         let (mut written, mut failed) = (Vec::new(), Ok(()));
-        // They are written by other threads, which know nothing of the span around.
-        let around = Span::current();
-        let write = |table: &mut Table| traced::written(&around, table, &write);
         for (at, outcome) in tables::write(&self.lake, tables, write)? {
             let (Some(stream), Some(is_ahead)) = (streams.get(at), ahead.get(at)) else {
                 return Err(Error::internal("what is written is written by one of the tables"));
@@ -291,7 +288,8 @@ impl Tables {
 
     /// Ends the generation of the streams that have ended. The others.
     pub(super) fn end_generations(&mut self, ended: &BTreeSet<String>) -> Result<Vec<&str>> {
-        self.write(|stream, _| ended.contains(stream), Table::end_generation)?;
+        let end = |table: &mut Table| traced::commit(table, Table::end_generation);
+        self.write(|stream, _| ended.contains(stream), end)?;
         let unfinished = self.by_stream.keys().filter(|stream| !ended.contains(*stream));
         Ok(unfinished.map(String::as_str).collect())
     }

@@ -4,17 +4,15 @@ use lake::Result;
 use lake::write::{Committed, Table};
 use program::telemetry;
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::info_span;
 
-/// Lets a table write what readers will see, in a span below the one `around`.
-pub(super) fn written(
-    around: &Span,
+/// Lets a table write what readers will see.
+pub(crate) fn commit(
     table: &mut Table,
     write: impl Fn(&mut Table) -> Result<Committed>,
 ) -> Result<Committed> {
     let span = info_span!(
         target: telemetry::SPANS,
-        parent: around,
         "commit",
         otel.name = format!("commit {}", table.definition().table),
         otel.status_code = Empty,
@@ -30,17 +28,20 @@ pub(super) fn written(
     let outcome = span.in_scope(|| write(table));
     telemetry::ended(&span, &outcome);
     if let Ok(committed) = &outcome {
-        span.record("rows", committed.rows);
-        span.record("rows.replaced", committed.replaced_rows.min(committed.rows));
-        span.record("rows.unchanged", committed.unchanged_rows);
-        span.record("files", committed.files);
-        span.record("bytes", committed.bytes);
+        span.record("rows", telemetry::integer(committed.rows));
+        span.record(
+            "rows.replaced",
+            telemetry::integer(committed.replaced_rows.min(committed.rows)),
+        );
+        span.record("rows.unchanged", telemetry::integer(committed.unchanged_rows));
+        span.record("files", telemetry::integer(committed.files));
+        span.record("bytes", telemetry::integer(committed.bytes));
     }
     outcome
 }
 
 /// Brings a catalog up to the lake.
-pub(super) fn synced(sync: impl FnOnce() -> Result<()>) -> Result<()> {
+pub(crate) fn synced(sync: impl FnOnce() -> Result<()>) -> Result<()> {
     let span = info_span!(
         target: telemetry::SPANS,
         "catalog",
