@@ -9,8 +9,15 @@
 //! ([`lineage`]). Without it a file `absent.rs` takes the place of each.
 
 pub mod about;
+#[cfg(feature = "telemetry")]
+mod courier;
 mod exposed;
 pub mod form;
+#[cfg(not(feature = "telemetry"))]
+#[path = "lineage/absent.rs"]
+pub mod lineage;
+#[cfg(feature = "telemetry")]
+pub mod lineage;
 mod log;
 pub mod report;
 pub mod schema;
@@ -24,8 +31,11 @@ pub mod telemetry;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
 pub mod told;
+mod watched;
 pub mod words;
 
 pub use exposed::warn_of_plain_http;
 pub use secret::Secret;
+pub use watched::watched;
+
 pub use start::{Log, LogArguments, LogFormat, load, print, report_error, start_log};

@@ -7,7 +7,6 @@ use std::time::Instant;
 use chrono::NaiveDate;
 use program::report::Exit;
 use program::settings::question;
-use program::telemetry;
 use protocol::mapping::Mapper;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,6 +17,7 @@ use crate::context::Context;
 use crate::discover::Selected;
 use crate::error::{Error, Result};
 use crate::figures;
+use crate::lineage;
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::probe::{self, Report};
@@ -117,11 +117,13 @@ impl Job {
             absent.tell();
             let failed: Vec<&str> = sync.failed.iter().map(|failed| failed.stream).collect();
             figures::tell(output, client.traffic());
+            program::lineage::tell(|| lineage::data(output, &streams::ALL, &settings));
             Summary::new(output, client.traffic(), &failed, started.elapsed())
                 .report(progress.is_watched(), outcome.is_ok());
             outcome
         };
-        telemetry::run("sync", || run(signals, true, sync))
+        let exit = |error: &Error| error.kind().exit();
+        program::watched(env!("CARGO_PKG_NAME"), "sync", exit, || run(signals, true, sync))
     }
 }
 

@@ -24,6 +24,7 @@ mod drift;
 mod error;
 mod figures;
 mod job;
+mod lineage;
 mod members;
 mod messages;
 mod output;

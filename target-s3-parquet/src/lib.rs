@@ -23,6 +23,7 @@ mod error;
 pub mod fuzzing;
 mod input;
 mod json_schema;
+mod lineage;
 mod maintain;
 mod memory;
 mod run;
@@ -41,7 +42,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use program::about::About;
 use program::report::Exit;
-use program::telemetry;
 
 use airbyte::verbs;
 use cli::{Cli, Command};
@@ -78,7 +78,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None if cli.about => about().print(cli.format).map_err(unprintable),
         None => run::load(&cli.config).and_then(|config| {
             let (input, state_out) = (cli.input.as_ref(), cli.state_out.as_deref());
-            telemetry::run("write", || singer::write::write(config, input, state_out, log.watched))
+            run::watched(|| singer::write::write(config, input, state_out, log.watched))
         }),
     };
     match outcome {

@@ -18,7 +18,7 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::environment::{Environment, Signal, Wanted};
 use super::figures;
-use super::http::Http;
+use crate::courier::Courier;
 
 /// The target of spans that are sent.
 pub const SPANS: &str = "telemetry";
@@ -125,14 +125,14 @@ pub(crate) fn layer(program: &'static str) -> (Option<Layers>, Vec<String>) {
 
 fn span_exporter(timeout: Duration) -> Result<SpanExporter, ExporterBuildError> {
     let builder = SpanExporter::builder().with_http();
-    let http = Arc::new(Http::new("traces", timeout));
-    builder.with_shared_http_client(http).with_retry_policy(RetryPolicy::disabled()).build()
+    let courier = Arc::new(Courier::new("traces", timeout));
+    builder.with_shared_http_client(courier).with_retry_policy(RetryPolicy::disabled()).build()
 }
 
 fn metric_exporter(timeout: Duration) -> Result<MetricExporter, ExporterBuildError> {
     let builder = MetricExporter::builder().with_http();
-    let http = Arc::new(Http::new("metrics", timeout));
-    builder.with_shared_http_client(http).with_retry_policy(RetryPolicy::disabled()).build()
+    let courier = Arc::new(Courier::new("metrics", timeout));
+    builder.with_shared_http_client(courier).with_retry_policy(RetryPolicy::disabled()).build()
 }
 
 /// Spans of ours and of calls to AWS, and what is worth a warning while they last.

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! run, spans of the programs ─► layer of the log ─┐
-//! environment (what is asked for) ───────────────► export ─► http, to the collector
+//! environment (what is asked for) ───────────────► export ─► courier
 //! figures ────────────────────────────────────────┘
 //! ```
 //!
@@ -12,7 +12,6 @@
 mod environment;
 mod export;
 mod figures;
-mod http;
 mod run;
 
 pub use export::{SPANS, is_on};

@@ -30,6 +30,7 @@ static WEBINARS: Stream = Stream {
     keys: &["id"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<Webinar>,
 };
 
@@ -77,6 +78,7 @@ const WEBINARS_LIKE: Stream = Stream {
     keys: &["id"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<Webinar>,
 };
 

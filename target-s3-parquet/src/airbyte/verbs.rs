@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use program::report::{self, Exit};
-use program::telemetry;
 use protocol::airbyte::{
     ConfiguredCatalog, ConnectionStatus, DestinationSyncMode, FailureType, Message,
     PROTOCOL_VERSION, Specification, Trace, TraceError, print,
@@ -17,7 +16,7 @@ use super::{form, messages, streams};
 use crate::check::check;
 use crate::error::{Error, Kind, Result};
 use crate::input::lines::Input;
-use crate::run::Run;
+use crate::run::{self, Run};
 use crate::settings::config::Config;
 
 /// What Airbyte asks of a destination.
@@ -70,7 +69,7 @@ impl Verb {
             }
             Self::Write(write) => {
                 let config = load(config)?;
-                telemetry::run("write", || write.run(config))
+                run::watched(|| write.run(config))
             }
         }
     }

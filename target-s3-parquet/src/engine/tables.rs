@@ -10,10 +10,12 @@ use lake::schema::{Column, fields};
 use lake::table::LoadMethod;
 use lake::write::journal::{Files, Journal};
 use lake::write::{Committed, Table, tables};
+use program::lineage::{self, Data};
 
 use crate::decode::plan::Plan;
 use crate::decode::rows::Rows;
 use crate::error::{Error, Result};
+use crate::lineage::Seen;
 use crate::memory;
 use crate::settings::units::MIB;
 use crate::summary::Summary;
@@ -40,6 +42,8 @@ pub(super) struct Tables {
     /// Columns of the widest table.
     widest: usize,
     pub(super) summary: Summary,
+    /// What comes from where.
+    seen: Seen,
 }
 
 impl Tables {
@@ -52,6 +56,7 @@ impl Tables {
             found: BTreeMap::new(),
             catalog,
             summary: Summary::default(),
+            seen: Seen::default(),
         }
     }
 
@@ -71,6 +76,7 @@ impl Tables {
     /// Opens the tables of streams, or takes the new schemas of those that are open.
     pub(super) fn open(&mut self, plans: &[Arc<Plan>], journal: &mut Journal) -> Result<()> {
         self.fit(plans)?;
+        self.seen.extend(plans);
         let unknown: Vec<_> = plans.iter().filter(|plan| self.is_unknown(plan)).cloned().collect();
         self.look_up(&unknown)?;
         let mut opened = BTreeSet::new();
@@ -329,18 +335,29 @@ impl Tables {
         }
     }
 
+    /// What was read and written so far, for whoever wants to know where it comes from.
+    fn data(&self) -> Data {
+        let arn = |stream: &String| {
+            let (catalog, table) = (self.catalog.as_ref()?, self.by_stream.get(stream)?);
+            catalog.table_arn(table.definition())
+        };
+        self.seen.data(&self.summary, &self.lake, arn)
+    }
+
     /// The registrations and crawls so far.
     pub(super) fn catalog_events(&self) -> Vec<Event> {
         self.catalog.as_ref().map_or_else(Vec::new, |catalog| catalog.events().cloned().collect())
     }
 
-    /// Counts the rows that came again and those that no partition is named by, by stream.
+    /// Counts the rows that came again and those that no partition is named by, by stream, and tells what was read
+    /// and written.
     pub(super) fn count_at_end(&mut self) {
         for (stream, table) in &self.by_stream {
             let counts = self.summary.streams.entry(stream.clone()).or_default();
             counts.recognised = table.recognised();
             counts.misplaced = table.misplaced();
         }
+        lineage::tell(|| self.data());
     }
 
     /// How often rows went to temporary files.

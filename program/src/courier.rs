@@ -1,4 +1,4 @@
-//! How telemetry reaches a collector: in requests that neither fail nor hold up a run.
+//! How others are told of a run: in requests that neither fail nor hold it up.
 
 use std::fmt;
 use std::future::{Future, ready};
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_ANSWER: u64 = 1 << 20;
 
 /// Sends to a server that may not be there. Nothing is opened before the first request.
-pub(crate) struct Http {
+pub(crate) struct Courier {
     /// What is sent, for a warning.
     what: &'static str,
     timeout: Duration,
@@ -27,13 +27,13 @@ pub(crate) struct Http {
     warned: AtomicBool,
 }
 
-impl fmt::Debug for Http {
+impl fmt::Debug for Courier {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Http").field("what", &self.what).finish_non_exhaustive()
+        formatter.debug_struct("Courier").field("what", &self.what).finish_non_exhaustive()
     }
 }
 
-impl Http {
+impl Courier {
     /// Sends `what`, of which no request takes longer than the time.
     pub(crate) fn new(what: &'static str, timeout: Duration) -> Self {
         Self {
@@ -100,7 +100,7 @@ fn client(timeout: Duration) -> Option<reqwest::blocking::Client> {
     client.build().ok()
 }
 
-impl HttpClient for Http {
+impl HttpClient for Courier {
     // What the attribute `async_trait` makes of an `async fn`.
     fn send_bytes<'a, 'out>(
         &'a self,
@@ -116,7 +116,7 @@ impl HttpClient for Http {
 }
 
 /// An address without what may be secret about it.
-pub(crate) fn shown(address: &str) -> String {
+fn shown(address: &str) -> String {
     let Ok(mut url) = Url::parse(address) else { return "an address that is no URL".to_owned() };
     // What has no place for them has none.
     _ = url.set_username("");
@@ -158,10 +158,10 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let http = Http::new("traces", Duration::from_secs(5));
+        let courier = Courier::new("traces", Duration::from_secs(5));
         let send = || {
             let request = Request::post(format!("http://127.0.0.1:{port}/v1/traces"));
-            http.send(request.body(Bytes::new()).unwrap()).unwrap_err().to_string()
+            courier.send(request.body(Bytes::new()).unwrap()).unwrap_err().to_string()
         };
         assert!(send().contains("refused"));
         assert_eq!(send(), "the server did not answer a moment ago");
