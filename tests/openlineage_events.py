@@ -12,7 +12,7 @@ from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, R
 
 from harness import Json
 
-FACETS: dict[str, type] = {
+FACETS: dict[str, Any] = {
     "processing_engine": facet_v2.processing_engine_run.ProcessingEngineRunFacet,
     "parent": facet_v2.parent_run.ParentRunFacet,
     "errorMessage": facet_v2.error_message_run.ErrorMessageRunFacet,
@@ -52,7 +52,7 @@ def made(kind: Any, value: Any) -> Any:
 def facets(found: Json) -> dict[str, Any]:
     """Facets, each of the class and the version of its name."""
     for name, facet in found.items():
-        assert facet["_schemaURL"] == FACETS[name]._get_schema(), name  # type: ignore[attr-defined]
+        assert facet["_schemaURL"] == FACETS[name]._get_schema(), name
         assert facet["_producer"].startswith("https://"), name
     return {name: made(FACETS[name], facet) for name, facet in found.items()}
 

@@ -140,6 +140,20 @@ def test_columns_are_followed_through_maps_and_flattening(target):
     assert decides["field"] == "secret" and decides["transformations"][0]["subtype"] == "FILTER"
 
 
+def test_a_partition_comes_from_the_column_that_decides(target):
+    schema = {"properties": {"id": {"type": "integer"}, "Seen At": {"type": "string", "format": "date-time"}}}
+    rows = lines(
+        {"type": "SCHEMA", "stream": "plays", "key_properties": ["id"], "schema": schema},
+        {"type": "RECORD", "stream": "plays", "record": {"id": 1, "Seen At": "2026-01-02T03:04:05Z"}},
+    )
+    by = {"column": "Seen At", "granularity": "month"}
+    with collector() as server:
+        target(rows, to(server), partition_by=by).succeeded()
+        (table,) = checked(server.events[-1])["outputs"]
+    assert {"name": "month", "type": "string"} in table["facets"]["schema"]["fields"]
+    assert origins(table)["month"] == [("Seen At", "TRANSFORMATION", False)]
+
+
 def test_a_table_on_s3_is_known_by_its_name_in_glue_too(s3, target):
     s3.bucket("lineage")
     s3.glue.create_database(DatabaseInput={"Name": "lineage"})

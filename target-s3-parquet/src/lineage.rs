@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lake::Lake;
 use lake::schema::Column;
+use lake::table::Definition;
 use program::lineage::{self, Change, Data, Dataset, Field, Input, Name, Origin, Volume};
 
 use crate::decode::plan::Plan;
@@ -22,28 +23,25 @@ impl Seen {
         }
     }
 
-    /// What was read and written. `arn` is the name of a stream's table in a catalog.
-    pub(crate) fn data(
+    /// What was read and written. `table` is that of a stream, and its ARN where a catalog has it.
+    pub(crate) fn data<'a>(
         &self,
         summary: &Summary,
         lake: &Lake,
-        arn: impl Fn(&String) -> Option<String>,
+        table: impl Fn(&String) -> Option<(&'a Definition, Option<String>)>,
     ) -> Data {
         let mut data = Data::default();
         for (stream, plan) in &self.0 {
-            let Some(counts) = summary.streams.get(stream) else { continue };
+            let counts = summary.streams.get(stream);
+            let (Some(counts), Some((definition, arn))) = (counts, table(stream)) else { continue };
             let from = lineage::stream(&plan.source);
             if data.inputs.iter().all(|known| known.name != from) {
                 data.inputs.push(input(&from, plan, counts));
             }
-            let table = arn(stream).and_then(|arn| in_glue(&arn));
-            data.outputs.push(output(
-                &from,
-                plan,
-                counts,
-                &lake.store().locate(&counts.table),
-                table,
-            ));
+            let name = of_place(&lake.store().locate(&definition.table));
+            let written = output(&from, plan, counts, name, definition);
+            let tables = arn.and_then(|arn| in_glue(&arn)).into_iter().collect();
+            data.outputs.push(Dataset { tables, ..written });
         }
         data
     }
@@ -65,23 +63,41 @@ fn output(
     from: &Name,
     plan: &Plan,
     counts: &StreamSummary,
-    place: &str,
-    table: Option<Name>,
+    name: Name,
+    definition: &Definition,
 ) -> Dataset {
     let of_input = |path: &[&str]| Input { dataset: from.clone(), field: path.join(".") };
-    let columns = &plan.spec.columns;
-    let origins = columns.iter().enumerate().filter_map(|(at, column)| {
-        let from = of_input(&plan.origin(at)?);
-        Some(Origin { field: column.name.clone(), from, change: Change::None })
-    });
-    let name = of_place(place);
+    let columns = plan.spec.columns.iter().enumerate();
+    let mut origins: Vec<Origin> = columns
+        .filter_map(|(at, column)| {
+            let from = of_input(&plan.origin(at)?);
+            Some(Origin { field: column.name.clone(), from, change: Change::None })
+        })
+        .collect();
+    let mut fields = fields(&definition.columns, |column| &column.name);
+    if let (Some(key), Some(by)) = (definition.partition_key(), &definition.partition_by) {
+        let names = |column: &&Column| [&column.name, &column.source].contains(&&by.column);
+        let decides = plan.spec.columns.iter().find(names).map(|column| &column.name);
+        let decides = origins.iter().find(|origin| Some(&origin.field) == decides).cloned();
+        origins.extend(decides.map(|origin| Origin {
+            field: key.clone(),
+            change: Change::Derived,
+            ..origin
+        }));
+        fields.push(Field {
+            name: key,
+            kind: "string".into(),
+            description: None,
+            fields: Vec::new(),
+        });
+    }
     let uri = if name.namespace == "file" { "file:///" } else { &name.namespace };
     Dataset {
         source: (name.namespace.clone(), uri.to_owned()),
         name,
-        tables: table.into_iter().collect(),
-        fields: fields(columns, |column| &column.name),
-        origins: origins.collect(),
+        tables: Vec::new(),
+        fields,
+        origins,
         filters: plan.filters().iter().map(|path| of_input(path)).collect(),
         volume: Volume { rows: counts.rows, bytes: Some(counts.bytes), files: Some(counts.files) },
     }

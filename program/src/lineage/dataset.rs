@@ -75,6 +75,8 @@ pub struct Input {
 pub enum Change {
     /// Nothing.
     None,
+    /// Something was made of them: a month of a time.
+    Derived,
     /// They were hashed, or what is personal was taken away.
     Masked,
 }

@@ -138,6 +138,7 @@ fn columns(origins: &[Origin], filters: &[Input]) -> Value {
     for Origin { field, from, change } in origins {
         let (subtype, masking) = match change {
             Change::None => ("IDENTITY", false),
+            Change::Derived => ("TRANSFORMATION", false),
             Change::Masked => ("TRANSFORMATION", true),
         };
         let change =

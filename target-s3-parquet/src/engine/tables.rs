@@ -337,11 +337,12 @@ impl Tables {
 
     /// What was read and written so far, for whoever wants to know where it comes from.
     fn data(&self) -> Data {
-        let arn = |stream: &String| {
-            let (catalog, table) = (self.catalog.as_ref()?, self.by_stream.get(stream)?);
-            catalog.table_arn(table.definition())
+        let table = |stream: &String| {
+            let definition = self.by_stream.get(stream)?.definition();
+            let catalog = self.catalog.as_ref();
+            Some((definition, catalog.and_then(|catalog| catalog.table_arn(definition))))
         };
-        self.seen.data(&self.summary, &self.lake, arn)
+        self.seen.data(&self.summary, &self.lake, table)
     }
 
     /// The registrations and crawls so far.
