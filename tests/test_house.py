@@ -98,6 +98,13 @@ def test_a_feature_is_asked_for_where_its_module_is_chosen_alone():
         for file in sources(f"{folder.removeprefix('connector-')}/src")
         if re.search(r"\bcfg\((?:not\()?feature", code(file))
     }
-    assert asking == {"lake/src/lib.rs", "lake/src/aws/mod.rs", "lake/src/store/mod.rs", "program/src/lib.rs"}
-    for name in ("lake/src/aws", "lake/src/catalog", "lake/src/store/s3", "program/src/telemetry"):
+    assert asking == {
+        "lake/src/lib.rs",
+        "lake/src/aws/mod.rs",
+        "lake/src/store/mod.rs",
+        "program/src/lib.rs",
+        "tap-wistia/src/lib.rs",
+    }
+    modules = ("lake/src/aws", "lake/src/catalog", "lake/src/store/s3", "program/src/lineage", "program/src/telemetry")
+    for name in (*modules, "tap-wistia/src/bucket"):
         assert (ROOT / name / "absent.rs").is_file()
