@@ -94,7 +94,12 @@ def test_credentials_and_region_come_as_other_tools_have_them(tap, tmp_path):
     }
     keys = {"AccessKeyId": "container", "SecretAccessKey": "test", "Token": "t", "Expiration": "2100-01-01T00:00:00Z"}
     lender, lent = server(200, json.dumps(keys).encode())
-    container = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{lender}/keys", "AWS_ALLOW_HTTP": "true"}
+    token = tmp_path / "token"
+    token.write_text("of-the-pod")
+    container = {
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{lender}/keys",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token),
+    }
     address, asked = server(200, b"{}")
     for env, expected in (
         ({**profile, **container, **KEYS, "AWS_REGION": "us-west-2"}, ["test", "us-west-2"]),

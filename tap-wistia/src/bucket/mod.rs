@@ -115,7 +115,7 @@ fn may_be_lent() -> bool {
     let names = [
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     ];
     let is_no_machine = given("AWS_EC2_METADATA_DISABLED");
     let is_no_machine = is_no_machine.is_some_and(|text| text.eq_ignore_ascii_case("true"));
