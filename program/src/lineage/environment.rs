@@ -154,13 +154,10 @@ mod tests {
 
     const ID: &str = "f99310b4-3c3c-1a1a-2b2b-c1b95c24ff11";
 
-    fn with<T>(
-        variables: &[(&str, &str)],
-        ask: impl FnOnce(&Environment<&dyn Fn(&str) -> Option<String>>) -> T,
-    ) -> T {
-        let variables: HashMap<_, _> = variables.iter().copied().collect();
-        let get = |name: &str| variables.get(name).map(|text| (*text).to_owned());
-        ask(&Environment(&get))
+    fn of(variables: &[(&str, &str)]) -> Environment<impl Fn(&str) -> Option<String>> {
+        let owned = variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        let variables: HashMap<String, String> = owned.collect();
+        Environment(move |name: &str| variables.get(name).cloned())
     }
 
     fn server(url: &str, key: Option<&str>) -> Receiver {
@@ -195,24 +192,29 @@ mod tests {
                 Some(Receiver::File("/tmp/events".into())),
             ),
         ] {
-            assert_eq!(with(&variables, |all| all.receiver()), Ok(expected), "{variables:?}");
+            assert_eq!(of(&variables).receiver(), Ok(expected), "{variables:?}");
         }
         for (variables, word) in [
             (vec![("OPENLINEAGE_URL", "user:secret@m")], "OPENLINEAGE_URL"),
             (vec![("OPENLINEAGE__TRANSPORT__TYPE", "kafka")], "kafka"),
             (vec![file], "LOG_FILE_PATH"),
         ] {
-            let fault = with(&variables, |all| all.receiver()).unwrap_err();
+            let fault = of(&variables).receiver().unwrap_err();
             assert!(fault.contains(word) && !fault.contains("secret"), "{fault}");
         }
     }
 
     #[test]
     fn a_job_of_a_pipeline_has_its_name() {
-        assert_eq!(with(&[], |all| (all.namespace(), all.job("tap"))).0, "default");
+        assert_eq!(
+            (of(&[]).namespace(), of(&[]).job("tap")),
+            ("default".to_owned(), "tap".to_owned())
+        );
         let named = [("OPENLINEAGE_NAMESPACE", "prod"), ("OPENLINEAGE_JOB_NAME", "wistia")];
-        let named = with(&named, |all| (all.namespace(), all.job("tap")));
-        assert_eq!(named, ("prod".to_owned(), "wistia.tap".to_owned()));
+        assert_eq!(
+            (of(&named).namespace(), of(&named).job("tap")),
+            ("prod".to_owned(), "wistia.tap".to_owned())
+        );
     }
 
     #[test]
@@ -225,14 +227,14 @@ mod tests {
             (("OPENLINEAGE_PARENT_ID", &*path), ("OPENLINEAGE_ROOT_PARENT_ID", &*root));
         let context = json!({"parent": facet(run("dag.task"), Some(run("dag")))}).to_string();
         let expected = facet(run("dag.task"), Some(run("dag")));
-        assert_eq!(with(&[], |all| all.parent()), Ok(None));
-        assert_eq!(with(&[own, above], |all| all.parent()), Ok(Some(expected.clone())));
+        assert_eq!(of(&[]).parent(), Ok(None));
+        assert_eq!(of(&[own, above]).parent(), Ok(Some(expected.clone())));
         let context = ("OPENLINEAGE_CONTEXT", context.as_str());
-        assert_eq!(with(&[context, own], |all| all.parent()), Ok(Some(expected)));
-        let alone = with(&[own], |all| all.parent());
+        assert_eq!(of(&[context, own]).parent(), Ok(Some(expected)));
+        let alone = of(&[own]).parent();
         assert_eq!(alone, Ok(Some(facet(run("dag.task"), None))));
         for bad in ["n/name/no-id", "no/id", "n/a/b/f99310b4-3c3c-1a1a-2b2b-c1b95c24ff11"] {
-            let parent = with(&[("OPENLINEAGE_PARENT_ID", bad)], |all| all.parent());
+            let parent = of(&[("OPENLINEAGE_PARENT_ID", bad)]).parent();
             assert_eq!(parent, Err("OPENLINEAGE_PARENT_ID"), "{bad}");
         }
     }

@@ -92,7 +92,7 @@ pub(super) fn observe(meter: &Meter) {
         match figure {
             Figure::Lag => {
                 let gauge = meter.f64_observable_gauge(name).with_unit(unit);
-                drop(gauge.with_description(description).with_callback(read).build());
+                _ = gauge.with_description(description).with_callback(read).build();
             }
             Figure::Records
             | Figure::Rows
@@ -102,7 +102,7 @@ pub(super) fn observe(meter: &Meter) {
             | Figure::Retries
             | Figure::Waited => {
                 let counter = meter.f64_observable_counter(name).with_unit(unit);
-                drop(counter.with_description(description).with_callback(read).build());
+                _ = counter.with_description(description).with_callback(read).build();
             }
         }
     }
