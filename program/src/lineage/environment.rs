@@ -76,8 +76,12 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         let endpoint = endpoint.as_deref().unwrap_or(ENDPOINT).trim_start_matches('/');
         let url = Url::parse(&format!("{}/{endpoint}", url.trim_end_matches('/')));
         // What it says may hold the URL, and with it a password.
-        let url = url.map_err(|_| "OPENLINEAGE_URL is no URL".to_owned())?;
-        Ok(Receiver::Server(url, self.key()))
+        match url {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => {
+                Ok(Receiver::Server(url, self.key()))
+            }
+            Ok(_) | Err(_) => Err("OPENLINEAGE_URL is no http(s) URL".to_owned()),
+        }
     }
 
     /// The key of a server: by itself, or in the object that the client has for it.
