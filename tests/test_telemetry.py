@@ -185,6 +185,17 @@ def test_a_collector_that_refuses_is_one_warning_and_fails_nothing(target):
     assert "401" in warning
 
 
+def test_a_key_that_travels_readable_is_a_warning(target):
+    """Nobody is at this address, which is kept for documentation."""
+    there = "http://192.0.2.1:4318"
+    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": there, "OTEL_EXPORTER_OTLP_TIMEOUT": "100"}
+    assert "unencrypted" not in target(orders((1, "a")), **env).succeeded().err
+    done = target(orders((1, "a")), OTEL_EXPORTER_OTLP_HEADERS="x-key=k", **env).succeeded()
+    assert "`OTEL_EXPORTER_OTLP_ENDPOINT` is http:// to 192.0.2.1: headers go unencrypted" in done.err
+    lineage = {"OPENLINEAGE_URL": there, "OPENLINEAGE_API_KEY": "k"}
+    assert "`OPENLINEAGE_URL` is http:// to 192.0.2.1" in target(orders((1, "a")), **lineage).succeeded().err
+
+
 @pytest.mark.parametrize("protocol", ["grpc", "http/json"])
 def test_a_protocol_that_is_not_there_is_said(target, protocol):
     with collector() as server:

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use uuid::Uuid;
 
 use super::dataset::{Data, Name};
-use super::environment::Environment;
+use super::environment::{Environment, Receiver};
 use super::event::{RunOf, Turn};
 use super::transport::Transport;
 use crate::log::timestamp;
@@ -80,6 +80,9 @@ fn begin(program: &'static str) -> Option<(RunOf, Transport)> {
             return None;
         }
     };
+    if let Receiver::Server(url, Some(_)) = &receiver {
+        crate::warn_of_plain_http("OPENLINEAGE_URL", Some(url.as_str()), "the key goes");
+    }
     let parent = environment.parent().unwrap_or_else(|name| {
         tracing::warn!("{name} names no run; lineage is sent without a parent");
         None

@@ -88,6 +88,21 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
         Wanted::Yes(asked.map_or(LONGEST, Duration::from_millis).min(LONGEST))
     }
 
+    /// Warns where headers, which may hold a key, go to another machine without encryption.
+    pub(super) fn warn_of_plain_http(&self) {
+        for of in ["", "TRACES_", "METRICS_"] {
+            let get = |what: &str| self.get(&format!("OTEL_EXPORTER_OTLP_{of}{what}"));
+            let (endpoint, headers) = (get("ENDPOINT"), get("HEADERS"));
+            let headers = headers.or_else(|| self.get("OTEL_EXPORTER_OTLP_HEADERS"));
+            let name = format!("OTEL_EXPORTER_OTLP_{of}ENDPOINT");
+            crate::warn_of_plain_http(
+                &name,
+                endpoint.as_deref().filter(|_| headers.is_some()),
+                "headers go",
+            );
+        }
+    }
+
     /// Whether the environment names the service.
     pub(super) fn names_service(&self) -> bool {
         let attributes = self.get("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();

@@ -9,6 +9,7 @@ use tracing::Span;
 use tracing::field::Empty;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::environment::Environment;
 use super::export;
 use crate::report;
 
@@ -16,6 +17,7 @@ use crate::report;
 /// is sent before it returns.
 pub fn run<T, E: Error>(name: &'static str, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
     let Some(started) = export::started() else { return work() };
+    Environment::of_process().warn_of_plain_http();
     let span = tracing::info_span!(
         target: export::SPANS,
         "run",
