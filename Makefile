@@ -3,6 +3,7 @@
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
 LINT := .venv-lint/.ready
+ICEBERG := .venv-iceberg/.ready
 FIELD := .venv-field/.ready
 VALGRIND := .venv-valgrind/.ready
 DOCKER := .venv-docker/.ready
@@ -23,7 +24,7 @@ run: .venv-run/.ready
 	scripts/run.sh
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) unit
+test: $(VENV) $(LOCALSTACK) $(ICEBERG) $(VALGRIND) $(DOCKER) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
 
 ## All of Rust is built, and its own tests run.
@@ -169,6 +170,7 @@ clean:
 $(VENV): tests/requirements.txt
 .venv-run/.ready: scripts/requirements-run.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
+$(ICEBERG): tests/requirements-iceberg.txt
 $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
