@@ -83,7 +83,12 @@ class Readers:
         # Spark has no time but that of its zone.
         environment = {**os.environ, "TZ": "UTC", "PYTHONPATH": ""}
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
         )
 
     def ask(self, do: str, **request: object) -> Any:
@@ -93,7 +98,7 @@ class Readers:
         line = self.process.stdout.readline()
         assert line, "the readers have died"
         answer = json.loads(line)
-        assert "answer" in answer, answer.get("trace")
+        assert "answer" in answer, answer["error"]
         return answer["answer"]
 
     def sql(self, text: str) -> list[Json]:

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -212,7 +211,7 @@ def main() -> None:
         try:
             answer = {"answer": plain(VERBS[request.pop("do")](**request))}
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+            answer = {"error": f"{type(error).__name__}: {error}"[:2000]}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

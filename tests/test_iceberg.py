@@ -173,7 +173,15 @@ def test_columns_come_and_grow_and_every_snapshot_stays_as_it_was(table):
 
     def record(number, **more):
         at = f"2026-0{number % 3 + 1}-01T00:00:00+00:00"
-        return {"id": number, "at": at, "small": 7, "grows": number, "place": {"zip": 1}, "tags": [{"name": "a"}], **more}
+        return {
+            "id": number,
+            "at": at,
+            "small": 7,
+            "grows": number,
+            "place": {"zip": 1},
+            "tags": [{"name": "a"}],
+            **more,
+        }
 
     def widen(rows, **more):
         """Rows of before, as they are read with the columns of now."""
@@ -186,9 +194,10 @@ def test_columns_come_and_grow_and_every_snapshot_stays_as_it_was(table):
     # New columns, at the top and within a struct; `int` becomes `bigint`.
     old = copy.deepcopy(made.expected)
     made.properties["place"] = {"type": "object", "properties": {"zip": integer, "city": text}}
-    made.properties |= {"late": PROPERTIES["tags"], "small": integer}
+    # Not a list: PyIceberg 0.12 reads one that a file does not have as an empty one.
+    made.properties |= {"late": PROPERTIES["place"], "small": integer}
     widen(made.expected, late=None)
-    new = {"place": {"zip": 2, "city": "x"}, "late": [{"name": "b"}], "small": 2**40}
+    new = {"place": {"zip": 2, "city": "x"}, "late": {"city": "b", "zip": 3}, "small": 2**40}
     made.upsert([record(n, **new) for n in range(3, 15, 3)])
     made.check()
     ids = {file["file_path"] for file in made.files()}
@@ -226,7 +235,9 @@ SPARK = {
     "UPDATE": "update {table} set score = -1 where id < 0",
     "DELETE": "delete from {table} where id < 0",
     "DELETE of a partition": "delete from {table} where at >= timestamp '1981-02-01' and at < timestamp '1981-03-01'",
-    "INSERT": "insert into {table} select id + 100000, * except (id) from {table} where id < 0",
+    "INSERT": """
+        insert into {table} select id + 100000, code, at, day, text_day, country, kind, flag, score, price, place, tags, counts
+        from {table} where id < 0""",
     "rewrite_data_files": "call lake.system.rewrite_data_files(table => '{table}', options => map('rewrite-all', 'true'))",
     "rewrite_manifests": "call lake.system.rewrite_manifests('{table}')",
     "expire_snapshots": """
@@ -258,7 +269,11 @@ def test_we_go_on_after_what_spark_does_to_a_table(table, statement):
         rows = [{**row, "more": None, "other": None} for row in rows]
     elif statement == "rollback":
         rows = copy.deepcopy(made.history[first])
-    made.hold(rows)
+    if statement == "ADD COLUMN":
+        # It makes no snapshot.
+        made.expected = rows
+    else:
+        made.hold(rows)
     made.check(["spark", "pyiceberg"])
     records = samples(range(5, 45, 3), range(60, 70), version=2)
     made.send(records).succeeded()
@@ -283,7 +298,8 @@ def test_rows_that_others_delete_by_files_of_deletes_are_not_brought_back(table)
     assert made.tree() == before
     made.readers.sql(
         f"call lake.system.rewrite_data_files(table => '{made.spark}', "
-        "options => map('delete-file-threshold', '1', 'remove-dangling-deletes', 'true'))"
+        "options => map('delete-file-threshold', '1', 'remove-dangling-deletes', 'true', "
+        "'use-starting-sequence-number', 'false'))"
     )
     made.readers.sql(f"alter table {made.spark} set tblproperties ('write.delete.mode' = 'copy-on-write')")
     made.hold([row for row in made.expected if row["id"] != -50])
