@@ -63,9 +63,8 @@ def row_of(record: Json, columns: Iterable[str] = PROPERTIES) -> Json:
     row = {column: record.get(column) for column in columns}
     if isinstance(row.get("price"), float):
         row["price"] = f"{Decimal(str(row['price'])):.2f}"
-    if row.get("at"):
-        row["at"] = row["at"].replace(".000+", "+")
-        head, dot, rest = row["at"].partition(".")
+    if at := row.get("at"):
+        head, dot, rest = at.replace(".000+", "+").partition(".")
         row["at"] = f"{head}.{rest[:3]}000{rest[3:]}" if dot else head
     return row
 
@@ -151,11 +150,11 @@ class Table:
         activate = [] if version is None else [{"type": "ACTIVATE_VERSION", "stream": self.name, "version": version}]
         return lines(head, *sent, *activate, {"type": "STATE", "value": {"sent": len(sent)}})
 
-    def send(self, records: Iterable[Json], *, version: int | None = None, **more: object) -> Run:
+    def send(self, records: Iterable[Json], *, version: int | None = None, **more: Any) -> Run:
         """One run of the target."""
         return run(TARGET, "--config", self.config(**more), stdin=self.messages(records, version=version))
 
-    def upsert(self, records: list[Json], **more: object) -> None:
+    def upsert(self, records: list[Json], **more: Any) -> None:
         """Sends records, each of which takes the place of the row with its key."""
         self.send(records, **more).succeeded()
         self.take(records)

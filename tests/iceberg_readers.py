@@ -1,5 +1,6 @@
-"""Reads and writes Iceberg tables with programs of others: a request a line, an answer a line. It runs in `.venv-iceberg`
-and imports nothing of this repository, so that what it finds was found by them alone."""
+"""Reads and writes Iceberg tables with programs of others: a request a line, an answer a line.
+
+It runs in `.venv-iceberg` and imports nothing of this repository, so that what it finds was found by them alone."""
 
 from __future__ import annotations
 
@@ -157,7 +158,7 @@ def partitions(folder: str) -> list[Any]:
 
 
 def transformed(folder: str, file: str) -> list[Any]:
-    """What the transforms of the table's spec, as PyIceberg computes them, make of the rows of a file: the distinct values."""
+    """The distinct values that the transforms of the table's spec, as PyIceberg computes them, make of a file's rows."""
     import pyarrow.parquet as pq
 
     opened = table(folder)

@@ -140,8 +140,7 @@ def test_a_generation_of_airbyte_takes_the_place_of_those_before_once_it_is_comp
 
     def sync(generation, minimum, numbers, value, *end):
         records = [airbyte.record({"id": number, "v": value}) for number in numbers]
-        done = destination.write(airbyte.refresh(generation, minimum, mode), [*records, airbyte.state(value), *end])
-        return done
+        return destination.write(airbyte.refresh(generation, minimum, mode), [*records, airbyte.state(value), *end])
 
     def held(by):
         return sorted((row["id"], row["v"]) for row in made.rows(by))
@@ -236,12 +235,13 @@ SPARK = {
     "DELETE": "delete from {table} where id < 0",
     "DELETE of a partition": "delete from {table} where at >= timestamp '1981-02-01' and at < timestamp '1981-03-01'",
     "INSERT": """
-        insert into {table} select id + 100000, code, at, day, text_day, country, kind, flag, score, price, place, tags, counts
-        from {table} where id < 0""",
-    "rewrite_data_files": "call lake.system.rewrite_data_files(table => '{table}', options => map('rewrite-all', 'true'))",
+        insert into {table}
+        select id + 100000, code, at, day, text_day, country, kind, flag, score, price, place, tags, counts from {table} where id < 0""",
+    "rewrite_data_files": """
+        call lake.system.rewrite_data_files(table => '{table}', options => map('rewrite-all', 'true'))""",
     "rewrite_manifests": "call lake.system.rewrite_manifests('{table}')",
     "expire_snapshots": """
-        call lake.system.expire_snapshots(table => '{table}', older_than => timestamp '2099-01-01', retain_last => 1)""",
+        call lake.system.expire_snapshots(table => '{table}', older_than => timestamp '2099-1-1', retain_last => 1)""",
     "ADD COLUMN": "alter table {table} add columns (more string, other struct<a: int>)",
     "rollback": "call lake.system.rollback_to_snapshot('{table}', {first})",
     "a branch and a tag": "alter table {table} create tag kept",
