@@ -158,7 +158,7 @@ def partitions(folder: str) -> list[Any]:
 
 
 def transformed(folder: str, file: str) -> list[Any]:
-    """The distinct values that the transforms of the table's spec, as PyIceberg computes them, make of a file's rows."""
+    """The distinct values that the transforms of the spec, as PyIceberg computes them, make of a file's rows."""
     import pyarrow.parquet as pq
 
     opened = table(folder)

@@ -236,7 +236,8 @@ SPARK = {
     "DELETE of a partition": "delete from {table} where at >= timestamp '1981-02-01' and at < timestamp '1981-03-01'",
     "INSERT": """
         insert into {table}
-        select id + 100000, code, at, day, text_day, country, kind, flag, score, price, place, tags, counts from {table} where id < 0""",
+        select id + 100000, code, at, day, text_day, country, kind, flag, score, price, place, tags, counts
+        from {table} where id < 0""",
     "rewrite_data_files": """
         call lake.system.rewrite_data_files(table => '{table}', options => map('rewrite-all', 'true'))""",
     "rewrite_manifests": "call lake.system.rewrite_manifests('{table}')",
