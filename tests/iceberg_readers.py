@@ -4,6 +4,7 @@ It runs in `.venv-iceberg` and imports nothing of this repository, so that what 
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
@@ -178,6 +179,37 @@ def transformed(folder: str, file: str) -> list[Any]:
     return answer
 
 
+def unlike(one: str, other: str, columns: list[str]) -> dict[str, Any]:
+    """The rows that one of two tables has and the other has not, and how many rows each has."""
+    shown = ", ".join(f'"{column}"' for column in columns)
+    first, second = (f"(select {shown} from iceberg_scan('{folder}'))" for folder in (one, other))
+    answer: dict[str, Any] = {"rows": duck().sql(f"select count(*) from {first}").fetchall()[0][0]}
+    for name, these, those in (("missing", second, first), ("more", first, second)):
+        found = duck().sql(f"select * from {these} except all select * from {those} limit 5")
+        answer[name] = found.to_arrow_table().to_pylist()
+    return answer
+
+
+def job(
+    warehouse: str, program: str, destination: str, database: str, table: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Runs the job that merges a landing table, or puts files together, as a part of this process: its own Spark would
+    take longer than it does. It is the one thing of this repository that is imported here."""
+    sys.path.insert(0, str(Path(program).parent))
+    module = importlib.import_module(Path(program).stem)
+    session = spark(warehouse)
+    if settings.get("compact"):
+        done: dict[str, Any] = module.compact(session, f"lake.{database}.{table}", 128)
+        return done
+    try:
+        known = module.definition(session, destination, table)
+        names = (f"lake.{name}.{table}" for name in (database, f"{database}__landing"))
+        merged: dict[str, Any] = module.run(session, module.Merge.of(known, *names, **settings))
+    except module.Failure as error:
+        return {"refused": str(error)}
+    return merged
+
+
 def reachable(folder: str) -> list[str]:
     """Every file that the metadata names, in any snapshot."""
     opened = table(folder)
@@ -193,6 +225,7 @@ def reachable(folder: str) -> list[str]:
 
 VERBS: dict[str, Callable[..., Any]] = {
     "files": files,
+    "job": job,
     "partitions": partitions,
     "plan": plan,
     "reachable": reachable,
@@ -200,6 +233,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "snapshots": snapshots,
     "sql": sql,
     "transformed": transformed,
+    "unlike": unlike,
 }
 
 
