@@ -74,7 +74,8 @@ def submitted(table, *more, code=0):
     environment = {**os.environ, "TZ": "Asia/Tokyo", "PYSPARK_PYTHON": str(PYTHON)}
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment)
     assert done.returncode == code, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1]) if code == 0 else done.stderr
+    # Both outputs of the job are one of spark-submit's.
+    return json.loads(done.stdout.splitlines()[-1]) if code == 0 else done.stdout
 
 
 def land(landing, parts):

@@ -302,7 +302,8 @@ def compact(spark: SparkSession, table: str, file_mb: int) -> dict[str, Any]:
     spark.sql(f"call {CATALOG}.system.rewrite_manifests('{name}')")
     since = (datetime.now(timezone.utc) - timedelta(days=3)).strftime("%Y-%m-%d %H:%M:%S")
     spark.sql(
-        f"call {CATALOG}.system.expire_snapshots(table => '{name}', older_than => timestamp '{since}', retain_last => 5)"
+        f"call {CATALOG}.system.expire_snapshots(table => '{name}', older_than => timestamp '{since}', "
+        "retain_last => 5)"
     )
     return {"table": table, "rewritten": made["rewritten_data_files_count"], "added": made["added_data_files_count"]}
 
