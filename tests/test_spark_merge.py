@@ -161,9 +161,12 @@ def test_what_cannot_be_merged_is_refused_and_nothing_is_changed(pair):
     assert "error: " in refused and "the first load of a table, however small, is the target's" in refused
     merged.send([sample(1)]).succeeded()
     before = merged.tree()
+    assert merge(merged)["landed_rows"] == 0, "nothing has landed yet"
     landing.settings = {"load_method": "append"}
     landing.send([sample(2)]).succeeded()
     assert "`add_record_metadata: true`" in merge(merged)["refused"]
+    shutil.rmtree(landing.database)
+    landing.database.mkdir()
     landing.settings["add_record_metadata"] = True
     landing.properties["flag"] = {"type": "string"}
     landing.send([sample(3, flag="x")]).succeeded()

@@ -215,11 +215,6 @@ def newest(spark: SparkSession, merge: Merge, landing: DataFrame) -> DataFrame:
     """The newest row of each key, with the table's columns."""
     table = spark.table(merge.table)
     there = {field.name: field.dataType for field in landing.schema.fields}
-    if merge.order not in there:
-        raise Failure(
-            f"the landing table has no column `{merge.order}`, which says what row is the newest: load it with "
-            "`add_record_metadata: true`, or name a column by --order"
-        )
     columns = []
     for field in table.schema.fields:
         own = there.get(field.name)
@@ -259,12 +254,19 @@ def empty(table: Any, snapshot: int) -> int:
 
 def run(spark: SparkSession, merge: Merge, attempts: int = 5) -> dict[str, Any]:
     """One merge of all that has landed. What it did."""
+    if not spark.catalog.tableExists(merge.landing):
+        return {"table": merge.table, "landed_rows": 0, "files": 0}
     snapshot, handle = files_of(spark, merge.landing)
     landing = None if snapshot is None else spark.read.option("snapshot-id", snapshot).table(merge.landing)
     rows = 0 if landing is None else landing.count()
     done = {"table": merge.table, "landed_rows": rows, "files": 0}
     if snapshot is None or landing is None or not rows:
         return done
+    if merge.order not in landing.columns:
+        raise Failure(
+            f"the landing table has no column `{merge.order}`, which says what row is the newest: load it with "
+            "`add_record_metadata: true`, or name a column by --order"
+        )
     evolve(spark, merge, landing)
     source = newest(spark, merge, landing)
     source.createOrReplaceTempView("newest_rows")
@@ -346,7 +348,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         "--destination", required=True, help="of the target that makes the table: a folder or s3:// URL"
     )
     parser.add_argument("--database", help="of the table in the catalog (default: the last part of the destination)")
-    parser.add_argument("--table", required=True)
+    parser.add_argument("--table", required=True, help="or several, with a comma between them")
     parser.add_argument("--landing", help="database of the landing table (default: DATABASE__landing)")
     parser.add_argument("--catalog", choices=("glue", "folder"), default="glue")
     parser.add_argument("--order", default=ORDER, help=f"column that says which row is the newest (default: {ORDER})")
@@ -360,24 +362,28 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return parser.parse_known_args(argv)[0]
 
 
+def one(spark: SparkSession, options: argparse.Namespace, name: str) -> dict[str, Any]:
+    """What is to be done for a table."""
+    database = options.database or options.destination.rstrip("/").rpartition("/")[2]
+    if options.compact:
+        return compact(spark, f"{CATALOG}.{database}.{name}", options.file_mb)
+    names = (
+        f"{CATALOG}.{quoted(each)}.{quoted(name)}" for each in (database, options.landing or f"{database}__landing")
+    )
+    known = definition(spark, options.destination, name)
+    return run(spark, Merge.of(known, *names, moves_keys=options.move_keys, order=options.order), options.attempts)
+
+
 def main(argv: list[str]) -> int:
     options = arguments(argv)
-    database = options.database or options.destination.rstrip("/").rpartition("/")[2]
-    spark = session(options)
-    table = f"{CATALOG}.{quoted(database)}.{quoted(options.table)}"
-    landing = f"{CATALOG}.{quoted(options.landing or database + '__landing')}.{quoted(options.table)}"
-    try:
-        if options.compact:
-            done = compact(spark, f"{CATALOG}.{database}.{options.table}", options.file_mb)
-        else:
-            known = definition(spark, options.destination, options.table)
-            merge = Merge.of(known, table, landing, moves_keys=options.move_keys, order=options.order)
-            done = run(spark, merge, options.attempts)
-    except Failure as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(done))
-    return 0
+    spark, failed = session(options), 0
+    for name in options.table.split(","):
+        try:
+            print(json.dumps(one(spark, options, name)))
+        except Failure as error:
+            failed = 1
+            print(f"error: {name}: {error}", file=sys.stderr)
+    return failed
 
 
 if __name__ == "__main__":
