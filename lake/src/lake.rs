@@ -1,6 +1,7 @@
 //! The lake: what the tables of a run share, and where their definitions are.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -13,7 +14,6 @@ use crate::file::encoding::{Encoding, Format, Signature};
 use crate::file::reader::PartReader;
 use crate::file::writer::{ENCODER_BYTES, PartWriter, Workers};
 use crate::format::iceberg;
-use crate::format::iceberg::pointer::Pointers as _;
 use crate::options::{Location, Options};
 use crate::owner::Presence;
 use crate::room::{Part, Room};
@@ -64,6 +64,8 @@ pub struct Lake {
     /// Bytes for staged rows and open row groups.
     pub(crate) budget: usize,
     created_by: String,
+    /// Files of the run that were given a number.
+    numbered: AtomicU64,
 }
 
 impl Lake {
@@ -107,9 +109,15 @@ impl Lake {
             merges: (options.memory / MERGE).clamp(1, MOST_MERGES),
             budget: options.memory,
             created_by: options.created_by.clone(),
+            numbered: AtomicU64::new(0),
             aws,
             store,
         })
+    }
+
+    /// A number that no other file of the run has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbered.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Where the objects are.
@@ -143,9 +151,8 @@ impl Lake {
     }
 
     /// An Iceberg table of the lake.
-    pub(crate) fn iceberg(&self, name: &str) -> iceberg::table::Table {
-        let pointers = iceberg::folder::Folders { store: Arc::clone(&self.store) };
-        iceberg::table::Table::new(&self.store, pointers.of(name), name, self.at_once)
+    pub(crate) fn iceberg(&self, name: &str) -> Result<iceberg::table::Table> {
+        iceberg::open(&self.store, &self.aws, name, &self.run, self.at_once)
     }
 
     /// The rows of a table as a reader finds them who lists its prefix, file after file, as the
@@ -157,7 +164,7 @@ impl Lake {
     pub fn scan(&self, table: &str) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
         let definition = self.definition(table)?.map(|(_, definition)| definition);
         let objects = match &definition {
-            Some(definition) if definition.is_iceberg() => self.iceberg(table).objects()?,
+            Some(definition) if definition.is_iceberg() => self.iceberg(table)?.objects()?,
             Some(_) => self.store.list(&format!("{table}/"))?,
             None => Vec::new(),
         };

@@ -73,6 +73,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Report small files, orphans and sizes of a lake; put files together or cut tables anew.
     Maintain(Maintain),
+    /// Print the newest state that the Iceberg tables of the lake hold: what to give the tap as `--state`.
+    State,
     /// For the shell.
     #[command(flatten)]
     Shell(ShellCommand),
@@ -97,13 +99,19 @@ pub(crate) struct Maintain {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) shards: Option<u32>,
 
+    /// Of Iceberg tables: leave out snapshots older than three days, but for the newest five, and remove files of
+    /// this program that no snapshot names, once they are three days old. Each commit leaves out what is due by
+    /// itself; this is for tables that are written no more, and for what runs that died have left.
+    #[arg(long)]
+    pub(crate) expire: bool,
+
     /// Remove the rows that hold this value in this column, whatever tables they are in; with `@FILE`
     /// those that hold a line of the file. For a field of a struct its path, such as `identity.email`.
     /// May be given several times.
     #[arg(
         long,
         value_name = "COLUMN=VALUE|COLUMN=@FILE",
-        conflicts_with_all = ["compact", "shards"]
+        conflicts_with_all = ["compact", "shards", "expire"]
     )]
     pub(crate) erase: Vec<String>,
 

@@ -21,6 +21,7 @@ mod engine;
 mod error;
 #[doc(hidden)]
 pub mod fuzzing;
+mod held;
 mod input;
 mod json_schema;
 mod maintain;
@@ -70,6 +71,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Maintain(arguments)) => {
             run::load(&cli.config).and_then(|config| maintain::run(&config, arguments))
         }
+        Some(Command::State) => run::load(&cli.config)
+            .and_then(|config| held::state(&config))
+            .and_then(|text| program::print(&text).map_err(unprintable)),
         None if cli.check => run::load(&cli.config)
             .and_then(|config| check::told(&config))
             .and_then(|text| program::print(&text).map_err(unprintable)),

@@ -25,6 +25,7 @@ pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
         tables: arguments.table.clone(),
         compact: arguments.compact,
         shards: arguments.shards,
+        expire: arguments.expire,
         erase: arguments.erase.iter().map(|text| erase(text)).collect::<Result<_>>()?,
         dry_run: arguments.dry_run,
     };
@@ -116,6 +117,12 @@ fn describe(action: &Action, table: &str, dry_run: bool) -> String {
                 Unfinished::Obsolete(objects) => format!("the removal of {objects} old objects"),
             };
             format!("{table}: {what}, left half done, {verb} brought to its end")
+        }
+        Action::Expire { snapshots, orphans } => {
+            let verb = if dry_run { "would be" } else { "were" };
+            format!(
+                "{table}: {snapshots} snapshots {verb} left out, {orphans} files that none names {verb} removed"
+            )
         }
         Action::Erase { rows, files } if dry_run => {
             format!("{table}: rows to erase: {rows}, files to write again: {files}")

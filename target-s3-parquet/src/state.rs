@@ -29,6 +29,9 @@ pub(crate) trait Sink: std::fmt::Debug {
     /// Whether so much waits that it should be acknowledged soon.
     fn is_full(&self) -> bool;
 
+    /// The text of the newest state that waits and covers the rows of a stream.
+    fn covering(&self, stream: &str) -> Option<&str>;
+
     /// The text of the state that is acknowledged next.
     fn next(&self) -> Option<&str>;
 

@@ -80,6 +80,10 @@ impl Catalog {
 
     /// A table takes part in this run: it is looked at, whether it changes or not.
     pub fn track(&mut self, table: &Definition) {
+        if table.is_iceberg() {
+            // Its pointer is what registers it.
+            return;
+        }
         self.session_of(table).dirty_partitions(&table.table);
     }
 
@@ -89,7 +93,7 @@ impl Catalog {
         tables: impl IntoIterator<Item = &'a Definition>,
     ) -> Result<()> {
         let (mut shared, mut personal) = (Vec::new(), Vec::new());
-        for table in tables {
+        for table in tables.into_iter().filter(|table| !table.is_iceberg()) {
             let names = if self.shared.holds.has(table) { &mut shared } else { &mut personal };
             names.push(table.table.as_str());
         }
@@ -102,6 +106,9 @@ impl Catalog {
 
     /// A commit has changed a table.
     pub fn changed(&mut self, table: &Definition, committed: &Committed) {
+        if table.is_iceberg() {
+            return;
+        }
         self.session_of(table).dirty_partitions(&table.table).add(committed);
     }
 

@@ -178,7 +178,9 @@ fn load(file: &File) -> Result<ArrowReaderMetadata, ParquetError> {
 /// A field without what its file says beside its type.
 fn plain(field: &Field) -> Field {
     let data_type = match field.data_type() {
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| plain(field)).collect()),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(|field| plain(field)).collect())
+        }
         DataType::List(element) => DataType::List(Arc::new(plain(element))),
         other => other.clone(),
     };

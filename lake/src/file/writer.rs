@@ -267,13 +267,13 @@ impl PartWriter {
         let file = self.lanes.into_file()?;
         let bytes = file.bytes_written();
         let has_ids = self.schema.fields().iter().any(|field| !field.metadata().is_empty());
-        let metrics = has_ids.then(|| Metrics::of(file.flushed_row_groups()));
+        let metrics = has_ids.then(|| Metrics::of(file.flushed_row_groups())).flatten();
         let upload = file.into_inner().map_err(|source| Error::Parquet {
             action: "write",
             object,
             source,
         })?;
-        Ok(Ended { upload, bytes, rows: self.rows, metrics })
+        Ok(Ended { upload, bytes, metrics })
     }
 }
 
@@ -281,7 +281,6 @@ impl PartWriter {
 pub(crate) struct Ended {
     upload: Box<dyn Upload>,
     bytes: usize,
-    rows: u64,
     metrics: Option<Metrics>,
 }
 
@@ -295,11 +294,6 @@ impl Ended {
     /// Its size, but for the footer.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// How many rows it has.
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows
     }
 
     /// What its footer says of its columns, where they have ids.

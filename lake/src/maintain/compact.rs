@@ -180,7 +180,10 @@ mod tests {
         let actions = compacted(&folder.lake()).unwrap();
         let shown = |action: &Action| match action {
             Action::Compact { partition, files, .. } => (partition.clone(), *files),
-            Action::Reshard { .. } | Action::Finish { .. } | Action::Erase { .. } => {
+            Action::Reshard { .. }
+            | Action::Expire { .. }
+            | Action::Finish { .. }
+            | Action::Erase { .. } => {
                 panic!("{action:?}")
             }
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
-use arrow::datatypes::{Int32Type, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{Int32Type, Int64Type, SchemaRef};
 
 use super::report::{Action, Erase};
 use super::survey::TableFiles;
@@ -18,10 +18,10 @@ use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
 use crate::lake::Lake;
-use crate::schema::{Kind, fields};
+use crate::schema::Kind;
 use crate::store::{Condition, Object};
 use crate::table::definition::Definition;
-use crate::write::waiting;
+use crate::write::{schema_of, waiting};
 
 /// Listings that may show something new before it is given up: someone writes the rows again and again.
 const LISTINGS: usize = 10;
@@ -62,8 +62,7 @@ pub(super) fn erase(
     asked: &[Erase],
     dry_run: bool,
 ) -> Result<Option<Action>> {
-    let tests = asked.iter().map(|asked| Test::new(definition, asked));
-    let tests: Vec<Test> = tests.filter_map(Result::transpose).collect::<Result<_>>()?;
+    let tests = tests(definition, asked)?;
     if tests.is_empty() {
         return Ok(None);
     }
@@ -74,14 +73,7 @@ pub(super) fn erase(
         });
     }
     let _guard = if dry_run { None } else { lake.store.lock(&definition.table)? };
-    let table = Table {
-        lake,
-        definition,
-        encoding,
-        schema: Arc::new(Schema::new(fields(&definition.columns))),
-        tests,
-        dry_run,
-    };
+    let table = Table { lake, definition, encoding, schema: schema_of(definition), tests, dry_run };
     let (rows, files) = table.erase()?;
     // A cut that has begun meanwhile may have read them before they went.
     let now = lake.definition(&definition.table)?;
@@ -92,6 +84,21 @@ pub(super) fn erase(
         });
     }
     Ok(Some(Action::Erase { rows, files }))
+}
+
+/// What is looked for in a table that has the columns.
+pub(super) fn tests(definition: &Definition, asked: &[Erase]) -> Result<Vec<Test>> {
+    let tests = asked.iter().map(|asked| Test::new(definition, asked));
+    tests.filter_map(Result::transpose).collect()
+}
+
+/// Which rows of a batch of a table's columns are to go.
+pub(super) fn matches(tests: &[Test], batch: &RecordBatch) -> Result<BooleanArray> {
+    let mut found = vec![false; batch.num_rows()];
+    for test in tests {
+        test.find(batch, &mut found)?;
+    }
+    Ok(found.into())
 }
 
 /// A table, and which of its rows go.
@@ -146,7 +153,12 @@ impl Table<'_> {
     /// The objects that hold rows of the table, or rows that wait to enter it.
     fn objects(&self) -> Result<Vec<Object>> {
         let table = &self.definition.table;
-        let listed = self.lake.store.list(&format!("{table}/"))?;
+        // The files of an Iceberg table are not written again in place.
+        let listed = if self.definition.is_iceberg() {
+            Vec::new()
+        } else {
+            self.lake.store.list(&format!("{table}/"))?
+        };
         let files = TableFiles::new(self.definition, &listed)?;
         let mut objects: Vec<Object> = files.data.into_values().flatten().cloned().collect();
         let waiting = self.lake.store.list(&format!("{}/{table}/", waiting::FOLDER))?;
@@ -168,7 +180,7 @@ impl Table<'_> {
         let reader = PartReader::open(file, &self.lake.store.locate(&object.key))?;
         for batch in reader.batches(&self.schema)? {
             let batch = batch?;
-            let kept = not(&self.matches(&batch)?).map_err(Error::arrow)?;
+            let kept = not(&matches(&self.tests, &batch)?).map_err(Error::arrow)?;
             part.write(&filter_record_batch(&batch, &kept).map_err(Error::arrow)?)?;
         }
         Ok(Gone { rows, version: part.finish()?.version })
@@ -183,18 +195,9 @@ impl Table<'_> {
         let reader = PartReader::open_columns(file, &name, |column| columns.contains(column))?;
         let mut rows = 0;
         for batch in reader.batches(&self.schema)? {
-            rows += self.matches(&batch?)?.true_count() as u64;
+            rows += matches(&self.tests, &batch?)?.true_count() as u64;
         }
         Ok(rows)
-    }
-
-    /// Which rows of a batch of the table's columns are to go.
-    fn matches(&self, batch: &RecordBatch) -> Result<BooleanArray> {
-        let mut found = vec![false; batch.num_rows()];
-        for test in &self.tests {
-            test.find(batch, &mut found)?;
-        }
-        Ok(found.into())
     }
 }
 
@@ -206,7 +209,7 @@ struct Gone {
 }
 
 /// What is looked for in one column.
-struct Test {
+pub(super) struct Test {
     root: String,
     path: Vec<usize>,
     values: Values,
@@ -406,7 +409,7 @@ mod tests {
             lake: &lake,
             definition: &definition,
             encoding: &Encoding::default(),
-            schema: Arc::new(Schema::new(fields(&definition.columns))),
+            schema: schema_of(&definition),
             tests: vec![Test::new(&definition, &asked("name", &["a"])[0]).unwrap().unwrap()],
             dry_run: false,
         };

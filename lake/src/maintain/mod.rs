@@ -8,11 +8,18 @@
 
 mod compact;
 mod erase;
+#[cfg(not(feature = "iceberg"))]
+#[path = "iceberg/absent.rs"]
+mod iceberg;
+#[cfg(feature = "iceberg")]
+mod iceberg;
 mod report;
 mod reshard;
 mod survey;
 #[cfg(test)]
 mod testing;
+
+use std::sync::Arc;
 
 use wildmatch::WildMatch;
 
@@ -33,7 +40,11 @@ const INTERNAL: &str = "_lake";
 /// Surveys the tables of a lake, and does what is asked.
 ///
 /// `encoding` says how the files of a stream's table are written.
-pub fn run(lake: &Lake, encoding: &dyn Fn(&str) -> Encoding, options: &Options) -> Result<Report> {
+pub fn run(
+    lake: &Arc<Lake>,
+    encoding: &dyn Fn(&str) -> Encoding,
+    options: &Options,
+) -> Result<Report> {
     let tables = lake.tables()?;
     let mut report = Report { tables: Vec::new(), unknown: Vec::new() };
     let selected = selected(&tables, &options.tables)?;
@@ -70,13 +81,16 @@ fn selected<'a>(tables: &'a [String], patterns: &[String]) -> Result<Vec<&'a Str
 }
 
 fn maintain(
-    lake: &Lake,
+    lake: &Arc<Lake>,
     table: &str,
     encoding: &dyn Fn(&str) -> Encoding,
     options: &Options,
 ) -> Result<TableReport> {
     let prefix = format!("{table}/");
     let (stored, mut definition) = survey::definition(lake, table)?;
+    if definition.is_iceberg() {
+        return iceberg::maintain(lake, &definition, encoding(&definition.stream), options);
+    }
     let mut objects = lake.store.list(&prefix)?;
     let mut files = TableFiles::new(&definition, &objects)?;
     let survey = survey::survey(&definition, &files);
@@ -138,11 +152,11 @@ mod tests {
     use crate::store::Condition;
     use crate::testing::{LakeFolder, objects};
 
-    fn report(lake: &Lake, options: &Options) -> Result<Report> {
+    fn report(lake: &Arc<Lake>, options: &Options) -> Result<Report> {
         run(lake, &|_| Encoding::default(), options)
     }
 
-    fn actions(lake: &Lake, options: &Options) -> Vec<Action> {
+    fn actions(lake: &Arc<Lake>, options: &Options) -> Vec<Action> {
         let mut report = report(lake, options).unwrap();
         assert_eq!(report.tables.len(), 1);
         report.tables.remove(0).actions

@@ -15,6 +15,8 @@ pub struct Options {
     pub compact: bool,
     /// Objects per partition that upserted tables shall have.
     pub shards: Option<u32>,
+    /// Leave out snapshots that have had their time, and remove what no snapshot names: of Iceberg tables.
+    pub expire: bool,
     /// Rows that shall go. With some, nothing else is done.
     pub erase: Vec<Erase>,
     /// Report what would be done, and do nothing.
@@ -24,7 +26,8 @@ pub struct Options {
 impl Options {
     /// Whether a lake may be changed by what is asked.
     pub fn may_change(&self) -> bool {
-        let is_asked = self.compact || self.shards.is_some() || !self.erase.is_empty();
+        let is_asked =
+            self.compact || self.expire || self.shards.is_some() || !self.erase.is_empty();
         is_asked && !self.dry_run
     }
 }
@@ -78,6 +81,13 @@ pub enum Action {
         to: u32,
         /// Partitions that were written again.
         partitions: usize,
+    },
+    /// Snapshots were left out, and files went that none names.
+    Expire {
+        /// Snapshots that had had their time.
+        snapshots: usize,
+        /// Files that no snapshot named, written at least three days ago.
+        orphans: usize,
     },
     /// What a run had left half done came to its end.
     Finish {

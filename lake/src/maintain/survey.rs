@@ -182,6 +182,7 @@ mod tests {
             columns: Vec::new(),
             keys: Vec::new(),
             load_method,
+            table_format: crate::TableFormat::Parquet,
             partition_by: Some(PartitionBy {
                 column: "at".into(),
                 granularity: Some(Granularity::Month),

@@ -43,9 +43,9 @@ use spill::Spill;
 pub(crate) use temporary::SpillFile;
 
 use crate::error::{Error, Result};
-use crate::table::{bucket, key};
 use crate::table::partition::{Misplaced, Partitioner};
 use crate::table::projection::Projection;
+use crate::table::{bucket, key};
 
 /// Staged rows of one table.
 #[derive(Debug)]
@@ -139,6 +139,7 @@ impl Stage {
     }
 
     /// The value of a group's hidden partition; nothing for rows that have none.
+    #[allow(dead_code, reason = "it is asked with the feature `iceberg`")]
     pub(crate) fn hidden(&self, group: Group) -> Result<Option<&str>> {
         self.partitioner.hidden(group.partition)
     }

@@ -62,7 +62,8 @@ pub(crate) fn bucket_column(definition: &Definition) -> Option<&Column> {
 
 /// Murmur3, x86, 32 bits, seed 0, without the sign.
 fn murmur3(bytes: &[u8]) -> u32 {
-    let mix = |block: u32| block.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+    let mix =
+        |block: u32| block.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
     let (blocks, rest) = bytes.as_chunks::<4>();
     let mut hash = 0_u32;
     for block in blocks {

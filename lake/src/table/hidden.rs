@@ -44,7 +44,9 @@ pub(super) fn value(
         None | Some(Granularity::Day) => number,
         Some(part) => {
             let date = chrono::DateTime::from_timestamp(number.saturating_mul(86_400), 0);
-            let date = date.ok_or_else(|| Error::internal(format!("a date is within the calendar, not {number}")))?;
+            let date = date.ok_or_else(|| {
+                Error::internal(format!("a date is within the calendar, not {number}"))
+            })?;
             let years = i64::from(date.year()) - 1970;
             if part == Granularity::Year { years } else { years * 12 + i64::from(date.month0()) }
         }
@@ -94,17 +96,22 @@ mod tests {
         assert_eq!(of(Granularity::Month), ["0", "-1", "574"]);
         assert_eq!(of(Granularity::Year), ["0", "-1", "47"]);
         let micros = vec![-1, 1_510_871_468_000_001];
-        let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"));
+        let times: ArrayRef =
+            Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"));
         assert_eq!(values(&times, Some(Granularity::Day)), ["-1", "17486"]);
         assert_eq!(values(&times, Some(Granularity::Month)), ["-1", "574"]);
         assert_eq!(values(&times, None), ["-1", "1510871468000001"]);
         let month = Some(Granularity::Month);
-        assert_eq!(["0", "-1", "574"].map(|value| shown(value, month)), ["1970-01", "1969-12", "2017-11"]);
+        assert_eq!(
+            ["0", "-1", "574"].map(|value| shown(value, month)),
+            ["1970-01", "1969-12", "2017-11"]
+        );
     }
 
     #[test]
     fn texts_are_cut_at_characters_whatever_they_say() {
-        let texts: ArrayRef = Arc::new(StringArray::from(vec!["2026-01-02T03", "größer als", "", "x"]));
+        let texts: ArrayRef =
+            Arc::new(StringArray::from(vec!["2026-01-02T03", "größer als", "", "x"]));
         let of = |granularity| values(&texts, Some(granularity));
         assert_eq!(of(Granularity::Month), ["2026-01", "größer ", "", "x"]);
         assert_eq!(of(Granularity::Year), ["2026", "größ", "", "x"]);

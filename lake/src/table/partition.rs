@@ -16,7 +16,6 @@ use serde::Serialize;
 use super::definition::{Definition, FolderForm, Granularity};
 use super::hidden;
 use crate::error::{Error, Result};
-use crate::format::TableFormat;
 use crate::schema::{Column, Kind, time};
 
 /// Hive's folder for rows without a partition value
@@ -71,13 +70,30 @@ pub(crate) struct By {
     is_personal: bool,
     granularity: Option<Granularity>,
     form: FolderForm,
-    /// Whether no folder tells the value, so that it must be that of Iceberg's transform, exactly.
-    is_hidden: bool,
-    is_text: bool,
+    /// Where no folder tells the value, so that it must be that of Iceberg's transform, exactly.
+    hidden: Option<Hidden>,
     /// The longest value in a folder's name.
     longest: usize,
     /// Whether rows with longer ones are in the default partition.
     keeps_long: bool,
+}
+
+/// What the value of a hidden partition is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hidden {
+    /// The text itself, or how it begins.
+    Text,
+    /// A number, of days or of months, or what can be written as one.
+    Counted,
+}
+
+impl Hidden {
+    fn of(definition: &Definition, column: usize) -> Self {
+        match definition.columns.get(column).map(|column| &column.kind) {
+            Some(Kind::String | Kind::Json) => Self::Text,
+            Some(_) | None => Self::Counted,
+        }
+    }
 }
 
 impl By {
@@ -101,17 +117,16 @@ impl By {
             is_personal: definition.columns.get(column).is_some_and(Column::is_personal),
             granularity: by.granularity,
             form: definition.folders,
-            is_hidden: definition.table_format == TableFormat::Iceberg,
-            is_text: definition.columns.get(column).is_some_and(|column| column.kind == Kind::String),
+            hidden: definition.is_iceberg().then(|| Hidden::of(definition, column)),
             keeps_long,
         })
     }
 
     /// The folder of the files of a hidden partition: nobody reads it but people, so that a long value has none.
-    fn hidden_folder(&self, value: &str) -> String {
-        let value = value.strip_prefix(PRESENT).map(|value| match self.is_text {
-            true => value.to_owned(),
-            false => hidden::shown(value, self.granularity),
+    fn hidden_folder(&self, value: Option<&str>) -> String {
+        let value = value.map(|value| match self.hidden {
+            Some(Hidden::Counted) => hidden::shown(value, self.granularity),
+            Some(Hidden::Text) | None => value.to_owned(),
         });
         let folder = value.map_or_else(String::new, |value| escape(&value, FolderForm::First));
         let is_shown = !folder.is_empty() && folder.len() <= SHOWN;
@@ -166,7 +181,9 @@ impl Partitioner {
     /// The folder of a partition below its table, with a slash behind it; empty without partitions.
     pub(crate) fn folder(&self, number: u32) -> Result<String> {
         match (&self.by, self.values.get(number as usize)) {
-            (Some(by), Some(value)) if by.is_hidden => Ok(by.hidden_folder(value)),
+            (Some(by), Some(_)) if by.hidden.is_some() => {
+                Ok(by.hidden_folder(self.hidden(number)?))
+            }
             (Some(by), Some(value)) => Ok(format!("{}={}/", by.key, escape(value, by.form))),
             (None, _) => Ok(String::new()),
             (Some(_), None) => Err(Error::internal(format!("partition {number} is known"))),
@@ -206,7 +223,7 @@ impl Partitioner {
             return Ok(vec![0; batch.num_rows()]);
         };
         let array = Arc::clone(batch.column(by.column));
-        if by.is_hidden {
+        if by.hidden.is_some() {
             let granularity = by.granularity;
             return self.assign_hidden(&array, granularity);
         }
@@ -450,6 +467,7 @@ mod tests {
             is_personal: false,
             granularity,
             form,
+            hidden: None,
             longest: MAX_FOLDER - "p_c=".len(),
             keeps_long,
         };

@@ -270,6 +270,7 @@ pub(super) struct Made {
     pub(super) group: Group,
     pub(super) object: Object,
     /// What its footer says, where its columns have ids.
+    #[allow(dead_code, reason = "it is read with the feature `iceberg`")]
     pub(super) metrics: Option<Metrics>,
 }
 

@@ -26,14 +26,6 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// Adds what was done besides.
-    pub(super) fn add(&mut self, other: &Self) {
-        self.files += other.files;
-        self.bytes += other.bytes;
-        self.rows += other.rows;
-        self.partitions.extend(other.partitions.iter().cloned());
-    }
-
     /// Counts an object of a partition.
     pub(super) fn count(&mut self, object: &Object, folder: &str) {
         self.files += 1;

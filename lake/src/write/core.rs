@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -54,8 +53,6 @@ pub(super) struct Core {
     pub(super) notes: BTreeMap<String, String>,
     /// The table's columns as its files have them, where these have more than a name: ids.
     pub(super) file_schema: Option<SchemaRef>,
-    /// Files of this run that have a name of their own.
-    named: AtomicU64,
     /// How batches of each spec become the table's columns.
     projections: Vec<(Arc<Spec>, Projection)>,
 }
@@ -77,7 +74,6 @@ impl Core {
             iceberg: None,
             notes: BTreeMap::new(),
             file_schema: None,
-            named: AtomicU64::new(0),
             projections: Vec::new(),
         }
     }
@@ -148,7 +144,8 @@ impl Core {
             return Ok(());
         }
         // What cannot be cut otherwise is not.
-        let is_cuttable = !self.definition().is_iceberg() || bucket_column(self.definition()).is_some();
+        let is_cuttable =
+            !self.definition().is_iceberg() || bucket_column(self.definition()).is_some();
         let is_large = is_cuttable && partitions.iter().any(|bytes| *bytes > FILE_BYTES);
         // Encoded, rows take less than they do now.
         let shards = if is_large {
@@ -220,7 +217,7 @@ impl Core {
     /// A key for a file of a group, of an Iceberg table: nothing ever had it.
     pub(super) fn new_key(&self, group: Option<Group>) -> Result<String> {
         let folder = group.map_or_else(|| Ok(String::new()), |group| self.stage.folder(group))?;
-        let number = self.named.fetch_add(1, Ordering::Relaxed);
+        let number = self.lake.next_number();
         Ok(format!("{}data/{folder}{}-{number:05}.parquet", self.prefix(), self.lake.run))
     }
 
@@ -305,7 +302,7 @@ impl Core {
 }
 
 /// The Arrow schema of a table's files.
-pub(super) fn schema_of(definition: &Definition) -> SchemaRef {
+pub(crate) fn schema_of(definition: &Definition) -> SchemaRef {
     Arc::new(Schema::new(fields(&definition.columns)))
 }
 

@@ -13,6 +13,10 @@ mod core;
 mod defined;
 mod doubt;
 mod generation;
+#[cfg(not(feature = "iceberg"))]
+#[path = "iceberg/absent.rs"]
+pub(crate) mod iceberg;
+#[cfg(feature = "iceberg")]
 pub(crate) mod iceberg;
 pub mod journal;
 mod load;
@@ -21,6 +25,7 @@ pub(crate) mod obsolete;
 mod replace;
 mod replaced;
 pub(crate) mod retry;
+mod snapshots;
 mod table;
 pub mod tables;
 #[cfg(test)]
@@ -33,5 +38,6 @@ mod waits;
 pub(crate) mod widen;
 
 pub use committed::Committed;
-pub(crate) use core::FILE_BYTES;
+pub(crate) use core::{FILE_BYTES, schema_of};
+pub use iceberg::covered;
 pub use table::Table;

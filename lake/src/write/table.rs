@@ -1,6 +1,5 @@
 //! One table in one run.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -48,7 +47,8 @@ impl Table {
         });
         let open = |mut defined: Defined| -> Result<_> {
             let iceberg = iceberg::open(lake, defined.definition(), is_known)?;
-            let (iceberg, columns) = iceberg.map_or((None, Vec::new()), |(own, columns)| (Some(own), columns));
+            let (iceberg, columns) =
+                iceberg.map_or((None, Vec::new()), |(own, columns)| (Some(own), columns));
             defined.take_in(&columns)?;
             Ok((defined, iceberg))
         };
@@ -95,12 +95,6 @@ impl Table {
     /// The rows that are in the default partition although they have a value for another.
     pub fn misplaced(&self) -> Option<Misplaced> {
         self.core.stage.misplaced()
-    }
-
-    /// What the summaries of the table's next snapshots say besides, where it is one of Iceberg: the state that
-    /// covers their rows, above all.
-    pub fn set_notes(&mut self, notes: BTreeMap<String, String>) {
-        self.core.notes = notes;
     }
 
     /// Whether this run makes the table.
@@ -226,7 +220,7 @@ impl Table {
         self.has_work() || self.refresh.is_some()
     }
 
-    fn has_work(&self) -> bool {
+    pub(super) fn has_work(&self) -> bool {
         self.pending_rows() > 0 || self.load.is_activated() || self.core.definition().widening
     }
 
@@ -415,7 +409,9 @@ impl Table {
     /// Makes what is staged visible as the load says.
     fn publish(&mut self, committed: &mut Committed) -> Result<()> {
         match &mut self.load {
-            Load::Upsert if self.core.iceberg.is_some() => iceberg::upsert(&mut self.core, committed)?,
+            Load::Upsert if self.core.iceberg.is_some() => {
+                iceberg::upsert(&mut self.core, committed)?;
+            }
             Load::Append(files) if self.core.iceberg.is_some() => {
                 committed.rows += self.core.stage.rows() + files.rows();
                 files.prepare(&mut self.core, None)?;

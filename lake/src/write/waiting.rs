@@ -137,8 +137,9 @@ fn merge(
         let schema = SchemaRef::clone(core.stage.schema());
         for batch in part.batches(&schema)? {
             let batch = batch?;
-            let hashes =
-                keys.as_ref().map_or_else(|| Ok(Vec::new()), |keys| key::hash_rows(&batch, keys))?;
+            let hashes = keys
+                .as_ref()
+                .map_or_else(|| Ok(Vec::new()), |keys| key::hash_rows(&batch, keys))?;
             core.stage.push(batch, &hashes)?;
             if core.stage.memory() > core.lake.budget / 2 {
                 core.stage.spill(&core.lake.spill)?;

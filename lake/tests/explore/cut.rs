@@ -156,7 +156,7 @@ fn shards(number: u32) -> maintain::Options {
 
 fn maintained(store: Arc<dyn Store>, options: &maintain::Options) -> Result<()> {
     let lake = lake(store, run_name(), 8 << 20, temp_dir())?;
-    maintain::run(&lake, &|_| lake::file::Encoding::default(), options).map(drop)
+    maintain::run(&Arc::new(lake), &|_| lake::file::Encoding::default(), options).map(drop)
 }
 
 /// A table of this spec, and the pipeline that loads more into it: an id that is there, and some that are

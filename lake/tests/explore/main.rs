@@ -76,7 +76,7 @@ fn work(scenario: &Scenario, store: &Arc<MemoryStore>) -> lake::Result<()> {
 fn maintain(store: &Arc<MemoryStore>, options: &maintain::Options) -> lake::Result<()> {
     let store = Arc::<MemoryStore>::clone(store);
     let lake = pipeline::lake(store, pipeline::run_name(), 8 << 20, pipeline::temp_dir())?;
-    maintain::run(&lake, &|_| Encoding::default(), options).map(drop)
+    maintain::run(&Arc::new(lake), &|_| Encoding::default(), options).map(drop)
 }
 
 /// Stops it at a call, and looks at what is left. Whether it was stopped.

@@ -254,7 +254,7 @@ impl Work {
             Self::Load(pipeline) => pipeline.run_as(store, name, temp_dir),
             Self::Maintain(options) => {
                 let lake = lake(store, name, 8 << 20, temp_dir)?;
-                maintain::run(&lake, &|_| Encoding::default(), options).map(drop)
+                maintain::run(&Arc::new(lake), &|_| Encoding::default(), options).map(drop)
             }
             Self::Read(_) => Ok(()),
         }

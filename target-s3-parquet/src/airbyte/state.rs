@@ -105,6 +105,11 @@ impl Sink for Acknowledger {
         self.bytes > MANY
     }
 
+    fn covering(&self, stream: &str) -> Option<&str> {
+        let covers = |waiting: &&Waiting| waiting.stream.as_deref().is_none_or(|own| own == stream);
+        self.waiting.iter().rev().find(covers).map(|waiting| waiting.text.as_str())
+    }
+
     fn next(&self) -> Option<&str> {
         self.waiting.first().map(|state| state.text.as_str())
     }

@@ -97,7 +97,7 @@ impl Engine {
     /// Opens the tables of streams. What died while it committed is settled before.
     fn open(&mut self, plans: &[Arc<Plan>]) -> Result<()> {
         let journal = open_journal(&mut self.journal, &self.lake, &*self.state)?;
-        self.tables.open(plans, journal)
+        self.tables.open(plans, journal, self.state.receipt())
     }
 
     /// A schema is met: the tables of those that have come behind it are looked up together with its own.
@@ -367,6 +367,8 @@ impl Steps<Error> for Commit<'_> {
     }
 
     fn publish(&mut self) -> Result<()> {
+        let receipt = self.state.receipt().map(|receipt| (receipt.place(), receipt.known()));
+        self.tables.note(receipt, self.held, &*self.state)?;
         self.tables.commit(self.complete, self.held).map(drop)
     }
 

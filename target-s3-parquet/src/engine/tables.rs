@@ -8,7 +8,8 @@ use lake::Lake;
 use lake::catalog::{Catalog, Event, Wait};
 use lake::schema::{Column, fields};
 use lake::table::LoadMethod;
-use lake::write::journal::{Files, Journal};
+use lake::write::covered::CommitNote;
+use lake::write::journal::{Files, Journal, Receipt};
 use lake::write::{Committed, Table, tables};
 
 use crate::decode::plan::Plan;
@@ -16,6 +17,7 @@ use crate::decode::rows::Rows;
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::settings::units::MIB;
+use crate::state::Sink;
 use crate::summary::Summary;
 
 /// What a table takes beside its rows: plans, definitions and the room of the decoders, in bytes.
@@ -39,6 +41,8 @@ pub(super) struct Tables {
     /// Columns of the widest table.
     widest: usize,
     pub(super) summary: Summary,
+    /// Commits that have made snapshots.
+    snapshots: u32,
 }
 
 impl Tables {
@@ -51,6 +55,7 @@ impl Tables {
             found: BTreeMap::new(),
             catalog,
             summary: Summary::default(),
+            snapshots: 0,
         }
     }
 
@@ -68,7 +73,12 @@ impl Tables {
     }
 
     /// Opens the tables of streams, or takes the new schemas of those that are open.
-    pub(super) fn open(&mut self, plans: &[Arc<Plan>], journal: &mut Journal) -> Result<()> {
+    pub(super) fn open(
+        &mut self,
+        plans: &[Arc<Plan>],
+        journal: &mut Journal,
+        receipt: Option<&dyn Receipt>,
+    ) -> Result<()> {
         self.fit(plans)?;
         let unknown: Vec<_> = plans.iter().filter(|plan| self.is_unknown(plan)).cloned().collect();
         self.look_up(&unknown)?;
@@ -77,7 +87,7 @@ impl Tables {
             match self.by_stream.get_mut(&plan.stream) {
                 Some(table) => table.evolve(&plan.spec)?,
                 None => {
-                    self.enter(plan, journal)?;
+                    self.enter(plan, journal, receipt)?;
                     opened.insert(plan.stream.clone());
                 }
             }
@@ -104,7 +114,12 @@ impl Tables {
     }
 
     /// Takes the table of a stream in that was looked up.
-    fn enter(&mut self, plan: &Plan, journal: &mut Journal) -> Result<()> {
+    fn enter(
+        &mut self,
+        plan: &Plan,
+        journal: &mut Journal,
+        receipt: Option<&dyn Receipt>,
+    ) -> Result<()> {
         let found = self.found.remove(&plan.stream);
         let mut table = found.ok_or_else(|| Error::internal("a table is looked up first"))??;
         let name = table.definition().table.clone();
@@ -121,6 +136,7 @@ impl Tables {
         }
         if table.adds() {
             table.doubt(&journal.doubtful(&self.lake, &name)?)?;
+            table.doubt_snapshot(receipt)?;
         }
         if let Some(catalog) = &mut self.catalog {
             catalog.track(table.definition());
@@ -225,6 +241,30 @@ impl Tables {
     pub(super) fn prepare(&mut self, complete: bool, held: &[String]) -> Result<Files> {
         let tables = self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream));
         Ok(tables::prepare(&self.lake, tables.map(|(_, table)| table).collect(), complete)?)
+    }
+
+    /// Says in the snapshots that the next commit makes which state covers them, and which they are.
+    pub(super) fn note(
+        &mut self,
+        receipt: Option<(String, Option<String>)>,
+        held: &[String],
+        state: &dyn Sink,
+    ) -> Result<()> {
+        let mut tables: Vec<_> = self
+            .by_stream
+            .iter_mut()
+            .filter(|(stream, table)| !held.contains(stream) && table.makes_snapshot())
+            .collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        self.snapshots += 1;
+        let names = tables.iter().map(|(_, table)| table.definition().table.clone()).collect();
+        let commit = CommitNote { number: self.snapshots, tables: names, receipt };
+        for (stream, table) in &mut tables {
+            table.set_notes(commit.notes(&self.lake, stream, state.covering(stream))?);
+        }
+        Ok(())
     }
 
     /// Commits the tables of all streams but the `held` ones. Whether anything was written.

@@ -73,6 +73,10 @@ impl Sink for Recorder {
         self.full
     }
 
+    fn covering(&self, _: &str) -> Option<&str> {
+        self.next()
+    }
+
     fn next(&self) -> Option<&str> {
         self.waiting.first().map(|(text, _)| text.as_str())
     }

@@ -39,6 +39,10 @@ impl Sink for StateSink {
         self.pending = Some(state.text);
     }
 
+    fn covering(&self, _: &str) -> Option<&str> {
+        self.next()
+    }
+
     fn next(&self) -> Option<&str> {
         self.pending.as_ref().map(|state| state.get().trim())
     }

@@ -1,6 +1,8 @@
 //! The schemas of manifests and of their lists, with the field ids by which every reader finds its way
 //! (<https://iceberg.apache.org/spec/#manifests>).
 
+use std::fmt::Write as _;
+
 use apache_avro::Schema;
 use serde_json::{Value as Json, json};
 
@@ -106,7 +108,8 @@ pub(super) fn avro_name(name: &str) -> String {
         } else if character.is_ascii_alphanumeric() || character == '_' {
             plain.push(character);
         } else {
-            plain.push_str(&format!("_x{:X}", u32::from(character)));
+            // Writing into a String cannot fail.
+            _ = write!(plain, "_x{:X}", u32::from(character));
         }
     }
     plain

@@ -9,8 +9,8 @@ use super::spec::Plan;
 /// The key of a summary that says which run made the snapshot.
 pub(crate) const RUN: &str = "singer.run";
 
-/// The key of a summary with the state that covers its rows.
-pub(crate) const STATE: &str = "singer.state";
+/// The keys of a summary that say that a state covers its rows begin with this.
+pub(super) const STATE: &str = "singer.state";
 
 /// What a commit shall do.
 #[derive(Debug)]

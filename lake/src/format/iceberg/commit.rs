@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::change::{Change, STATE};
 use super::expiry;
-use super::metadata::{Metadata, STATE_TAG, push, random};
+use super::metadata::{Metadata, STATE_TAG, Snapshot, cut_log, push, random};
 use super::pointer::{Current, Swap};
 use super::schema::{self, Numbered};
 use super::snapshot::{Manifests, Written};
@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It is the table's newest.
-    Done(Box<Current>),
+    Done,
     /// Another was faster. Nothing of this commit is left but its data files.
     Lost,
 }
@@ -53,9 +53,10 @@ impl Table {
         };
         Ok(match swapped {
             Swap::Done(current) => {
+                tracing::debug!(table = self.name, file = current.file, snapshot = id, "committed");
                 self.forget();
                 expired.remove(self);
-                Outcome::Done(Box::new(current))
+                Outcome::Done
             }
             Swap::Lost => {
                 self.discard(&made);
@@ -74,25 +75,26 @@ impl Table {
     ) -> Result<(i64, Metadata, expiry::Expired)> {
         let mut next = match base {
             Some(base) => base.metadata.clone(),
-            None => self.empty(change)?,
+            None => self.empty(change),
         };
         bring_up(&mut next, change);
         let parent = base.and_then(|base| base.metadata.current());
-        let (id, sequence) = (unused(&next), next.json()["last-sequence-number"].as_i64().unwrap_or(0) + 1);
+        let (id, sequence) =
+            (unused(&next), next.json()["last-sequence-number"].as_i64().unwrap_or(0) + 1);
         let written = Manifests::new(self, &next, id, sequence, made).write(parent, change)?;
         let made_at = chrono::Utc::now().timestamp_millis().max(next.updated() + 1);
         let mut snapshot = json!({
             "snapshot-id": id,
             "sequence-number": sequence,
             "timestamp-ms": made_at,
-            "summary": summary(change, &written, parent.map(|parent| move |key: &str| parent.count(key))),
+            "summary": summary(change, &written, parent),
             "manifest-list": written.list,
             "schema-id": next.json()["current-schema-id"],
         });
         if let Some(parent) = parent {
             snapshot["parent-snapshot-id"] = parent.id().into();
         }
-        let keeps_state = change.notes.contains_key(STATE);
+        let keeps_state = change.notes.keys().any(|key| key.starts_with(STATE));
         let previous = next.previous_versions();
         let before = next.updated();
         let json = next.json_mut();
@@ -107,20 +109,17 @@ impl Table {
         if keeps_state {
             json["refs"][STATE_TAG] = json!({"snapshot-id": id, "type": "tag"});
         }
-        let mut expired = expiry::expire(self, &mut next)?;
+        let mut expired = expiry::expire(self, &mut next, None)?;
         if let Some(base) = base {
             let json = next.json_mut();
             push(json, "metadata-log", json!({"metadata-file": base.file, "timestamp-ms": before}));
-            if let Some(log) = json["metadata-log"].as_array_mut() {
-                let gone = log.drain(..log.len().saturating_sub(previous));
-                expired.files.extend(gone.filter_map(|old| old["metadata-file"].as_str().map(str::to_owned)));
-            }
+            expired.files.extend(cut_log(json, previous));
         }
         Ok((id, next, expired))
     }
 
     /// The metadata of a table that is made by this commit.
-    fn empty(&self, change: &Change<'_>) -> Result<Metadata> {
+    fn empty(&self, change: &Change<'_>) -> Metadata {
         let location = self.pointer.location().unwrap_or_else(|| self.store.locate(&self.name));
         let Numbered { schema, last_id, .. } = change.columns;
         let spec = change.plan.json(schema);
@@ -134,7 +133,7 @@ impl Table {
             "write.metadata.delete-after-commit.enabled": "true",
             "write.metadata.previous-versions-max": "20",
         });
-        Ok(Metadata::empty(location.trim_end_matches('/'), schema, *last_id, &spec, properties))
+        Metadata::empty(location.trim_end_matches('/'), schema, *last_id, &spec, &properties)
     }
 
     /// Removes what nobody knows of. That it stays is no fault: whoever removes orphans finds it.
@@ -195,9 +194,9 @@ fn highest(json: &Json, list: &str, key: &str) -> i64 {
 fn summary(
     change: &Change<'_>,
     written: &Written,
-    before: Option<impl Fn(&str) -> i64>,
+    parent: Option<Snapshot<'_>>,
 ) -> Map<String, Json> {
-    let before = |key: &str| before.as_ref().map_or(0, |before| before(key));
+    let before = |key: &str| parent.map_or(0, |parent| parent.count(key));
     let added = i64::try_from(change.added.len()).unwrap_or(i64::MAX);
     let rows: i64 = change.added.iter().map(|file| file.metrics.rows).sum();
     let size: i64 = change.added.iter().map(|file| i64::try_from(file.size).unwrap_or(0)).sum();

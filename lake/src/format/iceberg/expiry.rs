@@ -24,6 +24,8 @@ const AT_A_TIME: usize = 50;
 /// What a commit makes obsolete.
 #[derive(Debug, Default)]
 pub(super) struct Expired {
+    /// How many snapshots were left out.
+    pub(super) snapshots: usize,
     /// Paths of files that nothing names any more once the commit is the table's.
     pub(super) files: Vec<String>,
 }
@@ -49,8 +51,8 @@ impl Expired {
 }
 
 /// Leaves out of the metadata what is due. The files that go with it.
-pub(super) fn expire(table: &Table, next: &mut Metadata) -> Result<Expired> {
-    let Some(first_kept) = first_kept(next) else { return Ok(Expired::default()) };
+pub(super) fn expire(table: &Table, next: &mut Metadata, keep: Option<usize>) -> Result<Expired> {
+    let Some(first_kept) = first_kept(next, keep) else { return Ok(Expired::default()) };
     let chain: Vec<Snapshot<'_>> = next.history().collect();
     let (kept, gone) = chain.split_at(first_kept);
     let gone = gone.get(gone.len().saturating_sub(AT_A_TIME)..).unwrap_or_default();
@@ -82,12 +84,12 @@ pub(super) fn expire(table: &Table, next: &mut Metadata) -> Result<Expired> {
     files.extend(manifests);
     let ids: HashSet<i64> = gone.iter().map(|snapshot| snapshot.id()).collect();
     files.extend(drop_snapshots(next, &ids));
-    Ok(Expired { files })
+    Ok(Expired { snapshots: ids.len(), files })
 }
 
 /// The place in history, from the newest on, of the first snapshot that has had its time; nothing where none has,
 /// or where history is not one line.
-fn first_kept(metadata: &Metadata) -> Option<usize> {
+pub(super) fn first_kept(metadata: &Metadata, keep: Option<usize>) -> Option<usize> {
     let is_forbidden = metadata.property("gc.enabled") == Some("false");
     let is_known = |name: &str| name == "main" || name == STATE_TAG;
     let chain: Vec<Snapshot<'_>> = metadata.history().collect();
@@ -105,7 +107,7 @@ fn first_kept(metadata: &Metadata) -> Option<usize> {
     let tagged = metadata.refs().filter(|(name, _)| *name == STATE_TAG).filter_map(|(_, id)| {
         chain.iter().position(|snapshot| snapshot.id() == id).map(|at| at + 1)
     });
-    let kept = young.max(least).max(tagged.max().unwrap_or(0));
+    let kept = keep.unwrap_or(young.max(least)).max(tagged.max().unwrap_or(0));
     (kept < chain.len()).then_some(kept)
 }
 
@@ -123,7 +125,9 @@ fn drop_snapshots(metadata: &mut Metadata, ids: &HashSet<i64>) -> Vec<String> {
     for key in ["statistics", "partition-statistics"] {
         if let Some(list) = json[key].as_array_mut() {
             let gone = list.iter().filter(|item| is_gone(item));
-            files.extend(gone.filter_map(|item| item["statistics-path"].as_str().map(str::to_owned)));
+            files.extend(
+                gone.filter_map(|item| item["statistics-path"].as_str().map(str::to_owned)),
+            );
             list.retain(|item| !is_gone(item));
         }
     }

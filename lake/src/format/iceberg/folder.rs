@@ -88,8 +88,7 @@ impl Pointer for Folder {
 
     fn swap(&self, base: Option<&Current>, next: &Metadata) -> Result<Swap> {
         let version = base.map_or(Ok(0), |base| base.version.parse::<u64>());
-        let version =
-            version.map_err(|error| Error::broken("a version is a number", error))? + 1;
+        let version = version.map_err(|error| Error::broken("a version is a number", error))? + 1;
         let key = self.key(version);
         match self.store.put(&key, &next.bytes()?, Condition::Absent) {
             Ok(_) => {}
@@ -103,11 +102,8 @@ impl Pointer for Folder {
         }
         // PyIceberg and DuckDB take the text as it is, so that it has no newline. A hint that is behind is
         // no fault: whoever writes looks further, and readers are a commit late.
-        let hint = self.store.put(
-            &self.hint_key(),
-            version.to_string().as_bytes(),
-            Condition::Always,
-        );
+        let hint =
+            self.store.put(&self.hint_key(), version.to_string().as_bytes(), Condition::Always);
         // Hadoop's checksum of a hint that Spark wrote would refuse ours.
         let crc = format!("{}/metadata/.version-hint.text.crc", self.table);
         if let Err(error) = hint.map(drop).and_then(|()| self.store.delete(&crc)) {
@@ -136,7 +132,7 @@ mod tests {
 
     fn metadata(marker: &str) -> Metadata {
         let schema = json!({"type": "struct", "schema-id": 0, "fields": []});
-        Metadata::empty("s3://b/t", &schema, 0, &json!([]), json!({"marker": marker}))
+        Metadata::empty("s3://b/t", &schema, 0, &json!([]), &json!({"marker": marker}))
     }
 
     fn marker(current: &Current) -> &str {
@@ -168,7 +164,8 @@ mod tests {
         let pointer = Folders { store: Arc::clone(&lake.store) }.of("t");
         let mut base = None;
         for version in ["a", "b", "c"] {
-            let Swap::Done(current) = pointer.swap(base.as_ref(), &metadata(version)).unwrap() else {
+            let Swap::Done(current) = pointer.swap(base.as_ref(), &metadata(version)).unwrap()
+            else {
                 panic!()
             };
             base = Some(current);

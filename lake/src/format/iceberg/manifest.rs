@@ -16,9 +16,6 @@ use crate::error::{Error, Result};
 /// An entry of a manifest that says that a file was there before its snapshot.
 pub(super) const EXISTING: i64 = 0;
 
-/// One that brings a file.
-pub(super) const ADDED: i64 = 1;
-
 /// One that says that a file has gone by its snapshot.
 pub(super) const DELETED: i64 = 2;
 
@@ -238,7 +235,8 @@ pub(super) fn row(
     let mut least = sequence;
     for entry in entries {
         let entry = Entry(entry);
-        if let Some(count) = usize::try_from(entry.status()).ok().and_then(|at| counts.get_mut(at)) {
+        if let Some(count) = usize::try_from(entry.status()).ok().and_then(|at| counts.get_mut(at))
+        {
             count.0 += 1;
             count.1 += entry.rows();
         }
@@ -269,7 +267,8 @@ pub(super) fn row(
 
 /// The least and the greatest of each partition field.
 fn summaries(entries: &[Value], forms: &[Option<Form>]) -> Vec<Value> {
-    let partitions: Vec<Vec<Single>> = entries.iter().map(|entry| Entry(entry).partition()).collect();
+    let partitions: Vec<Vec<Single>> =
+        entries.iter().map(|entry| Entry(entry).partition()).collect();
     let summary = |(at, form): (usize, &Option<Form>)| {
         let values = || partitions.iter().filter_map(move |partition| partition.get(at));
         let known = || values().filter(|value| !matches!(value, Single::Null | Single::Other(_)));
@@ -296,8 +295,9 @@ pub(super) fn carried(row: &Value) -> Value {
         let count = number(row, name).or_else(|| number(row, former)).unwrap_or(0);
         Value::Int(i32::try_from(count).unwrap_or(i32::MAX))
     };
-    let optional =
-        |record: &Value, name: &str| get(record, name).map_or_else(none, |known| some(known.clone()));
+    let optional = |record: &Value, name: &str| {
+        get(record, name).map_or_else(none, |known| some(known.clone()))
+    };
     let summary = |summary: &Value| {
         let has_null = get(summary, "contains_null").cloned().unwrap_or(Value::Boolean(true));
         Value::Record(vec![

@@ -76,7 +76,7 @@ impl Metadata {
         schema: &Value,
         last_column: i64,
         spec: &Value,
-        properties: Value,
+        properties: &Value,
     ) -> Self {
         let fields = spec.as_array().map_or(0, Vec::len);
         Self {
@@ -207,7 +207,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// When it was made, in milliseconds since 1970.
-    pub(super) fn made(self) -> i64 {
+    pub(crate) fn made(self) -> i64 {
         self.0["timestamp-ms"].as_i64().unwrap_or(0)
     }
 
@@ -240,6 +240,13 @@ pub(super) fn push(json: &mut Value, key: &str, item: Value) {
     }
 }
 
+/// Leaves out what is too old of the log of metadata files. The files that go with it.
+pub(super) fn cut_log(json: &mut Value, most: usize) -> Vec<String> {
+    let Some(log) = json["metadata-log"].as_array_mut() else { return Vec::new() };
+    let gone = log.drain(..log.len().saturating_sub(most));
+    gone.filter_map(|old| old["metadata-file"].as_str().map(str::to_owned)).collect()
+}
+
 /// A number that nothing else has: of a snapshot it must be positive.
 pub(super) fn random() -> i64 {
     i64::try_from(uuid::Uuid::new_v4().as_u64_pair().0 >> 1).unwrap_or(1).max(1)
@@ -257,7 +264,7 @@ mod tests {
     fn text() -> Value {
         let spec = json!([]);
         let schema = json!({"type": "struct", "schema-id": 0, "fields": []});
-        Metadata::empty("s3://b/t", &schema, 0, &spec, json!({})).json
+        Metadata::empty("s3://b/t", &schema, 0, &spec, &json!({})).json
     }
 
     #[test]
@@ -270,10 +277,7 @@ mod tests {
         gzip.write_all(&plain).unwrap();
         for bytes in [plain, gzip.finish().unwrap()] {
             let metadata = Metadata::parse(&bytes, "o").unwrap();
-            assert_eq!(
-                serde_json::from_slice::<Value>(&metadata.bytes().unwrap()).unwrap(),
-                json
-            );
+            assert_eq!(serde_json::from_slice::<Value>(&metadata.bytes().unwrap()).unwrap(), json);
         }
     }
 

@@ -32,7 +32,8 @@ impl Metrics {
     }
 
     /// Of a file whose columns have ids. Columns without one are counted under none.
-    pub(crate) fn of(groups: &[RowGroupMetaData]) -> Self {
+    #[expect(clippy::unnecessary_wraps, reason = "without the feature there are none")]
+    pub(crate) fn of(groups: &[RowGroupMetaData]) -> Option<Self> {
         let rows = groups.iter().map(RowGroupMetaData::num_rows).sum();
         let mut metrics = Self { rows, ..Self::default() };
         let mut bounds: BTreeMap<i32, Option<Bounds>> = BTreeMap::new();
@@ -52,7 +53,8 @@ impl Metrics {
                 if let Some(nulls) = nulls {
                     *metrics.nulls.entry(id).or_default() += i64::try_from(nulls).unwrap_or(0);
                 }
-                let is_empty = nulls.is_some_and(|nulls| Ok(nulls) == column.num_values().try_into());
+                let is_empty =
+                    nulls.is_some_and(|nulls| Ok(nulls) == column.num_values().try_into());
                 if is_empty {
                     // What has no value has no bounds, and bounds nothing.
                     continue;
@@ -80,7 +82,7 @@ impl Metrics {
                 metrics.upper.insert(id, upper);
             }
         }
-        metrics
+        Some(metrics)
     }
 }
 
@@ -123,9 +125,10 @@ impl Bounds {
                 }
                 Self::Double(least, greatest)
             }
-            Statistics::FixedLenByteArray(known) if is_decimal => {
-                Self::Decimal(big_endian(known.min_opt()?.data())?, big_endian(known.max_opt()?.data())?)
-            }
+            Statistics::FixedLenByteArray(known) if is_decimal => Self::Decimal(
+                big_endian(known.min_opt()?.data())?,
+                big_endian(known.max_opt()?.data())?,
+            ),
             Statistics::ByteArray(known)
                 if matches!(leaf.logical_type_ref(), Some(LogicalType::String)) =>
             {
@@ -206,7 +209,8 @@ fn shortest(number: i128) -> Vec<u8> {
     let bytes = number.to_be_bytes();
     let sign = if number < 0 { 0xff } else { 0 };
     let is_needless = |at: usize| {
-        bytes.get(at) == Some(&sign) && bytes.get(at + 1).is_some_and(|next| (next ^ sign) & 0x80 == 0)
+        bytes.get(at) == Some(&sign)
+            && bytes.get(at + 1).is_some_and(|next| (next ^ sign) & 0x80 == 0)
     };
     let from = (0..bytes.len() - 1).find(|at| !is_needless(*at)).unwrap_or(bytes.len() - 1);
     bytes.get(from..).unwrap_or_default().to_vec()

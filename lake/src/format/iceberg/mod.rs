@@ -23,4 +23,27 @@ pub(crate) mod schema;
 mod snapshot;
 pub(crate) mod spec;
 pub(crate) mod table;
+mod upkeep;
 pub(crate) mod value;
+
+use std::sync::Arc;
+
+use folder::Folders;
+use pointer::Pointers as _;
+
+use crate::aws::Aws;
+use crate::error::Result;
+use crate::store::Store;
+
+/// A table of a store, by the catalog that the settings name. Nothing is asked of it yet.
+#[expect(clippy::unnecessary_wraps, reason = "other catalogs may fail")]
+pub(crate) fn open(
+    store: &Arc<dyn Store>,
+    _aws: &Aws,
+    name: &str,
+    run: &str,
+    at_once: usize,
+) -> Result<table::Table> {
+    let pointers = Folders { store: Arc::clone(store) };
+    Ok(table::Table::new(store, pointers.of(name), name, run, at_once))
+}

@@ -168,9 +168,8 @@ fn merged_type(
             let new = plain_type(plain);
             let is_promoted = match (old, plain) {
                 ("int", Kind::Bigint) | ("float", Kind::Double) => true,
-                (_, Kind::Decimal(precision, scale)) => {
-                    decimal(old).is_some_and(|(digits, same)| same == *scale && digits <= *precision)
-                }
+                (_, Kind::Decimal(precision, scale)) => decimal(old)
+                    .is_some_and(|(digits, same)| same == *scale && digits <= *precision),
                 _ => false,
             };
             (old == new || is_promoted).then(|| new.into())

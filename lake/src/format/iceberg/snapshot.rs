@@ -67,12 +67,18 @@ impl<'a> Manifests<'a> {
         sequence: i64,
         made: &'a mut Vec<String>,
     ) -> Self {
-        let (commit, rows, partitions) = (uuid(), Vec::new(), HashSet::new());
+        let (rows, partitions) = (Vec::new(), HashSet::new());
+        // It begins with when it was written, as the names of data files do.
+        let commit = format!("{}-{}", table.run, uuid());
         Self { table, metadata, snapshot, sequence, commit, made, rows, partitions }
     }
 
     /// Writes all of them and their list.
-    pub(super) fn write(mut self, parent: Option<Snapshot<'_>>, change: &Change<'_>) -> Result<Written> {
+    pub(super) fn write(
+        mut self,
+        parent: Option<Snapshot<'_>>,
+        change: &Change<'_>,
+    ) -> Result<Written> {
         let mut written = Written::default();
         self.add(change)?;
         let list = parent.map(|parent| self.table.list(parent)).transpose()?.unwrap_or_default();
@@ -85,10 +91,13 @@ impl<'a> Manifests<'a> {
                 continue;
             }
             let is_touched = !own.is_of_deletes() && (change.removes_all || !missing.is_empty());
-            match is_touched.then(|| self.copied(own, change, &mut missing, &mut written)).transpose()? {
+            match is_touched
+                .then(|| self.copied(own, change, &mut missing, &mut written))
+                .transpose()?
+            {
                 Some(Some(copied)) => {
                     written.replaced += 1;
-                    self.put(&copied.schema, &copied.header, copied.spec, copied.entries)?;
+                    self.put(&copied.schema, &copied.header, copied.spec, &copied.entries)?;
                 }
                 Some(None) | None => carried.push(own),
             }
@@ -113,7 +122,7 @@ impl<'a> Manifests<'a> {
         ];
         let header = header.map(|(key, value)| (key.to_owned(), value.into_bytes()));
         let bytes = avro::write(&avro_schema::list()?, &header, &rows)?;
-        let name = format!("snap-{}-1-{}.avro", self.snapshot, self.commit);
+        let name = format!("{}-snap-{}.avro", self.commit, self.snapshot);
         written.list = self.store(&name, &bytes)?;
         Ok(written)
     }
@@ -134,7 +143,7 @@ impl<'a> Manifests<'a> {
                 manifest::added(file, &self.path(&file.key), self.snapshot, &forms)
             });
             let entries: Vec<Value> = entries.collect();
-            self.put(&schema, &manifest::header(self.metadata), spec, entries)?;
+            self.put(&schema, &manifest::header(self.metadata), spec, &entries)?;
         }
         Ok(())
     }
@@ -216,10 +225,11 @@ impl<'a> Manifests<'a> {
                 entries.push(copy);
             }
         }
-        entries.sort_by_cached_key(|entry| (Entry(entry).partition(), Entry(entry).path().to_owned()));
+        entries
+            .sort_by_cached_key(|entry| (Entry(entry).partition(), Entry(entry).path().to_owned()));
         while !entries.is_empty() {
             let rest = entries.split_off(entries.len().min(FILES));
-            self.put(&schema, &manifest::header(self.metadata), spec, entries)?;
+            self.put(&schema, &manifest::header(self.metadata), spec, &entries)?;
             entries = rest;
         }
         Ok(left)
@@ -231,9 +241,9 @@ impl<'a> Manifests<'a> {
         schema: &Schema,
         header: &[(String, Vec<u8>)],
         spec_id: i64,
-        entries: Vec<Value>,
+        entries: &[Value],
     ) -> Result<()> {
-        let bytes = avro::write(schema, header, &entries)?;
+        let bytes = avro::write(schema, header, entries)?;
         let path = self.store(&format!("{}-m{}.avro", self.commit, self.rows.len()), &bytes)?;
         let forms: Vec<Option<Form>> =
             spec::forms(self.metadata.spec(spec_id), self.metadata.schema())
@@ -245,7 +255,7 @@ impl<'a> Manifests<'a> {
             &path,
             bytes.len(),
             spec_id,
-            &entries,
+            entries,
             &forms,
             snapshot,
             sequence,
@@ -267,4 +277,3 @@ impl<'a> Manifests<'a> {
         self.table.store.locate(key)
     }
 }
-

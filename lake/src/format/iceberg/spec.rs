@@ -81,7 +81,8 @@ impl Plan {
     /// The fields as JSON, by the schema that has their columns.
     pub(super) fn json(&self, schema: &Value) -> Value {
         let fields = self.fields.iter().zip(FIRST_FIELD..).map(|(field, id)| {
-            let source = top_level(schema, &field.column).map_or(Value::Null, |own| own["id"].clone());
+            let source =
+                top_level(schema, &field.column).map_or(Value::Null, |own| own["id"].clone());
             json!({
                 "source-id": source,
                 "field-id": id,

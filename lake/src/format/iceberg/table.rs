@@ -20,6 +20,8 @@ pub(crate) struct Table {
     pub(super) store: Arc<dyn Store>,
     pub(super) pointer: Arc<dyn Pointer>,
     pub(super) name: String,
+    /// The run, by which the names of new files begin.
+    pub(super) run: String,
     /// Calls of the store that are under way at once.
     at_once: usize,
     /// Manifests that were read: a file of this name never changes.
@@ -37,8 +39,6 @@ pub(crate) struct Live {
     pub(crate) key: String,
     /// In bytes.
     pub(crate) size: u64,
-    /// How many rows it has.
-    pub(crate) rows: i64,
     /// The values of its partition, by its own spec.
     pub(crate) partition: Vec<Single>,
     /// The spec by which it was written.
@@ -53,12 +53,14 @@ impl Table {
         store: &Arc<dyn Store>,
         pointer: Arc<dyn Pointer>,
         name: &str,
+        run: &str,
         at_once: usize,
     ) -> Self {
         Self {
             store: Arc::clone(store),
             pointer,
             name: name.to_owned(),
+            run: run.to_owned(),
             at_once,
             manifests: Mutex::default(),
             uuid: Mutex::default(),
@@ -169,7 +171,9 @@ impl Table {
             ));
         }
         let mut live = Vec::new();
-        let read = |row: Row<'_>| -> Result<_> { Ok((row.spec(), row.snapshot(), self.manifest(row.path())?)) };
+        let read = |row: Row<'_>| -> Result<_> {
+            Ok((row.spec(), row.snapshot(), self.manifest(row.path())?))
+        };
         at_once(self.at_once, touched, read, |read| {
             let (spec, brought, manifest) = read?;
             for entry in manifest.records.iter().map(Entry) {
@@ -184,7 +188,6 @@ impl Table {
                         path: entry.path().to_owned(),
                         key: self.key(entry.path())?,
                         size: u64::try_from(entry.size()).unwrap_or(0),
-                        rows: entry.rows(),
                         partition,
                         spec,
                         snapshot: entry.snapshot().unwrap_or(brought),
@@ -204,7 +207,8 @@ impl Table {
         let object = |file: Live| -> Result<Object> {
             let found = self.store.head(&file.key)?;
             found.ok_or_else(|| {
-                let reason = format!("the snapshot of table `{}` names it, and it is gone", self.name);
+                let reason =
+                    format!("the snapshot of table `{}` names it, and it is gone", self.name);
                 Error::store("read", file.path, reason)
             })
         };
@@ -229,4 +233,3 @@ fn plain(path: &str) -> String {
         None => path.to_owned(),
     }
 }
-

@@ -1,0 +1,19 @@
+//! What stands in the place of the maintenance of Iceberg tables in a program that was built without the feature
+//! `iceberg`.
+
+use std::sync::Arc;
+
+use super::report::{Options, TableReport};
+use crate::error::{Error, Result};
+use crate::file::encoding::Encoding;
+use crate::lake::Lake;
+use crate::table::definition::Definition;
+
+pub(super) fn maintain(
+    _: &Arc<Lake>,
+    _: &Definition,
+    _: Encoding,
+    _: &Options,
+) -> Result<TableReport> {
+    Err(Error::Absent { what: "Iceberg tables", feature: "iceberg" })
+}
