@@ -12,6 +12,7 @@ import pytest
 
 from harness import ROOT, TARGET, run
 from iceberg import PROPERTIES, PYTHON, Table, in_order, sample
+from recipes import Desk
 from test_iceberg import readers  # noqa: F401
 
 pytestmark = pytest.mark.xdist_group("iceberg")
@@ -183,6 +184,14 @@ def test_the_job_is_started_by_spark_submit_in_any_zone(pair):
     land(landing, divided(second))
     assert submitted(merged)["landed_rows"] == 40
     assert assert_same(merged, alone) == 40
+
+
+def test_the_page_is_typed(simulator, s3, tmp_path):
+    account = simulator(seed=21, medias=4, events=60, days=300)
+    jar = next(PYTHON.parents[1].glob("lib/*/site-packages/*/jars/iceberg-spark-runtime-3.5_2.12-*.jar"))
+    desk = Desk(tmp_path, account, s3, ICEBERG_JAR=str(jar), SPARK_LOCAL_IP="127.0.0.1")
+    desk.variables["PATH"] = f"{PYTHON.parent}:{desk.variables['PATH']}"
+    assert desk.work_through("docs/scale.md", "tests/test_spark_merge.py") == []
 
 
 def test_the_partitions_of_a_merge_are_named_in_words_that_leave_out_other_files():
