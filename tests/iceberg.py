@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import subprocess
 from collections.abc import Iterable
@@ -218,8 +219,10 @@ class Table:
                 assert [[str(v) for v in value] for value in values] == [
                     [str(v) for v in found] for found in map(days, self.ask("transformed", file=path), fields)
                 ], path
-            for name, metrics in file["readable_metrics"].items():
+            for name, metrics in file["metrics"].items():
                 assert_bounds(name, metrics, held)
+            told = {name for name, metrics in file["metrics"].items() if "lower_bounds" in metrics}
+            assert told >= {name for name in self.keys if held[name].null_count == 0}, "a key without a bound"
 
     def orphans(self) -> set[str]:
         """What Spark would remove of the folder, as nothing names it."""
@@ -247,23 +250,23 @@ def days(values: list[Any], part: Json) -> list[Any]:
 
 
 def assert_bounds(name: str, metrics: Json, held: Any) -> None:
-    """What a manifest tells of a column holds for every row of the file."""
+    """What a manifest tells of a column, or of a field of a struct, holds for every row of the file."""
     head, *inner = name.split(".")
-    if head not in held.column_names:
+    if "element" in inner:
+        assert not {"lower_bounds", "upper_bounds"} & set(metrics), f"a bound of {name}, of which a row has many"
         return
     values = held[head].to_pylist()
     for part in inner:
         values = [None if value is None else value[part] for value in values]
-    if metrics["null_value_count"] is not None and not isinstance(values[0], list):
-        assert metrics["null_value_count"] == sum(value is None for value in values), name
-    there = [value for value in values if value is not None and not isinstance(value, (list, dict))]
-    lower, upper = metrics["lower_bound"], metrics["upper_bound"]
-    for bound, is_kept in ((lower, lambda value, bound: bound <= value), (upper, lambda value, bound: value <= bound)):
-        if bound is not None:
+    assert metrics["value_counts"] == len(values), name
+    assert metrics["null_value_counts"] == sum(value is None for value in values), name
+    there = [value for value in values if value is not None]
+    for key, holds in (("lower_bounds", operator.le), ("upper_bounds", operator.ge)):
+        if key in metrics:
             kind = type(there[0])
-            bound = kind(bound) if kind in (int, float, Decimal) else bound
-            shown = [value if isinstance(value, (str, int, float, Decimal)) else iso(value) for value in there]
-            assert all(is_kept(value, bound) for value in shown), (name, bound)
+            bound = kind(metrics[key]) if kind in (int, float, Decimal) else metrics[key]
+            found = (value if isinstance(value, (str, int, float, Decimal)) else iso(value) for value in there)
+            assert all(holds(bound, value) for value in found), (name, bound)
 
 
 def iso(value: Any) -> str:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -142,10 +142,33 @@ def plan(folder: str, where: str) -> list[str]:
 
 
 def files(folder: str) -> list[Any]:
-    """The live files, with the values of their partitions and the bounds that their manifests tell."""
-    found = table(folder).inspect.files().to_pylist()
-    keys = ("content", "file_path", "record_count", "partition", "readable_metrics", "file_size_in_bytes")
-    return [{key: file.get(key) for key in keys} for file in found]
+    """The live files, with the values of their partitions and what their manifests tell of each column."""
+    from pyiceberg.conversions import from_bytes
+
+    opened = table(folder)
+    schema, found = opened.schema(), opened.inspect.files().to_pylist()
+    keys = ("content", "file_path", "record_count", "partition", "file_size_in_bytes")
+    answer = []
+    for file in found:
+        metrics: dict[str, Any] = {}
+        for key in ("value_counts", "null_value_counts", "lower_bounds", "upper_bounds"):
+            for column, value in file[key] or []:
+                # Of columns that the schema has no more.
+                if column in schema.field_ids:
+                    kind = schema.find_type(column)
+                    told = shown(kind, from_bytes(kind, value)) if key.endswith("bounds") else value
+                    metrics.setdefault(schema.find_column_name(column), {})[key] = told
+        answer.append({**{key: file.get(key) for key in keys}, "metrics": metrics})
+    return answer
+
+
+def shown(kind: Any, value: Any) -> Any:
+    """A bound as a value of its type: PyIceberg has times and dates as numbers."""
+    from pyiceberg.types import DateType, TimestamptzType
+
+    if isinstance(kind, TimestamptzType) and isinstance(value, int):
+        return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=value)
+    return date(1970, 1, 1) + timedelta(days=value) if isinstance(kind, DateType) else value
 
 
 def partitions(folder: str) -> list[Any]:
