@@ -21,6 +21,7 @@ Tests steer it at `/_control`:
     POST, DELETE faults    {action, code, message, …}     answers an action by an error; heal
                            {action, hold}                 keeps an action waiting until healed
                            {action, item, code, …}        refuses the partition of that value
+                           {action, code, done, …}        does the action, and answers by the error
     POST, DELETE crawls    {name, seconds, hold, fail}    how the next crawls of a crawler go; as usual
 """
 
@@ -111,6 +112,9 @@ class Control:
         fault = None if fault and fault.get("hold") else fault
         if not fault and service == "AWSGlue":
             fault = self.invalid(action, request["body"])
+        if fault and fault.get("done"):
+            # The request is done, and its answer is lost.
+            list(self.app(environ, lambda *_: None))  # type: ignore[arg-type,return-value]
         if fault:
             return answer(
                 start_response, {"__type": fault["code"], "message": fault["message"]}, fault.get("status", 400)

@@ -66,6 +66,7 @@ pub struct Lake {
     created_by: String,
     /// Files of the run that were given a number.
     numbered: AtomicU64,
+    iceberg: iceberg::Catalog,
 }
 
 impl Lake {
@@ -95,16 +96,18 @@ impl Lake {
             .build()
             .map_err(|error| Error::broken("worker threads can be started", error))?;
         let (options, pool) = (aws.options(), Arc::new(pool));
+        let at_once = match options.at_once {
+            0 => store.at_once().max(1),
+            given => given,
+        };
         let spill = SpillFile::new(options.temp_dir.clone(), options.memory).with_pool(&pool);
         Ok(Self {
+            iceberg: iceberg::Catalog::new(&store, &aws, &run, at_once),
             run,
             presence,
             workers: Workers { pool, allowance: Allowance::new(options.memory / ON_WAY_PART) },
             spill: Arc::new(spill),
-            at_once: match options.at_once {
-                0 => store.at_once().max(1),
-                given => given,
-            },
+            at_once,
             room: Room::new(options.memory / 2),
             merges: (options.memory / MERGE).clamp(1, MOST_MERGES),
             budget: options.memory,
@@ -113,6 +116,11 @@ impl Lake {
             aws,
             store,
         })
+    }
+
+    /// The key of a summary under which a run says something of this name.
+    pub(crate) fn note_key(&self, name: &str) -> String {
+        format!("{}.{name}", self.aws.options().namespace)
     }
 
     /// A number that no other file of the run has.
@@ -152,7 +160,7 @@ impl Lake {
 
     /// An Iceberg table of the lake.
     pub(crate) fn iceberg(&self, name: &str) -> Result<iceberg::table::Table> {
-        iceberg::open(&self.store, &self.aws, name, &self.run, self.at_once)
+        self.iceberg.table(name)
     }
 
     /// The rows of a table as a reader finds them who lists its prefix, file after file, as the

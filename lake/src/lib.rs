@@ -113,4 +113,7 @@ pub use error::{ConditionFault, Error, Kind, Result};
 pub use format::TableFormat;
 pub use lake::Lake;
 pub use lock::FileLock;
-pub use options::{Checksum, Credentials, Encryption, Location, Options, S3Options, s3_address};
+pub use options::{
+    Checksum, Credentials, Encryption, IcebergCatalog, Location, Options, RestAuth, RestOptions,
+    S3Options, Secret, s3_address,
+};

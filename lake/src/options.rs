@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::catalog::options::Options as GlueOptions;
 use crate::error::{Error, Result};
 
 /// Where a lake is.
@@ -60,10 +61,14 @@ pub struct Options {
     pub at_once: usize,
     /// Folder for temporary files.
     pub temp_dir: PathBuf,
+    /// What the names begin with of what a run says in the summaries of an Iceberg table's snapshots.
+    pub namespace: &'static str,
     /// How long a request of S3 is tried; some minutes where nobody waits for it.
     pub patience: Option<Duration>,
     /// How S3 is reached.
     pub s3: S3Options,
+    /// Who keeps the pointers to the metadata of Iceberg tables.
+    pub iceberg: IcebergCatalog,
 }
 
 impl Default for Options {
@@ -75,9 +80,95 @@ impl Default for Options {
             threads: 0,
             at_once: 0,
             temp_dir: std::env::temp_dir(),
+            namespace: "lake",
             patience: None,
             s3: S3Options::default(),
+            iceberg: IcebergCatalog::default(),
         }
+    }
+}
+
+/// Who keeps the pointers to the newest metadata of Iceberg tables.
+#[derive(Debug, Clone, Default)]
+pub enum IcebergCatalog {
+    /// The folder of each table.
+    #[default]
+    Folder,
+    /// A database of the Glue Data Catalog. How plain tables are registered does not matter here.
+    Glue(GlueOptions),
+    /// A server that speaks the protocol of Iceberg's REST catalogs.
+    Rest(RestOptions),
+}
+
+/// How a REST catalog is reached
+/// (<https://github.com/apache/iceberg/blob/main/open-api/rest-catalog-open-api.yaml>).
+#[derive(Debug, Clone)]
+pub struct RestOptions {
+    /// Its address, without `/v1`.
+    pub uri: String,
+    /// Which of its warehouses: a name, a path or an ARN, as the server calls them.
+    pub warehouse: Option<String>,
+    /// The levels of the namespace that the tables are in. It is made if it is not there.
+    pub namespace: Vec<String>,
+    /// Put before the name of every table.
+    pub table_prefix: Option<String>,
+    /// Whether the server says where a new table lies, rather than the lake.
+    pub server_places: bool,
+    /// How the server knows whose requests they are.
+    pub auth: RestAuth,
+    /// Headers that go with every request, such as a realm.
+    pub headers: Vec<(String, Secret)>,
+}
+
+/// How a REST catalog knows whose requests they are.
+#[derive(Debug, Clone, Default)]
+pub enum RestAuth {
+    /// It does not ask.
+    #[default]
+    None,
+    /// By a token that somebody else renews.
+    Token(Secret),
+    /// By a token that is fetched for the credentials of a client (OAuth 2).
+    OAuth2 {
+        /// `id:secret`, or a secret alone.
+        credential: Secret,
+        /// Where the token is fetched. Default: the catalog itself.
+        server: Option<String>,
+        /// What it is asked for.
+        scope: String,
+    },
+    /// By a signature of AWS, with the credentials of the lake.
+    SigV4 {
+        /// The name of the service, `glue` or `s3tables`.
+        service: String,
+        /// Its region. Default: that of S3.
+        region: Option<String>,
+    },
+}
+
+/// Something that is sent and never printed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Itself, for the one place that sends it.
+    #[cfg_attr(
+        not(all(feature = "iceberg", feature = "s3")),
+        allow(dead_code, reason = "only a REST catalog asks for it")
+    )]
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret")
     }
 }
 

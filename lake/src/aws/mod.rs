@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::options::Options;
-#[cfg(feature = "s3")]
-pub(crate) use session::ATTEMPTS;
 pub(crate) use session::Session;
+#[cfg(feature = "s3")]
+pub(crate) use session::{ATTEMPTS, check_certificates};
 
 /// The AWS of a run, opened when it is first needed. Clones are the same.
 #[derive(Debug, Clone)]

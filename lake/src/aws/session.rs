@@ -60,7 +60,7 @@ impl Session {
 }
 
 /// There are root certificates, by which servers are known. The SDK panics where it finds none.
-fn check_certificates() -> Result<()> {
+pub(crate) fn check_certificates() -> Result<()> {
     let found = rustls_native_certs::load_native_certs();
     if !found.certs.is_empty() {
         return Ok(());

@@ -1,7 +1,7 @@
 //! What stands in the place of the catalog in a program that was built without the feature `glue`.
 
 mod event;
-mod options;
+pub(crate) mod options;
 
 use std::sync::Arc;
 

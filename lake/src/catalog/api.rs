@@ -7,7 +7,7 @@ use aws_sdk_glue::types::{Crawler, CrawlerTargets, Partition, PartitionInput, Ta
 use super::rejection::Rejection;
 
 /// The tables of one database.
-pub(super) trait TableApi {
+pub(crate) trait TableApi {
     /// Makes the database. It is no error if it is there.
     fn create_database(&self) -> Result<(), Rejection>;
     /// A table, if it is there.
@@ -16,6 +16,9 @@ pub(super) trait TableApi {
     fn create_table(&self, table: TableInput) -> Result<(), Rejection>;
     /// Replaces a table that is still of this version.
     fn update_table(&self, table: TableInput, version: Option<&str>) -> Result<(), Rejection>;
+    /// Replaces a table that is still of this version, and keeps no copy of what it was.
+    #[cfg_attr(not(feature = "iceberg"), allow(dead_code, reason = "tables of Iceberg ask for it"))]
+    fn replace_table(&self, table: TableInput, version: Option<&str>) -> Result<(), Rejection>;
     /// All partitions of a table.
     fn partitions(&self, table: &str) -> Result<Vec<Partition>, Rejection>;
     /// The partitions of these values, as far as they are there.

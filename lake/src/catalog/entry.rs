@@ -11,6 +11,7 @@ use aws_sdk_glue::types::{
     Column, Partition, PartitionInput, SerDeInfo, StorageDescriptor, Table, TableInput,
 };
 
+use super::comment::comment;
 use super::hive::HiveType;
 use super::mismatch::Mismatch;
 use super::options::Options;
@@ -23,10 +24,6 @@ use crate::table::definition::Definition;
 const INPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat";
 const OUTPUT_FORMAT: &str = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat";
 const SERDE: &str = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe";
-
-/// Longest comment of a column
-/// (<https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html>).
-const MAX_COMMENT: usize = 255;
 
 /// A table as the lake has it.
 #[derive(Debug)]
@@ -310,14 +307,6 @@ fn bare(columns: &[Column]) -> Vec<Column> {
     columns
 }
 
-/// A description as a comment: one line, not too long.
-fn comment(text: &str) -> String {
-    let words = text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty());
-    let mut text = words.collect::<Vec<_>>().join(" ");
-    text.truncate(text.floor_char_boundary(MAX_COMMENT));
-    text
-}
-
 /// Whether two locations are one: Hadoop's schemes of S3 name the same objects as `s3`.
 fn is_same_location(left: &str, right: &str) -> bool {
     let plain = |location: &str| {
@@ -533,12 +522,5 @@ pub(super) mod tests {
         partition.storage_descriptor = None;
         assert!(entry.update_partition("7", "p_id=7/", &[], &partition).is_err());
         assert!(!entry.holds(&partition));
-    }
-
-    #[test]
-    fn comments_are_one_line_and_not_too_long() {
-        assert_eq!(comment("a\n\n b\u{7}\tc"), "a b c");
-        let long = comment(&"ä".repeat(200));
-        assert!(long.len() <= MAX_COMMENT && long.len() > MAX_COMMENT - 2);
     }
 }

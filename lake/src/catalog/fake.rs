@@ -19,14 +19,14 @@ type Interference = Box<dyn FnOnce(&mut State) + Send>;
 
 /// A Glue that is shared by a test and what it tests.
 #[derive(Debug, Clone, Default)]
-pub(super) struct FakeGlue(Arc<Mutex<State>>);
+pub(crate) struct FakeGlue(Arc<Mutex<State>>);
 
 /// What a Glue holds.
 #[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State {
     /// Whether the database is there.
-    pub(super) has_database: bool,
-    pub(super) tables: BTreeMap<String, Table>,
+    pub(crate) has_database: bool,
+    pub(crate) tables: BTreeMap<String, Table>,
     /// By table and value.
     pub(super) partitions: BTreeMap<(String, String), Partition>,
     pub(super) crawler: Option<Crawler>,
@@ -39,10 +39,12 @@ pub(super) struct State {
     /// When the last crawl began, in seconds.
     crawls: i64,
     /// The operations that were asked for, in order.
-    pub(super) asked: Vec<&'static str>,
+    pub(crate) asked: Vec<&'static str>,
     rejections: HashMap<(&'static str, usize), &'static str>,
     denied: Vec<&'static str>,
     interferences: HashMap<(&'static str, usize), Interference>,
+    /// Requests that are done and answered by an error.
+    unheard: HashMap<(&'static str, usize), &'static str>,
 }
 
 impl fmt::Debug for State {
@@ -52,17 +54,24 @@ impl fmt::Debug for State {
 }
 
 impl FakeGlue {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
     /// The n-th request of an operation, from 1, is rejected with this code.
-    pub(super) fn reject(&self, operation: &'static str, nth: usize, code: &'static str) {
+    pub(crate) fn reject(&self, operation: &'static str, nth: usize, code: &'static str) {
         self.state().rejections.insert((operation, nth), code);
     }
 
+    /// The n-th request of an operation, from 1, is done and answered with this code: the SDK has sent it
+    /// twice, or a server between has lost the answer.
+    #[cfg_attr(not(feature = "iceberg"), allow(dead_code, reason = "tests of Iceberg ask for it"))]
+    pub(crate) fn answer_done(&self, operation: &'static str, nth: usize, code: &'static str) {
+        self.state().unheard.insert((operation, nth), code);
+    }
+
     /// No request of an operation is permitted.
-    pub(super) fn deny(&self, operation: &'static str) {
+    pub(crate) fn deny(&self, operation: &'static str) {
         self.state().denied.push(operation);
     }
 
@@ -74,7 +83,7 @@ impl FakeGlue {
     }
 
     /// Another client is faster than the n-th request of an operation, from 1.
-    pub(super) fn interfere(
+    pub(crate) fn interfere(
         &self,
         operation: &'static str,
         nth: usize,
@@ -84,7 +93,7 @@ impl FakeGlue {
     }
 
     /// How often an operation was asked for.
-    pub(super) fn count(&self, operation: &str) -> usize {
+    pub(crate) fn count(&self, operation: &str) -> usize {
         self.state().asked.iter().filter(|asked| **asked == operation).count()
     }
 
@@ -125,8 +134,15 @@ fn rejected(operation: &str, object: &str, code: &str) -> Rejection {
 }
 
 impl State {
+    /// Answers what is done.
+    fn answer(&mut self, operation: &'static str, object: &str) -> Result<(), Rejection> {
+        let nth = self.asked.iter().filter(|asked| **asked == operation).count();
+        let code = self.unheard.remove(&(operation, nth));
+        code.map_or(Ok(()), |code| Err(rejected(operation, object, code)))
+    }
+
     /// Writes a table as its next version.
-    pub(super) fn put_table(&mut self, input: TableInput) {
+    pub(crate) fn put_table(&mut self, input: TableInput) {
         let version = self.tables.get(&input.name).and_then(|table| table.version_id.clone());
         let version = version.map_or(1, |version| version.parse::<u32>().unwrap() + 1);
         let table = table_of(&input, version);
@@ -140,7 +156,7 @@ impl State {
     }
 
     /// Another client changes a table, as its next version.
-    pub(super) fn change_table(&mut self, name: &str, change: impl FnOnce(&mut Table)) {
+    pub(crate) fn change_table(&mut self, name: &str, change: impl FnOnce(&mut Table)) {
         let table = self.tables.get_mut(name).unwrap();
         change(table);
         let version: u32 = table.version_id.as_deref().unwrap().parse().unwrap();
@@ -202,8 +218,9 @@ impl TableApi for FakeGlue {
         if state.tables.contains_key(&table.name) {
             return Err(rejected("CreateTable", &table.name, "AlreadyExistsException"));
         }
+        let name = table.name.clone();
         state.put_table(table);
-        Ok(())
+        state.answer("CreateTable", &name)
     }
 
     fn update_table(&self, table: TableInput, version: Option<&str>) -> Result<(), Rejection> {
@@ -215,10 +232,15 @@ impl TableApi for FakeGlue {
                 Err(rejected("UpdateTable", &table.name, "ConcurrentModificationException"))
             }
             Some(_) => {
+                let name = table.name.clone();
                 state.put_table(table);
-                Ok(())
+                state.answer("UpdateTable", &name)
             }
         }
+    }
+
+    fn replace_table(&self, table: TableInput, version: Option<&str>) -> Result<(), Rejection> {
+        self.update_table(table, version)
     }
 
     fn partitions(&self, table: &str) -> Result<Vec<Partition>, Rejection> {

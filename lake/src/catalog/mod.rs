@@ -6,6 +6,9 @@
 //! change is visible ([`dirty`]), so that neither a failure nor a kill leaves it behind for longer
 //! than a run.
 //!
+//! Iceberg tables are none of its: each commit of theirs is a change of the catalog
+//! ([`format`](crate::format)).
+//!
 //! ```text
 //! Catalog → by_registration → register → partitions → entry → mismatch, hive
 //!         → by_crawler → crawl → crawler
@@ -13,25 +16,26 @@
 //!           holds (which tables a database has, where personal data has one of its own)
 //! ```
 
-mod api;
+pub(crate) mod api;
 mod by_crawler;
 mod by_registration;
 mod clock;
+pub(crate) mod comment;
 mod crawl;
 mod crawler;
 mod dirty;
 mod entry;
 mod event;
 #[cfg(test)]
-mod fake;
-mod glue;
+pub(crate) mod fake;
+pub(crate) mod glue;
 mod hive;
 mod holds;
 mod mismatch;
-mod options;
+pub(crate) mod options;
 mod partitions;
 mod register;
-mod rejection;
+pub(crate) mod rejection;
 mod session;
 
 use std::sync::Arc;

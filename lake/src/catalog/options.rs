@@ -53,7 +53,7 @@ pub enum Wait {
 impl Options {
     /// The name of a table in the catalog.
     #[cfg_attr(not(feature = "glue"), allow(dead_code, reason = "only the catalog asks for it"))]
-    pub(super) fn table_name(&self, table: &str) -> String {
+    pub(crate) fn table_name(&self, table: &str) -> String {
         match &self.table_prefix {
             Some(prefix) => format!("{prefix}{table}"),
             None => table.to_owned(),

@@ -9,9 +9,9 @@ use crate::error::Error;
 
 /// A request that Glue rejected, or that did not reach it.
 #[derive(Debug)]
-pub(super) struct Rejection {
+pub(crate) struct Rejection {
     /// What it means for what comes next.
-    pub(super) reason: Reason,
+    pub(crate) reason: Reason,
     /// ARN of what the request was for.
     object: String,
     /// The sentence for people. Where Glue answered, it holds all that Glue said.
@@ -22,7 +22,7 @@ pub(super) struct Rejection {
 
 /// What a rejection means for what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(crate) enum Reason {
     /// The object is not there, or what it belongs to is not.
     Missing,
     /// The object is there already.
@@ -82,7 +82,7 @@ impl From<Rejection> for Error {
 
 impl Rejection {
     /// What the SDK reports about an operation on an object.
-    pub(super) fn of<E>(operation: &str, object: String, error: SdkError<E>) -> Self
+    pub(crate) fn of<E>(operation: &str, object: String, error: SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
@@ -99,7 +99,7 @@ impl Rejection {
     }
 
     /// A rejection by its code.
-    pub(super) fn new(operation: &str, object: String, code: &str, message: &str) -> Self {
+    pub(crate) fn new(operation: &str, object: String, code: &str, message: &str) -> Self {
         let reason = Reason::of(code);
         let permission = match reason {
             Reason::Denied => format!("; the credentials need glue:{operation} on it"),
@@ -115,19 +115,33 @@ impl Rejection {
     }
 
     /// An answer that lacks what it must hold.
-    pub(super) fn incomplete(operation: &str, object: String, lacks: &str) -> Self {
+    pub(crate) fn incomplete(operation: &str, object: String, lacks: &str) -> Self {
         let message = format!("{operation}: Glue answers without {lacks}");
         Self { reason: Reason::Other, object, message, source: None }
     }
 
     /// A request that could not be made.
-    pub(super) fn unbuilt(operation: &str, object: String, error: BuildError) -> Self {
+    pub(crate) fn unbuilt(operation: &str, object: String, error: BuildError) -> Self {
         let message = format!("{operation}: the request lacks a field");
         Self { reason: Reason::Other, object, message, source: Some(error.into()) }
     }
 
+    /// What it means where commits go through Glue: it is not known what became of one.
+    #[cfg_attr(not(feature = "iceberg"), allow(dead_code, reason = "tables of Iceberg ask for it"))]
+    pub(crate) fn of_commit(self, action: &'static str) -> Error {
+        let object = self.object.clone();
+        match (self.reason, self.source) {
+            (Reason::Unreachable, source) => {
+                let source = Error::CatalogUnreachable { reason: self.message, source };
+                Error::store(action, object, source)
+            }
+            (_, None) => Error::store(action, object, self.message),
+            (_, Some(source)) => Error::store(action, object, source),
+        }
+    }
+
     /// Puts what the object's absence means before what Glue said.
-    pub(super) fn with_context(mut self, context: &str) -> Self {
+    pub(crate) fn with_context(mut self, context: &str) -> Self {
         self.message = format!("{context}; {}", self.message);
         self
     }

@@ -1,16 +1,19 @@
 //! The settings of the catalog.
 
-use lake::catalog;
+use lake::{IcebergCatalog, catalog};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::rest::RestConfig;
 use crate::error::Error;
 
 /// Settings of the catalog in which queries find the tables.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(crate) struct CatalogConfig {
     /// `glue` registers tables and partitions in the Glue Data Catalog, with exact types; `crawler`
-    /// starts a Glue crawler after every run that changed anything; `none` leaves the catalog alone.
+    /// starts a Glue crawler after every run that changed anything; `rest` is a catalog of Iceberg tables
+    /// alone; `none` leaves the catalog alone. Iceberg tables are committed to in `glue` or `rest`; with `none`
+    /// each is its own catalog.
     #[serde(default, rename = "type")]
     pub(crate) kind: CatalogKind,
 
@@ -36,6 +39,10 @@ pub(crate) struct CatalogConfig {
     /// The crawler of the type `crawler`.
     #[serde(default)]
     pub(crate) crawler: CrawlerConfig,
+
+    /// The catalog of the type `rest`.
+    #[serde(default)]
+    pub(crate) rest: RestConfig,
 }
 
 /// How the catalog learns of the tables.
@@ -49,6 +56,8 @@ pub(crate) enum CatalogKind {
     Crawler,
     /// From this program.
     Glue,
+    /// By the commits themselves, which go through it.
+    Rest,
 }
 
 /// Settings of the crawler.
@@ -114,8 +123,10 @@ impl CatalogConfig {
         let fault = |key: &str, reason: &str| {
             Err(Error::Setting { key: format!("catalog.{key}"), reason: reason.into() })
         };
-        if self.kind == CatalogKind::None {
-            return Ok(());
+        match self.kind {
+            CatalogKind::None => return Ok(()),
+            CatalogKind::Rest => return self.rest.validate(),
+            CatalogKind::Glue | CatalogKind::Crawler => {}
         }
         let endpoint = self.endpoint_url.as_deref();
         program::warn_of_plain_http("catalog.endpoint_url", endpoint, "requests to Glue go");
@@ -197,6 +208,48 @@ impl CatalogConfig {
         Ok(())
     }
 
+    /// Checks that it fits the tables, of which some are Iceberg's or none.
+    pub(crate) fn validate_for(&self, has_iceberg: bool) -> Result<(), Error> {
+        let fault = |key: &str, reason: &str| {
+            Err(Error::Setting { key: format!("catalog.{key}"), reason: reason.into() })
+        };
+        if !has_iceberg {
+            return match self.kind {
+                CatalogKind::Rest => fault(
+                    "type",
+                    "`rest` knows Iceberg tables only; set `table_format` to `iceberg`, or this to `glue` or `none`",
+                ),
+                CatalogKind::None | CatalogKind::Crawler | CatalogKind::Glue => Ok(()),
+            };
+        }
+        match self.kind {
+            CatalogKind::Crawler => fault(
+                "type",
+                "a crawler takes the files of an Iceberg table for those of a plain one; set it to `glue`, `rest` \
+                 or `none`",
+            ),
+            CatalogKind::Glue | CatalogKind::Rest if self.personal_database.is_some() => fault(
+                "personal_database",
+                "it is for plain tables; a pipeline of its own for the streams with personal data can write \
+                 Iceberg tables to another `catalog.database`",
+            ),
+            CatalogKind::None | CatalogKind::Glue | CatalogKind::Rest => Ok(()),
+        }
+    }
+
+    /// Who keeps the pointers of Iceberg tables.
+    pub(crate) fn iceberg(&self) -> IcebergCatalog {
+        match self.kind {
+            CatalogKind::Rest => {
+                IcebergCatalog::Rest(self.rest.options(self.table_prefix.as_ref()))
+            }
+            CatalogKind::Glue => {
+                self.options().map_or(IcebergCatalog::Folder, IcebergCatalog::Glue)
+            }
+            CatalogKind::None | CatalogKind::Crawler => IcebergCatalog::Folder,
+        }
+    }
+
     /// What the lake gets of its catalog, if it has one.
     pub(crate) fn options(&self) -> Option<catalog::Options> {
         self.options_of(self.database.as_ref(), self.crawler.name.as_ref())
@@ -214,7 +267,7 @@ impl CatalogConfig {
         crawler: Option<&String>,
     ) -> Option<catalog::Options> {
         let method = match self.kind {
-            CatalogKind::None => return None,
+            CatalogKind::None | CatalogKind::Rest => return None,
             CatalogKind::Glue => catalog::Method::Registration,
             CatalogKind::Crawler => catalog::Method::Crawler(catalog::CrawlerOptions {
                 name: crawler.cloned().unwrap_or_default(),
@@ -297,6 +350,31 @@ mod tests {
     fn without_a_catalog_nothing_is_asked_for() {
         assert_eq!(fault("{}", "lake"), None);
         assert_eq!(fault(r#"{"type":"glue","database":"d"}"#, "s3://b/x"), None);
+    }
+
+    #[test]
+    fn iceberg_tables_are_committed_to_where_a_catalog_can_keep_their_pointers() {
+        let config = |text: &str| serde_json::from_str::<CatalogConfig>(text).unwrap();
+        let rest = config(r#"{"type":"rest","rest":{"uri":"https://h","namespace":"n"}}"#);
+        rest.validate("lake").unwrap();
+        assert!(rest.options().is_none());
+        assert!(matches!(rest.iceberg(), IcebergCatalog::Rest(_)));
+        let glue = config(r#"{"type":"glue","database":"d"}"#);
+        assert!(matches!(glue.iceberg(), IcebergCatalog::Glue(_)));
+        assert!(matches!(config("{}").iceberg(), IcebergCatalog::Folder));
+        for (text, key) in [
+            (r#"{"type":"crawler"}"#, "catalog.type"),
+            (
+                r#"{"type":"glue","database":"d","personal_database":"p"}"#,
+                "catalog.personal_database",
+            ),
+        ] {
+            let error = config(text).validate_for(true).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{key}`")), "{error}");
+        }
+        glue.validate_for(true).unwrap();
+        let refused = config(r#"{"type":"rest"}"#).validate("lake").unwrap_err().to_string();
+        assert!(refused.contains("`catalog.rest.uri`"), "{refused}");
     }
 
     #[test]

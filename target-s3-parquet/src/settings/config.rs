@@ -190,6 +190,9 @@ impl Config {
             }
         }
         self.catalog.validate(&self.destination)?;
+        let formats = self.streams.values().map(|stream| stream.table_format);
+        let mut formats = formats.flatten().chain([self.table_format]);
+        self.catalog.validate_for(formats.any(|format| format == TableFormat::Iceberg))?;
         if self.memory_mb < 32 {
             return fault("memory_mb", format!("{} is less than 32", self.memory_mb));
         }
@@ -277,6 +280,7 @@ impl Config {
         lake::Options {
             temp_dir: self.temp_dir(),
             s3: self.s3.options(),
+            iceberg: self.catalog.iceberg(),
             ..lake::Options::default()
         }
     }
@@ -334,6 +338,10 @@ mod tests {
             (r#"{"destination":""}"#, "destination"),
             (r#"{"destination":"gs://x"}"#, "destination"),
             (r#"{"destination":"x","shards":0}"#, "shards"),
+            (
+                r#"{"destination":"x","catalog":{"type":"rest","rest":{"uri":"https://h","namespace":"n"}}}"#,
+                "catalog.type",
+            ),
             (r#"{"destination":"x","batch_from":[""]}"#, "batch_from"),
             (r#"{"destination":"x","batch_from":["/a","s3://"]}"#, "batch_from"),
             (r#"{"destination":"x","batch_from":["gs://b/x"]}"#, "batch_from"),

@@ -4,4 +4,4 @@ mod client;
 mod crawlers;
 mod tables;
 
-pub(super) use client::Glue;
+pub(crate) use client::Glue;

@@ -21,6 +21,28 @@ const REMOVED_AT_ONCE: usize = 25;
 /// (<https://docs.aws.amazon.com/glue/latest/webapi/API_BatchGetPartition.html>).
 const LOOKED_UP_AT_ONCE: usize = 1000;
 
+impl Glue {
+    /// Puts a table in the place of the one of this version.
+    fn put_table(
+        &self,
+        table: TableInput,
+        version: Option<&str>,
+        skip_archive: Option<bool>,
+    ) -> Result<(), Rejection> {
+        let object = self.table_arn(&table.name, None);
+        let request = self
+            .client
+            .update_table()
+            .set_catalog_id(self.catalog_id.clone())
+            .database_name(&self.database)
+            .set_version_id(version.map(str::to_owned))
+            .set_skip_archive(skip_archive)
+            .table_input(table);
+        let done = self.wait(request.send());
+        done.map(drop).map_err(|error| Rejection::of("UpdateTable", object, error))
+    }
+}
+
 impl TableApi for Glue {
     fn create_database(&self) -> Result<(), Rejection> {
         let object = self.arn(None, &format!("database/{}", self.database));
@@ -74,16 +96,11 @@ impl TableApi for Glue {
     }
 
     fn update_table(&self, table: TableInput, version: Option<&str>) -> Result<(), Rejection> {
-        let object = self.table_arn(&table.name, None);
-        let request = self
-            .client
-            .update_table()
-            .set_catalog_id(self.catalog_id.clone())
-            .database_name(&self.database)
-            .set_version_id(version.map(str::to_owned))
-            .table_input(table);
-        let done = self.wait(request.send());
-        done.map(drop).map_err(|error| Rejection::of("UpdateTable", object, error))
+        self.put_table(table, version, None)
+    }
+
+    fn replace_table(&self, table: TableInput, version: Option<&str>) -> Result<(), Rejection> {
+        self.put_table(table, version, Some(true))
     }
 
     fn partitions(&self, table: &str) -> Result<Vec<Partition>, Rejection> {

@@ -7,18 +7,31 @@
 //! Everything but the pointer is a new file that nobody knows of, until the pointer is swapped in one step.
 //! [`table`] reads what is there, [`commit`] makes the next snapshot of it: [`schema`] numbers the columns,
 //! [`spec`] divides the files, [`metrics`] tells of each what its footer does, [`snapshot`] writes the
-//! manifests, and [`expiry`] leaves out what has had its time.
+//! manifests, and [`expiry`] leaves out what has had its time. Who keeps the pointer, [`catalogs`] knows.
 
 mod avro;
 mod avro_schema;
+mod catalogs;
 pub(crate) mod change;
 pub(crate) mod commit;
 mod expiry;
 pub(crate) mod folder;
+#[cfg(not(feature = "glue"))]
+#[path = "glue/absent.rs"]
+mod glue;
+#[cfg(feature = "glue")]
+mod glue;
+mod lineage;
 pub(crate) mod manifest;
 pub(crate) mod metadata;
 pub(crate) mod metrics;
+mod places;
 pub(crate) mod pointer;
+#[cfg(not(feature = "s3"))]
+#[path = "rest/absent.rs"]
+mod rest;
+#[cfg(feature = "s3")]
+mod rest;
 pub(crate) mod schema;
 mod snapshot;
 pub(crate) mod spec;
@@ -26,24 +39,4 @@ pub(crate) mod table;
 mod upkeep;
 pub(crate) mod value;
 
-use std::sync::Arc;
-
-use folder::Folders;
-use pointer::Pointers as _;
-
-use crate::aws::Aws;
-use crate::error::Result;
-use crate::store::Store;
-
-/// A table of a store, by the catalog that the settings name. Nothing is asked of it yet.
-#[expect(clippy::unnecessary_wraps, reason = "other catalogs may fail")]
-pub(crate) fn open(
-    store: &Arc<dyn Store>,
-    _aws: &Aws,
-    name: &str,
-    run: &str,
-    at_once: usize,
-) -> Result<table::Table> {
-    let pointers = Folders { store: Arc::clone(store) };
-    Ok(table::Table::new(store, pointers.of(name), name, run, at_once))
-}
+pub(crate) use catalogs::Catalog;

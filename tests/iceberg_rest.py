@@ -1,0 +1,66 @@
+"""A REST catalog to test against, made of Iceberg's own handlers."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import requests
+
+from harness import DEADLINE, ROOT, Json, Server, answers, free_port, until
+
+PACKAGE = "snowpark_connect_deps_iceberg"
+"""It brings Iceberg's runtime for Spark, which is on Maven Central otherwise."""
+
+
+def jars() -> list[str]:
+    """Iceberg, and what it leaves to Spark."""
+    iceberg, spark = (importlib.util.find_spec(name) for name in (PACKAGE, "pyspark"))
+    if not (iceberg and iceberg.submodule_search_locations and spark and spark.submodule_search_locations):
+        missing = f"there is no {PACKAGE} or no pyspark"
+        # Nobody looks at what a CI skips.
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    (runtime,) = Path(iceberg.submodule_search_locations[0]).glob("jars/iceberg-spark-runtime-*_2.12-*.jar")
+    return [str(runtime), str(Path(spark.submodule_search_locations[0]) / "jars" / "*")]
+
+
+class RestCatalog(Server):
+    """The catalog, as long as a test module runs."""
+
+    def __init__(self, folder: Path) -> None:
+        classes, port = folder / "classes", free_port()
+        source = ROOT / "tests" / "iceberg" / "RestCatalog.java"
+        if not shutil.which("javac"):
+            pytest.fail("no javac") if os.environ.get("CI") else pytest.skip("there is no javac")
+        path = ":".join(jars())
+        subprocess.run(["javac", "-cp", path, "-d", classes, source], check=True, capture_output=True)
+        java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-cp", f"{classes}:{path}"]
+        command = [*java, "org.apache.iceberg.rest.RestCatalog", port, folder / "warehouse"]
+        Server.__init__(self, command, {}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.uri = f"http://127.0.0.1:{port}"
+        until(lambda: answers(f"{self.uri}/v1/config"), self.process)
+
+    def settings(self, namespace: str, **more: object) -> Json:
+        """The settings of the target."""
+        return {"type": "rest", "rest": {"uri": self.uri, "namespace": namespace, **more}}
+
+    def answer_next_commit(self, status: int) -> None:
+        """The next commit is done, and its answer says something else."""
+        requests.post(f"{self.uri}/_control/fault?status={status}", timeout=DEADLINE).raise_for_status()
+
+    def metadata(self, namespace: str, table: str) -> Json:
+        answer = requests.get(f"{self.uri}/v1/namespaces/{namespace}/tables/{table}", timeout=DEADLINE)
+        answer.raise_for_status()
+        metadata: Json = answer.json()["metadata"]
+        return metadata
+
+    def rows(self, namespace: str, table: str) -> list[Json]:
+        """The rows as Iceberg's own library reads them."""
+        answer = requests.get(f"{self.uri}/_control/rows/{namespace}/{table}", timeout=DEADLINE)
+        answer.raise_for_status()
+        rows: list[Json] = answer.json()
+        return rows

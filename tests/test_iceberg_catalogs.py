@@ -1,0 +1,198 @@
+"""Iceberg tables are committed to through Glue and through REST catalogs, and no answer that is lost loses a row."""
+
+import json
+import subprocess
+
+import pytest
+
+from harness import TARGET, environment, lines, run
+from iceberg_rest import RestCatalog
+
+SCHEMA = {
+    "type": "SCHEMA",
+    "stream": "s",
+    "key_properties": ["id"],
+    "schema": {
+        "properties": {
+            "id": {"type": "integer", "description": "The key."},
+            "at": {"type": "string", "format": "date-time"},
+            "parts": {"type": "array", "items": {"type": "object", "properties": {"size": {"type": "integer"}}}},
+            "name": {"type": ["null", "string"]},
+        }
+    },
+}
+BY_MONTH = {"s": {"partition_by": {"column": "at", "granularity": "month"}}}
+
+
+def messages(ids, name, schema=SCHEMA):
+    records = [
+        {"id": number, "at": f"2026-0{1 + number % 3}-01T00:00:00Z", "parts": [{"size": number}], "name": name}
+        for number in ids
+    ]
+    found = [{"type": "RECORD", "stream": "s", "record": record} for record in records]
+    return [schema, *found, {"type": "STATE", "value": {"bookmarks": {"s": name}}}]
+
+
+class Loads:
+    """Runs of the target into one lake."""
+
+    def __init__(self, folder, settings):
+        self.folder, self.config = folder, folder / "target.json"
+        self.config.write_text(json.dumps({"table_format": "iceberg", "streams": BY_MONTH, **settings}))
+
+    def load(self, ids, name, schema=SCHEMA):
+        return run(TARGET, "--config", self.config, stdin=lines(*messages(ids, name, schema)))
+
+    def start(self, ids, name):
+        """A run beside the test."""
+        path = self.folder / f"{name}.messages"
+        path.write_text(lines(*messages(ids, name)))
+        command = [str(TARGET), "--config", str(self.config), "--input", str(path)]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+
+
+def total(metadata):
+    """Rows, as the current snapshot has it."""
+    (current,) = (s for s in metadata["snapshots"] if s["snapshot-id"] == metadata["current-snapshot-id"])
+    return int(current["summary"]["total-records"])
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory):
+    server = RestCatalog(tmp_path_factory.mktemp("rest"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def rest(catalog, tmp_path, request):
+    """A lake of its own, whose catalog is the namespace of the test."""
+    namespace = request.node.name.split("[")[0]
+    loads = Loads(tmp_path, {"destination": str(tmp_path / "lake"), "catalog": catalog.settings(namespace)})
+    loads.names = lambda: {row["id"]: row["name"] for row in catalog.rows(namespace, "s")}
+    loads.metadata = lambda: catalog.metadata(namespace, "s")
+    loads.catalog = catalog
+    return loads
+
+
+def test_rows_are_upserted_through_a_rest_catalog_and_read_by_iceberg(rest):
+    rest.load(range(100), "first").succeeded()
+    rest.load(range(90, 120), "second").succeeded()
+    expected = {str(n): "first" for n in range(90)} | {str(n): "second" for n in range(90, 120)}
+    assert rest.names() == expected
+    metadata = rest.metadata()
+    assert len(metadata["snapshots"]) == 2
+    assert total(metadata) == 120
+    (field,) = (f for f in metadata["schemas"][-1]["fields"] if f["name"] == "id")
+    assert field["doc"] == "The key."
+
+
+def test_a_column_that_comes_later_is_one_of_the_rest_catalog(rest):
+    rest.load(range(10), "first").succeeded()
+    wider = json.loads(json.dumps(SCHEMA))
+    wider["schema"]["properties"]["more"] = {"type": "number"}
+    rest.load(range(5), "second", wider).succeeded()
+    metadata = rest.metadata()
+    current = next(s for s in metadata["schemas"] if s["schema-id"] == metadata["current-schema-id"])
+    assert "more" in [field["name"] for field in current["fields"]]
+    assert len(rest.names()) == 10
+
+
+@pytest.mark.parametrize("status", [409, 500, 503])
+def test_a_commit_whose_answer_is_lost_is_found_and_not_done_again(rest, status):
+    rest.load(range(10), "first").succeeded()
+    before = len(rest.metadata()["snapshots"])
+    rest.catalog.answer_next_commit(status)
+    rest.load(range(5), "second").succeeded()
+    assert len(rest.metadata()["snapshots"]) == before + 1
+    assert sorted(rest.names().values()) == ["first"] * 5 + ["second"] * 5
+
+
+def test_writers_at_once_through_a_rest_catalog_lose_no_row(rest):
+    rest.load(range(10), "first").succeeded()
+    started = [rest.start(range(from_, from_ + 40), f"w{from_}") for from_ in (100, 200, 300)]
+    for process in started:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err.decode()
+    names = rest.names()
+    assert len(names) == 130
+    assert total(rest.metadata()) == 130
+
+
+def test_a_server_that_is_no_catalog_is_told_by_its_setting(tmp_path):
+    settings = {"type": "rest", "rest": {"uri": "http://127.0.0.1:1", "namespace": "n"}}
+    loads = Loads(tmp_path, {"destination": str(tmp_path / "lake"), "catalog": settings})
+    loads.load(range(1), "x").refused("does not answer", "catalog.rest.uri")
+
+
+@pytest.fixture
+def glue(s3, tmp_path, request):
+    """A lake of its own on S3, whose catalog is the database of the test."""
+    name = request.node.name.replace("_", "-")[:50]
+    database = request.node.name
+    s3.forget()
+    bucket = s3.bucket(name.strip("-"))
+    catalog = {"type": "glue", "database": database, "endpoint_url": s3.url}
+    loads = Loads(tmp_path, {**s3.settings(f"s3://{bucket}/lake"), "catalog": catalog})
+    loads.s3, loads.bucket = s3, bucket
+    loads.table = lambda: s3.glue.get_table(DatabaseName=database, Name="s")["Table"]
+
+    def metadata():
+        key = loads.table()["Parameters"]["metadata_location"].removeprefix(f"s3://{bucket}/")
+        return json.loads(s3.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    loads.metadata, loads.database = metadata, database
+    yield loads
+    s3.heal()
+
+
+def test_rows_are_upserted_through_glue(glue):
+    glue.load(range(100), "first").succeeded()
+    table = glue.table()
+    assert table["Parameters"]["table_type"] == "ICEBERG"
+    assert table["TableType"] == "EXTERNAL_TABLE"
+    types = {column["Name"]: column["Type"] for column in table["StorageDescriptor"]["Columns"]}
+    assert types == {"id": "bigint", "at": "timestamp", "parts": "array<struct<size:bigint>>", "name": "string"}
+    assert table["StorageDescriptor"]["Columns"][0]["Comment"] == "The key."
+    assert not table.get("PartitionKeys")
+    first = table["Parameters"]["metadata_location"]
+    glue.load(range(90, 120), "second").succeeded()
+    table = glue.table()
+    assert table["Parameters"]["previous_metadata_location"] == first
+    assert total(glue.metadata()) == 120
+    updates = [request["body"] for request in glue.s3.requests() if request["action"] == "UpdateTable"]
+    assert [(update["VersionId"], update["SkipArchive"]) for update in updates] == [("1", True)]
+
+
+@pytest.mark.parametrize("action", ["CreateTable", "UpdateTable"])
+def test_a_request_that_glue_does_twice_is_a_commit(glue, action):
+    if action == "UpdateTable":
+        glue.load(range(10), "first").succeeded()
+    before = len(glue.metadata()["snapshots"]) if action == "UpdateTable" else 0
+    glue.s3.steer("faults", action=action, code="InternalServiceException", status=500, done=True)
+    glue.load(range(10), "second").succeeded()
+    assert len(glue.metadata()["snapshots"]) == before + 1
+    assert total(glue.metadata()) == 10
+
+
+def test_writers_at_once_through_glue_lose_no_row(glue):
+    glue.load(range(10), "first").succeeded()
+    started = [glue.start(range(from_, from_ + 40), f"w{from_}") for from_ in (100, 200, 300)]
+    for process in started:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err.decode()
+    assert total(glue.metadata()) == 130
+    # Of those that lost nothing is left, and of older versions no more than the table keeps.
+    files = {key for key in glue.s3.keys(glue.bucket, "lake/s/metadata/") if key.endswith(".metadata.json")}
+    named = [entry["metadata-file"] for entry in glue.metadata()["metadata-log"]]
+    named.append(glue.table()["Parameters"]["metadata_location"])
+    assert files == {name.removeprefix(f"s3://{glue.bucket}/") for name in named}
+
+
+def test_a_plain_table_of_glue_is_not_taken_for_an_iceberg_table(glue):
+    glue.s3.glue.create_database(DatabaseInput={"Name": glue.database})
+    location = f"s3://{glue.bucket}/other/"
+    table = {"Name": "s", "StorageDescriptor": {"Location": location, "Columns": []}}
+    glue.s3.glue.create_table(DatabaseName=glue.database, TableInput=table)
+    glue.load(range(1), "x").refused("a plain table", "catalog.table_prefix")
+    assert glue.table()["StorageDescriptor"]["Location"] == location
