@@ -78,7 +78,7 @@ def duck() -> DuckDBPyConnection:
     for name in ("avro", "iceberg"):
         (extension,) = package(f"duckdb_extension_{name}").glob(f"extensions/*/{name}.duckdb_extension")
         connection.execute(f"load '{extension}'")
-    connection.execute("set timezone = 'UTC'")
+    connection.execute("set timezone = 'UTC'; set enable_progress_bar = false")
     return connection
 
 

@@ -325,7 +325,11 @@ def definition(spark: SparkSession, destination: str, table: str) -> dict[str, A
 
 
 def session(options: argparse.Namespace) -> SparkSession:
-    """Spark with the catalog of the lake: Glue, or the folders themselves."""
+    """Spark with the catalog of the lake: Glue, or the folders themselves.
+
+    Set here, before Spark begins, as Glue wants it where no argument of the job says it
+    (https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-format-iceberg.html).
+    """
     from pyspark.sql import SparkSession
 
     settings = dict(SETTINGS)
