@@ -12,7 +12,7 @@ import pytest
 import test_airbyte_destination as airbyte
 import test_spark as values
 from harness import TARGET, kill_after, run
-from iceberg import PROPERTIES, PYTHON, READERS, Readers, Table, in_order, row_of, sample
+from iceberg_tables import PROPERTIES, PYTHON, READERS, Readers, Table, in_order, row_of, runtime, sample
 from recipes import Desk, blocks
 from verbs import Destination
 
@@ -30,13 +30,12 @@ DIVISIONS = {
     "buckets of a number": {"shards": 3},
     "month and buckets": {"partition_by": {"column": "at", "granularity": "month"}, "shards": 2},
 }
-JAR = "lib/*/site-packages/snowpark_connect_deps_iceberg/jars/iceberg-spark-runtime-3.5_2.12-*.jar"
 MONTHS = DIVISIONS["month of a time"]
 
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory):
-    assert PYTHON.exists(), "the readers are not installed: make .venv-iceberg/.ready"
+    runtime()
     started = Readers(tmp_path_factory.mktemp("iceberg"))
     yield started
     started.stop()
@@ -316,7 +315,7 @@ def test_we_go_on_after_what_spark_does_to_a_table(table, statement):
 def test_the_page_is_typed(readers, simulator, s3, tmp_path):
     account = simulator(seed=21, medias=4, events=60, days=300)
     page, test = "docs/iceberg.md", "tests/test_iceberg.py"
-    desk = Desk(tmp_path, account, s3, ICEBERG_JAR=str(next(PYTHON.parents[1].glob(JAR))), SPARK_LOCAL_IP="127.0.0.1")
+    desk = Desk(tmp_path, account, s3, ICEBERG_JAR=str(runtime()), SPARK_LOCAL_IP="127.0.0.1")
     desk.variables["PATH"] = f"{PYTHON.parent}:{desk.variables['PATH']}"
     assert desk.work_through(page, test) == []
 

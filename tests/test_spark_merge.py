@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from harness import ROOT, TARGET, run
-from iceberg import PROPERTIES, PYTHON, Table, in_order, sample
+from iceberg_tables import PROPERTIES, PYTHON, Table, in_order, runtime, sample
 from recipes import Desk
 from test_iceberg import readers  # noqa: F401
 
@@ -60,8 +60,7 @@ def merge(table, **settings):
 
 def submitted(table, *more, code=0):
     """The job, as anyone starts it who has PySpark and Iceberg's library, in another zone."""
-    jar = next((PYTHON.parent.parent).glob("lib/*/site-packages/*/jars/iceberg-spark-runtime-3.5_2.12-*.jar"))
-    command = [PYTHON.parent / "spark-submit", "--master", "local[2]", "--driver-memory", "2g", "--jars", jar]
+    command = [PYTHON.parent / "spark-submit", "--master", "local[2]", "--driver-memory", "2g", "--jars", runtime()]
     for setting in (
         "spark.ui.enabled=false",
         "spark.driver.bindAddress=127.0.0.1",
@@ -188,8 +187,7 @@ def test_the_job_is_started_by_spark_submit_in_any_zone(pair):
 
 def test_the_page_is_typed(simulator, s3, tmp_path):
     account = simulator(seed=21, medias=4, events=60, days=300)
-    jar = next(PYTHON.parents[1].glob("lib/*/site-packages/*/jars/iceberg-spark-runtime-3.5_2.12-*.jar"))
-    desk = Desk(tmp_path, account, s3, ICEBERG_JAR=str(jar), SPARK_LOCAL_IP="127.0.0.1")
+    desk = Desk(tmp_path, account, s3, ICEBERG_JAR=str(runtime()), SPARK_LOCAL_IP="127.0.0.1")
     desk.variables["PATH"] = f"{PYTHON.parent}:{desk.variables['PATH']}"
     assert desk.work_through("docs/scale.md", "tests/test_spark_merge.py") == []
 

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 
 from harness import ROOT, TARGET, Json, Run, lines, run
 
 PYTHON = ROOT / ".venv-iceberg" / "bin" / "python"
+JARS = "lib/*/site-packages/snowpark_connect_deps_iceberg/jars/iceberg-spark-runtime-3.5_2.12-*.jar"
+"""Iceberg's library for the Spark of PyPI. Otherwise it is on Maven Central."""
 READERS = ("pyiceberg", "duckdb", "polars", "spark")
 
 PROPERTIES: Json = {
@@ -35,6 +38,16 @@ PROPERTIES: Json = {
     "counts": {"type": "array", "items": {"type": "integer"}},
 }
 """A column of each type, with those that tables are divided by."""
+
+
+def runtime() -> Path:
+    """Iceberg's library for Spark, of the environment of the readers."""
+    if not PYTHON.exists():
+        missing = "the readers of Iceberg are not installed: make .venv-iceberg/.ready"
+        # Nobody looks at what a CI skips.
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    (jar,) = PYTHON.parents[1].glob(JARS)
+    return jar
 
 
 def sample(number: int, version: int = 0, **more: object) -> Json:
