@@ -55,6 +55,12 @@ def given(result):
     return f"{size}; medians of {settings['runs']}, taken in turn; cores given by {settings['by']}.\n"
 
 
+def of_scale(result):
+    is_release = result["settings"]["build"] == "release"
+    build = "" if is_release else "The target was a debug build here, which is several times slower than a release.\n"
+    return figures.table(scale.COLUMNS, result["rows"]) + measured(result) + build
+
+
 def of_field(result):
     settings = result["settings"]
     what = f"{settings['night']:,} rows into {settings['rows']:,}; medians of {settings['runs']}"
@@ -86,7 +92,7 @@ BLOCKS = {
     "field": ("field", of_field),
     "tap": ("tap", lambda result: figures.table(tap.COLUMNS, result["rows"]) + measured(result)),
     "instructions": (None, of_instructions),
-    "scale": ("scale", lambda result: figures.table(scale.COLUMNS, result["rows"]) + measured(result)),
+    "scale": ("scale", of_scale),
 }
 CHARTS = {
     # The figures that each is drawn from, by the function of its name in `performance_charts`.
