@@ -1,8 +1,9 @@
-.PHONY: run test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
 LINT := .venv-lint/.ready
+ICEBERG := .venv-iceberg/.ready
 FIELD := .venv-field/.ready
 VALGRIND := .venv-valgrind/.ready
 DOCKER := .venv-docker/.ready
@@ -23,7 +24,7 @@ run: .venv-run/.ready
 	scripts/run.sh
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) unit
+test: $(VENV) $(LOCALSTACK) $(ICEBERG) $(VALGRIND) $(DOCKER) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
 
 ## All of Rust is built, and its own tests run.
@@ -113,6 +114,11 @@ bench-upsert: $(VENV)
 	cargo build --release --locked --quiet
 	.venv/bin/python bench/upsert.py $(UPSERT)
 
+## The same million rows by one target, and by several that land them and Spark that merges. See docs/scale.md.
+bench-scale: $(VENV) $(ICEBERG)
+	cargo build --release --locked --quiet
+	.venv/bin/python bench/scale.py $(SCALE)
+
 ## How much of Wistia's allowance the tap uses, and how fast it is without one.
 bench-tap: $(VENV)
 	cargo build --release --locked --quiet
@@ -128,7 +134,7 @@ bench-instructions: $(VENV) $(VALGRIND)
 	cargo build --release --locked --quiet
 	BINARIES="$(CURDIR)/target/release" .venv/bin/pytest tests/test_instructions.py
 
-## docs/performance.md from the figures in bench/results, with its pictures.
+## docs/performance.md and docs/scale.md from the figures in bench/results, with their pictures.
 bench-docs: $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	PYTHONPATH=bench .venv/bin/python scripts/performance.py
@@ -169,6 +175,7 @@ clean:
 $(VENV): tests/requirements.txt
 .venv-run/.ready: scripts/requirements-run.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
+$(ICEBERG): tests/requirements-iceberg.txt
 $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt

@@ -28,12 +28,13 @@ def program(path: Path) -> tuple[str, bytes]:
 
 
 def pack(paths: list[Path]) -> dict[str, bytes]:
-    """The files of a release: both programs, the launcher, and the settings of deploy/config."""
+    """The files of a release: both programs, the launcher, the job for Spark, and the settings of deploy/config."""
     files = dict(map(program, paths))
     missing = [name for name in PROGRAMS if name not in files]
     if missing:
         raise Failure(f"{' and '.join(missing)} is missing; name both programs, or their wheels")
     files["nightly.py"] = (HERE / "glue" / "nightly.py").read_bytes()
+    files["merge.py"] = (HERE / "spark" / "merge.py").read_bytes()
     for config in sorted((HERE / "config").glob("*.json")):
         files[config.name] = config.read_bytes()
     return files

@@ -1,6 +1,6 @@
-"""Fills docs/performance.md with the figures of bench/results, and draws its charts. `--check` only compares.
+"""Fills docs/performance.md and docs/scale.md with the figures of bench/results, and draws charts. `--check` compares.
 
-Run by `make bench-docs`. No figure is copied by hand, and a test compares the page with what this would write.
+Run by `make bench-docs`. No figure is copied by hand, and a test compares the pages with what this would write.
 """
 
 import argparse
@@ -13,12 +13,14 @@ import cores
 import field
 import figures
 import growth
+import scale
 import tap
 import target
 import upsert
 
 ROOT = figures.ROOT
 PAGE = ROOT / "docs" / "performance.md"
+PAGES = [PAGE, ROOT / "docs" / "scale.md"]
 IMAGES = ROOT / "docs" / "images"
 INSTRUCTIONS = ROOT / "tests" / "instructions.json"
 BLOCK = re.compile(r"(<!-- figures: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -53,6 +55,12 @@ def given(result):
     return f"{size}; medians of {settings['runs']}, taken in turn; cores given by {settings['by']}.\n"
 
 
+def of_scale(result):
+    is_release = result["settings"]["build"] == "release"
+    build = "" if is_release else "The target was a debug build here, which is several times slower than a release.\n"
+    return figures.table(scale.COLUMNS, result["rows"]) + measured(result) + build
+
+
 def of_field(result):
     settings = result["settings"]
     what = f"{settings['night']:,} rows into {settings['rows']:,}; medians of {settings['runs']}"
@@ -84,6 +92,7 @@ BLOCKS = {
     "field": ("field", of_field),
     "tap": ("tap", lambda result: figures.table(tap.COLUMNS, result["rows"]) + measured(result)),
     "instructions": (None, of_instructions),
+    "scale": ("scale", of_scale),
 }
 CHARTS = {
     # The figures that each is drawn from, by the function of its name in `performance_charts`.
@@ -125,7 +134,7 @@ def stale():
     charts = [image(chart) for chart, source in CHARTS.items()]
     sources = [fingerprint(source) for source in CHARTS.values()]
     drawn = [path for path, source in zip(charts, sources, strict=True) if source not in text_of(path)]
-    return drawn + ([PAGE] if fill(PAGE.read_text()) != PAGE.read_text() else [])
+    return drawn + [page for page in PAGES if fill(page.read_text()) != page.read_text()]
 
 
 def text_of(path):
@@ -142,7 +151,8 @@ def main():
     import charts
     import performance_charts
 
-    PAGE.write_text(fill(PAGE.read_text()))
+    for page in PAGES:
+        page.write_text(fill(page.read_text()))
     for chart, source in CHARTS.items():
         figure = getattr(performance_charts, chart)(figures.kept(source))
         charts.save(figure, image(chart), fingerprint(source))

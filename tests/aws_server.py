@@ -114,7 +114,7 @@ class Control:
             fault = self.invalid(action, request["body"])
         if fault and fault.get("done"):
             # The request is done, and its answer is lost.
-            list(self.app(environ, lambda *_: None))  # type: ignore[arg-type,return-value]
+            list(self.app(environ, lambda *_: None))  # type: ignore[arg-type]
         if fault:
             return answer(
                 start_response, {"__type": fault["code"], "message": fault["message"]}, fault.get("status", 400)

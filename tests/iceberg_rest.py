@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,20 +11,14 @@ import pytest
 import requests
 
 from harness import DEADLINE, ROOT, Json, Server, answers, free_port, until
-
-PACKAGE = "snowpark_connect_deps_iceberg"
-"""It brings Iceberg's runtime for Spark, which is on Maven Central otherwise."""
+from iceberg_tables import PYTHON, runtime
 
 
 def jars() -> list[str]:
     """Iceberg, and what it leaves to Spark."""
-    iceberg, spark = (importlib.util.find_spec(name) for name in (PACKAGE, "pyspark"))
-    if not (iceberg and iceberg.submodule_search_locations and spark and spark.submodule_search_locations):
-        missing = f"there is no {PACKAGE} or no pyspark"
-        # Nobody looks at what a CI skips.
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    (runtime,) = Path(iceberg.submodule_search_locations[0]).glob("jars/iceberg-spark-runtime-*_2.12-*.jar")
-    return [str(runtime), str(Path(spark.submodule_search_locations[0]) / "jars" / "*")]
+    library = runtime()
+    (spark,) = PYTHON.parents[1].glob("lib/*/site-packages/pyspark/jars")
+    return [str(library), f"{spark}/*"]
 
 
 class RestCatalog(Server):

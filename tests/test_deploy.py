@@ -148,7 +148,15 @@ def begun(out):
     return found and found[1]
 
 
-RELEASE_FILES = ("manifest.json", "nightly.py", "tap-wistia", "target-s3-parquet", "tap.json", "target.json")
+RELEASE_FILES = (
+    "manifest.json",
+    "merge.py",
+    "nightly.py",
+    "tap-wistia",
+    "target-s3-parquet",
+    "tap.json",
+    "target.json",
+)
 
 
 def test_a_release_that_fails_its_try_never_becomes_the_jobs(deployed, programs, tmp_path):

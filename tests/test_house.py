@@ -98,3 +98,11 @@ def test_a_feature_is_asked_for_where_its_module_is_chosen_alone():
         for file in sources(f"{folder.removeprefix('connector-')}/src")
         if re.search(r"\bcfg\((?:not\()?feature", code(file))
     }
+    choosing = ["", "aws", "store", "format", "format/iceberg", "maintain", "write"]
+    of_lake = {f"lake/src/{name}/mod.rs" if name else "lake/src/lib.rs" for name in choosing}
+    assert asking == of_lake | {"program/src/lib.rs", "tap-wistia/src/lib.rs"}
+    iceberg = ("format/iceberg", "format/iceberg/glue", "format/iceberg/rest", "maintain/iceberg", "write/iceberg")
+    modules = [f"lake/src/{name}" for name in ("aws", "catalog", "store/s3", *iceberg)]
+    modules += ["program/src/lineage", "program/src/telemetry", "tap-wistia/src/bucket"]
+    for name in modules:
+        assert (ROOT / name / "absent.rs").is_file()

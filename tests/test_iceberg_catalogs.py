@@ -1,6 +1,7 @@
 """Iceberg tables are committed to through Glue and through REST catalogs, and no answer that is lost loses a row."""
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -67,7 +68,7 @@ def catalog(tmp_path_factory):
 @pytest.fixture
 def rest(catalog, tmp_path, request):
     """A lake of its own, whose catalog is the namespace of the test."""
-    namespace = request.node.name.split("[")[0]
+    namespace = re.sub(r"\W+", "_", request.node.name)
     loads = Loads(tmp_path, {"destination": str(tmp_path / "lake"), "catalog": catalog.settings(namespace)})
     loads.names = lambda: {row["id"]: row["name"] for row in catalog.rows(namespace, "s")}
     loads.metadata = lambda: catalog.metadata(namespace, "s")
@@ -128,8 +129,8 @@ def test_a_server_that_is_no_catalog_is_told_by_its_setting(tmp_path):
 @pytest.fixture
 def glue(s3, tmp_path, request):
     """A lake of its own on S3, whose catalog is the database of the test."""
-    name = request.node.name.replace("_", "-")[:50]
-    database = request.node.name
+    name = re.sub(r"\W+", "-", request.node.name.replace("_", "-"))[:50].lower()
+    database = re.sub(r"\W+", "_", request.node.name).lower()
     s3.forget()
     bucket = s3.bucket(name.strip("-"))
     catalog = {"type": "glue", "database": database, "endpoint_url": s3.url}

@@ -34,7 +34,7 @@ def named(path):
 
 
 def test_there_is_something_to_check():
-    assert {path.name for path in TEMPLATES} == {"account.yaml", "fargate.yaml", "job.yaml", "lake.yaml"}
+    assert {path.name for path in TEMPLATES} == {"account.yaml", "fargate.yaml", "job.yaml", "lake.yaml", "spark.yaml"}
     assert {"ci.yml", "deploy-glue-job.yml", "nightly.yml"} <= {path.name for path in WORKFLOWS}
 
 

@@ -172,8 +172,9 @@ impl Table {
         if touched.iter().any(|row| row.is_of_deletes()) {
             return Err(self.fault(
                 "rows of it are deleted by delete files of another writer (merge-on-read), which this program does \
-                 not apply; have that writer compact the table first (Spark: `CALL system.rewrite_data_files` with \
-                 `delete-file-threshold` 1), or set `write.delete.mode`, `write.update.mode` and \
+                 not apply; have that writer write them out first (Spark: `CALL system.rewrite_data_files` with the \
+                 options `delete-file-threshold` 1, `remove-dangling-deletes` true and \
+                 `use-starting-sequence-number` false), and set `write.delete.mode`, `write.update.mode` and \
                  `write.merge.mode` to `copy-on-write`"
                     .into(),
             ));
