@@ -61,6 +61,8 @@ pub struct Options {
     pub at_once: usize,
     /// Folder for temporary files.
     pub temp_dir: PathBuf,
+    /// What the names begin with of what a run says in the summaries of an Iceberg table's snapshots.
+    pub namespace: &'static str,
     /// How long a request of S3 is tried; some minutes where nobody waits for it.
     pub patience: Option<Duration>,
     /// How S3 is reached.
@@ -78,6 +80,7 @@ impl Default for Options {
             threads: 0,
             at_once: 0,
             temp_dir: std::env::temp_dir(),
+            namespace: "lake",
             patience: None,
             s3: S3Options::default(),
             iceberg: IcebergCatalog::default(),

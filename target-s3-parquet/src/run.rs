@@ -45,6 +45,8 @@ pub(crate) fn open(config: &Config, patience: Option<Duration>) -> Result<Arc<La
     let options = lake::Options {
         application: env!("CARGO_PKG_NAME").into(),
         created_by: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).into(),
+        // As `singer.state`, which a tap goes on from.
+        namespace: "singer",
         memory: shares.stage,
         threads: workers,
         patience,

@@ -108,10 +108,10 @@ mod tests {
 
     #[test]
     fn every_length_of_text_is_hashed_by_all_its_bytes() {
-        // Of the reference implementation, by way of PyIceberg's `mmh3`.
+        // Of `mmh3` 5.2, by which PyIceberg hashes.
         let texts = StringArray::from(vec!["", "a", "ab", "abc", "abcd", "größe"]);
-        let expected = [0, 1_009_084_850, -1_689_442_607_i32, -1_277_324_294, 1_139_631_978]
-            .map(|hash| hash.cast_unsigned() & 0x7fff_ffff);
-        assert_eq!(hashes(&texts)[..5], expected);
+        let expected =
+            [0, 1_009_084_850, -1_681_926_305_i32, -1_277_324_294, 1_139_631_978, -472_672_705];
+        assert_eq!(hashes(&texts), expected.map(|hash| hash.cast_unsigned() & 0x7fff_ffff));
     }
 }

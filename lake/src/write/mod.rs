@@ -22,6 +22,7 @@ pub mod journal;
 mod load;
 mod note;
 pub(crate) mod obsolete;
+mod publish;
 mod replace;
 mod replaced;
 pub(crate) mod retry;

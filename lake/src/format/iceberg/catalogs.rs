@@ -33,7 +33,8 @@ impl Catalog {
     /// A table. Nothing is asked of it yet.
     pub(crate) fn table(&self, name: &str) -> Result<Table> {
         let pointer = self.pointers()?.of(name);
-        Ok(Table::new(&self.store, pointer, name, &self.run, self.at_once))
+        let namespace = self.aws.options().namespace;
+        Ok(Table::new(&self.store, pointer, name, &self.run, namespace, self.at_once))
     }
 
     fn pointers(&self) -> Result<Arc<dyn Pointers>> {

@@ -6,12 +6,6 @@ use super::manifest::DataFile;
 use super::schema::Numbered;
 use super::spec::Plan;
 
-/// The key of a summary that says which run made the snapshot.
-pub(crate) const RUN: &str = "singer.run";
-
-/// The keys of a summary that say that a state covers its rows begin with this.
-pub(super) const STATE: &str = "singer.state";
-
 /// What a commit shall do.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
@@ -25,6 +19,8 @@ pub(crate) struct Change<'a> {
     pub(crate) is_compaction: bool,
     /// Further keys of the summary.
     pub(crate) notes: &'a BTreeMap<String, String>,
+    /// Whether the snapshot stays until another one has a newer state, by a tag: others may let it expire.
+    pub(crate) is_pinned: bool,
     /// The table's columns with their ids, made upon the schema of what was read.
     pub(crate) columns: &'a Numbered,
     /// How its files are divided.

@@ -9,9 +9,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::change::{Change, STATE};
+use super::change::Change;
 use super::expiry;
-use super::metadata::{Metadata, STATE_TAG, Snapshot, cut_log, push, random};
+use super::metadata::{Metadata, Snapshot, cut_log, push, random};
 use super::pointer::{Current, Swap};
 use super::schema::{self, Numbered};
 use super::snapshot::{Manifests, Written};
@@ -94,7 +94,6 @@ impl Table {
         if let Some(parent) = parent {
             snapshot["parent-snapshot-id"] = parent.id().into();
         }
-        let keeps_state = change.notes.keys().any(|key| key.starts_with(STATE));
         let previous = next.previous_versions();
         let before = next.updated();
         let json = next.json_mut();
@@ -106,8 +105,8 @@ impl Table {
         // A branch has settings of its own, which stay.
         json["refs"]["main"]["snapshot-id"] = id.into();
         json["refs"]["main"]["type"] = "branch".into();
-        if keeps_state {
-            json["refs"][STATE_TAG] = json!({"snapshot-id": id, "type": "tag"});
+        if change.is_pinned {
+            json["refs"][self.tag()] = json!({"snapshot-id": id, "type": "tag"});
         }
         let mut expired = expiry::expire(self, &mut next, None)?;
         if let Some(base) = base {

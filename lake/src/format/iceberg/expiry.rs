@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use super::manifest::{DELETED, Entry, Row};
-use super::metadata::{Metadata, STATE_TAG, Snapshot};
+use super::metadata::{Metadata, Snapshot};
 use super::table::Table;
 use crate::at_once::at_once;
 use crate::error::Result;
@@ -52,7 +52,9 @@ impl Expired {
 
 /// Leaves out of the metadata what is due. The files that go with it.
 pub(super) fn expire(table: &Table, next: &mut Metadata, keep: Option<usize>) -> Result<Expired> {
-    let Some(first_kept) = first_kept(next, keep) else { return Ok(Expired::default()) };
+    let Some(first_kept) = first_kept(next, &table.tag(), keep) else {
+        return Ok(Expired::default());
+    };
     let chain: Vec<Snapshot<'_>> = next.history().collect();
     let (kept, gone) = chain.split_at(first_kept);
     let gone = gone.get(gone.len().saturating_sub(AT_A_TIME)..).unwrap_or_default();
@@ -89,9 +91,9 @@ pub(super) fn expire(table: &Table, next: &mut Metadata, keep: Option<usize>) ->
 
 /// The place in history, from the newest on, of the first snapshot that has had its time; nothing where none has,
 /// or where history is not one line.
-pub(super) fn first_kept(metadata: &Metadata, keep: Option<usize>) -> Option<usize> {
+pub(super) fn first_kept(metadata: &Metadata, tag: &str, keep: Option<usize>) -> Option<usize> {
     let is_forbidden = metadata.property("gc.enabled") == Some("false");
-    let is_known = |name: &str| name == "main" || name == STATE_TAG;
+    let is_known = |name: &str| name == "main" || name == tag;
     let chain: Vec<Snapshot<'_>> = metadata.history().collect();
     let is_line = metadata.snapshots().count() == chain.len()
         && metadata.refs().all(|(name, _)| is_known(name));
@@ -104,7 +106,7 @@ pub(super) fn first_kept(metadata: &Metadata, keep: Option<usize>) -> Option<usi
     let least = least.and_then(|least| usize::try_from(least).ok()).unwrap_or(KEPT).max(1);
     let since = metadata.updated() - age;
     let young = chain.iter().take_while(|snapshot| snapshot.made() >= since).count();
-    let tagged = metadata.refs().filter(|(name, _)| *name == STATE_TAG).filter_map(|(_, id)| {
+    let tagged = metadata.refs().filter(|(name, _)| *name == tag).filter_map(|(_, id)| {
         chain.iter().position(|snapshot| snapshot.id() == id).map(|at| at + 1)
     });
     let kept = keep.unwrap_or(young.max(least)).max(tagged.max().unwrap_or(0));

@@ -14,9 +14,6 @@ const VERSION: i64 = 2;
 /// How old metadata files are dealt with: each commit leaves one.
 const PREVIOUS_VERSIONS: &str = "write.metadata.previous-versions-max";
 
-/// The tag that keeps the snapshot with the newest state from expiring by the hand of others.
-pub(super) const STATE_TAG: &str = "singer-state";
-
 /// The metadata of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Metadata {
@@ -301,13 +298,13 @@ mod tests {
     fn history_goes_back_to_where_it_has_expired() {
         let mut json = text();
         json["snapshots"] = json!([
-            {"snapshot-id": 2, "parent-snapshot-id": 1, "summary": {"singer.run": "b"}},
-            {"snapshot-id": 3, "parent-snapshot-id": 2, "summary": {"singer.run": "c"}},
+            {"snapshot-id": 2, "parent-snapshot-id": 1, "summary": {"x.run": "b"}},
+            {"snapshot-id": 3, "parent-snapshot-id": 2, "summary": {"x.run": "c"}},
         ]);
         json["current-snapshot-id"] = 3.into();
         let metadata = Metadata::new(json, "o").unwrap();
         let runs: Vec<_> =
-            metadata.history().filter_map(|snapshot| snapshot.note("singer.run")).collect();
+            metadata.history().filter_map(|snapshot| snapshot.note("x.run")).collect();
         assert_eq!(runs, ["c", "b"]);
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Table {
     pub(super) name: String,
     /// The run, by which the names of new files begin.
     pub(super) run: String,
+    /// What the names of its notes begin with.
+    namespace: &'static str,
     /// Calls of the store that are under way at once.
     at_once: usize,
     /// Manifests that were read: a file of this name never changes.
@@ -54,6 +56,7 @@ impl Table {
         pointer: Arc<dyn Pointer>,
         name: &str,
         run: &str,
+        namespace: &'static str,
         at_once: usize,
     ) -> Self {
         Self {
@@ -61,6 +64,7 @@ impl Table {
             pointer,
             name: name.to_owned(),
             run: run.to_owned(),
+            namespace,
             at_once,
             manifests: Mutex::default(),
             uuid: Mutex::default(),
@@ -125,6 +129,11 @@ impl Table {
         let read = Arc::new(avro::read(&self.read(path)?, path)?);
         lock().insert(path.to_owned(), Arc::clone(&read));
         Ok(read)
+    }
+
+    /// The tag of the snapshot with the newest state.
+    pub(super) fn tag(&self) -> String {
+        format!("{}-state", self.namespace)
     }
 
     /// Calls of the store that are under way at once.

@@ -21,7 +21,7 @@ impl Table {
     /// How many snapshots have had their time.
     pub(crate) fn due(&self) -> Result<usize> {
         let Some(found) = self.load()? else { return Ok(0) };
-        let kept = expiry::first_kept(&found.metadata, None);
+        let kept = expiry::first_kept(&found.metadata, &self.tag(), None);
         Ok(kept.map_or(0, |kept| found.metadata.history().count() - kept))
     }
 

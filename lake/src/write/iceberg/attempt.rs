@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::covered;
 use crate::error::{Error, Result};
-use crate::format::iceberg::change::{Change, RUN};
+use crate::format::iceberg::change::Change;
 use crate::format::iceberg::commit::Outcome;
 use crate::format::iceberg::manifest::DataFile;
 use crate::format::iceberg::pointer::Current;
@@ -44,15 +44,18 @@ pub(super) fn swap(
     let mut notes = core.notes.clone();
     if let (true, Some(base)) = (notes.is_empty(), &start.base) {
         // What no stream has brought is covered by what covers the rest.
-        notes = covered::carried(&base.metadata);
+        notes = covered::carried(&core.lake, &base.metadata);
     }
-    notes.insert(RUN.into(), core.lake.run.clone());
+    let state = core.lake.note_key("state");
+    let is_pinned = notes.keys().any(|key| key.starts_with(&state));
+    notes.insert(core.lake.note_key("run"), core.lake.run.clone());
     let outcome = change(Change {
         added: files,
         removed: HashSet::new(),
         removes_all: false,
         is_compaction: false,
         notes: &notes,
+        is_pinned,
         columns: &start.columns,
         plan: &start.plan,
     })?;

@@ -14,29 +14,43 @@ use crate::lake::Lake;
 use crate::store::Condition;
 use crate::write::journal::{Receipt, trimmed};
 
-/// The state that covers the rows of a snapshot.
-const STATE: &str = "singer.state";
+/// The keys of a summary.
+#[derive(Debug)]
+struct Keys {
+    /// The state that covers the rows of the snapshot.
+    state: String,
+    /// The object in the lake with the state, where it is long.
+    file: String,
+    /// The commit of the run; its tables have it in common.
+    commit: String,
+    /// The tables of the commit.
+    tables: String,
+    /// The stream of the rows.
+    stream: String,
+    /// Where the state is kept when it is acknowledged.
+    place: String,
+    /// What that place said before, by its hash.
+    before: String,
+    /// What wrote the snapshot.
+    program: String,
+}
 
-/// The object in the lake with the state, where it is long.
-const STATE_FILE: &str = "singer.state-file";
-
-/// The commit of the run; its tables have it in common.
-const COMMIT: &str = "singer.commit";
-
-/// The tables of the commit.
-const TABLES: &str = "singer.commit-tables";
-
-/// The stream of the rows.
-const STREAM: &str = "singer.stream";
-
-/// Where the state is kept when it is acknowledged.
-const PLACE: &str = "singer.state-out";
-
-/// What that place said before, by its hash.
-const BEFORE: &str = "singer.state-before";
-
-/// What wrote the snapshot.
-const PROGRAM: &str = "singer.target-version";
+impl Keys {
+    fn of(lake: &Lake) -> Self {
+        let [state, file, commit, tables, stream, place, before, program] = [
+            "state",
+            "state-file",
+            "commit",
+            "commit-tables",
+            "stream",
+            "state-out",
+            "state-before",
+            "target-version",
+        ]
+        .map(|name| lake.note_key(name));
+        Self { state, file, commit, tables, stream, place, before, program }
+    }
+}
 
 /// The longest state that stands in a summary, in bytes: catalogs limit the size of metadata, and it is there once
 /// for each snapshot. (Glue: 20 MB for all of it,
@@ -67,23 +81,24 @@ impl CommitNote {
     ) -> Result<BTreeMap<String, String>> {
         let tables = serde_json::to_string(&self.tables)
             .map_err(|error| Error::broken("names are JSON", error))?;
+        let keys = Keys::of(lake);
         let mut notes = BTreeMap::from([
-            (COMMIT.to_owned(), format!("{}/{}", lake.run(), self.number)),
-            (TABLES.to_owned(), tables),
-            (STREAM.to_owned(), stream.to_owned()),
-            (PROGRAM.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            (keys.commit, format!("{}/{}", lake.run(), self.number)),
+            (keys.tables, tables),
+            (keys.stream, stream.to_owned()),
+            (keys.program, env!("CARGO_PKG_VERSION").to_owned()),
         ]);
         if let Some((place, before)) = &self.receipt {
-            notes.insert(PLACE.into(), place.clone());
-            notes.insert(BEFORE.into(), before.as_deref().map_or_else(String::new, mark));
+            notes.insert(keys.place, place.clone());
+            notes.insert(keys.before, before.as_deref().map_or_else(String::new, mark));
         }
         match state {
             Some(state) if state.len() > LONGEST => {
                 let key = format!("{FOLDER}{}.json", mark(state));
                 lake.store().put(&key, state.as_bytes(), Condition::Always)?;
-                notes.insert(STATE_FILE.into(), key);
+                notes.insert(keys.file, key);
             }
-            Some(state) => _ = notes.insert(STATE.into(), state.to_owned()),
+            Some(state) => _ = notes.insert(keys.state, state.to_owned()),
             None => {}
         }
         Ok(notes)
@@ -96,14 +111,15 @@ fn mark(text: &str) -> String {
 }
 
 /// What a snapshot goes on saying that no stream has brought rows for: the state of the table stays what it is.
-pub(super) fn carried(metadata: &Metadata) -> BTreeMap<String, String> {
-    let Some(newest) = metadata.history().find(|snapshot| snapshot.note(COMMIT).is_some()) else {
+pub(super) fn carried(lake: &Lake, metadata: &Metadata) -> BTreeMap<String, String> {
+    let keys = Keys::of(lake);
+    let Some(newest) = metadata.history().find(|snapshot| snapshot.note(&keys.commit).is_some())
+    else {
         return BTreeMap::new();
     };
-    let keys = [COMMIT, TABLES, STREAM, STATE, STATE_FILE];
-    let notes =
-        keys.into_iter().filter_map(|key| Some((key.to_owned(), newest.note(key)?.to_owned())));
-    notes.collect()
+    let kept = [keys.commit, keys.tables, keys.stream, keys.state, keys.file];
+    let note = |key: String| newest.note(&key).map(str::to_owned).map(|text| (key, text));
+    kept.into_iter().filter_map(note).collect()
 }
 
 /// What a table has of the commits of runs.
@@ -126,19 +142,15 @@ impl Known {
         Ok(all)
     }
 
-    fn commits(&self) -> impl Iterator<Item = Snapshot<'_>> {
-        self.metadata.history().filter(|snapshot| snapshot.note(COMMIT).is_some())
-    }
-
-    fn newest(&self) -> Option<Snapshot<'_>> {
-        self.commits().next()
+    fn commits<'k>(&'k self, keys: &'k Keys) -> impl Iterator<Item = Snapshot<'k>> {
+        self.metadata.history().filter(|snapshot| snapshot.note(&keys.commit).is_some())
     }
 
     /// Whether it has a commit, or has forgotten it: what came after it is there.
-    fn has(&self, commit: &str, made: i64) -> bool {
+    fn has(&self, keys: &Keys, commit: &str, made: i64) -> bool {
         let mut oldest = None;
         for snapshot in self.metadata.history() {
-            if snapshot.note(COMMIT) == Some(commit) {
+            if snapshot.note(&keys.commit) == Some(commit) {
                 return true;
             }
             oldest = Some(snapshot.made());
@@ -147,35 +159,36 @@ impl Known {
     }
 }
 
-fn tables_of(snapshot: Snapshot<'_>) -> Vec<String> {
-    let text = snapshot.note(TABLES).unwrap_or("[]");
+fn tables_of(keys: &Keys, snapshot: Snapshot<'_>) -> Vec<String> {
+    let text = snapshot.note(&keys.tables).unwrap_or("[]");
     serde_json::from_str(text).unwrap_or_default()
 }
 
 /// Whether all tables of a commit have it. One that is no more there is not waited for.
-fn is_whole(all: &[Known], snapshot: Snapshot<'_>) -> bool {
-    let commit = snapshot.note(COMMIT).unwrap_or_default();
-    tables_of(snapshot).iter().all(|name| {
+fn is_whole(keys: &Keys, all: &[Known], snapshot: Snapshot<'_>) -> bool {
+    let commit = snapshot.note(&keys.commit).unwrap_or_default();
+    tables_of(keys, snapshot).iter().all(|name| {
         all.iter()
             .find(|known| known.table == *name)
-            .is_none_or(|known| known.has(commit, snapshot.made()))
+            .is_none_or(|known| known.has(keys, commit, snapshot.made()))
     })
 }
 
 /// The newest state that the Iceberg tables of a lake hold: that of the newest commit which all of its tables have.
 /// Nothing where no table has one.
 pub fn newest_state(lake: &Lake) -> Result<Option<String>> {
+    let keys = &Keys::of(lake);
     let all = Known::all(lake)?;
-    let commits = all.iter().flat_map(Known::commits);
+    let commits = all.iter().flat_map(|known| known.commits(keys));
     let stated = commits.filter(|snapshot| {
-        (snapshot.note(STATE).is_some() || snapshot.note(STATE_FILE).is_some())
-            && is_whole(&all, *snapshot)
+        (snapshot.note(&keys.state).is_some() || snapshot.note(&keys.file).is_some())
+            && is_whole(keys, &all, *snapshot)
     });
     let Some(newest) = stated.max_by_key(|snapshot| snapshot.made()) else { return Ok(None) };
-    if let Some(state) = newest.note(STATE) {
+    if let Some(state) = newest.note(&keys.state) {
         return Ok(Some(state.to_owned()));
     }
-    let key = newest.note(STATE_FILE).unwrap_or_default();
+    let key = newest.note(&keys.file).unwrap_or_default();
     match lake.store().get(key)? {
         Some((_, text)) => Ok(Some(trimmed(&text))),
         None => {
@@ -194,11 +207,12 @@ pub(crate) fn doubtful(
 ) -> Result<Vec<String>> {
     let own = lake.iceberg(table)?;
     let Some(found) = own.load()? else { return Ok(Vec::new()) };
-    let metadata = found.metadata;
-    let Some(newest) = metadata.history().find(|snapshot| snapshot.note(COMMIT).is_some()) else {
+    let (keys, metadata) = (&Keys::of(lake), found.metadata);
+    let Some(newest) = metadata.history().find(|snapshot| snapshot.note(&keys.commit).is_some())
+    else {
         return Ok(Vec::new());
     };
-    if !is_unknown(newest, receipt) && !is_torn(lake, newest)? {
+    if !is_unknown(keys, newest, receipt) && !is_torn(lake, keys, newest)? {
         return Ok(Vec::new());
     }
     let mut live = own.live(&metadata, None)?;
@@ -214,27 +228,27 @@ pub(crate) fn doubtful(
 }
 
 /// Whether the state of a snapshot was not acknowledged: the place says what it said before.
-fn is_unknown(snapshot: Snapshot<'_>, receipt: Option<&dyn Receipt>) -> bool {
+fn is_unknown(keys: &Keys, snapshot: Snapshot<'_>, receipt: Option<&dyn Receipt>) -> bool {
     let Some(receipt) = receipt else { return false };
-    if snapshot.note(PLACE) != Some(receipt.place().as_str()) {
+    if snapshot.note(&keys.place) != Some(receipt.place().as_str()) {
         return false;
     }
     let known = receipt.known();
-    let is_before =
-        snapshot.note(BEFORE) == Some(known.as_deref().map_or_else(String::new, mark).as_str());
-    is_before && known.as_deref() != snapshot.note(STATE)
+    let is_before = snapshot.note(&keys.before)
+        == Some(known.as_deref().map_or_else(String::new, mark).as_str());
+    is_before && known.as_deref() != snapshot.note(&keys.state)
 }
 
 /// Whether a commit is missing in one of its tables, and none came after it.
-fn is_torn(lake: &Lake, snapshot: Snapshot<'_>) -> Result<bool> {
-    if tables_of(snapshot).len() < 2 {
+fn is_torn(lake: &Lake, keys: &Keys, snapshot: Snapshot<'_>) -> Result<bool> {
+    if tables_of(keys, snapshot).len() < 2 {
         return Ok(false);
     }
     let all = Known::all(lake)?;
-    let commit = snapshot.note(COMMIT);
+    let commit = snapshot.note(&keys.commit);
     let is_over = all
         .iter()
-        .filter_map(Known::newest)
-        .any(|newest| newest.note(COMMIT) != commit && newest.made() > snapshot.made());
-    Ok(!is_over && !is_whole(&all, snapshot))
+        .filter_map(|known| known.commits(keys).next())
+        .any(|newest| newest.note(&keys.commit) != commit && newest.made() > snapshot.made());
+    Ok(!is_over && !is_whole(keys, &all, snapshot))
 }
