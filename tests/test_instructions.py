@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 import singer
+from collector import collector
 from harness import BINARIES, TARGET, lines, run
 
 FEW, MORE = 500, 2_500
@@ -103,8 +104,8 @@ def counted(out):
     return found
 
 
-def instructions(valgrind, inputs, folder, load):
-    """Of one record."""
+def instructions(valgrind, inputs, folder, load, env=None):
+    """Of one record, with these variables."""
     found = []
     for count in (FEW, MORE):
         config = {"destination": str(folder / f"{load}-{count}"), "load_method": load}
@@ -122,7 +123,7 @@ def instructions(valgrind, inputs, folder, load):
             "--tool=callgrind",
         ]
         arguments = ["--config", folder / "config.json", "--input", inputs / f"{count}"]
-        run(*command, f"--callgrind-out-file={out}", TARGET, *arguments).succeeded()
+        run(*command, f"--callgrind-out-file={out}", TARGET, *arguments, env=env).succeeded()
         found.append(counted(out))
     return found[1].of_record(found[0])
 
@@ -155,6 +156,19 @@ def test_a_record_takes_no_more_instructions_than_it_did(parts, part):
     assert 0 < found <= before * ALLOWED + MOOD, f"{said}: mend it, or write it down by UPDATE=1 and say why"
     if found * ALLOWED + MOOD < before:
         warnings.warn(f"{said}: write it down by UPDATE=1", stacklevel=1)
+
+
+@pytest.mark.xdist_group("instructions")
+def test_a_record_takes_nothing_more_where_others_are_told_of_the_run(valgrind, inputs, tmp_path):
+    folders = tmp_path / "alone", tmp_path / "watched"
+    for folder in folders:
+        folder.mkdir()
+    alone = instructions(valgrind, inputs, folders[0], "append").all
+    with collector() as server:
+        env = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url, "OPENLINEAGE_URL": server.url}
+        watched = instructions(valgrind, inputs, folders[1], "append", env).all
+        assert server.spans and server.points and server.events
+    assert watched <= alone * 1.01 + MOOD, f"{watched:,} instructions a record, {alone:,} alone"
 
 
 def test_only_our_own_instructions_are_counted(tmp_path):

@@ -23,6 +23,7 @@ pub(crate) fn at_once<T: Send, R: Send>(
     if most <= 1 || items.size_hint().1.is_some_and(|items| items <= 1) {
         return items.try_for_each(|item| take(work(item)));
     }
+    let around = tracing::Span::current();
     std::thread::scope(|scope| {
         let (begin, begun) = unbounded();
         let (end, ended) = unbounded();
@@ -40,8 +41,9 @@ pub(crate) fn at_once<T: Send, R: Send>(
             }
             if at_work == threads {
                 threads += 1;
-                let (begun, end, work) = (begun.clone(), end.clone(), &work);
+                let (begun, end, work, around) = (begun.clone(), end.clone(), &work, &around);
                 scope.spawn(move || {
+                    let _inside = around.enter();
                     for item in begun {
                         // Nobody listens behind an error.
                         _ = end.send(catch_unwind(AssertUnwindSafe(|| work(item))));

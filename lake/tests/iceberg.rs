@@ -450,3 +450,42 @@ fn rows_that_are_erased_are_in_no_snapshot_and_the_state_stays() {
     assert_eq!(keys(&store, "t/data/").len(), 3, "nothing has the rows any more");
     assert_eq!(maintained(&store, &erase), [maintain::Action::Erase { rows: 0, files: 0 }]);
 }
+
+#[test]
+fn a_plain_table_becomes_one_of_iceberg_with_its_files_and_back_until_it_is_written_to() {
+    for spec in [
+        Spec { table_format: TableFormat::Parquet, shards: Some(2), ..by_month(keyed()) },
+        Spec { table_format: TableFormat::Parquet, ..by_month(appended()) },
+        Spec { table_format: TableFormat::Parquet, ..keyed() },
+    ] {
+        let store = MemoryStore::new();
+        load(&lake(&store), &spec, &rows(0..9, "a")).unwrap();
+        let files = keys(&store, "t/");
+        let to = |to| maintain::Options { to: Some(to), ..Default::default() };
+        let convert = |to| maintain::Action::Convert { to, files: files.len() };
+        for _ in 0..2 {
+            let (parquet, iceberg) = (TableFormat::Parquet, TableFormat::Iceberg);
+            assert_eq!(maintained(&store, &to(iceberg)), [convert(iceberg)]);
+            assert_eq!(found(&lake(&store)), once([(0..9, "a")]));
+            let error = load(&lake(&store), &spec, &rows(0..1, "b")).unwrap_err().to_string();
+            assert!(error.contains("an Iceberg table"), "{error}");
+            assert_eq!(maintained(&store, &to(parquet)), [convert(parquet)]);
+            assert_eq!(keys(&store, "t/"), files);
+        }
+        maintained(&store, &to(TableFormat::Iceberg));
+        let iceberg = Spec { table_format: TableFormat::Iceberg, shards: None, ..spec.clone() };
+        load(&lake(&store), &iceberg, &rows(7..12, "b")).unwrap();
+        let mut expected = once([(0..7, "a"), (7..12, "b")]);
+        if spec.load == LoadMethod::Append {
+            (7..9).for_each(|id| expected.get_mut(&id).unwrap().insert(0, "a".into()));
+        }
+        let mut found = found(&lake(&store));
+        for names in found.values_mut() {
+            names.sort();
+        }
+        assert_eq!(found, expected);
+        let encoding = |_: &str| lake::file::Encoding::default();
+        let refused = maintain::run(&lake(&store), &encoding, &to(TableFormat::Parquet));
+        assert!(refused.unwrap_err().to_string().contains("was written to since"));
+    }
+}

@@ -149,7 +149,8 @@ fn shown(text: &str) -> String {
     shown
 }
 
-fn timestamp() -> Result<String, fmt::Error> {
+/// The time, as logs and events have it.
+pub(crate) fn timestamp() -> Result<String, fmt::Error> {
     let mut timestamp = String::new();
     SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
     Ok(timestamp)

@@ -5,13 +5,17 @@ use std::io::{self, IsTerminal, Write};
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::FormatEvent;
+use tracing_subscriber::fmt::format::DefaultFields;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
 use crate::exposed;
 use crate::log::{Plain, Sentences, Structured};
 use crate::report;
 use crate::settings::{self, Document, Environment, Loaded, SettingsError};
-use crate::told;
+use crate::{telemetry, told};
 
 /// What a command line says of the log.
 #[derive(Debug, Clone, Args)]
@@ -144,21 +148,36 @@ pub fn start_log(
     let others = level.min(LogLevel::Warning).name();
     // What the AWS SDK warns of is that one of the places of its settings is empty.
     let sdk = level.min(LogLevel::Error).name();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(format!(
-            "{others},aws_config={sdk},{krate}={least},lake={least},program={least},protocol={least}"
-        )))
-        .with_writer(io::stderr)
-        .with_ansi(is_coloured());
-    // A second start, as in a test, keeps the first.
-    _ = match format {
-        LogFormat::Json => builder.event_format(Plain { program }).try_init(),
-        LogFormat::Singer => builder.event_format(Structured { program }).try_init(),
+    let filter = EnvFilter::new(format!(
+        "{others},aws_config={sdk},{krate}={least},lake={least},program={least},protocol={least}"
+    ));
+    let (layer, warnings) = telemetry::layer(program);
+    match format {
+        LogFormat::Json => start(Plain { program }, filter, layer),
+        LogFormat::Singer => start(Structured { program }, filter, layer),
         LogFormat::Auto | LogFormat::Text => {
-            builder.event_format(Sentences { watched: is_terminal }).try_init()
+            start(Sentences { watched: is_terminal }, filter, layer);
         }
-    };
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     Log { format, watched: is_terminal && level >= LogLevel::Info }
+}
+
+/// Starts a log of a form. A second start, as in a test, keeps the first.
+fn start<F>(form: F, filter: EnvFilter, telemetry: Option<telemetry::Layers>)
+where
+    F: FormatEvent<Registry, DefaultFields> + Send + Sync + 'static,
+{
+    let Some(telemetry) = telemetry else {
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        _ = log.with_ansi(is_coloured()).event_format(form).try_init();
+        return;
+    };
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(is_coloured());
+    let log = log.event_format(form).with_filter(filter).boxed();
+    _ = tracing_subscriber::registry().with(vec![log, telemetry]).try_init();
 }
 
 /// Reports the error that ends a run: to a person, or to a runner that reads events.

@@ -48,9 +48,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE", visible_alias = "properties", visible_short_alias = 'p')]
     pub(crate) catalog: Option<PathBuf>,
 
-    /// Where the last sync ended: the last STATE that the target gave back.
-    #[arg(short, long, value_name = "FILE")]
-    pub(crate) state: Option<PathBuf>,
+    /// Where the last sync ended: the last STATE that the target gave back, in a file or S3 object. An object
+    /// that is not there yet is none, and everything is read.
+    #[arg(short, long, value_name = "FILE|S3-URL")]
+    pub(crate) state: Option<String>,
 
     /// Print the catalog of all streams.
     #[arg(short, long, group = "mode")]

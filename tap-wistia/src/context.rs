@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime};
 
 use crate::absent::Absent;
 use crate::client::Client;
 use crate::error::Result;
+use crate::figures;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::settings::Settings;
@@ -43,7 +44,11 @@ impl Context<'_> {
 
     /// Sets the bookmark of those of the streams that are wanted.
     pub(crate) fn bookmark(&mut self, streams: &[&'static Stream], bookmark: &Bookmark) {
-        for stream in self.output.wanted(streams) {
+        let wanted = self.output.wanted(streams);
+        if let Some(after) = bookmark.day.and_then(|day| day.succ_opt()) {
+            figures::lag(&wanted, after.and_time(NaiveTime::MIN).and_utc());
+        }
+        for stream in wanted {
             self.state.set(stream, bookmark.clone());
         }
     }
@@ -89,5 +94,6 @@ impl Context<'_> {
     /// Shows how far a stream has come: parts of it done, and all.
     pub(crate) fn show(&self, parts: Option<(usize, usize)>) {
         self.progress.show(&self.output, parts);
+        figures::tell(&self.output, self.client.traffic());
     }
 }

@@ -16,6 +16,8 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::discover::Selected;
 use crate::error::{Error, Result};
+use crate::figures;
+use crate::lineage;
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::probe::{self, Report};
@@ -95,7 +97,7 @@ impl Job {
         watched: bool,
     ) -> Result<()> {
         let Self { signals, settings, client, selected } = self;
-        run(signals, true, async || {
+        let sync = async || {
             let started = Instant::now();
             let context = Context {
                 client: &client,
@@ -114,10 +116,14 @@ impl Job {
             progress.clear();
             absent.tell();
             let failed: Vec<&str> = sync.failed.iter().map(|failed| failed.stream).collect();
+            figures::tell(output, client.traffic());
+            program::lineage::tell(|| lineage::data(output, &streams::ALL, &settings));
             Summary::new(output, client.traffic(), &failed, started.elapsed())
                 .report(progress.is_watched(), outcome.is_ok());
             outcome
-        })
+        };
+        let exit = |error: &Error| error.kind().exit();
+        program::watched(env!("CARGO_PKG_NAME"), "sync", exit, || run(signals, true, sync))
     }
 }
 

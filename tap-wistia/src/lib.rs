@@ -14,6 +14,11 @@
 mod absent;
 mod airbyte;
 mod behind;
+#[cfg(not(feature = "s3"))]
+#[path = "bucket/absent.rs"]
+mod bucket;
+#[cfg(feature = "s3")]
+mod bucket;
 mod clean;
 mod cli;
 mod client;
@@ -22,7 +27,9 @@ mod context;
 mod discover;
 mod drift;
 mod error;
+mod figures;
 mod job;
+mod lineage;
 mod members;
 mod messages;
 mod output;
@@ -45,6 +52,7 @@ mod sync;
 mod testing;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use chrono::Utc;
@@ -133,6 +141,19 @@ fn about() -> About {
     }
 }
 
+/// The text of a state: of a file, which must be there, or of an object, which the first sync does not find.
+fn stored_state(name: &str) -> Result<Option<String>> {
+    if !name.starts_with("s3://") {
+        return job::read_state(Path::new(name)).map(Some);
+    }
+    // The target may leave an object that says nothing.
+    let text = bucket::read(name)?.filter(|text| !text.trim().is_empty());
+    if text.is_none() {
+        tracing::warn!("{name} is not there yet: this is the first sync, which reads everything");
+    }
+    Ok(text)
+}
+
 /// What needs the API.
 fn connected(cli: &Cli, log: Log) -> Result<()> {
     let config: Config = program::load(&cli.config, ENVIRONMENT_PREFIX)?;
@@ -143,7 +164,10 @@ fn connected(cli: &Cli, log: Log) -> Result<()> {
     };
     let is_known = |name: &str| streams::by_name(name).is_some();
     let state = match &cli.state {
-        Some(path) => State::parse(&path.display().to_string(), &job::read_state(path)?, is_known)?,
+        Some(name) => match stored_state(name)? {
+            Some(text) => State::parse(name, &text, is_known)?,
+            None => State::default(),
+        },
         None => State::default(),
     };
     let mapper = config.mapper();

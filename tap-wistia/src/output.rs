@@ -18,7 +18,7 @@ pub(crate) struct Selected {
     /// The columns that the catalog selects.
     selection: Selection,
     /// The streams that maps make of it: at least one.
-    mapped: Vec<Mapped>,
+    pub(crate) mapped: Vec<Mapped>,
     /// Records written so far.
     pub(crate) records: u64,
     /// It cannot be read; nothing more is written of it.

@@ -15,6 +15,8 @@ pub(crate) struct Stream {
     pub(crate) replication_key: Option<&'static str>,
     /// Whether it is read where no catalog says otherwise.
     pub(crate) selected_by_default: bool,
+    /// The columns that hashing personal data changes.
+    pub(crate) masked: &'static [&'static str],
     /// The JSON Schema of its records.
     pub(crate) schema: fn() -> Value,
 }

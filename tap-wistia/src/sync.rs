@@ -1,7 +1,9 @@
 //! The sync: a loop over endpoints that knows no stream by name.
 
-use program::report;
 use program::told::Told;
+use program::{report, telemetry};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::context::Context;
 use crate::error::{Error, Kind, Result};
@@ -73,20 +75,35 @@ impl<'a> Sync<'a> {
         self.context.client.begin();
         let derived = self.derived();
         let context = &mut self.context;
-        let outcome = match &endpoint.read {
-            Read::Medias(list) => {
-                (list.read)(context, derived).await.map(|found| *medias = Some(found))
+        let span = tracing::info_span!(
+            target: telemetry::SPANS,
+            "read",
+            otel.name = format!("read {}", names(endpoint.streams)),
+            otel.status_code = Empty,
+            otel.status_description = Empty,
+            stream = names(endpoint.streams),
+        );
+        let read = async {
+            match &endpoint.read {
+                Read::Medias(list) => {
+                    (list.read)(context, derived).await.map(|found| *medias = Some(found))
+                }
+                Read::List(list) | Read::Derived(list, _) => (list.read)(context).await,
+                Read::PerMedia(figures) => {
+                    let medias = medias.as_deref().ok_or_else(|| {
+                        Error::internal(
+                            "the medias to be read before what is asked for each of them",
+                        )
+                    })?;
+                    (figures.read)(context, endpoint.streams, medias).await
+                }
+                Read::Account(account) => (account.read)(context, endpoint.streams).await,
+                Read::Events(events) => (events.read)(context, endpoint.streams).await,
             }
-            Read::List(list) | Read::Derived(list, _) => (list.read)(context).await,
-            Read::PerMedia(figures) => {
-                let medias = medias.as_deref().ok_or_else(|| {
-                    Error::internal("the medias to be read before what is asked for each of them")
-                })?;
-                (figures.read)(context, endpoint.streams, medias).await
-            }
-            Read::Account(account) => (account.read)(context, endpoint.streams).await,
-            Read::Events(events) => (events.read)(context, endpoint.streams).await,
         };
+        let outcome = read.instrument(span.clone()).await;
+        telemetry::ended(&span, &outcome);
+        drop(span);
         match outcome {
             Ok(()) => self.complete(endpoint),
             Err(error) if error.kind().is_of_stream() => self.fail(&dependents, &error),
@@ -162,6 +179,11 @@ impl<'a> Sync<'a> {
         }
         Ok(())
     }
+}
+
+/// Names of streams in a list.
+fn names(streams: &[&'static Stream]) -> String {
+    streams.iter().map(|stream| stream.name).collect::<Vec<_>>().join(", ")
 }
 
 /// The error of a sync of which these streams failed. Many runners show nothing but the last error, so

@@ -31,6 +31,7 @@ pub(crate) static EVENTS: Stream = Stream {
     keys: &["id"],
     replication_key: Some("day"),
     selected_by_default: true,
+    masked: &[],
     schema: || json!({"type": "object", "properties": {"id": {"type": "string"}, "day": {"type": "string"}}}),
 };
 
@@ -40,6 +41,7 @@ pub(crate) static PLACES: Stream = Stream {
     keys: &["id"],
     replication_key: None,
     selected_by_default: true,
+    masked: &[],
     schema: || json!({"type": "object", "properties": {"id": {"type": "string"}}}),
 };
 

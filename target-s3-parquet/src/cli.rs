@@ -8,6 +8,7 @@ use program::about::AboutFormat;
 use program::shell::ShellCommand;
 
 use crate::airbyte::verbs::Verb;
+use crate::settings::stream::TableFormat;
 
 /// What `--help` ends with.
 const EXAMPLES: &str = concat!(
@@ -99,6 +100,11 @@ pub(crate) struct Maintain {
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) shards: Option<u32>,
 
+    /// Make Iceberg tables of plain ones, or give such back that nothing was written to since. The files stay as they
+    /// are. Let no sync load into the tables meanwhile, and set `table_format` for them afterwards.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) to: Option<TableFormat>,
+
     /// Of Iceberg tables: leave out snapshots older than three days, but for the newest five, and remove files of
     /// this program that no snapshot names, once they are three days old. Each commit leaves out what is due by
     /// itself; this is for tables that are written no more, and for what runs that died have left.
@@ -111,7 +117,7 @@ pub(crate) struct Maintain {
     #[arg(
         long,
         value_name = "COLUMN=VALUE|COLUMN=@FILE",
-        conflicts_with_all = ["compact", "shards", "expire"]
+        conflicts_with_all = ["compact", "shards", "expire", "to"]
     )]
     pub(crate) erase: Vec<String>,
 

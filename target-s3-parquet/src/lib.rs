@@ -24,6 +24,7 @@ pub mod fuzzing;
 mod held;
 mod input;
 mod json_schema;
+mod lineage;
 mod maintain;
 mod memory;
 mod run;
@@ -34,6 +35,7 @@ mod state;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod traced;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -79,7 +81,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             .and_then(|text| program::print(&text).map_err(unprintable)),
         None if cli.about => about().print(cli.format).map_err(unprintable),
         None => run::load(&cli.config).and_then(|config| {
-            singer::write::write(config, cli.input.as_ref(), cli.state_out.as_deref(), log.watched)
+            let (input, state_out) = (cli.input.as_ref(), cli.state_out.as_deref());
+            run::watched(|| singer::write::write(config, input, state_out, log.watched))
         }),
     };
     match outcome {

@@ -26,6 +26,7 @@ pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
         compact: arguments.compact,
         shards: arguments.shards,
         expire: arguments.expire,
+        to: arguments.to.map(Into::into),
         erase: arguments.erase.iter().map(|text| erase(text)).collect::<Result<_>>()?,
         dry_run: arguments.dry_run,
     };
@@ -117,6 +118,14 @@ fn describe(action: &Action, table: &str, dry_run: bool) -> String {
                 Unfinished::Obsolete(objects) => format!("the removal of {objects} old objects"),
             };
             format!("{table}: {what}, left half done, {verb} brought to its end")
+        }
+        Action::Convert { to, files } => {
+            let verb = if dry_run { "would become" } else { "became" };
+            let to = match to {
+                lake::TableFormat::Iceberg => "an Iceberg table",
+                lake::TableFormat::Parquet => "a plain table again",
+            };
+            format!("{table}: it {verb} {to}, of the {files} files that it has")
         }
         Action::Expire { snapshots, orphans } => {
             let verb = if dry_run { "would be" } else { "were" };

@@ -8,7 +8,7 @@ use lake::catalog::{Catalog, Hooks};
 use lake::store::probe;
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::input::items::{Items, Limits};
 use crate::input::lines::Input;
 use crate::input::protocol::Protocol;
@@ -54,6 +54,11 @@ pub(crate) fn open(config: &Config, patience: Option<Duration>) -> Result<Arc<La
     };
     let location = lake::Location::parse(&config.destination)?;
     Ok(Arc::new(Lake::open(&location, &options)?))
+}
+
+/// Does the work of a run, of which whoever the environment names is told.
+pub(crate) fn watched(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    program::watched(env!("CARGO_PKG_NAME"), "write", Error::exit, work)
 }
 
 /// What a run needs, made from its settings.

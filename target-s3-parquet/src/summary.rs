@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use program::telemetry::{self, Figure};
 use program::told::{self, Told};
 use program::{report, words};
 use serde::Serialize;
@@ -100,6 +101,7 @@ impl Summary {
             }
             counts.warn_of_values(stream);
             counts.tell(stream, watched);
+            counts.count(stream);
             told::record_count(stream, counts.records);
         }
         let written = self.streams.values().filter(|counts| counts.has_rows());
@@ -312,6 +314,26 @@ impl StreamSummary {
         self.files += committed.files;
         self.bytes += committed.bytes;
         self.bytes_read += committed.bytes_read;
+        self.count(stream);
+    }
+
+    /// Tells its figures to whoever watches over many runs.
+    #[expect(clippy::cast_precision_loss, reason = "no run has more than a double can count")]
+    fn count(&self, stream: &str) {
+        if !telemetry::is_on() {
+            return;
+        }
+        let of = [("stream", stream), ("table", self.table.as_str())];
+        telemetry::tell(Figure::Records, &of, self.records as f64);
+        telemetry::tell(Figure::Files, &of, self.files as f64);
+        telemetry::tell(Figure::Bytes, &of, self.bytes as f64);
+        for (kind, rows) in [
+            ("new", self.rows_new),
+            ("replaced", self.rows_replaced),
+            ("unchanged", self.rows_unchanged),
+        ] {
+            telemetry::tell(Figure::Rows, &[of[0], of[1], ("rows", kind)], rows as f64);
+        }
     }
 }
 

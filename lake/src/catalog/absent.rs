@@ -39,6 +39,10 @@ impl Catalog {
         match *self {}
     }
 
+    pub fn table_arn(&self, _: &Definition) -> Option<String> {
+        match *self {}
+    }
+
     pub fn events(&self) -> std::slice::Iter<'_, Event> {
         match *self {}
     }

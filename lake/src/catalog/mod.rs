@@ -128,6 +128,17 @@ impl Catalog {
         outcomes.into_iter().fold(Ok(()), both)
     }
 
+    /// The ARN of a table, where Glue has it. It is asked.
+    pub fn table_arn(&self, table: &Definition) -> Option<String> {
+        let session = match &self.personal {
+            Some(personal) if personal.holds.has(table) => personal,
+            _ => &self.shared,
+        };
+        let name = session.options.table_name(&table.table);
+        let found = session.glue.table(&name).ok()??;
+        Some(session.glue.table_arn(&name, Some(&found)))
+    }
+
     /// What was done, in order.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.shared.events.iter().chain(self.personal.iter().flat_map(|session| &session.events))

@@ -181,6 +181,7 @@ mod tests {
         let shown = |action: &Action| match action {
             Action::Compact { partition, files, .. } => (partition.clone(), *files),
             Action::Reshard { .. }
+            | Action::Convert { .. }
             | Action::Expire { .. }
             | Action::Finish { .. }
             | Action::Erase { .. } => {

@@ -25,6 +25,7 @@ use wildmatch::WildMatch;
 
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
+use crate::format::TableFormat;
 use crate::lake::Lake;
 use crate::table::definition::LoadMethod;
 use crate::write::journal::end_replacements;
@@ -95,6 +96,10 @@ fn maintain(
     let mut files = TableFiles::new(&definition, &objects)?;
     let survey = survey::survey(&definition, &files);
     let encoding = encoding(&definition.stream);
+    if options.to == Some(TableFormat::Iceberg) {
+        let done = iceberg::adopt(lake, &(stored, definition), &survey, options.dry_run)?;
+        return Ok(TableReport { survey, actions: vec![done] });
+    }
     let mut actions = Vec::new();
     if options.compact || options.shards.is_some() || !options.erase.is_empty() {
         actions = mended(&survey);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::survey::{Survey, Unfinished};
+use crate::format::TableFormat;
 
 /// What is asked of a lake.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Options {
     pub shards: Option<u32>,
     /// Leave out snapshots that have had their time, and remove what no snapshot names: of Iceberg tables.
     pub expire: bool,
+    /// What plain tables shall become, or Iceberg tables that were one, whose files stay as they are.
+    pub to: Option<TableFormat>,
     /// Rows that shall go. With some, nothing else is done.
     pub erase: Vec<Erase>,
     /// Report what would be done, and do nothing.
@@ -26,8 +29,11 @@ pub struct Options {
 impl Options {
     /// Whether a lake may be changed by what is asked.
     pub fn may_change(&self) -> bool {
-        let is_asked =
-            self.compact || self.expire || self.shards.is_some() || !self.erase.is_empty();
+        let is_asked = self.compact
+            || self.expire
+            || self.to.is_some()
+            || self.shards.is_some()
+            || !self.erase.is_empty();
         is_asked && !self.dry_run
     }
 }
@@ -81,6 +87,13 @@ pub enum Action {
         to: u32,
         /// Partitions that were written again.
         partitions: usize,
+    },
+    /// A table became one of another format. Its files stayed as they are.
+    Convert {
+        /// The format that it has now.
+        to: TableFormat,
+        /// Its files.
+        files: usize,
     },
     /// Snapshots were left out, and files went that none names.
     Expire {

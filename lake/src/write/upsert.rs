@@ -341,7 +341,11 @@ impl<'a> Old<'a> {
         let name = table.lake.store.locate(&object.key);
         let file = file.map_or_else(|| table.lake.store.fetch(object), Ok)?;
         let part = PartReader::open(file, &name)?;
-        if let Some(shards) = part.shards.filter(|shards| *shards != table.definition().shards) {
+        let is_of_other_cut = |shards: &u32| *shards != table.definition().shards;
+        // Of an Iceberg table the metadata says how its files are cut.
+        if let Some(shards) = part.shards.filter(is_of_other_cut)
+            && !table.definition().is_iceberg()
+        {
             return Err(table.resharded(shards));
         }
         let columns = part.schema();

@@ -87,18 +87,16 @@ pub enum Scalar<'a> {
     },
 }
 
-impl Filter {
+impl<F> Filter<F> {
     /// The properties that it looks at.
-    pub fn paths(&self) -> Vec<&Path> {
+    pub fn paths(&self) -> Vec<&F> {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::paths).collect(),
             Self::Not(part) => part.paths(),
             Self::Is(path, _) => vec![path],
         }
     }
-}
 
-impl<F> Filter<F> {
     /// Whether a record passes, whose values `look_up` knows.
     pub fn test<'a>(&'a self, look_up: &impl Fn(&'a F) -> Scalar<'a>) -> bool {
         match self {

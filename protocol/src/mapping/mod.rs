@@ -177,6 +177,22 @@ impl Mapper {
     }
 }
 
+impl Mapped {
+    /// Where each property of its schema comes from in a record; nothing for a constant.
+    pub fn origins(&self) -> Vec<(&str, Option<Cow<'_, [String]>>)> {
+        let Some(fields) = &self.fields else {
+            let properties = self.schema.get("properties").and_then(Value::as_object);
+            let names = properties.into_iter().flat_map(Map::keys);
+            return names.map(|name| (name.as_str(), Some(vec![name.clone()].into()))).collect();
+        };
+        let fields = fields.iter().map(|Field { name, origin }| match origin {
+            Origin::Property { path, .. } => (name.as_str(), Some(path.as_slice().into())),
+            Origin::Constant(_) => (name.as_str(), None),
+        });
+        fields.collect()
+    }
+}
+
 impl Names {
     /// All names.
     pub fn all(&self) -> impl Iterator<Item = &str> {

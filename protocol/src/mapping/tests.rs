@@ -350,3 +350,24 @@ fn a_text_of_what_has_something_personal_in_it_is_personal() {
     assert_eq!(mapped[0].schema["properties"]["address"]["x-personal"], json!(true));
     assert_eq!(mapped[0].schema["properties"]["tags"].get("x-personal"), None);
 }
+
+#[test]
+fn each_property_is_followed_to_where_it_comes_from() {
+    let origins = |mapper: &Mapper| -> Vec<String> {
+        let mapped = only(mapper);
+        let origins = mapped.origins().into_iter();
+        let words = origins.map(|(name, path)| match path {
+            Some(path) => format!("{name} < {}", path.join(".")),
+            None => name.to_owned(),
+        });
+        words.collect()
+    };
+    let own = ["id", "name", "email", "address", "tags"].map(|name| format!("{name} < {name}"));
+    assert_eq!(origins(&Mapper::default()), own);
+    let map = json!({"customers": {
+        "who": "name", "city": "address.city", "shop": "'berlin'", "email": null, "__else__": null,
+    }});
+    assert_eq!(origins(&maps(map)), ["id < id", "who < name", "city < address.city", "shop"]);
+    let flat = origins(&flat(9));
+    assert!(flat.contains(&"address__geo__lat < address.geo.lat".to_owned()), "{flat:?}");
+}

@@ -13,6 +13,7 @@ mod patience;
 mod refusal;
 mod request;
 mod retry;
+mod traced;
 mod traffic;
 mod transport;
 mod waits;
@@ -144,7 +145,8 @@ impl Client {
         let _turn = self.limit.turn(self.traffic.waits()).await?;
         self.traffic.sent();
         let started = Instant::now();
-        let response = self.transport.send(request).await?;
+        let sent = self.transport.send(request);
+        let response = traced::request(request, self.host(), &self.shown, sent).await?;
         self.patience.heard();
         let path = request.to_string();
         let (asked, status) = (self.shown.line(&path), response.status);

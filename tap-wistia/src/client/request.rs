@@ -61,6 +61,15 @@ impl Request {
         Self { permission, ..self }
     }
 
+    /// What is asked for below the address of both APIs, without query.
+    pub(crate) fn resource(&self) -> String {
+        let api = match self.api {
+            Api::V1 => "v1",
+            Api::Modern { .. } => "modern",
+        };
+        format!("{api}{}", self.path)
+    }
+
     /// Appends a part to the path, such as an id. Whatever it holds, it stays that one part; where it
     /// cannot, the request is an error instead.
     #[must_use]

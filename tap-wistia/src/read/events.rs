@@ -4,7 +4,7 @@
 use std::fmt;
 use std::hash::BuildHasher;
 
-use chrono::{Days, NaiveDate};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::StreamExt;
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesOrdered;
@@ -17,6 +17,7 @@ use crate::client::{Client, Request};
 use crate::config::Period;
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::figures;
 use crate::output::Output;
 use crate::pages::{Ends, Listed, LookAhead, Pages};
 use crate::privacy::Privacy;
@@ -32,8 +33,13 @@ pub(crate) trait EventRow: Listed {
     /// What no two records share. The list may have doubles.
     fn key(&self) -> &str;
 
-    /// The UTC day of the row, where that can be read.
-    fn day(&self) -> Option<NaiveDate>;
+    /// When what the row tells of happened, where that can be read.
+    fn time(&self) -> Option<DateTime<Utc>>;
+
+    /// The UTC day of it.
+    fn day(&self) -> Option<NaiveDate> {
+        self.time().map(|time| time.date_naive())
+    }
 
     /// Hashed id of the media that it is about.
     fn media_id(&self) -> Option<&str>;
@@ -108,6 +114,9 @@ async fn read<R: EventRow>(
             ..context.read_until(slice.end)
         };
         context.bookmark(streams, &bookmark);
+        if let Some(newest) = rows.first().and_then(R::time) {
+            figures::lag(&context.output.wanted(streams), newest);
+        }
         context.write_state()?;
         read = all.min(read + slice.days());
         context.show(usize::try_from(read).ok().zip(usize::try_from(all).ok()));

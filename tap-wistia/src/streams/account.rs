@@ -21,6 +21,7 @@ static FACT_ACCOUNT_BYDAY: Stream = Stream {
     keys: &["date"],
     replication_key: Some("date"),
     selected_by_default: false,
+    masked: &[],
     schema: schema::<AccountByDay>,
 };
 

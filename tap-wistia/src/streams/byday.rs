@@ -22,6 +22,7 @@ static FACT_ENGAGEMENTS_BYDAY: Stream = Stream {
     keys: &["media_id", "date"],
     replication_key: Some("date"),
     selected_by_default: true,
+    masked: &[],
     schema: schema::<EngagementByDay<'_>>,
 };
 

@@ -38,6 +38,7 @@ static DIM_CHANNELS: Stream = Stream {
     keys: &["id"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<Channel>,
 };
 
@@ -46,6 +47,7 @@ static BRIDGE_MEDIA_CHANNEL: Stream = Stream {
     keys: &["media_id", "channel_id", "source"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<MediaChannel<'_>>,
 };
 

@@ -28,6 +28,7 @@ static DIM_DELETED_MEDIA: Stream = Stream {
     keys: &["hashed_id"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<DeletedMedia>,
 };
 

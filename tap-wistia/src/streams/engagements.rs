@@ -23,6 +23,7 @@ static FACT_ENGAGEMENTS: Stream = Stream {
     keys: &["media_id", "date"],
     replication_key: None,
     selected_by_default: true,
+    masked: &[],
     schema: schema::<Engagement<'_>>,
 };
 
@@ -31,6 +32,7 @@ static FACT_MEDIA_ACTIONS: Stream = Stream {
     keys: &["media_id", "date", "type"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<MediaAction<'_>>,
 };
 

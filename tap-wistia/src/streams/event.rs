@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use schemars::JsonSchema;
@@ -27,6 +27,7 @@ static FACT_EVENTS: Stream = Stream {
     keys: &["event_key"],
     replication_key: Some("received_at"),
     selected_by_default: true,
+    masked: &["embed_url", "iframe_heatmap_url", "visitor_key"],
     schema: schema::<Event>,
 };
 
@@ -35,6 +36,7 @@ static DIM_VISITORS: Stream = Stream {
     keys: &["visitor_id"],
     replication_key: None,
     selected_by_default: true,
+    masked: &["ip_address", "visitor_id"],
     schema: schema::<VisitorOfEvent<'static>>,
 };
 
@@ -193,8 +195,9 @@ impl EventRow for Event {
         &self.event_key
     }
 
-    fn day(&self) -> Option<NaiveDate> {
-        self.time().map(|time| time.date_naive())
+    fn time(&self) -> Option<DateTime<Utc>> {
+        let text = self.received_at.as_deref()?;
+        DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
     }
 
     fn media_id(&self) -> Option<&str> {
@@ -263,12 +266,6 @@ fn newest_of_visitors(slice: &[Event]) -> HashMap<&str, usize> {
 }
 
 impl Event {
-    /// When it was received, where that can be read.
-    fn time(&self) -> Option<DateTime<Utc>> {
-        let text = self.received_at.as_deref()?;
-        DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc())
-    }
-
     /// The visitor that it shows.
     fn visitor(&self) -> Option<VisitorOfEvent<'_>> {
         Some(VisitorOfEvent {
@@ -343,6 +340,23 @@ mod tests {
         let config = format!(r#"{{"api_token":"t","personal_data_salt":"key",{settings}}}"#);
         event.protect(&Privacy::new(&serde_json::from_str(&config).unwrap()).unwrap());
         event
+    }
+
+    #[test]
+    fn what_is_said_to_be_masked_is_what_hashing_changes() {
+        let [kept, hashed] =
+            [r#""personal_data":"keep""#, r#""personal_data":"hash""#].map(protected);
+        let columns = |kept: serde_json::Value, hashed: serde_json::Value| -> Vec<String> {
+            let changed = |(name, _): &(&String, &serde_json::Value)| kept[*name] != hashed[*name];
+            let names = kept.as_object().unwrap().iter().filter(changed);
+            let mut names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+            names.sort();
+            names
+        };
+        let json = |event: &Event| serde_json::to_value(event).unwrap();
+        assert_eq!(columns(json(&kept), json(&hashed)), FACT_EVENTS.masked);
+        let json = |event: &Event| serde_json::to_value(event.visitor()).unwrap();
+        assert_eq!(columns(json(&kept), json(&hashed)), DIM_VISITORS.masked);
     }
 
     #[test]

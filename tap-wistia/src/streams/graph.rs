@@ -23,6 +23,7 @@ static FACT_ENGAGEMENT_GRAPH: Stream = Stream {
     keys: &["media_id"],
     replication_key: None,
     selected_by_default: true,
+    masked: &[],
     schema: schema::<Graph<'_>>,
 };
 
@@ -31,6 +32,7 @@ static FACT_ENGAGEMENT_GRAPH_POINTS: Stream = Stream {
     keys: &["media_id", "position"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<Point<'_>>,
 };
 

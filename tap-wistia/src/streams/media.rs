@@ -24,6 +24,7 @@ static DIM_MEDIA: Stream = Stream {
     keys: &["id"],
     replication_key: None,
     selected_by_default: true,
+    masked: &[],
     schema: schema::<Media>,
 };
 

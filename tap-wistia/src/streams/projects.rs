@@ -23,6 +23,7 @@ static DIM_PROJECTS: Stream = Stream {
     keys: &["id"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<Project>,
 };
 

@@ -23,6 +23,7 @@ static DIM_TAGS: Stream = Stream {
     keys: &["name"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<Tag>,
 };
 

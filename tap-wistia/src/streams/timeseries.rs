@@ -24,6 +24,7 @@ static FACT_MEDIA_TIMESERIES: Stream = Stream {
     keys: &["media_id", "date"],
     replication_key: Some("date"),
     selected_by_default: false,
+    masked: &[],
     schema: schema::<MediaTimeseries<'_>>,
 };
 

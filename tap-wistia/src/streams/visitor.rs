@@ -24,6 +24,7 @@ static VISITORS: Stream = Stream {
     keys: &["visitor_key"],
     replication_key: None,
     selected_by_default: false,
+    masked: &["visitor_identity", "visitor_key"],
     schema: schema::<Visitor>,
 };
 
@@ -167,5 +168,6 @@ mod tests {
         let dropped = protected(&format!(r#""personal_data":"drop",{salt}"#));
         assert_eq!(dropped.visitor_key, hashed.visitor_key);
         assert!(dropped.visitor_identity.is_none());
+        assert_eq!(VISITORS.masked, ["visitor_identity", "visitor_key"], "what was changed above");
     }
 }

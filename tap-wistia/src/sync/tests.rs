@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -30,6 +30,7 @@ static WEBINARS: Stream = Stream {
     keys: &["id"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<Webinar>,
 };
 
@@ -77,6 +78,7 @@ const WEBINARS_LIKE: Stream = Stream {
     keys: &["id"],
     replication_key: None,
     selected_by_default: false,
+    masked: &[],
     schema: schema::<Webinar>,
 };
 
@@ -284,8 +286,9 @@ impl EventRow for Click {
         &self.id
     }
 
-    fn day(&self) -> Option<NaiveDate> {
-        self.at.parse().ok()
+    fn time(&self) -> Option<DateTime<Utc>> {
+        let day: NaiveDate = self.at.parse().ok()?;
+        Some(day.and_time(NaiveTime::MIN).and_utc())
     }
 
     fn media_id(&self) -> Option<&str> {

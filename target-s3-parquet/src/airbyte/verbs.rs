@@ -16,7 +16,7 @@ use super::{form, messages, streams};
 use crate::check::check;
 use crate::error::{Error, Kind, Result};
 use crate::input::lines::Input;
-use crate::run::Run;
+use crate::run::{self, Run};
 use crate::settings::config::Config;
 
 /// What Airbyte asks of a destination.
@@ -67,7 +67,10 @@ impl Verb {
                 };
                 send(&Message::ConnectionStatus { status })
             }
-            Self::Write(write) => write.run(load(config)?),
+            Self::Write(write) => {
+                let config = load(config)?;
+                run::watched(|| write.run(config))
+            }
         }
     }
 }

@@ -127,6 +127,12 @@ impl Derivation {
         self.unread.contains(key)
     }
 
+    /// Where in what is read the values are that decide which records go on.
+    pub(super) fn filters(&self) -> impl Iterator<Item = &[usize]> {
+        let places = self.filter.as_ref().map(Filter::paths).unwrap_or_default();
+        places.into_iter().map(|place| place.path.as_slice())
+    }
+
     /// Where in what is read a column comes from; nothing for a constant.
     pub(super) fn origin(&self, column: usize) -> Result<Option<&[usize]>> {
         match self.picks.get(column) {

@@ -47,6 +47,32 @@ pub(crate) struct Plan {
 pub(crate) type Registry = HashMap<Box<[u8]>, Arc<[Arc<Plan>]>>;
 
 impl Plan {
+    /// The property of a record that a column comes from, as a path; nothing for one that is made here.
+    pub(crate) fn origin(&self, column: usize) -> Option<Vec<&str>> {
+        match &self.derivation {
+            None => self.reads.get(column).map(|column| vec![column.source.as_str()]),
+            Some(derivation) => self.path(derivation.origin(column).ok()??),
+        }
+    }
+
+    /// The properties that decide which records go on.
+    pub(crate) fn filters(&self) -> Vec<Vec<&str>> {
+        let places = self.derivation.iter().flat_map(Derivation::filters);
+        places.filter_map(|place| self.path(place)).collect()
+    }
+
+    /// The names on the way to what is read.
+    fn path(&self, place: &[usize]) -> Option<Vec<&str>> {
+        let mut columns = self.reads.as_slice();
+        let mut names = Vec::new();
+        for at in place {
+            let column = columns.get(*at)?;
+            names.push(column.source.as_str());
+            columns = column.kind.fields();
+        }
+        Some(names)
+    }
+
     /// Whether a record that cannot be stored is left out and counted, and does not end the run.
     pub(super) fn rejects_records(&self) -> bool {
         self.conventions.may_reject && self.on_invalid == OnInvalid::Null

@@ -11,14 +11,17 @@ use lake::table::LoadMethod;
 use lake::write::covered::CommitNote;
 use lake::write::journal::{Files, Journal, Receipt};
 use lake::write::{Committed, Table, tables};
+use program::lineage::{self, Data};
 
 use crate::decode::plan::Plan;
 use crate::decode::rows::Rows;
 use crate::error::{Error, Result};
+use crate::lineage::Seen;
 use crate::memory;
 use crate::settings::units::MIB;
 use crate::state::Sink;
 use crate::summary::Summary;
+use crate::traced;
 
 /// What a table takes beside its rows: plans, definitions and the room of the decoders, in bytes.
 const TABLE_BYTES: usize = 64 * 1024;
@@ -43,6 +46,8 @@ pub(super) struct Tables {
     pub(super) summary: Summary,
     /// Commits that have made snapshots.
     snapshots: u32,
+    /// What comes from where.
+    seen: Seen,
 }
 
 impl Tables {
@@ -56,6 +61,7 @@ impl Tables {
             catalog,
             summary: Summary::default(),
             snapshots: 0,
+            seen: Seen::default(),
         }
     }
 
@@ -80,6 +86,7 @@ impl Tables {
         receipt: Option<&dyn Receipt>,
     ) -> Result<()> {
         self.fit(plans)?;
+        self.seen.extend(plans);
         let unknown: Vec<_> = plans.iter().filter(|plan| self.is_unknown(plan)).cloned().collect();
         self.look_up(&unknown)?;
         let mut opened = BTreeSet::new();
@@ -279,7 +286,8 @@ impl Tables {
         for adds in [false, true] {
             let is_next =
                 |stream: &String, table: &Table| !held.contains(stream) && table.adds() == adds;
-            let committed = self.write(is_next, |table| table.commit(complete))?;
+            let committed =
+                self.write(is_next, |table| traced::commit(table, |table| table.commit(complete)))?;
             changed |= committed.iter().any(|(_, committed)| committed.files > 0);
         }
         self.summary.commits += u64::from(changed);
@@ -326,7 +334,8 @@ impl Tables {
 
     /// Ends the generation of the streams that have ended. The others.
     pub(super) fn end_generations(&mut self, ended: &BTreeSet<String>) -> Result<Vec<&str>> {
-        self.write(|stream, _| ended.contains(stream), Table::end_generation)?;
+        let end = |table: &mut Table| traced::commit(table, Table::end_generation);
+        self.write(|stream, _| ended.contains(stream), end)?;
         let unfinished = self.by_stream.keys().filter(|stream| !ended.contains(*stream));
         Ok(unfinished.map(String::as_str).collect())
     }
@@ -361,9 +370,19 @@ impl Tables {
         is_stopped: &dyn Fn() -> bool,
     ) -> lake::Result<()> {
         match &mut self.catalog {
-            Some(catalog) => catalog.sync(wait, is_stopped),
+            Some(catalog) => traced::synced(|| catalog.sync(wait, is_stopped)),
             None => Ok(()),
         }
+    }
+
+    /// What was read and written so far, for whoever wants to know where it comes from.
+    fn data(&self) -> Data {
+        let table = |stream: &String| {
+            let definition = self.by_stream.get(stream)?.definition();
+            let catalog = self.catalog.as_ref();
+            Some((definition, catalog.and_then(|catalog| catalog.table_arn(definition))))
+        };
+        self.seen.data(&self.summary, &self.lake, table)
     }
 
     /// The registrations and crawls so far.
@@ -371,13 +390,15 @@ impl Tables {
         self.catalog.as_ref().map_or_else(Vec::new, |catalog| catalog.events().cloned().collect())
     }
 
-    /// Counts the rows that came again and those that no partition is named by, by stream.
+    /// Counts the rows that came again and those that no partition is named by, by stream, and tells what was read
+    /// and written.
     pub(super) fn count_at_end(&mut self) {
         for (stream, table) in &self.by_stream {
             let counts = self.summary.streams.entry(stream.clone()).or_default();
             counts.recognised = table.recognised();
             counts.misplaced = table.misplaced();
         }
+        lineage::tell(|| self.data());
     }
 
     /// How often rows went to temporary files.

@@ -35,7 +35,7 @@ pub(crate) struct RestConfig {
     #[schemars(extend("examples" = ["PRINCIPAL_ROLE:ALL"]))]
     pub(crate) scope: Option<String>,
 
-    /// Sign requests for this service of AWS (SigV4), `glue` or `s3tables`, with the credentials of `s3`.
+    /// Sign requests for this service of AWS (`SigV4`), `glue` or `s3tables`, with the credentials of `s3`.
     pub(crate) signing_name: Option<String>,
 
     /// AWS region of that service. Default: the one of `s3`.

@@ -3,7 +3,7 @@
 //! Bounds are kept of top-level columns and of fields of structs; of what lies in a list only counts are
 //! (<https://iceberg.apache.org/spec/#data-file-fields>).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use parquet::basic::{LogicalType, Type as Physical};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -34,6 +34,19 @@ impl Metrics {
     /// Of a file whose columns have ids. Columns without one are counted under none.
     #[expect(clippy::unnecessary_wraps, reason = "without the feature there are none")]
     pub(crate) fn of(groups: &[RowGroupMetaData]) -> Option<Self> {
+        let own_id = |column: &ColumnChunkMetaData| {
+            let info = column.column_descr().self_type().get_basic_info();
+            info.has_id().then(|| info.id())
+        };
+        Some(Self::by(groups, own_id))
+    }
+
+    /// Of a file whose columns are known by the paths of their leaves.
+    pub(crate) fn by_path(groups: &[RowGroupMetaData], ids: &HashMap<String, i32>) -> Self {
+        Self::by(groups, |column| ids.get(&column.column_path().string()).copied())
+    }
+
+    fn by(groups: &[RowGroupMetaData], id: impl Fn(&ColumnChunkMetaData) -> Option<i32>) -> Self {
         let rows = groups.iter().map(RowGroupMetaData::num_rows).sum();
         let mut metrics = Self { rows, ..Self::default() };
         let mut bounds: BTreeMap<i32, Option<Bounds>> = BTreeMap::new();
@@ -42,11 +55,7 @@ impl Metrics {
                 metrics.offsets.push(i64::try_from(first.byte_range().0).unwrap_or(0));
             }
             for column in group.columns() {
-                let info = column.column_descr().self_type().get_basic_info();
-                if !info.has_id() {
-                    continue;
-                }
-                let id = info.id();
+                let Some(id) = id(column) else { continue };
                 *metrics.sizes.entry(id).or_default() += column.compressed_size();
                 *metrics.values.entry(id).or_default() += column.num_values();
                 let nulls = column.statistics().and_then(Statistics::null_count_opt);
@@ -82,7 +91,7 @@ impl Metrics {
                 metrics.upper.insert(id, upper);
             }
         }
-        Some(metrics)
+        metrics
     }
 }
 

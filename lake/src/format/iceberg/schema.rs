@@ -286,6 +286,34 @@ fn field_with_id(field: &Field, id: &Value, kind: &Value) -> Result<Field> {
     Ok(Field::new(field.name(), data_type, field.is_nullable()).with_metadata(id))
 }
 
+/// The ids of the leaves of a schema, by the paths that they have in the Parquet files of plain tables.
+pub(crate) fn leaf_ids(numbered: &Numbered) -> HashMap<String, i32> {
+    let mut ids = HashMap::new();
+    add_leaves(&numbered.schema["fields"], "", &mut ids);
+    ids
+}
+
+fn add_leaves(fields: &Value, above: &str, ids: &mut HashMap<String, i32>) {
+    for field in fields.as_array().into_iter().flatten() {
+        let path = format!("{above}{}", field["name"].as_str().unwrap_or_default());
+        add_leaf(&field["id"], &field["type"], path, ids);
+    }
+}
+
+fn add_leaf(id: &Value, kind: &Value, path: String, ids: &mut HashMap<String, i32>) {
+    match kind["type"].as_str() {
+        Some("struct") => add_leaves(&kind["fields"], &format!("{path}."), ids),
+        Some("list") => {
+            add_leaf(&kind["element-id"], &kind["element"], format!("{path}.list.element"), ids);
+        }
+        _ => {
+            if let Some(id) = id.as_i64().and_then(|id| i32::try_from(id).ok()) {
+                ids.insert(path, id);
+            }
+        }
+    }
+}
+
 /// By which names files without ids are read: those that were a plain table's
 /// (<https://iceberg.apache.org/spec/#name-mapping-serialization>).
 pub(super) fn name_mapping(fields: &Value) -> Value {
@@ -392,6 +420,8 @@ mod tests {
     fn files_without_ids_are_read_by_name_at_every_level() {
         let mapping = name_mapping(&fresh(&columns()).schema["fields"]);
         assert_eq!(mapping[0], json!({"field-id": 1, "names": ["id"]}));
+        let ids = leaf_ids(&fresh(&columns()));
+        assert_eq!((ids["id"], ids["at.n"], ids["tags.list.element.name"]), (1, 6, 8));
         assert_eq!(mapping[2]["fields"][0]["names"], json!(["element"]));
         assert_eq!(mapping[2]["fields"][0]["fields"][0], json!({"field-id": 8, "names": ["name"]}));
     }

@@ -3,11 +3,22 @@
 
 use std::sync::Arc;
 
-use super::report::{Options, TableReport};
+use super::report::{Action, Options, TableReport};
+use super::survey::Survey;
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::lake::Lake;
+use crate::store::Object;
 use crate::table::definition::Definition;
+
+pub(super) fn adopt(
+    _: &Arc<Lake>,
+    _: &(Object, Definition),
+    _: &Survey,
+    _: bool,
+) -> Result<Action> {
+    Err(Error::Absent { what: "Iceberg tables", feature: "iceberg" })
+}
 
 pub(super) fn maintain(
     _: &Arc<Lake>,

@@ -2,6 +2,10 @@
 //!
 //! All of it is commits as others are: beside loads, and beside what other programs do with the table.
 
+mod adopt;
+
+pub(super) use adopt::adopt;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -14,6 +18,7 @@ use super::survey::{SMALL_BYTES, Survey};
 use crate::error::{Error, Result};
 use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
+use crate::format::TableFormat;
 use crate::format::iceberg::table::Live;
 use crate::lake::Lake;
 use crate::table::definition::Definition;
@@ -37,6 +42,10 @@ pub(super) fn maintain(
     let small = small(&live);
     let survey = survey(lake, definition, &live, small.values().map(Vec::len).sum())?;
     let mut actions = Vec::new();
+    if options.to == Some(TableFormat::Parquet) {
+        let done = adopt::give_back(lake, definition, &live, options.dry_run)?;
+        return Ok(TableReport { survey, actions: vec![done] });
+    }
     let spec = Arc::new(spec(definition, encoding));
     let rewrite =
         |keep: &HashSet<&str>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aws_sdk_s3::types::CompletedPart;
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::bucket::Bucket;
 use crate::error::{Error, Result};
@@ -78,7 +79,7 @@ impl S3Upload {
         let (key, id, number) = (self.key.clone(), multipart.id.clone(), multipart.next);
         multipart.next += 1;
         multipart.running.spawn_on(
-            Box::pin(async move { bucket.part(&key, &id, number, body).await }),
+            Box::pin(async move { bucket.part(&key, &id, number, body).await }.in_current_span()),
             runtime.handle(),
         );
         Ok(())

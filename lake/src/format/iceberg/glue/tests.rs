@@ -153,7 +153,7 @@ fn whoever_is_faster_between_the_look_and_the_request_wins() {
         state.change_table("p_t", |table| table.owner = Some("faster".into()));
     });
     assert!(is_lost(setup.commit(&base, 1)));
-    assert_eq!(setup.files(), [base.file.clone()]);
+    assert_eq!(setup.files(), std::slice::from_ref(&base.file));
     assert_eq!(setup.glue.count("UpdateTable"), 1);
     done(setup.commit(&base, 2));
 }
