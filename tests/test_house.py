@@ -98,11 +98,19 @@ def test_a_feature_is_asked_for_where_its_module_is_chosen_alone():
         for file in sources(f"{folder.removeprefix('connector-')}/src")
         if re.search(r"\bcfg\((?:not\()?feature", code(file))
     }
-    choosing = ["", "aws", "store", "format", "format/iceberg", "maintain", "write"]
-    of_lake = {f"lake/src/{name}/mod.rs" if name else "lake/src/lib.rs" for name in choosing}
-    assert asking == of_lake | {"program/src/lib.rs", "tap-wistia/src/lib.rs"}
-    iceberg = ("format/iceberg", "format/iceberg/glue", "format/iceberg/rest", "maintain/iceberg", "write/iceberg")
-    modules = [f"lake/src/{name}" for name in ("aws", "catalog", "store/s3", *iceberg)]
-    modules += ["program/src/lineage", "program/src/telemetry", "tap-wistia/src/bucket"]
-    for name in modules:
+    assert asking == {
+        "lake/src/lib.rs",
+        "lake/src/aws/mod.rs",
+        "lake/src/format/mod.rs",
+        "lake/src/format/iceberg/mod.rs",
+        "lake/src/maintain/mod.rs",
+        "lake/src/store/mod.rs",
+        "lake/src/write/mod.rs",
+        "program/src/lib.rs",
+        "tap-wistia/src/lib.rs",
+    }
+    iceberg = [f"lake/src/{name}/iceberg" for name in ("format", "maintain", "write")]
+    catalogs = [f"lake/src/format/iceberg/{name}" for name in ("glue", "rest")]
+    modules = ("lake/src/aws", "lake/src/catalog", "lake/src/store/s3", "program/src/lineage", "program/src/telemetry")
+    for name in (*modules, *iceberg, *catalogs, "tap-wistia/src/bucket"):
         assert (ROOT / name / "absent.rs").is_file()

@@ -237,7 +237,11 @@ impl Entry {
         let Some(found) = self.found()? else {
             return before.map_or(Ok(None), |_| Err(self.gone()));
         };
-        if before.is_some_and(|before| before.version_id == found.version_id) {
+        let is_as = |before: &Table| {
+            before.version_id == found.version_id
+                && entry::metadata_file(before) == entry::metadata_file(&found)
+        };
+        if before.is_some_and(is_as) {
             return Ok(None);
         }
         let newest = self.current(&found)?;
