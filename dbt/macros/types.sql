@@ -68,3 +68,14 @@ nullif({{ part_of(part_of(part_of(url, name ~ '=', 2), '&', 1), '#', 1) }}, '')
 
 {# A day or time of the lake as a text that sorts, or as the day that it is. #}
 {% macro time_text(value, type) %}{{ return(value if type == 'date' else 'substring(' ~ value ~ ', 1, 10)') }}{% endmacro %}
+
+{# A date some days after another, by a number that is a column. #}
+{% macro days_after(date, days) %}{{ return(adapter.dispatch('days_after', 'dbt_wistia')(date, days)) }}{% endmacro %}
+
+{% macro default__days_after(date, days) %}cast(date_add('day', {{ days }}, {{ date }}) as date){% endmacro %}
+
+{% macro duckdb__days_after(date, days) %}{{ date }} + cast({{ days }} as integer){% endmacro %}
+
+{% macro redshift__days_after(date, days) %}cast(dateadd(day, {{ days }}, {{ date }}) as date){% endmacro %}
+
+{% macro spark__days_after(date, days) %}date_add({{ date }}, {{ days }}){% endmacro %}
