@@ -6,6 +6,10 @@ LINT := .venv-lint/.ready
 FIELD := .venv-field/.ready
 VALGRIND := .venv-valgrind/.ready
 DOCKER := .venv-docker/.ready
+DBT := .venv-dbt/.ready
+REPORT := .venv-report/.ready
+BROWSER := .venv-browser/.ready
+CHROMIUM := .venv-chromium/.ready
 PROGRAMS := tap-wistia target-s3-parquet
 # On Linux from glibc 2.17 on.
 # Bytes that a program may have as it is released. The test of Meltano builds others.
@@ -23,7 +27,7 @@ run: .venv-run/.ready
 	scripts/run.sh
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) unit
+test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) $(DBT) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
 
 ## All of Rust is built, and its own tests run.
@@ -76,11 +80,12 @@ docs: $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	PYTHONPATH=tests .venv/bin/python scripts/querying.py
 
-## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas.
+## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas, dbt's sources.
 generate: $(VENV)
 	cargo build --workspace --locked
 	UPDATE=1 cargo test --quiet --locked -p tap-wistia discover
 	.venv/bin/python scripts/generate.py
+	.venv/bin/python scripts/dbt_sources.py
 
 ## Both programs as Python wheels in dist, tried in a clean environment.
 wheels: .venv-wheels/.ready
@@ -171,6 +176,7 @@ $(VENV): tests/requirements.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
 $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
+$(DBT): tests/requirements-dbt.txt dbt/requirements.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
 .venv-readers/.ready: tests/readers/requirements.txt

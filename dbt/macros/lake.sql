@@ -77,7 +77,7 @@
 {% endmacro %}
 
 {% macro duckdb__lake_columns(name, table) %}
-{% set folder = dbt_wistia.lake_location() ~ '/' ~ name | replace("'", "''") %}
+{% set folder = (dbt_wistia.lake_location() ~ '/' ~ name) | replace("'", "''") %}
 {% set files = folder ~ '/**/*.parquet' %}
 {% if run_query("select 1 from glob('" ~ folder ~ "/metadata/*.metadata.json') limit 1") | length %}
     {% do exceptions.raise_compiler_error(
