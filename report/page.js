@@ -1,0 +1,352 @@
+// Narrows the rows of a page by its filters, and shows them. Charts are drawn by Vega-Lite.
+"use strict";
+(() => {
+  const { answers, blocks, filters, choose, slices } = JSON.parse(document.getElementById("data").textContent);
+  const world = document.getElementById("world");
+  const WORLD = world && JSON.parse(world.textContent);
+  const MOST_SHOWN = 500;
+  const element = (name) => document.getElementById(name);
+
+  // --- rows ---------------------------------------------------------------------------------------------------------
+
+  const unpack = ({ length, columns }) => {
+    const rows = Array.from({ length }, () => ({}));
+    for (const [name, column] of Object.entries(columns)) {
+      const value = column.words ? (at) => column.words[column.at[at]] : (at) => column.values[at];
+      for (let at = 0; at < length; at += 1) rows[at][name] = value(at);
+    }
+    const dates = Object.entries(columns).filter(([, column]) => column.kind === "date").map(([name]) => name);
+    return { rows, names: Object.keys(columns), dates: new Set(dates) };
+  };
+  const data = Object.fromEntries(Object.entries(answers).map(([name, packed]) => [name, unpack(packed)]));
+  const slice = new Map(slices.map((one) => [one.slice, one]));
+  const dayOf = (text) => { const [year, month, day] = text.split("-").map(Number); return new Date(year, month - 1, day); };
+  const textOf = (date) => [date.getFullYear(), String(date.getMonth() + 1).padStart(2, "0"), String(date.getDate()).padStart(2, "0")].join("-");
+  const monthEnd = (text) => { const day = dayOf(text); return textOf(new Date(day.getFullYear(), day.getMonth() + 1, 0)); };
+  const weekEnd = (text) => { const day = dayOf(text); return textOf(new Date(day.getFullYear(), day.getMonth(), day.getDate() + 6)); };
+
+  // The columns by which rows can be narrowed: a day, or the first day of a week or month that counts as a whole.
+  const SPANS = { date: (text) => text, week: weekEnd, month: monthEnd };
+  const spanOf = (names) => Object.keys(SPANS).find((name) => names.includes(name));
+  const FITS = {
+    dates: ({ names }, { from, to }) => {
+      const column = spanOf(names);
+      return column && ((row) => row[column] === null || (SPANS[column](row[column]) >= from && row[column] <= to));
+    },
+    project: ({ names }, { project }) => {
+      if (names.includes("project")) return (row) => row.project === project;
+      return names.includes("slice") && ((row) => slice.get(row.slice)?.project === project);
+    },
+    channel: ({ names }, { channel }) => {
+      if (names.includes("channel")) return (row) => row.channel === channel;
+      return names.includes("slice") && ((row) => slice.get(row.slice)?.channels.includes(channel));
+    },
+    video: ({ names }, { video }) => names.includes("media_id") && ((row) => row.media_id === video),
+  };
+  const narrowed = (name, state) => {
+    const fits = active(state).map((filter) => FITS[filter](data[name], state)).filter(Boolean);
+    return data[name].rows.filter((row) => fits.every((fit) => fit(row)));
+  };
+  const notNarrowed = (name, state) => active(state).filter((filter) => !FITS[filter](data[name], state));
+  const wholeSpans = (name, state) => {
+    const column = spanOf(data[name].names);
+    return active(state).includes("dates") && column !== "date" ? column : null;
+  };
+
+  // --- measures -----------------------------------------------------------------------------------------------------
+
+  const total = (rows, name) => rows.reduce((sum, row) => sum + (row[name] ?? 0), 0);
+  const known = (rows, name) => rows.some((row) => row[name] !== null);
+  const measured = (rows, measure) => {
+    if (measure.ratio) {
+      const [part, whole] = measure.ratio;
+      return total(rows, whole) ? total(rows, part) / total(rows, whole) : null;
+    }
+    if (measure.distinct) return new Set(rows.map((row) => row[measure.distinct]).filter((value) => value !== null)).size;
+    const name = measure.sum ?? measure.max ?? measure.min;
+    if (!known(rows, name)) return null;
+    if (measure.sum) return total(rows, name);
+    const values = rows.map((row) => row[name]).filter((value) => value !== null);
+    return values.reduce((one, other) => ((measure.max ? other > one : other < one) ? other : one));
+  };
+  const grouped = (rows, by, measures) => {
+    const groups = new Map();
+    for (const row of rows) {
+      const key = JSON.stringify(by.map((name) => row[name]));
+      if (!groups.has(key)) groups.set(key, []);
+      groups.get(key).push(row);
+    }
+    return [...groups.values()].map((group) => ({
+      ...Object.fromEntries(by.map((name) => [name, group[0][name]])),
+      ...Object.fromEntries(measures.map((measure) => [measure.label, measured(group, measure)])),
+    }));
+  };
+  const number = (options) => { const format = new Intl.NumberFormat("en", options); return (value) => format.format(value); };
+  const FORMATS = {
+    integer: number({ maximumFractionDigits: 0 }),
+    number: number({ minimumFractionDigits: 1, maximumFractionDigits: 1 }),
+    percent: number({ style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }),
+    text: String,
+    date: String,
+  };
+  const shown = (value, format = "integer") => {
+    if (value === null || value === undefined) return "–";
+    return (typeof value === "number" ? FORMATS[format] : String)(value);
+  };
+
+  // --- what is chosen -----------------------------------------------------------------------------------------------
+
+  const days = Object.values(data).flatMap(({ rows, names }) => {
+    const column = spanOf(names);
+    return column ? rows.map((row) => row[column]).filter(Boolean) : [];
+  });
+  const ends = Object.values(data).flatMap(({ rows, names }) => (names.includes("date") ? rows.map((row) => row.date) : []));
+  const least = (values) => values.reduce((one, other) => (other < one ? other : one), values[0] ?? "");
+  const most = (values) => values.reduce((one, other) => (other > one ? other : one), values[0] ?? "");
+  const FIRST = least(days);
+  const LAST = ends.length ? most(ends) : days.length ? SPANS[data[Object.keys(data).find((name) => spanOf(data[name].names))] && "month"](most(days)) : "";
+  const everything = { from: FIRST, to: LAST, project: "", channel: "", video: "" };
+
+  const active = (state) => {
+    const chosen = [];
+    if (filters.includes("dates") && (state.from !== FIRST || state.to !== LAST)) chosen.push("dates");
+    if (filters.includes("project") && state.project) chosen.push("project");
+    if (filters.includes("channel") && state.channel) chosen.push("channel");
+    if (choose) chosen.push("video");
+    return chosen;
+  };
+  const isDay = (text) => /^\d{4}-\d\d-\d\d$/.test(text ?? "");
+  const stored = () => {
+    const found = new URLSearchParams(location.hash.slice(1));
+    const state = { ...everything };
+    for (const name of ["from", "to"]) if (isDay(found.get(name))) state[name] = found.get(name);
+    for (const name of ["project", "channel", "video"]) if (found.get(name)) state[name] = found.get(name);
+    return state;
+  };
+  const remember = (state) => {
+    const changed = Object.entries(state).filter(([name, value]) => value && value !== everything[name]);
+    const hash = new URLSearchParams(changed).toString();
+    history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+    // What is chosen goes along to the other pages.
+    for (const link of document.querySelectorAll("nav a")) link.href = link.getAttribute("href").split("#")[0] + (hash ? `#${hash}` : "");
+  };
+
+  const VIDEOS = choose ? data.videos : null;
+  const fill = (select, options) => {
+    for (const [value, label] of options) select.append(new Option(label, value));
+  };
+  const byName = (one, other) => one.localeCompare(other);
+  const controls = () => ["from", "to", "project", "channel", "video"].map(element).filter(Boolean);
+  const videosOf = (state) => {
+    const { video, ...rest } = state;
+    const fits = active(state).filter((filter) => ["project", "channel"].includes(filter)).map((filter) => FITS[filter](VIDEOS, rest)).filter(Boolean);
+    return VIDEOS.rows.filter((row) => fits.every((fit) => fit(row)));
+  };
+  const offerVideos = (state) => {
+    if (!VIDEOS) return;
+    const offered = videosOf(state);
+    if (!offered.some((row) => row.media_id === state.video)) state.video = offered[0]?.media_id ?? "";
+    const select = element("video");
+    select.replaceChildren();
+    fill(select, offered.map((row) => [row.media_id, row.media]));
+    select.value = state.video;
+  };
+  const say = (state) => {
+    const words = [];
+    if (filters.includes("dates") && FIRST) words.push(`${state.from} to ${state.to}`);
+    if (state.project && filters.includes("project")) words.push(`project ${state.project}`);
+    if (state.channel && filters.includes("channel")) words.push(`channel ${state.channel}`);
+    if (VIDEOS && state.video) words.unshift(VIDEOS.rows.find((row) => row.media_id === state.video)?.media ?? state.video);
+    element("said").textContent = words.length ? `Shown: ${words.join(", ")}.` : "";
+  };
+
+  // --- tables -------------------------------------------------------------------------------------------------------
+
+  const make = (name, text, attributes = {}) => {
+    const made = document.createElement(name);
+    if (text !== undefined) made.textContent = text;
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  };
+  const table = (caption, columns, rows) => {
+    const made = make("table");
+    made.append(make("caption", caption, { class: "hidden" }));
+    const head = make("tr");
+    for (const { label, right } of columns) head.append(make("th", label, { scope: "col", ...(right && { class: "right" }) }));
+    const top = make("thead");
+    top.append(head);
+    const body = make("tbody");
+    for (const row of rows) {
+      const line = make("tr");
+      for (const { value, format, right } of columns) line.append(make("td", shown(row[value], format), right ? { class: "right" } : {}));
+      body.append(line);
+    }
+    made.append(top, body);
+    return made;
+  };
+  const plainColumns = (rows) => {
+    const names = Object.keys(rows[0] ?? {}).filter((name) => !name.startsWith("__") && rows.every((row) => row[name] === null || typeof row[name] !== "object" || row[name] instanceof Date));
+    return names.map((name) => ({ label: name.replaceAll("_", " "), value: name, format: "number", right: typeof rows[0][name] === "number" }));
+  };
+
+  // --- what is shown ------------------------------------------------------------------------------------------------
+
+  const SHOW = {
+    figures: ({ id, content }, rows) => {
+      const list = element(id);
+      list.replaceChildren();
+      for (const measure of content) {
+        const value = measured(rows, measure);
+        const box = make("div");
+        box.append(make("dt", measure.label), make("dd", shown(value, measure.format), { "data-value": value ?? "" }));
+        list.append(box);
+      }
+    },
+    table: ({ id, content }, rows) => {
+      const { by, measures = [], columns, limit = MOST_SHOWN, sort } = content;
+      let found = by ? grouped(rows, by.map(({ column }) => column), measures) : rows;
+      const first = sort ?? measures[0]?.label;
+      if (first) found = [...found].sort((one, other) => (other[first] ?? -Infinity) - (one[first] ?? -Infinity));
+      const heads = [
+        ...(by ?? columns).map(({ column, label, format }) => ({ label: label ?? column, value: column, format, right: typeof found[0]?.[column] === "number" })),
+        ...measures.map(({ label, format }) => ({ label, value: label, format, right: true })),
+      ];
+      element(id).replaceChildren(table(content.title, heads, found.slice(0, limit)));
+    },
+    chart: (block, rows) => draw(block, rows),
+  };
+
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const config = () => {
+    const [ink, faint, line, paper] = ["--ink", "--faint", "--line", "--paper"].map(color);
+    const scheme = [1, 2, 3, 4, 5, 6].map((one) => color(`--series-${one}`));
+    return {
+      background: paper,
+      font: "system-ui, sans-serif",
+      view: { stroke: null },
+      axis: { labelColor: faint, titleColor: faint, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
+      legend: { labelColor: ink, titleColor: faint, titleFontWeight: "normal" },
+      mark: { color: scheme[0], tooltip: true },
+      geoshape: { stroke: paper },
+      range: { category: scheme, heatmap: [color("--low"), scheme[0]], ramp: [color("--low"), scheme[0]] },
+    };
+  };
+  const hover = new charts.Handler({ disableDefaultStyle: true });
+  const views = new Map();
+  const withWorld = (specification) => JSON.parse(JSON.stringify(specification), (key, value) => (
+    key === "data" && value?.name === "world" ? { values: WORLD, format: { type: "topojson", feature: "countries" } } : value
+  ));
+  const forVega = (rows, dates) => rows.map((row) => {
+    const made = { ...row };
+    for (const name of dates) if (made[name]) made[name] = dayOf(made[name]);
+    return made;
+  });
+  const drawn = new Set();
+  const draw = ({ id, data: name, content }, rows) => {
+    const place = element(id);
+    views.get(id)?.finalize();
+    place.replaceChildren();
+    element(`${id}-table`).replaceChildren();
+    if (!rows.length) return;
+    const { by, measures } = content.usermeta ?? {};
+    const taken = by ? grouped(rows, by, measures) : rows;
+    const { title, description, ...specification } = withWorld(content);
+    const parsed = charts.parse(
+      charts.compile({ width: "container", height: 240, ...specification, autosize: { type: "fit-x", contains: "padding" }, description, datasets: { rows: forVega(taken, data[name].dates) } }, { config: config() }).spec,
+      null,
+      { ast: true },
+    );
+    const view = new charts.View(parsed, {
+      expr: charts.expressionInterpreter,
+      renderer: "svg",
+      container: place,
+      hover: true,
+      tooltip: hover.call,
+      logLevel: charts.Warn,
+    });
+    views.set(id, view);
+    const run = view.runAsync().then(() => {
+      const marks = parsed.marks ?? [];
+      const source = marks.map((mark) => mark.from?.facet?.data ?? mark.from?.data).find(Boolean);
+      const found = by ? taken : source && view.data(source);
+      const readable = (found ?? []).slice(0, MOST_SHOWN).map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, value instanceof Date ? textOf(value) : value])));
+      element(`${id}-table`).append(table(title, plainColumns(readable), readable));
+    }).finally(() => drawn.delete(run));
+    drawn.add(run);
+  };
+  const note = ({ id, data: name }, rows, state) => {
+    const said = [];
+    if (!rows.length) said.push(data[name].rows.length ? "Nothing is left by the filters." : "There are no rows yet.");
+    const open = notNarrowed(name, state);
+    if (open.length && data[name].rows.length) said.push(`Not narrowed by ${open.join(" and ")}.`);
+    const span = wholeSpans(name, state);
+    if (span && !open.includes("dates")) said.push(`Counted by whole ${span}s.`);
+    const place = element(`${id}-note`);
+    place.textContent = said.join(" ");
+    place.hidden = !said.length;
+  };
+
+  let state = stored();
+  const show = async () => {
+    document.body.dataset.ready = "";
+    offerVideos(state);
+    for (const control of controls()) control.value = state[control.id];
+    if (element("said")) say(state);
+    remember(state);
+    for (const block of blocks) {
+      const rows = narrowed(block.data, state);
+      note(block, rows, state);
+      SHOW[block.kind](block, rows);
+    }
+    await Promise.all([...drawn]);
+    document.body.dataset.ready = "yes";
+  };
+
+  // --- the reader's hands -------------------------------------------------------------------------------------------
+
+  const form = element("filters");
+  const names = (list) => [...new Set(list)].sort(byName).map((name) => [name, name]);
+  if (element("project")) fill(element("project"), names(slices.map((one) => one.project)));
+  if (element("channel")) fill(element("channel"), names(slices.flatMap((one) => one.channels)));
+  for (const control of form ? controls() : []) {
+    if (control.type === "date") { control.min = FIRST; control.max = LAST; }
+    control.addEventListener("change", () => {
+      state = { ...state, [control.id]: control.value || everything[control.id] };
+      if (control.type === "date" && element("period")) element("period").value = "own";
+      show();
+    });
+  }
+  element("period")?.addEventListener("change", (event) => {
+    const length = Number(event.target.value);
+    if (event.target.value === "own" || !LAST) return;
+    const first = dayOf(LAST);
+    first.setDate(first.getDate() - length + 1);
+    state = { ...state, from: length ? most([textOf(first), FIRST]) : FIRST, to: LAST };
+    show();
+  });
+  form?.addEventListener("submit", (event) => event.preventDefault());
+  form?.addEventListener("reset", (event) => {
+    event.preventDefault();
+    state = { ...everything, video: state.video };
+    if (element("period")) element("period").value = "";
+    show();
+  });
+  window.addEventListener("hashchange", () => { state = stored(); show(); });
+
+  const theme = element("theme");
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const kept = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+  const dress = (name) => {
+    if (name) document.documentElement.dataset.theme = name;
+    theme.setAttribute("aria-pressed", String((name ?? (dark.matches ? "dark" : "light")) === "dark"));
+  };
+  theme.addEventListener("click", () => {
+    const name = theme.getAttribute("aria-pressed") === "true" ? "light" : "dark";
+    try { localStorage.setItem("theme", name); } catch { /* A page from a file may not keep anything. */ }
+    dress(name);
+    show();
+  });
+  dark.addEventListener("change", () => { dress(kept()); show(); });
+  dress(kept());
+  show();
+})();
