@@ -1,4 +1,4 @@
-.PHONY: run test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run report report-vendor test-report test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -26,9 +26,22 @@ ACCOUNT ?= wistia
 run: .venv-run/.ready
 	scripts/run.sh
 
+## The page of a lake, in a folder or on S3: make report LAKE=s3://your-bucket/wistia OUT=page
+report: $(REPORT)
+	@.venv-report/bin/python report/build.py --lake "$(or $(LAKE),local/lake)" --out "$(or $(OUT),local/report)"
+
+## What the page is drawn with, and the names of countries: report/vendor, from the npm packages of report/package-lock.json.
+report-vendor: report/node_modules/.ready
+	node report/bundle.mjs
+
+## The page, opened by a browser.
+test-report: $(BROWSER) $(REPORT) $(CHROMIUM) report/node_modules/.ready
+	.venv-browser/bin/pytest tests/report -p no:cacheprovider
+
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
 test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) $(DBT) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
+	$(MAKE) --no-print-directory test-report
 
 ## All of Rust is built, and its own tests run.
 unit:
@@ -176,6 +189,8 @@ $(VENV): tests/requirements.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
 $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
+$(REPORT): report/requirements.txt dbt/requirements.txt
+$(BROWSER): tests/report/requirements.txt
 $(DBT): tests/requirements-dbt.txt dbt/requirements.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
@@ -189,6 +204,16 @@ $(VALGRIND): scripts/get_valgrind.sh
 
 $(DOCKER): scripts/get_docker.sh
 	$< $(@D)
+	touch $@
+
+$(CHROMIUM): scripts/get_chromium.sh
+	$< $(@D)
+	touch $@
+
+# Where there is no npm, a test says that it could not look.
+report/node_modules/.ready: report/package-lock.json
+	if command -v npm >/dev/null; then npm ci --prefix report --ignore-scripts --no-audit --no-fund --silent; \
+		else echo "there is no npm to make report/vendor with"; mkdir -p $(@D); fi
 	touch $@
 
 %/.ready:

@@ -17,6 +17,7 @@ export { Handler } from "vega-tooltip";
 `;
 const made = await build({
   stdin: { contents: entry, resolveDir: here },
+  absWorkingDir: here,
   bundle: true,
   minify: true,
   format: "iife",
