@@ -78,7 +78,7 @@ def main():
         sys.exit("\n".join(f"error: {line}" for line in problems))
     if not any(table["is_there"] for table in tables):
         print(f"{lake} has no table of Wistia's: the page says how to fill one", file=sys.stderr)
-    first = write_site(out, pages, tables, lake)
+    first = write_site(out, pages, tables, chosen.lake)
     print(f"the page: {first.as_uri()}")
 
 

@@ -4,7 +4,8 @@
   const { answers, blocks, filters, choose, slices } = JSON.parse(document.getElementById("data").textContent);
   const world = document.getElementById("world");
   const WORLD = world && JSON.parse(world.textContent);
-  const MOST_SHOWN = 500;
+  // Rows of a table. The whole of it is in the lake.
+  const MOST_SHOWN = 1500;
   const element = (name) => document.getElementById(name);
 
   // --- rows ---------------------------------------------------------------------------------------------------------
@@ -184,10 +185,14 @@
     made.append(top, body);
     return made;
   };
-  const plainColumns = (rows) => {
-    const names = Object.keys(rows[0] ?? {}).filter((name) => !name.startsWith("__") && rows.every((row) => row[name] === null || typeof row[name] !== "object" || row[name] instanceof Date));
-    return names.map((name) => ({ label: name.replaceAll("_", " "), value: name, format: "number", right: typeof rows[0][name] === "number" }));
-  };
+  // What a chart was drawn from, without what Vega-Lite adds for its own use.
+  const plainColumns = (rows) => Object.keys(rows[0] ?? {})
+    .filter((name) => !/^__|_(start|end)$|^(media_id|slice)$/.test(name))
+    .filter((name) => rows.every((row) => row[name] === null || typeof row[name] !== "object"))
+    .map((name) => {
+      const whole = rows.every((row) => typeof row[name] !== "number" || Number.isInteger(row[name]));
+      return { label: name.replaceAll("_", " "), value: name, format: whole ? "integer" : "number", right: typeof rows[0][name] === "number" };
+    });
 
   // --- what is shown ------------------------------------------------------------------------------------------------
 
@@ -241,6 +246,10 @@
     for (const name of dates) if (made[name]) made[name] = dayOf(made[name]);
     return made;
   });
+  // A height by steps fits only where the width does not: so it is made a number.
+  const heightOf = ({ height = 240, encoding }, rows) => (
+    height.step ? height.step * new Set(rows.map((row) => row[encoding?.y?.field])).size : height
+  );
   const drawn = new Set();
   const draw = ({ id, data: name, content }, rows) => {
     const place = element(id);
@@ -251,12 +260,19 @@
     const { by, measures } = content.usermeta ?? {};
     const taken = by ? grouped(rows, by, measures) : rows;
     const { title, description, ...specification } = withWorld(content);
-    const parsed = charts.parse(
-      charts.compile({ width: "container", height: 240, ...specification, autosize: { type: "fit-x", contains: "padding" }, description, datasets: { rows: forVega(taken, data[name].dates) } }, { config: config() }).spec,
-      null,
-      { ast: true },
+    const { spec } = charts.compile(
+      {
+        width: "container",
+        ...specification,
+        height: heightOf(specification, taken),
+        autosize: { type: "fit-x", contains: "padding" },
+        description,
+        datasets: { rows: forVega(taken, data[name].dates) },
+      },
+      { config: config() },
     );
-    const view = new charts.View(parsed, {
+    // Expressions are read and not made into programs, which the policy of the page forbids.
+    const view = new charts.View(charts.parse(spec, null, { ast: true }), {
       expr: charts.expressionInterpreter,
       renderer: "svg",
       container: place,
@@ -266,8 +282,7 @@
     });
     views.set(id, view);
     const run = view.runAsync().then(() => {
-      const marks = parsed.marks ?? [];
-      const source = marks.map((mark) => mark.from?.facet?.data ?? mark.from?.data).find(Boolean);
+      const source = spec.marks.map((mark) => mark.from?.facet?.data ?? mark.from?.data).find(Boolean);
       const found = by ? taken : source && view.data(source);
       const readable = (found ?? []).slice(0, MOST_SHOWN).map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, value instanceof Date ? textOf(value) : value])));
       element(`${id}-table`).append(table(title, plainColumns(readable), readable));

@@ -9,8 +9,8 @@ import duckdb
 import yaml
 from answer import Answer
 from blocks import SHOWN
-from markdown_it import MarkdownIt
 from lake_marts import slices_of
+from markdown_it import MarkdownIt
 
 MOST_ROWS = 100_000
 """Rows of a block. More make a page of many megabytes."""

@@ -66,7 +66,9 @@ def write_site(out, pages, tables, lake):
             scripts=[jinja2.utils.markupsafe.Markup(one) for one in scripts],
             body=jinja2.utils.markupsafe.Markup(page.html),
             data=jinja2.utils.markupsafe.Markup(inside(json.dumps(data, ensure_ascii=False, separators=(",", ":")))),
-            world=jinja2.utils.markupsafe.Markup((HERE / "vendor" / "world.json").read_text()) if page.uses_world else None,
+            world=jinja2.utils.markupsafe.Markup((HERE / "vendor" / "world.json").read_text())
+            if page.uses_world
+            else None,
             missing=missing(page, tables),
             is_empty=not any(table["row_count"] for table in tables),
             lake=lake,

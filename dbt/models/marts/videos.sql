@@ -1,7 +1,15 @@
 {# A video, with where it belongs and whether it is gone. #}
 with deleted as (
-    select media_id, max(deleted_at) as deleted_at
+    select
+        media_id,
+        max(media) as media,
+        max(kind) as kind,
+        max(duration_seconds) as duration_seconds,
+        max(project_id) as project_id,
+        max(project) as project,
+        max(deleted_at) as deleted_at
     from {{ ref('stg_wistia__deleted_media') }}
+    where media_id is not null
     group by media_id
 ),
 
@@ -14,17 +22,16 @@ media as (
 )
 
 select
-    media.media_id,
-    coalesce(media.media, media.media_id) as media,
-    media.kind,
+    coalesce(media.media_id, deleted.media_id) as media_id,
+    coalesce(media.media, deleted.media, media.media_id, deleted.media_id) as media,
+    coalesce(media.kind, deleted.kind) as kind,
     media.archived,
-    media.duration_seconds,
-    media.project_id,
-    coalesce(media.project, 'in no project') as project,
+    coalesce(media.duration_seconds, deleted.duration_seconds) as duration_seconds,
+    coalesce(media.project_id, deleted.project_id) as project_id,
+    coalesce(media.project, deleted.project, 'in no project') as project,
     coalesce(media.project_section, 'in no section') as project_section,
     media.created_at,
     media.updated_at,
     coalesce(media.deleted_at, deleted.deleted_at) as deleted_at
-from media
-left join deleted on deleted.media_id = media.media_id
-where media.newest = 1
+from (select * from media where newest = 1) as media
+full outer join deleted on deleted.media_id = media.media_id
