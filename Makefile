@@ -39,7 +39,7 @@ test-report: $(BROWSER) $(REPORT) $(CHROMIUM) report/node_modules/.ready
 	.venv-browser/bin/pytest tests/report -p no:cacheprovider
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) $(DBT) unit
+test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) $(DBT) $(REPORT) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
 	$(MAKE) --no-print-directory test-report
 

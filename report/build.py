@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+
 from lake_marts import open_marts, tables_of
 from page import PageError, read_page
 from site_files import write_site

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import duckdb
 import yaml
+from markdown_it import MarkdownIt
+
 from answer import Answer
 from blocks import SHOWN
 from lake_marts import slices_of
-from markdown_it import MarkdownIt
 
 MOST_ROWS = 100_000
 """Rows of a block. More make a page of many megabytes."""
