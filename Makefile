@@ -1,4 +1,4 @@
-.PHONY: run report report-vendor test-report test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run report report-vendor report-pictures test-report test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -33,6 +33,10 @@ report: $(REPORT)
 ## What the page is drawn with, and the names of countries: report/vendor, from the npm packages of report/package-lock.json.
 report-vendor: report/node_modules/.ready
 	node report/bundle.mjs
+
+## The pictures of the page. What has no font on this machine is a box: fonts-noto-cjk, fonts-noto-color-emoji.
+report-pictures: $(BROWSER) $(REPORT) $(CHROMIUM)
+	.venv-browser/bin/python scripts/page_pictures.py
 
 ## The page, opened by a browser.
 test-report: $(BROWSER) $(REPORT) $(CHROMIUM) report/node_modules/.ready
