@@ -1,6 +1,7 @@
 """A page: a Markdown file with blocks of SQL, and blocks that show what they answer."""
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,22 +44,22 @@ class Page:
     blocks: list = field(default_factory=list)
 
 
-def head_of(path, text):
+def head_of(place, text):
     """What stands between the lines of `---`, and the number of lines that it takes."""
     found = re.match(r"---\n(.*?\n)---\n", text, re.DOTALL)
     if not found:
-        raise PageError([f"{path}:1: a page begins with `---`, its title, and `---`"])
+        raise PageError([f"{place}:1: a page begins with `---`, its title, and `---`"])
     try:
         head = yaml.safe_load(found[1])
     except yaml.YAMLError as problem:
-        raise PageError([f"{path}:1: the head is no YAML: {' '.join(str(problem).split())}"]) from problem
-    wrong = [f"{path}:1: the head has no `title`"] if not (isinstance(head, dict) and head.get("title")) else []
+        raise PageError([f"{place}:1: the head is no YAML: {' '.join(str(problem).split())}"]) from problem
+    wrong = [f"{place}:1: the head has no `title`"] if not (isinstance(head, dict) and head.get("title")) else []
     if not wrong:
         known = {"title", "order", "needs", "filters", "choose"}
-        wrong += [f"{path}:1: `{name}` is nothing that a head has" for name in head if name not in known]
-        wrong += [f"{path}:1: there is no filter `{name}`" for name in head.get("filters", []) if name not in FILTERS]
+        wrong += [f"{place}:1: `{name}` is nothing that a head has" for name in head if name not in known]
+        wrong += [f"{place}:1: there is no filter `{name}`" for name in head.get("filters", []) if name not in FILTERS]
         if head.get("choose") not in (None, "video"):
-            wrong.append(f"{path}:1: `choose` can be `video` alone")
+            wrong.append(f"{place}:1: `choose` can be `video` alone")
     if wrong:
         raise PageError(wrong)
     return head, found[0].count("\n")
@@ -88,7 +89,10 @@ def asked(place, line, query, connection):
 def read_page(path: Path, connection):
     """A file as a page; all that is wrong with it at once."""
     text = path.read_text()
-    head, skipped = head_of(path, text)
+    # As one would type it from here.
+    near = os.path.relpath(path)
+    place = str(path) if near.startswith("..") else near
+    head, skipped = head_of(place, text)
     # The lines keep their numbers.
     markdown = MarkdownIt("commonmark").enable("table")
     body = "\n" * skipped + text.split("\n---\n", 1)[1]
@@ -102,23 +106,23 @@ def read_page(path: Path, connection):
         kind, name = (*words, None, None)[:2]
         if kind == "sql" and name:
             try:
-                answers[name] = asked(path, line, token.content, connection)
+                answers[name] = asked(place, line, token.content, connection)
             except PageError as problem:
                 problems.extend(problem.lines)
                 answers[name] = None
             return ""
         if kind in SHOWN:
             if name not in answers:
-                problems.append(f"{path}:{line}: there is no block `sql {name}` above")
+                problems.append(f"{place}:{line}: there is no block `sql {name}` above")
             elif answers[name] is not None:
                 try:
                     block = SHOWN[kind](f"block-{len(blocks)}", name, token.content, answers[name])
                     blocks.append(block.described())
                     return block.html()
                 except ValueError as problem:
-                    problems.append(f"{path}:{line}: {problem}")
+                    problems.append(f"{place}:{line}: {problem}")
             return ""
-        problems.append(f"{path}:{line}: a block is `sql NAME`, or one of {', '.join(SHOWN)} with the name of one")
+        problems.append(f"{place}:{line}: a block is `sql NAME`, or one of {', '.join(SHOWN)} with the name of one")
         return ""
 
     markdown.add_render_rule("fence", lambda _renderer, *rest: show(*rest))
