@@ -39,11 +39,11 @@ report-pictures: $(BROWSER) $(REPORT) $(CHROMIUM)
 	.venv-browser/bin/python scripts/page_pictures.py
 
 ## The page, opened by a browser.
-test-report: $(BROWSER) $(REPORT) $(CHROMIUM) report/node_modules/.ready
+test-report: $(BROWSER) $(DBT) $(CHROMIUM) report/node_modules/.ready
 	.venv-browser/bin/pytest tests/report -p no:cacheprovider
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) $(DBT) $(REPORT) unit
+test: $(VENV) $(LOCALSTACK) $(VALGRIND) $(DOCKER) $(DBT) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
 	$(MAKE) --no-print-directory test-report
 
@@ -113,7 +113,7 @@ wheels: .venv-wheels/.ready
 	python3 scripts/try_wheels.py dist $(if $(findstring dist,$(WHEEL_FLAGS)),--largest $(LARGEST))
 
 ## Readers of Parquet that weigh much, and read the lake as docs/querying.md says.
-test-readers: .venv-readers/.ready
+test-readers: .venv-readers/.ready $(DBT)
 	cargo build --workspace --locked
 	.venv-readers/bin/pytest tests/readers -p no:cacheprovider
 
@@ -195,7 +195,7 @@ $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
 $(REPORT): report/requirements.txt dbt/requirements.txt
 $(BROWSER): tests/report/requirements.txt
-$(DBT): tests/requirements-dbt.txt dbt/requirements.txt
+$(DBT): tests/requirements-dbt.txt report/requirements.txt dbt/requirements.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
 .venv-readers/.ready: tests/readers/requirements.txt

@@ -1,4 +1,4 @@
-"""Takes the pictures of the page for README and docs, of the lake that docs/querying.md is about: `make report-pictures`."""
+"""Takes the pictures of the page for README and docs, of the lake of docs/querying.md: `make report-pictures`."""
 
 import os
 import subprocess

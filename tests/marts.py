@@ -19,6 +19,7 @@ class Marts:
     """What the project makes of a lake, in a folder of its own."""
 
     def __init__(self, folder: Path, lake: Path | str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.lake = folder, lake
         self.target = folder / "target"
         self.database = folder / "marts.duckdb"

@@ -112,7 +112,7 @@ class Desk:
         for name in ("home", "machine/usr/local/bin", "machine/run/lock", "machine/var/log", "machine/etc"):
             (folder / name).mkdir(parents=True)
         # The environment of `make run` is this one, and that of the page the one that is there.
-        pythons = {".venv-run": sys.executable, ".venv-report": str(ROOT / ".venv-report" / "bin" / "python")}
+        pythons = {".venv-run": sys.executable, ".venv-report": str(ROOT / ".venv-dbt" / "bin" / "python")}
         for name, its in pythons.items():
             python = self.folder / name / "bin" / "python"
             python.parent.mkdir(parents=True)

@@ -9,12 +9,12 @@ from playwright.sync_api import sync_playwright
 from harness import ROOT, environment, run
 
 CHROMIUM = ROOT / ".venv-chromium" / "chromium"
-PYTHON = ROOT / ".venv-report" / "bin" / "python"
+PYTHON = ROOT / ".venv-dbt" / "bin" / "python"
 
 
 def build(*flags):
     """The builder of the page."""
-    assert PYTHON.exists(), "there is no builder: make .venv-report/.ready"
+    assert PYTHON.exists(), "there is no builder: make .venv-dbt/.ready"
     return run(PYTHON, ROOT / "report" / "build.py", *flags)
 
 

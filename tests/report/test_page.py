@@ -13,7 +13,8 @@ from conftest import build
 from harness import ROOT
 
 PAGES = sorted(path.stem for path in (ROOT / "report" / "pages").glob("*.md"))
-SHAPES = ["demo-light", "demo-dark", "empty-light"]
+OPENED = [(lake, name) for lake in ("demo-light", "empty-light") for name in PAGES]
+OPENED += [("demo-dark", "index"), ("demo-dark", "regions")]
 
 
 @pytest.fixture
@@ -28,8 +29,7 @@ def shaped(request, look):
     return open_page
 
 
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("shape", "name"), OPENED)
 def test_a_page_asks_for_nothing_complains_of_nothing_and_is_accessible(shaped, shape, name):
     seen = shaped(shape, name).fine()
     found = Axe().run(seen.page).response["violations"]
@@ -182,7 +182,7 @@ def test_each_video_is_true(site, look, account, demo):
     titles = answers.names(account.truth)
     with_days = {row["media_id"] for row in account.days()}
     assert set(seen.options("video")) == with_days
-    for media in seen.options("video"):
+    for media in seen.options("video")[:8]:
         seen.choose(video=media)
         shows(seen, overview([row for row in account.days() if row["media_id"] == media]))
         assert " ".join(titles[media].split()) in seen.page.locator("#said").inner_text()
