@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from lake_marts import open_marts, tables_of
+from lake_marts import days_of, open_marts, tables_of
 from page import PageError, read_page
 from site_files import write_site
 
@@ -69,7 +69,7 @@ def main():
     pages, problems = [], []
     with duckdb.connect(str(database), read_only=True) as connection:
         open_marts(connection)
-        tables = tables_of(connection)
+        tables, days = tables_of(connection), days_of(connection)
         for path in files:
             try:
                 pages.append(read_page(path, connection))
@@ -79,7 +79,7 @@ def main():
         sys.exit("\n".join(f"error: {line}" for line in problems))
     if not any(table["is_there"] for table in tables):
         print(f"{lake} has no table of Wistia's: the page says how to fill one", file=sys.stderr)
-    first = write_site(out, pages, tables, chosen.lake)
+    first = write_site(out, pages, tables, days, chosen.lake)
     print(f"the page: {first.as_uri()}")
 
 

@@ -40,9 +40,14 @@ writeFileSync(join(out, "world.json"), `${JSON.stringify({ ...world, objects: { 
 // The seed of the dbt project by which two letters become a name and a place on the map.
 const iso = require("i18n-iso-countries");
 const cell = (text) => (/[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-const rows = Object.keys(iso.getAlpha2Codes()).sort().map((code) => [code, iso.alpha2ToNumeric(code), iso.getName(code, "en")]);
+const rows = Object.keys(iso.getAlpha2Codes())
+  .sort()
+  .map((code) => [code, iso.alpha2ToNumeric(code), iso.getName(code, "en")]);
 const table = [["country", "country_number", "country_name"], ...rows].map((row) => row.map(cell).join(","));
-writeFileSync(process.argv[2] ? join(out, "country_names.csv") : join(here, "../dbt/seeds/country_names.csv"), `${table.join("\n")}\n`);
+writeFileSync(
+  process.argv[2] ? join(out, "country_names.csv") : join(here, "../dbt/seeds/country_names.csv"),
+  `${table.join("\n")}\n`,
+);
 
 // The licences of all that is in it.
 const folders = new Set(["node_modules/world-atlas", "node_modules/i18n-iso-countries"]);
@@ -53,7 +58,8 @@ for (const input of Object.keys(made.metafile.inputs)) {
 const texts = [...folders].sort().map((folder) => {
   const { name, version, license } = JSON.parse(readFileSync(join(here, folder, "package.json"), "utf8"));
   const file = readdirSync(join(here, folder)).find((one) => /^licen[cs]e/i.test(one));
-  const text = file && existsSync(join(here, folder, file)) ? readFileSync(join(here, folder, file), "utf8").trim() : "";
+  const text =
+    file && existsSync(join(here, folder, file)) ? readFileSync(join(here, folder, file), "utf8").trim() : "";
   return `${name} ${version} (${license})\n\n${text}\n`;
 });
 writeFileSync(join(out, "LICENCES.txt"), texts.join(`\n${"-".repeat(80)}\n\n`));

@@ -50,3 +50,19 @@ def tables_of(connection):
 def slices_of(connection):
     """What each slice is."""
     return rows_of(connection, "select distinct slice, project, channels from slices order by slice")
+
+
+def days_of(connection):
+    """The first and the last day with figures, which are those of every page."""
+    (found,) = rows_of(
+        connection,
+        """
+        select cast(min(first) as varchar) as first, cast(max(last) as varchar) as last
+        from (
+            select min(day) as first, max(day) as last from video_performance_daily
+            union all
+            select min(month), max(last_day) from events_per_video
+        )
+        """,
+    )
+    return found

@@ -1,7 +1,7 @@
 // Narrows the rows of a page by its filters, and shows them. Charts are drawn by Vega-Lite.
 "use strict";
 (() => {
-  const { answers, blocks, filters, choose, slices } = JSON.parse(document.getElementById("data").textContent);
+  const { answers, blocks, filters, choose, slices, days } = JSON.parse(document.getElementById("data").textContent);
   const world = document.getElementById("world");
   const WORLD = world && JSON.parse(world.textContent);
   // Rows of a table. The whole of it is in the lake.
@@ -16,15 +16,29 @@
       const value = column.words ? (at) => column.words[column.at[at]] : (at) => column.values[at];
       for (let at = 0; at < length; at += 1) rows[at][name] = value(at);
     }
-    const dates = Object.entries(columns).filter(([, column]) => column.kind === "date").map(([name]) => name);
+    const dates = Object.entries(columns)
+      .filter(([, column]) => column.kind === "date")
+      .map(([name]) => name);
     return { rows, names: Object.keys(columns), dates: new Set(dates) };
   };
   const data = Object.fromEntries(Object.entries(answers).map(([name, packed]) => [name, unpack(packed)]));
   const slice = new Map(slices.map((one) => [one.slice, one]));
-  const dayOf = (text) => { const [year, month, day] = text.split("-").map(Number); return new Date(year, month - 1, day); };
-  const textOf = (date) => [date.getFullYear(), String(date.getMonth() + 1).padStart(2, "0"), String(date.getDate()).padStart(2, "0")].join("-");
-  const monthEnd = (text) => { const day = dayOf(text); return textOf(new Date(day.getFullYear(), day.getMonth() + 1, 0)); };
-  const weekEnd = (text) => { const day = dayOf(text); return textOf(new Date(day.getFullYear(), day.getMonth(), day.getDate() + 6)); };
+  const dayOf = (text) => {
+    const [year, month, day] = text.split("-").map(Number);
+    return new Date(year, month - 1, day);
+  };
+  const textOf = (date) =>
+    [date.getFullYear(), String(date.getMonth() + 1).padStart(2, "0"), String(date.getDate()).padStart(2, "0")].join(
+      "-",
+    );
+  const monthEnd = (text) => {
+    const day = dayOf(text);
+    return textOf(new Date(day.getFullYear(), day.getMonth() + 1, 0));
+  };
+  const weekEnd = (text) => {
+    const day = dayOf(text);
+    return textOf(new Date(day.getFullYear(), day.getMonth(), day.getDate() + 6));
+  };
 
   // The columns by which rows can be narrowed: a day, or the first day of a week or month that counts as a whole.
   const SPANS = { date: (text) => text, week: weekEnd, month: monthEnd };
@@ -45,7 +59,9 @@
     video: ({ names }, { video }) => names.includes("media_id") && ((row) => row.media_id === video),
   };
   const narrowed = (name, state) => {
-    const fits = active(state).map((filter) => FITS[filter](data[name], state)).filter(Boolean);
+    const fits = active(state)
+      .map((filter) => FITS[filter](data[name], state))
+      .filter(Boolean);
     return data[name].rows.filter((row) => fits.every((fit) => fit(row)));
   };
   const notNarrowed = (name, state) => active(state).filter((filter) => !FITS[filter](data[name], state));
@@ -63,7 +79,8 @@
       const [part, whole] = measure.ratio;
       return total(rows, whole) ? total(rows, part) / total(rows, whole) : null;
     }
-    if (measure.distinct) return new Set(rows.map((row) => row[measure.distinct]).filter((value) => value !== null)).size;
+    if (measure.distinct)
+      return new Set(rows.map((row) => row[measure.distinct]).filter((value) => value !== null)).size;
     const name = measure.sum ?? measure.max ?? measure.min;
     if (!known(rows, name)) return null;
     if (measure.sum) return total(rows, name);
@@ -82,7 +99,10 @@
       ...Object.fromEntries(measures.map((measure) => [measure.label, measured(group, measure)])),
     }));
   };
-  const number = (options) => { const format = new Intl.NumberFormat("en", options); return (value) => format.format(value); };
+  const number = (options) => {
+    const format = new Intl.NumberFormat("en", options);
+    return (value) => format.format(value);
+  };
   const FORMATS = {
     integer: number({ maximumFractionDigits: 0 }),
     number: number({ minimumFractionDigits: 1, maximumFractionDigits: 1 }),
@@ -97,17 +117,21 @@
 
   // --- what is chosen -----------------------------------------------------------------------------------------------
 
-  const days = Object.values(data).flatMap(({ rows, names }) => {
-    const column = spanOf(names);
-    return column ? rows.map((row) => row[column]).filter(Boolean) : [];
-  });
-  const ends = Object.values(data).flatMap(({ rows, names }) => (names.includes("date") ? rows.map((row) => row.date) : []));
-  const least = (values) => values.reduce((one, other) => (other < one ? other : one), values[0] ?? "");
-  const most = (values) => values.reduce((one, other) => (other > one ? other : one), values[0] ?? "");
-  const FIRST = least(days);
-  const LAST = ends.length ? most(ends) : days.length ? SPANS[data[Object.keys(data).find((name) => spanOf(data[name].names))] && "month"](most(days)) : "";
+  const FIRST = days.first ?? "";
+  const LAST = days.last ?? "";
   const everything = { from: FIRST, to: LAST, project: "", channel: "", video: "" };
 
+  // The first day of the last so many; of everything where there is no number.
+  const beginOf = (count) => {
+    if (!count || !LAST) return FIRST;
+    const day = dayOf(LAST);
+    day.setDate(day.getDate() - Number(count) + 1);
+    return textOf(day) > FIRST ? textOf(day) : FIRST;
+  };
+  const periodOf = ({ from, to }) => {
+    const fixed = [...element("period").options].map((option) => option.value).filter((value) => value !== "own");
+    return fixed.find((value) => to === LAST && from === beginOf(value)) ?? "own";
+  };
   const active = (state) => {
     const chosen = [];
     if (filters.includes("dates") && (state.from !== FIRST || state.to !== LAST)) chosen.push("dates");
@@ -129,7 +153,8 @@
     const hash = new URLSearchParams(changed).toString();
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
     // What is chosen goes along to the other pages.
-    for (const link of document.querySelectorAll("nav a")) link.href = link.getAttribute("href").split("#")[0] + (hash ? `#${hash}` : "");
+    for (const link of document.querySelectorAll("nav a"))
+      link.href = link.getAttribute("href").split("#")[0] + (hash ? `#${hash}` : "");
   };
 
   const VIDEOS = choose ? data.videos : null;
@@ -140,7 +165,10 @@
   const controls = () => ["from", "to", "project", "channel", "video"].map(element).filter(Boolean);
   const videosOf = (state) => {
     const { video, ...rest } = state;
-    const fits = active(state).filter((filter) => ["project", "channel"].includes(filter)).map((filter) => FITS[filter](VIDEOS, rest)).filter(Boolean);
+    const fits = active(state)
+      .filter((filter) => ["project", "channel"].includes(filter))
+      .map((filter) => FITS[filter](VIDEOS, rest))
+      .filter(Boolean);
     return VIDEOS.rows.filter((row) => fits.every((fit) => fit(row)));
   };
   const offerVideos = (state) => {
@@ -149,7 +177,10 @@
     if (!offered.some((row) => row.media_id === state.video)) state.video = offered[0]?.media_id ?? "";
     const select = element("video");
     select.replaceChildren();
-    fill(select, offered.map((row) => [row.media_id, row.media]));
+    fill(
+      select,
+      offered.map((row) => [row.media_id, row.media]),
+    );
     select.value = state.video;
   };
   const say = (state) => {
@@ -157,7 +188,8 @@
     if (filters.includes("dates") && FIRST) words.push(`${state.from} to ${state.to}`);
     if (state.project && filters.includes("project")) words.push(`project ${state.project}`);
     if (state.channel && filters.includes("channel")) words.push(`channel ${state.channel}`);
-    if (VIDEOS && state.video) words.unshift(VIDEOS.rows.find((row) => row.media_id === state.video)?.media ?? state.video);
+    if (VIDEOS && state.video)
+      words.unshift(VIDEOS.rows.find((row) => row.media_id === state.video)?.media ?? state.video);
     element("said").textContent = words.length ? `Shown: ${words.join(", ")}.` : "";
   };
 
@@ -173,26 +205,34 @@
     const made = make("table");
     made.append(make("caption", caption, { class: "hidden" }));
     const head = make("tr");
-    for (const { label, right } of columns) head.append(make("th", label, { scope: "col", ...(right && { class: "right" }) }));
+    for (const { label, right } of columns)
+      head.append(make("th", label, { scope: "col", ...(right && { class: "right" }) }));
     const top = make("thead");
     top.append(head);
     const body = make("tbody");
     for (const row of rows) {
       const line = make("tr");
-      for (const { value, format, right } of columns) line.append(make("td", shown(row[value], format), right ? { class: "right" } : {}));
+      for (const { value, format, right } of columns)
+        line.append(make("td", shown(row[value], format), right ? { class: "right" } : {}));
       body.append(line);
     }
     made.append(top, body);
     return made;
   };
   // What a chart was drawn from, without what Vega-Lite adds for its own use.
-  const plainColumns = (rows) => Object.keys(rows[0] ?? {})
-    .filter((name) => !/^__|_(start|end)$|^(media_id|slice)$/.test(name))
-    .filter((name) => rows.every((row) => row[name] === null || typeof row[name] !== "object"))
-    .map((name) => {
-      const whole = rows.every((row) => typeof row[name] !== "number" || Number.isInteger(row[name]));
-      return { label: name.replaceAll("_", " "), value: name, format: whole ? "integer" : "number", right: typeof rows[0][name] === "number" };
-    });
+  const plainColumns = (rows) =>
+    Object.keys(rows[0] ?? {})
+      .filter((name) => !/^__|_(start|end)$|^(media_id|slice)$/.test(name))
+      .filter((name) => rows.every((row) => row[name] === null || typeof row[name] !== "object"))
+      .map((name) => {
+        const whole = rows.every((row) => typeof row[name] !== "number" || Number.isInteger(row[name]));
+        return {
+          label: name.replaceAll("_", " "),
+          value: name,
+          format: whole ? "integer" : "number",
+          right: typeof rows[0][name] === "number",
+        };
+      });
 
   // --- what is shown ------------------------------------------------------------------------------------------------
 
@@ -209,11 +249,22 @@
     },
     table: ({ id, content }, rows) => {
       const { by, measures = [], columns, limit = MOST_SHOWN, sort } = content;
-      let found = by ? grouped(rows, by.map(({ column }) => column), measures) : rows;
+      let found = by
+        ? grouped(
+            rows,
+            by.map(({ column }) => column),
+            measures,
+          )
+        : rows;
       const first = sort ?? measures[0]?.label;
       if (first) found = [...found].sort((one, other) => (other[first] ?? -Infinity) - (one[first] ?? -Infinity));
       const heads = [
-        ...(by ?? columns).map(({ column, label, format }) => ({ label: label ?? column, value: column, format, right: typeof found[0]?.[column] === "number" })),
+        ...(by ?? columns).map(({ column, label, format }) => ({
+          label: label ?? column,
+          value: column,
+          format,
+          right: typeof found[0]?.[column] === "number",
+        })),
         ...measures.map(({ label, format }) => ({ label, value: label, format, right: true })),
       ];
       element(id).replaceChildren(table(content.title, heads, found.slice(0, limit)));
@@ -229,7 +280,16 @@
       background: paper,
       font: "system-ui, sans-serif",
       view: { stroke: null },
-      axis: { labelColor: faint, titleColor: faint, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" },
+      axis: {
+        labelColor: faint,
+        titleColor: faint,
+        gridColor: line,
+        domainColor: line,
+        tickColor: line,
+        labelFontSize: 12,
+        titleFontSize: 12,
+        titleFontWeight: "normal",
+      },
       legend: { labelColor: ink, titleColor: faint, titleFontWeight: "normal" },
       mark: { color: scheme[0], tooltip: true },
       geoshape: { stroke: paper },
@@ -238,18 +298,21 @@
   };
   const hover = new charts.Handler({ disableDefaultStyle: true });
   const views = new Map();
-  const withWorld = (specification) => JSON.parse(JSON.stringify(specification), (key, value) => (
-    key === "data" && value?.name === "world" ? { values: WORLD, format: { type: "topojson", feature: "countries" } } : value
-  ));
-  const forVega = (rows, dates) => rows.map((row) => {
-    const made = { ...row };
-    for (const name of dates) if (made[name]) made[name] = dayOf(made[name]);
-    return made;
-  });
+  const withWorld = (specification) =>
+    JSON.parse(JSON.stringify(specification), (key, value) =>
+      key === "data" && value?.name === "world"
+        ? { values: WORLD, format: { type: "topojson", feature: "countries" } }
+        : value,
+    );
+  const forVega = (rows, dates) =>
+    rows.map((row) => {
+      const made = { ...row };
+      for (const name of dates) if (made[name]) made[name] = dayOf(made[name]);
+      return made;
+    });
   // A height by steps fits only where the width does not: so it is made a number.
-  const heightOf = ({ height = 240, encoding }, rows) => (
-    height.step ? height.step * new Set(rows.map((row) => row[encoding?.y?.field])).size : height
-  );
+  const heightOf = ({ height = 240, encoding }, rows) =>
+    height.step ? height.step * new Set(rows.map((row) => row[encoding?.y?.field])).size : height;
   const drawn = new Set();
   const draw = ({ id, data: name, content }, rows) => {
     const place = element(id);
@@ -281,12 +344,21 @@
       logLevel: charts.Warn,
     });
     views.set(id, view);
-    const run = view.runAsync().then(() => {
-      const source = spec.marks.map((mark) => mark.from?.facet?.data ?? mark.from?.data).find(Boolean);
-      const found = by ? taken : source && view.data(source);
-      const readable = (found ?? []).slice(0, MOST_SHOWN).map((row) => Object.fromEntries(Object.entries(row).map(([key, value]) => [key, value instanceof Date ? textOf(value) : value])));
-      element(`${id}-table`).append(table(title, plainColumns(readable), readable));
-    }).finally(() => drawn.delete(run));
+    const run = view
+      .runAsync()
+      .then(() => {
+        const source = spec.marks.map((mark) => mark.from?.facet?.data ?? mark.from?.data).find(Boolean);
+        const found = by ? taken : source && view.data(source);
+        const readable = (found ?? [])
+          .slice(0, MOST_SHOWN)
+          .map((row) =>
+            Object.fromEntries(
+              Object.entries(row).map(([key, value]) => [key, value instanceof Date ? textOf(value) : value]),
+            ),
+          );
+        element(`${id}-table`).append(table(title, plainColumns(readable), readable));
+      })
+      .finally(() => drawn.delete(run));
     drawn.add(run);
   };
   const note = ({ id, data: name }, rows, state) => {
@@ -306,6 +378,7 @@
     document.body.dataset.ready = "";
     offerVideos(state);
     for (const control of controls()) control.value = state[control.id];
+    if (element("period")) element("period").value = periodOf(state);
     if (element("said")) say(state);
     remember(state);
     for (const block of blocks) {
@@ -324,44 +397,58 @@
   if (element("project")) fill(element("project"), names(slices.map((one) => one.project)));
   if (element("channel")) fill(element("channel"), names(slices.flatMap((one) => one.channels)));
   for (const control of form ? controls() : []) {
-    if (control.type === "date") { control.min = FIRST; control.max = LAST; }
+    if (control.type === "date") {
+      control.min = FIRST;
+      control.max = LAST;
+    }
     control.addEventListener("change", () => {
       state = { ...state, [control.id]: control.value || everything[control.id] };
-      if (control.type === "date" && element("period")) element("period").value = "own";
       show();
     });
   }
   element("period")?.addEventListener("change", (event) => {
-    const length = Number(event.target.value);
-    if (event.target.value === "own" || !LAST) return;
-    const first = dayOf(LAST);
-    first.setDate(first.getDate() - length + 1);
-    state = { ...state, from: length ? most([textOf(first), FIRST]) : FIRST, to: LAST };
+    if (event.target.value === "own") return;
+    state = { ...state, from: beginOf(event.target.value), to: LAST };
     show();
   });
   form?.addEventListener("submit", (event) => event.preventDefault());
   form?.addEventListener("reset", (event) => {
     event.preventDefault();
     state = { ...everything, video: state.video };
-    if (element("period")) element("period").value = "";
     show();
   });
-  window.addEventListener("hashchange", () => { state = stored(); show(); });
+  window.addEventListener("hashchange", () => {
+    state = stored();
+    show();
+  });
 
   const theme = element("theme");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const kept = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+  const kept = () => {
+    try {
+      return localStorage.getItem("theme");
+    } catch {
+      return null;
+    }
+  };
   const dress = (name) => {
     if (name) document.documentElement.dataset.theme = name;
     theme.setAttribute("aria-pressed", String((name ?? (dark.matches ? "dark" : "light")) === "dark"));
   };
   theme.addEventListener("click", () => {
     const name = theme.getAttribute("aria-pressed") === "true" ? "light" : "dark";
-    try { localStorage.setItem("theme", name); } catch { /* A page from a file may not keep anything. */ }
+    try {
+      localStorage.setItem("theme", name);
+    } catch {
+      /* A page from a file may not keep anything. */
+    }
     dress(name);
     show();
   });
-  dark.addEventListener("change", () => { dress(kept()); show(); });
+  dark.addEventListener("change", () => {
+    dress(kept());
+    show();
+  });
   dress(kept());
   show();
 })();

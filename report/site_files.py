@@ -30,7 +30,7 @@ def missing(page, tables):
     return [table for table in tables if table["table_name"] in page.needs and not table["row_count"]]
 
 
-def write_site(out, pages, tables, lake):
+def write_site(out, pages, tables, days, lake):
     """Writes all pages; the first of them."""
     out.mkdir(parents=True, exist_ok=True)
     pages = sorted(pages, key=lambda page: (page.order, page.name))
@@ -57,6 +57,7 @@ def write_site(out, pages, tables, lake):
             "filters": page.filters,
             "choose": page.choose,
             "slices": page.slices,
+            "days": days,
         }
         text = template.render(
             page=page,
