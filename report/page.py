@@ -127,6 +127,9 @@ def read_page(path: Path, connection):
 
     markdown.add_render_rule("fence", lambda _renderer, *rest: show(*rest))
     html = markdown.render(body)
+    videos = answers.get("videos")
+    if head.get("choose") and not (videos and {"media_id", "media"} <= set(videos.names)):
+        problems.append(f"{place}:1: `choose: video` wants a block `sql videos` with media_id and media")
     if problems:
         raise PageError(problems)
     return Page(

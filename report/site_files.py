@@ -38,7 +38,10 @@ def write_site(out, pages, tables, days, lake):
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.get_template("template.html")
-    style, scripts = (HERE / "page.css").read_text(), [script("vendor/vega.js"), script("page.js")]
+    style, scripts = (
+        (HERE / "page.css").read_text(),
+        [script(name) for name in ("vendor/vega.js", "rows.js", "page.js")],
+    )
     policy = "; ".join(
         [
             "default-src 'none'",

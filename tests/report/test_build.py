@@ -54,6 +54,7 @@ WRONG = {
     ("# A question\n", 1, "a page begins with `---`"),
     ("---\norder: 1\n---\n", 1, "the head has no `title`"),
     ("---\ntitle: A\nfilter: [dates]\n---\n", 1, "`filter` is nothing that a head has"),
+    ("---\ntitle: A\nchoose: video\n---\n", 1, "`choose: video` wants a block `sql videos`"),
     ("---\ntitle: A\nfilters: [weather]\n---\n", 1, "there is no filter `weather`"),
 }
 

@@ -211,6 +211,7 @@ def test_each_video_is_true(site, look, account, demo):
     # Only videos of the project can be chosen.
     seen.choose(project="Support")
     assert set(seen.options("video")) == {media for media in with_days if account.projects[media] == "Support"}
+    assert seen.page.get_by_text("Not narrowed").count() == 0
     seen.fine()
 
 
