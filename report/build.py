@@ -41,7 +41,9 @@ def lake_of(text):
 
 def make_marts(lake, work):
     """The DuckDB that dbt fills. What the lake lacks is no error: the page says it."""
-    work.mkdir(parents=True, exist_ok=True)
+    work.parent.mkdir(parents=True, exist_ok=True)
+    # As a lake in a folder: for the one who builds it.
+    work.mkdir(mode=0o700, exist_ok=True)
     database = work / "marts.duckdb"
     command = [Path(sys.executable).parent / "dbt", "--no-use-colors", "build", "--exclude-resource-type", "test"]
     command += ["--project-dir", PROJECT, "--profiles-dir", PROJECT]

@@ -13,6 +13,8 @@ from harness import ROOT, Json, Run, run
 
 DBT = ROOT / ".venv-dbt" / "bin" / "dbt"
 PROJECT = ROOT / "dbt"
+PATIENCE = 280
+"""Seconds after which dbt hangs: it takes ten, of a machine that does nothing else."""
 
 
 class Marts:
@@ -38,6 +40,7 @@ class Marts:
             json.dumps(variables or {}),
             *flags,
             env={"WISTIA_LAKE": str(self.lake), "WISTIA_DUCKDB": str(self.database), **(env or {})},
+            timeout=PATIENCE,
         )
 
     def build(self, *flags: str, **more: Any) -> Run:

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from harness import ROOT, environment, run
+from marts import PATIENCE
 
 CHROMIUM = ROOT / ".venv-chromium" / "chromium"
 PYTHON = ROOT / ".venv-dbt" / "bin" / "python"
@@ -15,7 +16,7 @@ PYTHON = ROOT / ".venv-dbt" / "bin" / "python"
 def build(*flags):
     """The builder of the page."""
     assert PYTHON.exists(), "there is no builder: make .venv-dbt/.ready"
-    return run(PYTHON, ROOT / "report" / "build.py", *flags)
+    return run(PYTHON, ROOT / "report" / "build.py", *flags, timeout=PATIENCE)
 
 
 @dataclass
@@ -123,7 +124,7 @@ def look(browser):
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **how})
         opened.append(context)
         seen = Seen(context.new_page())
-        seen.page.set_default_timeout(20_000)
+        seen.page.set_default_timeout(60_000)
 
         def judge(route):
             if route.request.url.startswith(("file:", "data:", "blob:")):
