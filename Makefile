@@ -1,4 +1,4 @@
-.PHONY: run test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run report report-vendor report-pictures test-report test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -7,6 +7,10 @@ ICEBERG := .venv-iceberg/.ready
 FIELD := .venv-field/.ready
 VALGRIND := .venv-valgrind/.ready
 DOCKER := .venv-docker/.ready
+DBT := .venv-dbt/.ready
+REPORT := .venv-report/.ready
+BROWSER := .venv-browser/.ready
+CHROMIUM := .venv-chromium/.ready
 PROGRAMS := tap-wistia target-s3-parquet
 # On Linux from glibc 2.17 on.
 # Bytes that a program may have as it is released. The test of Meltano builds others.
@@ -23,9 +27,26 @@ ACCOUNT ?= wistia
 run: .venv-run/.ready
 	scripts/run.sh
 
+## The page of a lake, in a folder or on S3: make report LAKE=s3://your-bucket/wistia OUT=page
+report: $(REPORT)
+	@.venv-report/bin/python report/build.py --lake "$(or $(LAKE),local/lake)" --out "$(or $(OUT),local/report)"
+
+## What the page is drawn with, and the names of countries: report/vendor, from the npm packages of report/package-lock.json.
+report-vendor: report/node_modules/.ready
+	node report/bundle.mjs
+
+## The pictures of the page. What has no font on this machine is a box: fonts-noto-cjk, fonts-noto-color-emoji.
+report-pictures: $(BROWSER) $(REPORT) $(CHROMIUM)
+	.venv-browser/bin/python scripts/page_pictures.py
+
+## The page, opened by a browser.
+test-report: $(BROWSER) $(DBT) $(CHROMIUM) report/node_modules/.ready
+	.venv-browser/bin/pytest tests/report -p no:cacheprovider
+
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
-test: $(VENV) $(LOCALSTACK) $(ICEBERG) $(VALGRIND) $(DOCKER) unit
+test: $(VENV) $(LOCALSTACK) $(ICEBERG) $(VALGRIND) $(DOCKER) $(DBT) unit
 	.venv/bin/pytest tests -n 2 --dist loadgroup
+	$(MAKE) --no-print-directory test-report
 
 ## All of Rust is built, and its own tests run.
 unit:
@@ -77,11 +98,12 @@ docs: $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	PYTHONPATH=tests .venv/bin/python scripts/querying.py
 
-## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas.
+## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas, dbt's sources.
 generate: $(VENV)
 	cargo build --workspace --locked
 	UPDATE=1 cargo test --quiet --locked -p tap-wistia discover
 	.venv/bin/python scripts/generate.py
+	.venv/bin/python scripts/dbt_sources.py
 
 ## Both programs as Python wheels in dist, tried in a clean environment.
 wheels: .venv-wheels/.ready
@@ -92,7 +114,7 @@ wheels: .venv-wheels/.ready
 	python3 scripts/try_wheels.py dist $(if $(findstring dist,$(WHEEL_FLAGS)),--largest $(LARGEST))
 
 ## Readers of Parquet that weigh much, and read the lake as docs/querying.md says.
-test-readers: .venv-readers/.ready
+test-readers: .venv-readers/.ready $(DBT)
 	cargo build --workspace --locked
 	.venv-readers/bin/pytest tests/readers -p no:cacheprovider
 
@@ -178,6 +200,9 @@ $(LOCALSTACK): tests/requirements-localstack.txt
 $(ICEBERG): tests/requirements-iceberg.txt
 $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
+$(REPORT): report/requirements.txt dbt/requirements.txt
+$(BROWSER): tests/report/requirements.txt
+$(DBT): tests/requirements-dbt.txt report/requirements.txt dbt/requirements.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
 .venv-readers/.ready: tests/readers/requirements.txt
@@ -190,6 +215,16 @@ $(VALGRIND): scripts/get_valgrind.sh
 
 $(DOCKER): scripts/get_docker.sh
 	$< $(@D)
+	touch $@
+
+$(CHROMIUM): scripts/get_chromium.sh
+	$< $(@D)
+	touch $@
+
+# Where there is no npm, a test says that it could not look.
+report/node_modules/.ready: report/package-lock.json
+	if command -v npm >/dev/null; then npm ci --prefix report --ignore-scripts --no-audit --no-fund --silent; \
+		else echo "there is no npm to make report/vendor with"; mkdir -p $(@D); fi
 	touch $@
 
 %/.ready:

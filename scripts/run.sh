@@ -61,3 +61,14 @@ began=$SECONDS
     "$target" --config examples/target-local.json --state-out local/state.json > /dev/null
 
 "$python" scripts/report.py local/lake "$target" "$((SECONDS - began))"
+
+# The page is made of the lake that is there now; without it the lake is as good.
+if [ ! -e .venv-report/.ready ]; then
+    printf '\ninstalling what the page is made with (dbt and DuckDB, about a minute, once)\n' >&2
+fi
+if page=$(make --no-print-directory report LAKE=local/lake OUT=local/report 2>&1); then
+    printf '\nOpen it in a browser, %s\n' "$page"
+else
+    printf '%s\n' "$page" | tail -n 5 >&2
+    printf '\nThe page could not be made (above is why). The lake is complete; try again: make report\n'
+fi

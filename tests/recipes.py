@@ -111,12 +111,14 @@ class Desk:
                 shutil.copy(ROOT / name, self.folder / name)
         for name in ("home", "machine/usr/local/bin", "machine/run/lock", "machine/var/log", "machine/etc"):
             (folder / name).mkdir(parents=True)
-        # The environment of `make run` is this one.
-        python = self.folder / ".venv-run" / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-        python.chmod(0o755)
-        (self.folder / ".venv-run" / ".ready").touch()
+        # The environment of `make run` is this one, and that of the page the one that is there.
+        pythons = {".venv-run": sys.executable, ".venv-report": str(ROOT / ".venv-dbt" / "bin" / "python")}
+        for name, its in pythons.items():
+            python = self.folder / name / "bin" / "python"
+            python.parent.mkdir(parents=True)
+            python.write_text(f'#!/bin/sh\nexec {shlex.quote(its)} "$@"\n')
+            python.chmod(0o755)
+            (self.folder / name / ".ready").touch()
         # What every page takes for granted: settings for the tap, and a lake.
         shutil.copy(ROOT / "examples" / "tap.json", self.folder)
         target = (ROOT / "examples" / "target-local.json").read_text().replace("./local/lake", "lake")

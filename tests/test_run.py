@@ -54,9 +54,19 @@ def ran(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         calls, used = ((tmp_path / name) for name in ("calls", "used"))
-        return done.stderr, calls.read_text() if calls.exists() else "", set(used.read_text().split())
+        return done.stderr + done.stdout, calls.read_text() if calls.exists() else "", set(used.read_text().split())
 
     return run
+
+
+def test_it_ends_with_the_page_and_without_one_it_says_why(ran, tmp_path):
+    def page_of(recipe):
+        (tmp_path / "Makefile").write_text(f"report:\n\t@{recipe}\n")
+        return ran(installed="1.2.3", TAP_WISTIA_API_TOKEN="mine")
+
+    assert "Open it in a browser, the page of local/lake" in page_of("echo the page of $(LAKE)")[0]
+    said = page_of("echo no room; exit 1")[0]
+    assert "no room" in said and "The page could not be made (above is why). The lake is complete" in said
 
 
 BUILD = "build --profile demo --no-default-features --locked"

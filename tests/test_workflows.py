@@ -197,6 +197,7 @@ def test_updates_are_offered_for_all_that_is_pinned():
     assert found == {
         "cargo": tracked("Cargo.lock", "*/Cargo.lock"),
         "pip": tracked("*requirements*.txt"),
+        "npm": tracked("*package-lock.json"),
         "docker": tracked("*Dockerfile"),
         "github-actions": {Path()},
     }

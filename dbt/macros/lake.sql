@@ -1,0 +1,93 @@
+{# What is there of the lake, and how its tables are read. #}
+
+{# Where DuckDB finds the lake. #}
+{% macro lake_location() %}
+{{ return(var('wistia_lake', env_var('WISTIA_LAKE', '../local/lake')).rstrip('/')) }}
+{% endmacro %}
+
+{# Before anything else. With DuckDB this makes a schema that looks as the catalog would: a view of each table, with all
+   of its columns, and without rows where the lake has no files. #}
+{% macro open_lake() %}
+{% if execute %}{{ adapter.dispatch('open_lake', 'dbt_wistia')() }}{% endif %}
+{% endmacro %}
+
+{% macro default__open_lake() %}
+{% for name, table in dbt_wistia.wistia_tables().items() if not dbt_wistia.lake_columns(name) %}
+{% do log(dbt_wistia.what_is_missing(name, table), info=true) %}
+{% endfor %}
+{% endmacro %}
+
+{% macro duckdb__open_lake() %}
+{% set schema = var('wistia_schema', 'lake') %}
+{% set personal = var('wistia_personal_schema', schema) %}
+{% do run_query('create schema if not exists ' ~ schema) %}
+{% do run_query('create schema if not exists ' ~ personal) %}
+{% for name, table in dbt_wistia.wistia_tables().items() %}
+    {% set files = dbt_wistia.lake_location() ~ '/' ~ name ~ '/**/*.parquet' %}
+    {% set there = dbt_wistia.lake_columns(name) %}
+    {% if not there %}{% do log(dbt_wistia.what_is_missing(name, table), info=true) %}{% endif %}
+    {% set query %}
+        create or replace view {{ personal if table.source == 'wistia_personal' else schema }}.{{ name }} as
+        select
+        {% for column, type in table.columns.items() %}
+            cast({{ '"' ~ column ~ '"' if column in there else 'null' }} as {{ type.duckdb }}) as "{{ column }}"{{ ',' if not loop.last }}
+        {% endfor %}
+        {% if there %}
+        from read_parquet('{{ files | replace("'", "''") }}', hive_partitioning = false, union_by_name = true)
+        {% else %}
+        where false
+        {% endif %}
+    {% endset %}
+    {% do run_query(query) %}
+{% endfor %}
+{% endmacro %}
+
+{% macro what_is_missing(name, table) %}
+{{ return('wistia: ' ~ name ~ ' is not in the lake; what needs it is empty. ' ~ dbt_wistia.how_to_select(name, table)) }}
+{% endmacro %}
+
+{# How a table that is missing comes into the lake. #}
+{% macro how_to_select(name, table) %}
+{{ return('Sync it: ' ~ ('the tap reads the stream unless a catalog leaves it out.' if table.by_default
+    else 'in the catalog of the tap, "selected": true for the stream ' ~ name ~ '.')) }}
+{% endmacro %}
+
+{# The columns that a table of the lake has; none where there is no such table. Without a connection all that it may
+   have. #}
+{% macro lake_columns(name) %}
+{% set table = dbt_wistia.wistia_tables()[name] %}
+{% if not execute or not flags.INTROSPECT %}{{ return(table.columns.keys() | list) }}{% endif %}
+{{ return(adapter.dispatch('lake_columns', 'dbt_wistia')(name, table)) }}
+{% endmacro %}
+
+{% macro default__lake_columns(name, table) %}
+{% set place = source(table.source, name) %}
+{% set found = adapter.get_relation(place.database, place.schema, place.identifier) %}
+{% if not found %}{{ return([]) }}{% endif %}
+{{ return(adapter.get_columns_in_relation(found) | map(attribute='name') | map('lower') | list) }}
+{% endmacro %}
+
+{# External tables stand in a list of their own. #}
+{% macro redshift__lake_columns(name, table) %}
+{% set place = source(table.source, name) %}
+{% set found = run_query(
+    "select columnname from svv_external_columns where schemaname = '" ~ place.schema ~ "' and tablename = '" ~ name ~ "'"
+) %}
+{{ return(found.columns[0].values() | list) }}
+{% endmacro %}
+
+{% macro duckdb__lake_columns(name, table) %}
+{% set folder = (dbt_wistia.lake_location() ~ '/' ~ name) | replace("'", "''") %}
+{% set files = folder ~ '/**/*.parquet' %}
+{% if run_query("select 1 from glob('" ~ folder ~ "/metadata/*.metadata.json') limit 1") | length %}
+    {% do exceptions.raise_compiler_error(
+        'wistia: ' ~ folder ~ ' is a table of Iceberg, whose files DuckDB cannot tell old from new without its extension. '
+        ~ 'Read it through the catalog: dbt build --target athena, redshift or spark.'
+    ) %}
+{% endif %}
+{% if not (run_query("select 1 from glob('" ~ files ~ "') limit 1") | length) %}{{ return([]) }}{% endif %}
+{% set described = run_query(
+    "describe select * from read_parquet('" ~ files ~ "', hive_partitioning = false, union_by_name = true)"
+) %}
+{{ return(described.columns[0].values() | list) }}
+{% endmacro %}

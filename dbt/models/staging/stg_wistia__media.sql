@@ -1,0 +1,17 @@
+{{ stage('dim_media', [
+    column('media_id', 'string', 'hashed_id'),
+    column('media_number', 'bigint', 'id'),
+    column('media', 'string', 'name'),
+    column('kind', 'string', 'type'),
+    column('archived', 'boolean'),
+    column('duration_seconds', 'double', 'duration'),
+    column('status', 'string'),
+    column('project_id', 'string', 'project', field='hashed_id'),
+    column('project', 'string', field='name'),
+    column('project_section', 'string', 'section'),
+    column('subfolder', 'string', field='name'),
+    column('thumbnail_url', 'string', 'thumbnail', field='url'),
+    column('created_at', 'timestamp', 'created'),
+    column('updated_at', 'timestamp', 'updated'),
+    column('deleted_at', 'timestamp'),
+]) }}

@@ -1,0 +1,1 @@
+{{ rows_of_list('dim_media', 'hashed_id', 'tags', 'tag') }}
