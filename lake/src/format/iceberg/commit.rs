@@ -234,7 +234,11 @@ fn summary(
         ("total-equality-deletes", 0),
     ];
     for (key, more) in totals {
-        summary.insert(key.into(), (before(key) + more).to_string().into());
+        // Deletes of others go with all that they are of.
+        let is_of_deletes =
+            !matches!(key, "total-records" | "total-files-size" | "total-data-files");
+        let before = if is_of_deletes && change.removes_all { 0 } else { before(key) };
+        summary.insert(key.into(), (before + more).to_string().into());
     }
     summary.extend(change.notes.iter().map(|(key, text)| (key.clone(), text.clone().into())));
     summary

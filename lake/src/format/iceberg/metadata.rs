@@ -155,7 +155,7 @@ impl Metadata {
     }
 
     /// Which of the partition specs files are written by.
-    pub(super) fn default_spec_id(&self) -> i64 {
+    pub(crate) fn default_spec_id(&self) -> i64 {
         self.json["default-spec-id"].as_i64().unwrap_or(0)
     }
 

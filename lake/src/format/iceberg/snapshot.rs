@@ -90,6 +90,11 @@ impl<'a> Manifests<'a> {
             if own.live() == 0 {
                 continue;
             }
+            // Deletes of rows that are all gone delete nothing any more.
+            if own.is_of_deletes() && change.removes_all {
+                written.replaced += 1;
+                continue;
+            }
             let is_touched = !own.is_of_deletes() && (change.removes_all || !missing.is_empty());
             match is_touched
                 .then(|| self.copied(own, change, &mut missing, &mut written))

@@ -42,8 +42,9 @@ struct Merge {
 }
 
 impl Merges {
-    /// Merges the groups whose files are others than those by which they were merged.
-    pub(super) fn bring_up(&mut self, core: &Core, work: &Table, start: &Start) -> Result<()> {
+    /// Merges the groups whose files are others than those by which they were merged. Not where others have left files
+    /// that are divided otherwise than the table is now: in which groups their rows belong is not known.
+    pub(super) fn bring_up(&mut self, core: &Core, work: &Table, start: &Start) -> Result<bool> {
         if self.columns != core.file_schema {
             self.discard(core);
             self.columns.clone_from(&core.file_schema);
@@ -61,6 +62,10 @@ impl Merges {
             }
             None => Vec::new(),
         };
+        let default = start.base.as_ref().map(|base| base.metadata.default_spec_id());
+        if live.iter().any(|file| Some(file.spec) != default) {
+            return Ok(false);
+        }
         let mut by_value: HashMap<&[Single], Vec<&Live>> = HashMap::new();
         for file in &live {
             by_value.entry(&file.partition).or_default().push(file);
@@ -87,7 +92,8 @@ impl Merges {
             std::mem::take(&mut self.elsewhere).discard(core);
             self.elsewhere.basis = moved.iter().map(|file| file.path.clone()).collect();
         }
-        self.merge(core, &due, if is_same { &[] } else { &moved })
+        self.merge(core, &due, if is_same { &[] } else { &moved })?;
+        Ok(true)
     }
 
     fn merge(

@@ -13,7 +13,7 @@ mod rewrite;
 use attempt::{discard, swap, work};
 use files::{data_files, renumbered, written};
 use merges::Merges;
-use rewrite::start;
+use rewrite::{rewrite, start};
 pub(super) use {files::number, rewrite::rewrite_files};
 
 use super::append::{Made, NewFiles};
@@ -82,7 +82,10 @@ pub(super) fn upsert(core: &mut Core, committed: &mut Committed) -> Result<()> {
     let mut merges = Merges::default();
     let outcome = persist(|| {
         let start = start(core, &work, committed)?;
-        merges.bring_up(core, &work, &start)?;
+        if !merges.bring_up(core, &work, &start)? {
+            rewrite(core, &work, &start, &|_| true, |_| Ok(None), committed)?;
+            return Err(Error::Conflict { object: work.name().to_owned() });
+        }
         let (files, removed) = merges.files();
         // Where all rows were there already, the state that covers them still comes into the table.
         if files.is_empty() && removed.is_empty() && core.notes.is_empty() {
