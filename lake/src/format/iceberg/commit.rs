@@ -112,7 +112,10 @@ impl Table {
         if let Some(base) = base {
             let json = next.json_mut();
             push(json, "metadata-log", json!({"metadata-file": base.file, "timestamp-ms": before}));
-            expired.files.extend(cut_log(json, previous));
+            let old = cut_log(json, previous);
+            if self.pointer.owns_metadata() {
+                expired.files.extend(old);
+            }
         }
         Ok((id, next, expired))
     }

@@ -41,6 +41,12 @@ pub(crate) trait Pointer: Send + Sync + std::fmt::Debug {
     /// else ([`load`](Self::load)).
     fn swap(&self, base: Option<&Current>, next: &Metadata) -> Result<Swap>;
 
+    /// Whether this program writes the metadata files, and removes those that are too old. A server that writes them
+    /// itself keeps them as it likes.
+    fn owns_metadata(&self) -> bool {
+        true
+    }
+
     /// Where a new table is to lie; nothing where the catalog decides that when the table is made.
     fn location(&self) -> Option<String>;
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::expiry;
 use super::manifest::{Entry, Row};
-use super::metadata::push;
+use super::metadata::{cut_log, push};
 use super::pointer::Swap;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -40,7 +40,10 @@ impl Table {
             let json = next.json_mut();
             json["last-updated-ms"] = chrono::Utc::now().timestamp_millis().max(before + 1).into();
             push(json, "metadata-log", json!({"metadata-file": base.file, "timestamp-ms": before}));
-            expired.files.extend(super::metadata::cut_log(json, previous));
+            let old = cut_log(json, previous);
+            if self.pointer.owns_metadata() {
+                expired.files.extend(old);
+            }
             match self.pointer.swap(Some(&base), &next)? {
                 Swap::Done(_) => {
                     snapshots += expired.snapshots;

@@ -216,6 +216,10 @@ impl Pointer for Table {
         }
     }
 
+    fn owns_metadata(&self) -> bool {
+        false
+    }
+
     fn location(&self) -> Option<String> {
         self.location.clone()
     }
