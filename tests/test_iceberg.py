@@ -95,6 +95,23 @@ def test_keys_of_every_kind_are_in_the_buckets_that_others_look_for_them_in(tabl
     assert len({str(file["partition"]) for file in made.files()}) > 1
 
 
+@pytest.mark.parametrize("division", ["undivided", "month of a time", "buckets of a number"])
+def test_a_plain_table_becomes_one_by_adopting_its_files(table, division):
+    made = table({**DIVISIONS[division], "table_format": "parquet"})
+    made.send(samples(range(40))).succeeded()
+    run(TARGET, "maintain", "--config", made.config(), "--to", "iceberg").succeeded()
+    made.settings["table_format"] = "iceberg"
+    # Files of before have no ids: they are read by their names.
+    made.hold([row_of(record) for record in samples(range(40))])
+    for reader in READERS:
+        assert made.rows(reader) == in_order(made.expected), reader
+    made.upsert(samples(range(3, 9), range(40, 50), version=1))
+    for reader in READERS:
+        assert made.rows(reader) == in_order(made.expected), reader
+    made.check_history()
+    assert made.orphans() == set()
+
+
 def test_a_row_that_changes_its_partition_leaves_the_old_one(table):
     made = table({**MONTHS, "move_keys": True})
     made.upsert(samples(range(40)))
