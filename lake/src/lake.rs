@@ -118,11 +118,6 @@ impl Lake {
         })
     }
 
-    /// The key of a summary under which a run says something of this name.
-    pub(crate) fn note_key(&self, name: &str) -> String {
-        format!("{}.{name}", self.aws.options().namespace)
-    }
-
     /// A number that no other file of the run has.
     pub(crate) fn next_number(&self) -> u64 {
         self.numbered.fetch_add(1, Ordering::Relaxed)

@@ -236,13 +236,6 @@ impl Definition {
         }
     }
 
-    /// The table becomes one of Iceberg. How its keys were cut into objects is of no interest any more.
-    pub(crate) fn become_iceberg(&mut self) {
-        self.table_format = TableFormat::Iceberg;
-        self.format = self.format.max(ICEBERG);
-        (self.shards, self.first_shard) = (1, 0);
-    }
-
     /// Positions of the key columns.
     pub fn key_positions(&self) -> Result<Vec<usize>> {
         let position = |key: &String| {

@@ -133,11 +133,6 @@ impl By {
         if is_shown { format!("{}={folder}/", self.key) } else { String::new() }
     }
 
-    /// The place of its column in every batch.
-    pub(crate) fn column(&self) -> usize {
-        self.column
-    }
-
     /// The start of a value, where it may be shown.
     fn shown(&self, value: &str) -> Option<String> {
         let mut end = SHOWN.min(value.len());

@@ -23,8 +23,9 @@ use crate::format::iceberg::spec::Plan;
 use crate::format::iceberg::table::Live;
 use crate::lake::Lake;
 use crate::store::Object;
-use crate::table::definition::Definition;
+use crate::table::definition::{Definition, format_of};
 use crate::table::partition::{By, Partitioner};
+use crate::write::iceberg::covered::note_key;
 use crate::write::journal;
 
 /// The note with the definition of the plain table.
@@ -60,7 +61,10 @@ pub(in crate::maintain) fn adopt(
         return Ok(action);
     }
     let mut definition = plain.clone();
-    definition.become_iceberg();
+    // How its keys were cut into objects is of no interest any more.
+    (definition.shards, definition.first_shard) = (1, 0);
+    definition.table_format = TableFormat::Iceberg;
+    definition.format = format_of(definition.folders, definition.table_format);
     let table = lake.iceberg(&plain.table)?;
     let base = table.load()?;
     let columns = schema::numbered(base.as_ref().map(|base| &base.metadata), &definition.columns);
@@ -73,8 +77,8 @@ pub(in crate::maintain) fn adopt(
     let text = String::from_utf8(plain.text()?)
         .map_err(|error| Error::broken("a definition is text", error))?;
     let notes = BTreeMap::from([
-        (lake.note_key(ADOPTED), text),
-        (lake.note_key("run"), lake.run().to_owned()),
+        (note_key(lake, ADOPTED), text),
+        (note_key(lake, "run"), lake.run().to_owned()),
     ]);
     let change = Change {
         added: &added,
@@ -112,7 +116,7 @@ pub(super) fn give_back(
 ) -> Result<Action> {
     let table = lake.iceberg(&definition.table)?;
     let found = table.load()?;
-    let key = lake.note_key(ADOPTED);
+    let key = note_key(lake, ADOPTED);
     let current = found.as_ref().and_then(|found| found.metadata.current());
     let Some(text) = current.and_then(|current| current.note(&key)) else {
         return Err(Error::Table {
@@ -150,13 +154,12 @@ fn data_file(
     let metrics = Metrics::by_path(footer.metadata().row_groups(), ids);
     let by = definition.partition_by.as_ref().and_then(|by| {
         let position = definition.columns.iter().position(|column| column.is_called(&by.column))?;
-        By::of(definition, position, usize::MAX, true)
+        Some((position, By::of(definition, position, usize::MAX, true)?))
     });
-    let Some(by) = by else {
+    let Some((column, by)) = by else {
         let partition = plan.values(None, 0);
         return Ok(DataFile { key: object.key.clone(), size: object.size, partition, metrics });
     };
-    let column = by.column();
     let mut partitioner = Partitioner::new(Some(by));
     let mut found = HashSet::new();
     let column =

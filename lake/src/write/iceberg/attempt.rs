@@ -46,9 +46,9 @@ pub(super) fn swap(
         // What no stream has brought is covered by what covers the rest.
         notes = covered::carried(&core.lake, &base.metadata);
     }
-    let state = core.lake.note_key("state");
+    let state = covered::note_key(&core.lake, "state");
     let is_pinned = notes.keys().any(|key| key.starts_with(&state));
-    notes.insert(core.lake.note_key("run"), core.lake.run.clone());
+    notes.insert(covered::note_key(&core.lake, "run"), core.lake.run.clone());
     let outcome = change(Change {
         added: files,
         removed: HashSet::new(),

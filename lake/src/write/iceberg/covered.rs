@@ -14,6 +14,11 @@ use crate::lake::Lake;
 use crate::store::Condition;
 use crate::write::journal::{Receipt, trimmed};
 
+/// The key of a summary under which a run says something of this name.
+pub(crate) fn note_key(lake: &Lake, name: &str) -> String {
+    format!("{}.{name}", lake.aws().options().namespace)
+}
+
 /// The keys of a summary.
 #[derive(Debug)]
 struct Keys {
@@ -47,7 +52,7 @@ impl Keys {
             "state-before",
             "target-version",
         ]
-        .map(|name| lake.note_key(name));
+        .map(|name| note_key(lake, name));
         Self { state, file, commit, tables, stream, place, before, program }
     }
 }
