@@ -124,7 +124,8 @@ def look(browser):
         context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}, **how})
         opened.append(context)
         seen = Seen(context.new_page())
-        seen.page.set_default_timeout(60_000)
+        # Of a machine that does much else.
+        seen.page.set_default_timeout(200_000)
 
         def judge(route):
             if route.request.url.startswith(("file:", "data:", "blob:")):
