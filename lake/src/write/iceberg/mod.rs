@@ -48,7 +48,14 @@ pub(super) fn open(
                 reason: format!("{reason}; write to another table"),
             })?
         }
-        None if is_known => Vec::new(),
+        None if is_known => {
+            tracing::warn!(
+                table = name,
+                "{name}: the lake knows this Iceberg table and its catalog does not any more; it is made anew, without \
+                 the rows of before"
+            );
+            Vec::new()
+        }
         None => {
             check_empty(lake, name)?;
             Vec::new()
@@ -120,11 +127,7 @@ pub(super) fn append(
 /// Puts the staged groups in the place of all that is there.
 pub(super) fn replace(core: &mut Core, committed: &mut Committed) -> Result<()> {
     let made = written(core)?;
-    committed.rows += made
-        .iter()
-        .filter_map(|made| made.metrics.as_ref())
-        .map(|known| known.rows().unsigned_abs())
-        .sum::<u64>();
+    committed.rows += rows_of(&made);
     add(core, made, true, committed)?;
     committed.replaced = true;
     core.defined.set_widened();
@@ -134,12 +137,13 @@ pub(super) fn replace(core: &mut Core, committed: &mut Committed) -> Result<()> 
 /// Adds what the stage holds to what is there.
 pub(super) fn add_staged(core: &mut Core, committed: &mut Committed) -> Result<()> {
     let made = written(core)?;
-    committed.rows += made
-        .iter()
-        .filter_map(|made| made.metrics.as_ref())
-        .map(|known| known.rows().unsigned_abs())
-        .sum::<u64>();
+    committed.rows += rows_of(&made);
     add(core, made, false, committed)
+}
+
+fn rows_of(made: &[Made]) -> u64 {
+    let known = made.iter().filter_map(|made| made.metrics.as_ref());
+    known.map(|known| known.rows().unsigned_abs()).sum()
 }
 
 /// Adds files to a table, or puts them in the place of all that is there.
@@ -150,13 +154,13 @@ fn add(
     committed: &mut Committed,
 ) -> Result<()> {
     let work = work(core)?;
-    let columns = core.file_schema.clone();
-    let mut made = made;
+    let (mut columns, mut made) = (core.file_schema.clone(), made);
     let outcome = persist(|| {
         let start = start(core, &work, committed)?;
         if core.file_schema != columns {
             // Another run has given the ids of this one's columns to columns of its own.
             made = made.iter().map(|old| renumbered(core, old)).collect::<Result<_>>()?;
+            columns.clone_from(&core.file_schema);
         }
         let files = data_files(core, &start.plan, &made)?;
         if files.is_empty() && !removes_all {
