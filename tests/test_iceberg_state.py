@@ -79,3 +79,13 @@ def test_appended_rows_whose_state_did_not_reach_its_file_are_not_doubled(tmp_pa
     # What a person sends twice on purpose is there twice.
     assert snapshots[-1]["summary"]["total-records"] == str(8 if lost else 11)
     assert ("come again are left out" in again.stderr) == lost
+
+
+def test_a_relative_destination_is_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for turn in (1, 2):
+        assert target(Path("lake"), text=messages("a", range(turn), {"at": turn})).returncode == 0
+    found = metadata(tmp_path / "lake", "a")
+    assert found["location"] == str(tmp_path / "lake" / "a")
+    # Whoever reads it, or goes on with it, may do so from anywhere.
+    assert target(tmp_path / "lake", text=messages("a", range(3), {"at": 3})).returncode == 0

@@ -29,6 +29,17 @@ use crate::error::Result;
 use crate::options::Location;
 use crate::owner::Presence;
 
+/// Where an object is, for whoever reads of it in any folder: a URL, or a path from the root on.
+#[allow(dead_code, reason = "the metadata of Iceberg tables names files so")]
+pub(crate) fn address(store: &dyn Store, key: &str) -> String {
+    let place = store.locate(key);
+    if place.contains(':') {
+        return place;
+    }
+    // What has no working folder has no other way to be named.
+    std::path::absolute(&place).map_or(place, |path| path.display().to_string())
+}
+
 /// Opens the place of a lake for a run, and removes what dead runs have left there.
 pub(crate) fn open(
     location: &Location,

@@ -17,6 +17,7 @@ use super::schema::{self, Numbered};
 use super::snapshot::{Manifests, Written};
 use super::table::Table;
 use crate::error::{Error, Result};
+use crate::store::address;
 
 /// What a commit came to.
 #[derive(Debug)]
@@ -122,7 +123,7 @@ impl Table {
 
     /// The metadata of a table that is made by this commit.
     fn empty(&self, change: &Change<'_>) -> Metadata {
-        let location = self.pointer.location().unwrap_or_else(|| self.store.locate(&self.name));
+        let location = self.pointer.location().unwrap_or_else(|| address(&*self.store, &self.name));
         let Numbered { schema, last_id, .. } = change.columns;
         let spec = change.plan.json(schema);
         let properties = json!({

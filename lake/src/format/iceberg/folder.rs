@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::metadata::Metadata;
 use super::pointer::{Current, Pointer, Pointers, Swap};
 use crate::error::{Error, Result};
-use crate::store::{Condition, Store};
+use crate::store::{Condition, Store, address};
 
 /// Tables in their own folders below a destination.
 #[derive(Debug)]
@@ -69,10 +69,20 @@ impl Folder {
         Ok(versions.max().unwrap_or(0))
     }
 
+    /// Hadoop's checksum of a hint that Spark wrote would refuse ours. It is looked for, because a removal of what is not
+    /// there leaves a mark in a bucket with versions.
+    fn drop_checksum(&self) -> Result<()> {
+        let checksum = format!("{}/metadata/.version-hint.text.crc", self.table);
+        match self.store.head(&checksum)? {
+            Some(_) => self.store.delete(&checksum),
+            None => Ok(()),
+        }
+    }
+
     fn read(&self, version: u64) -> Result<Option<Current>> {
         let key = self.key(version);
         let Some((_, bytes)) = self.store.get(&key)? else { return Ok(None) };
-        let file = self.store.locate(&key);
+        let file = address(&*self.store, &key);
         let metadata = Metadata::parse(&bytes, &file)?;
         Ok(Some(Current { file, metadata, version: version.to_string() }))
     }
@@ -104,9 +114,7 @@ impl Pointer for Folder {
         // no fault: whoever writes looks further, and readers are a commit late.
         let hint =
             self.store.put(&self.hint_key(), version.to_string().as_bytes(), Condition::Always);
-        // Hadoop's checksum of a hint that Spark wrote would refuse ours.
-        let crc = format!("{}/metadata/.version-hint.text.crc", self.table);
-        if let Err(error) = hint.map(drop).and_then(|()| self.store.delete(&crc)) {
+        if let Err(error) = hint.map(drop).and_then(|()| self.drop_checksum()) {
             tracing::warn!(
                 table = self.table,
                 %error,
@@ -114,12 +122,12 @@ impl Pointer for Folder {
                 self.table
             );
         }
-        let (file, metadata) = (self.store.locate(&key), next.clone());
+        let (file, metadata) = (address(&*self.store, &key), next.clone());
         Ok(Swap::Done(Current { file, metadata, version: version.to_string() }))
     }
 
     fn location(&self) -> Option<String> {
-        Some(self.store.locate(&self.table))
+        Some(address(&*self.store, &self.table))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::options::s3_address;
-use crate::store::{self, Store};
+use crate::store::{self, Store, address};
 
 /// The lake, and whatever else of S3 its credentials reach.
 #[derive(Debug)]
@@ -61,13 +61,13 @@ impl Places {
 }
 
 /// Where a store begins.
-fn plain_root(store: &dyn Store) -> String {
-    plain(&store.locate(""))
+pub(super) fn plain_root(store: &dyn Store) -> String {
+    plain(&address(store, ""))
 }
 
 /// A name without what tools write in different ways: Hadoop's schemes of S3 name the same objects as `s3`, and a
 /// file has its path with `file:` before it or without.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     if let Some((scheme @ ("s3a" | "s3n"), address)) = name.split_once("://") {
         tracing::debug!(name, scheme, "an object is named by a scheme of Hadoop");
         return format!("s3://{address}");

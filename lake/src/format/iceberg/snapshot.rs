@@ -14,7 +14,7 @@ use super::spec;
 use super::table::Table;
 use super::value::{Form, Single};
 use crate::error::{Error, Result};
-use crate::store::Condition;
+use crate::store::{Condition, address};
 
 /// Files of a manifest. What a commit costs is how many of these it touches.
 const FILES: usize = 1000;
@@ -279,6 +279,6 @@ impl<'a> Manifests<'a> {
 
     /// The path of a key of the table.
     fn path(&self, key: &str) -> String {
-        self.table.store.locate(key)
+        address(&*self.table.store, key)
     }
 }

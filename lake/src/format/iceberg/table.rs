@@ -8,6 +8,7 @@ use apache_avro::types::Value;
 use super::avro::{self, Avro};
 use super::manifest::{DELETED, Entry, Row};
 use super::metadata::{Metadata, Snapshot};
+use super::places::{plain, plain_root};
 use super::pointer::{Current, Pointer};
 use super::value::Single;
 use crate::at_once::at_once;
@@ -91,10 +92,9 @@ impl Table {
 
     /// The key of what metadata calls by a path.
     pub(super) fn key(&self, path: &str) -> Result<String> {
-        let probe = self.store.locate("_");
-        let root = probe.strip_suffix('_').unwrap_or(&probe);
+        let root = plain_root(&*self.store);
         let own = plain(path);
-        match own.strip_prefix(plain(root).as_str()) {
+        match own.strip_prefix(root.as_str()) {
             Some(key) => Ok(key.to_owned()),
             None => Err(self.fault(format!(
                 "its metadata names {path}, which is not below {root}; move it back, or set `destination` to where the table lies"
@@ -227,18 +227,5 @@ impl Table {
     /// Something of the table that stands against it.
     pub(super) fn fault(&self, reason: String) -> Error {
         Error::Table { table: self.name.clone(), reason }
-    }
-}
-
-/// A path or URL without what different writers write differently.
-fn plain(path: &str) -> String {
-    for scheme in ["s3a://", "s3n://"] {
-        if let Some(rest) = path.strip_prefix(scheme) {
-            return format!("s3://{rest}");
-        }
-    }
-    match path.strip_prefix("file:") {
-        Some(rest) => format!("/{}", rest.trim_start_matches('/')),
-        None => path.to_owned(),
     }
 }

@@ -28,7 +28,7 @@ use crate::catalog::glue::Glue;
 use crate::catalog::options::Options;
 use crate::catalog::rejection::{Reason, Rejection};
 use crate::error::{Error, Result};
-use crate::store::{Condition, Store};
+use crate::store::{Condition, Store, address};
 
 /// The largest metadata file that the catalog's own services read, in bytes
 /// (<https://docs.aws.amazon.com/glue/latest/dg/limitation-glue-iceberg-rest-api.html>).
@@ -53,7 +53,7 @@ pub(super) fn tables(
     aws: &Aws,
     options: &Options,
 ) -> Result<Arc<dyn Pointers>> {
-    let root = store.locate("");
+    let root = address(&**store, "");
     if !root.starts_with("s3://") {
         return Err(Error::Option {
             name: "catalog.type",
@@ -90,7 +90,7 @@ impl Pointers for Tables {
             places: Arc::clone(&self.places),
             // Glue and Athena know no others.
             name: self.options.table_name(table).to_lowercase(),
-            location: self.store.locate(table),
+            location: address(&*self.store, table),
             has_warned: AtomicBool::new(false),
             pauses: self.pauses,
         })

@@ -30,7 +30,7 @@ use super::pointer::{Pointer, Pointers};
 use crate::aws::Aws;
 use crate::error::Result;
 use crate::options::RestOptions;
-use crate::store::Store;
+use crate::store::{Store, address};
 use client::Client;
 use table::Table;
 
@@ -84,7 +84,7 @@ impl Pointers for Tables {
             places: Arc::clone(&self.places),
             namespace: self.options.namespace.clone(),
             name: format!("{prefix}{table}"),
-            location: (!self.options.server_places).then(|| self.store.locate(table)),
+            location: (!self.options.server_places).then(|| address(&*self.store, table)),
         })
     }
 }
