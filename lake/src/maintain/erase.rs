@@ -21,7 +21,8 @@ use crate::lake::Lake;
 use crate::schema::Kind;
 use crate::store::{Condition, Object};
 use crate::table::definition::Definition;
-use crate::write::{schema_of, waiting};
+use crate::table::file_name::GENERATIONS;
+use crate::write::schema_of;
 
 /// Listings that may show something new before it is given up: someone writes the rows again and again.
 const LISTINGS: usize = 10;
@@ -161,7 +162,7 @@ impl Table<'_> {
         };
         let files = TableFiles::new(self.definition, &listed)?;
         let mut objects: Vec<Object> = files.data.into_values().flatten().cloned().collect();
-        let waiting = self.lake.store.list(&format!("{}/{table}/", waiting::FOLDER))?;
+        let waiting = self.lake.store.list(&format!("{GENERATIONS}/{table}/"))?;
         objects.extend(waiting.into_iter().filter(|object| object.key.ends_with(".parquet")));
         Ok(objects)
     }

@@ -3,6 +3,9 @@
 
 use crate::store::Object;
 
+/// Below it each table has a folder, and in it each generation one.
+pub(crate) const GENERATIONS: &str = "_lake/generations";
+
 /// Names of files that are told; of more, their number.
 const TOLD: usize = 3;
 

@@ -17,17 +17,18 @@
 use super::committed::Committed;
 use super::load::{Load, Waiting};
 use super::table::Table;
-use super::waiting::{FOLDER, Promotion, delete, promote};
+use super::waiting::{Promotion, delete, promote};
 use crate::error::Result;
 use crate::store::Object;
 use crate::table::definition::Generation;
+use crate::table::file_name::GENERATIONS;
 
 impl Table {
     /// Resolves what earlier runs have left in waiting, before the first row comes.
     pub fn begin_generation(&mut self) -> Result<Committed> {
         let mut committed = Committed::default();
         let Some(refresh) = self.refresh else { return Ok(committed) };
-        let folder = format!("{FOLDER}/{}/", self.definition().table);
+        let folder = format!("{GENERATIONS}/{}/", self.definition().table);
         let waiting = self.core.lake.store.list(&folder)?;
         match &self.load {
             Load::Waiting(Waiting { root, .. }) => {
@@ -71,7 +72,7 @@ impl Table {
         if let Some(root) = root {
             self.load = Load::from(self.definition().load_method);
             let _guard = self.core.lake.store.lock(&self.definition().table)?;
-            let folder = format!("{FOLDER}/{}/", self.definition().table);
+            let folder = format!("{GENERATIONS}/{}/", self.definition().table);
             let waiting = self.core.lake.store.list(&folder)?;
             let own: Vec<&Object> =
                 waiting.iter().filter(|object| object.key.starts_with(&root)).collect();

@@ -9,7 +9,7 @@
 
 mod append;
 mod committed;
-mod core;
+pub(crate) mod core;
 mod defined;
 mod doubt;
 mod generation;

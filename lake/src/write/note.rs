@@ -11,6 +11,7 @@ use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::store::{Condition, Object};
+use crate::table::file_name::GENERATIONS;
 
 /// Where notes are.
 pub(super) const FOLDER: &str = "_lake/commits/";
@@ -144,7 +145,7 @@ impl Note {
 
 /// The table that a file is of, or waits to enter.
 pub(super) fn table_of(file: &str) -> Option<&str> {
-    let file = file.strip_prefix(super::waiting::FOLDER).map_or(file, |rest| &rest[1..]);
+    let file = file.strip_prefix(GENERATIONS).map_or(file, |rest| &rest[1..]);
     file.split('/').next()
 }
 

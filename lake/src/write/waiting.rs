@@ -13,13 +13,10 @@ use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::store::{Condition, Object};
 use crate::table::definition::{Generation, LoadMethod};
-use crate::table::file_name;
+use crate::table::file_name::{self, GENERATIONS};
 use crate::table::key;
 use crate::table::key_range::KeyRange;
 use crate::table::spec::Refresh;
-
-/// Below it each table has a folder, and in it each generation one.
-pub(crate) const FOLDER: &str = "_lake/generations";
 
 /// The staging prefix where the rows of a run wait, if they replace what is there. `known` is the generation of the
 /// table, where there is a table.
@@ -30,7 +27,7 @@ pub(super) fn root(
 ) -> Option<String> {
     let Refresh { generation, minimum, overwrite } = *refresh;
     let (Some(id), Some(minimum)) = (generation, minimum) else {
-        return overwrite.then(|| format!("{FOLDER}/{table}/none/"));
+        return overwrite.then(|| format!("{GENERATIONS}/{table}/none/"));
     };
     let replaces = minimum > 0
         && match known? {
@@ -41,7 +38,7 @@ pub(super) fn root(
             // Rows of no generation are older than none.
             None => overwrite,
         };
-    replaces.then(|| format!("{FOLDER}/{table}/{id}/"))
+    replaces.then(|| format!("{GENERATIONS}/{table}/{id}/"))
 }
 
 /// How files that wait enter their table.

@@ -81,7 +81,7 @@ fn begin(program: &'static str) -> Option<(RunOf, Transport)> {
         }
     };
     if let Receiver::Server(url, Some(_)) = &receiver {
-        crate::warn_of_plain_http("OPENLINEAGE_URL", Some(url.as_str()), "the key goes");
+        crate::exposed::warn_of_plain_http("OPENLINEAGE_URL", Some(url.as_str()), "the key goes");
     }
     let parent = environment.parent().unwrap_or_else(|name| {
         tracing::warn!("{name} names no run; lineage is sent without a parent");

@@ -95,7 +95,7 @@ impl<F: Fn(&str) -> Option<String>> Environment<F> {
             let (endpoint, headers) = (get("ENDPOINT"), get("HEADERS"));
             let headers = headers.or_else(|| self.get("OTEL_EXPORTER_OTLP_HEADERS"));
             let name = format!("OTEL_EXPORTER_OTLP_{of}ENDPOINT");
-            crate::warn_of_plain_http(
+            crate::exposed::warn_of_plain_http(
                 &name,
                 endpoint.as_deref().filter(|_| headers.is_some()),
                 "headers go",

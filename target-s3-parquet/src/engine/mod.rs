@@ -1,6 +1,9 @@
 //! The run: items in, commits and states out.
 
+mod advice;
 mod ahead;
+mod covering;
+mod named;
 mod pace;
 mod tables;
 #[cfg(test)]
@@ -24,6 +27,7 @@ use crate::state::{Sink, State};
 use crate::summary::{Summary, peak_memory};
 
 use ahead::Ahead;
+use named::quoted;
 use pace::Pace;
 use tables::Tables;
 
@@ -387,12 +391,6 @@ fn open_journal<'a>(
         *journal = Some(Journal::open(lake, state.receipt())?);
     }
     journal.as_mut().ok_or_else(|| Error::internal("a journal that was just opened is open"))
-}
-
-/// Names of streams in a sentence.
-fn quoted(streams: &[&str]) -> String {
-    let quoted: Vec<String> = streams.iter().map(|stream| format!("`{stream}`")).collect();
-    quoted.join(", ")
 }
 
 /// Whether an error leaves nothing to be done: the destination does not answer, or what is committed

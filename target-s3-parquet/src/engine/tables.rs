@@ -6,20 +6,18 @@ use std::sync::Arc;
 use arrow::datatypes::Schema;
 use lake::Lake;
 use lake::catalog::{Catalog, Event, Wait};
-use lake::schema::{Column, fields};
-use lake::table::LoadMethod;
-use lake::write::covered::CommitNote;
+use lake::schema::fields;
 use lake::write::journal::{Files, Journal, Receipt};
 use lake::write::{Committed, Table, tables};
 use program::lineage::{self, Data};
 
+use super::advice;
 use crate::decode::plan::Plan;
 use crate::decode::rows::Rows;
 use crate::error::{Error, Result};
 use crate::lineage::Seen;
 use crate::memory;
 use crate::settings::units::MIB;
-use crate::state::Sink;
 use crate::summary::Summary;
 use crate::traced;
 
@@ -34,8 +32,8 @@ const COLUMN_BYTES: usize = 8 * 1024;
 /// and afterwards of what was written; the summary counts all that was.
 #[derive(Debug)]
 pub(super) struct Tables {
-    lake: Arc<Lake>,
-    by_stream: BTreeMap<String, Table>,
+    pub(super) lake: Arc<Lake>,
+    pub(super) by_stream: BTreeMap<String, Table>,
     /// Tables that were looked up before their turn, by their streams.
     found: BTreeMap<String, lake::Result<Table>>,
     catalog: Option<Catalog>,
@@ -45,7 +43,7 @@ pub(super) struct Tables {
     widest: usize,
     pub(super) summary: Summary,
     /// Commits that have made snapshots.
-    snapshots: u32,
+    pub(super) snapshots: u32,
     /// What comes from where.
     seen: Seen,
 }
@@ -149,7 +147,7 @@ impl Tables {
             catalog.track(table.definition());
         }
         if table.is_new() && plan.asks_to_move_keys {
-            ask_to_move_keys(plan);
+            advice::ask_to_move_keys(plan);
         }
         self.summary.streams.entry(plan.stream.clone()).or_default().table = name;
         self.by_stream.insert(plan.stream.clone(), table);
@@ -248,30 +246,6 @@ impl Tables {
     pub(super) fn prepare(&mut self, complete: bool, held: &[String]) -> Result<Files> {
         let tables = self.by_stream.iter_mut().filter(|(stream, _)| !held.contains(stream));
         Ok(tables::prepare(&self.lake, tables.map(|(_, table)| table).collect(), complete)?)
-    }
-
-    /// Says in the snapshots that the next commit makes which state covers them, and which they are.
-    pub(super) fn note(
-        &mut self,
-        receipt: Option<(String, Option<String>)>,
-        held: &[String],
-        state: &dyn Sink,
-    ) -> Result<()> {
-        let mut tables: Vec<_> = self
-            .by_stream
-            .iter_mut()
-            .filter(|(stream, table)| !held.contains(stream) && table.makes_snapshot())
-            .collect();
-        if tables.is_empty() {
-            return Ok(());
-        }
-        self.snapshots += 1;
-        let names = tables.iter().map(|(_, table)| table.definition().table.clone()).collect();
-        let commit = CommitNote { number: self.snapshots, tables: names, receipt };
-        for (stream, table) in &mut tables {
-            table.set_notes(commit.notes(&self.lake, stream, state.covering(stream))?);
-        }
-        Ok(())
     }
 
     /// Commits the tables of all streams but the `held` ones. Whether anything was written.
@@ -405,22 +379,4 @@ impl Tables {
     pub(super) fn spills(&self) -> u64 {
         self.by_stream.values().map(Table::spills).sum()
     }
-}
-
-/// Says of a new table what becomes of a key whose partition changes, where that may be and no setting decides
-/// it: later nobody would know by which version a key was left behind.
-fn ask_to_move_keys(plan: &Plan) {
-    let Some(by) = plan.spec.partition_by.as_ref() else { return };
-    let is_called = |column: &Column| column.source == by.column || column.name == by.column;
-    let Some(column) = plan.spec.columns.iter().find(|column| is_called(column)) else { return };
-    if plan.spec.load != LoadMethod::Upsert || plan.spec.keys.contains(&column.name) {
-        return;
-    }
-    let (stream, column) = (&plan.stream, &by.column);
-    tracing::warn!(
-        stream,
-        column,
-        "{stream}: where `{column}` of a row changes, the row stays in its old partition as well, and its key is \
-         in the table twice: set `move_keys` to true where that may be, or to false where it never changes"
-    );
 }

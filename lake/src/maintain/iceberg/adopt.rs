@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 
-use super::super::report::Action;
-use super::super::survey::{Survey, TableFiles};
 use crate::error::{Error, Result};
 use crate::file::reader::PartReader;
 use crate::format::TableFormat;
@@ -22,9 +20,12 @@ use crate::format::iceberg::schema;
 use crate::format::iceberg::spec::Plan;
 use crate::format::iceberg::table::Live;
 use crate::lake::Lake;
+use crate::maintain::report::Action;
+use crate::maintain::survey::{self, Survey, TableFiles};
 use crate::store::Object;
 use crate::table::definition::{Definition, format_of};
 use crate::table::partition::{By, Partitioner};
+use crate::write::core::schema_of;
 use crate::write::iceberg::covered::note_key;
 use crate::write::journal;
 
@@ -32,7 +33,7 @@ use crate::write::journal;
 const ADOPTED: &str = "adopted";
 
 /// Makes an Iceberg table of a plain one.
-pub(in crate::maintain) fn adopt(
+pub(crate) fn adopt(
     lake: &Arc<Lake>,
     (stored, plain): &(Object, Definition),
     survey: &Survey,
@@ -131,7 +132,7 @@ pub(super) fn give_back(
         return Ok(action);
     }
     let plain = Definition::parse(text.as_bytes(), &key)?;
-    let (stored, _) = super::super::survey::definition(lake, &definition.table)?;
+    let (stored, _) = survey::definition(lake, &definition.table)?;
     lake.define(&plain, &stored)?;
     let metadata = lake.store.list(&format!("{}/metadata/", definition.table))?;
     lake.remove(metadata.iter().map(|object| &object.key))?;
@@ -165,7 +166,7 @@ fn data_file(
     let column =
         definition.columns.get(column).map(|column| column.name.clone()).unwrap_or_default();
     let read = PartReader::open_columns(file, &name, |own| own == column)?;
-    for batch in read.batches(&crate::write::schema_of(definition))? {
+    for batch in read.batches(&schema_of(definition))? {
         found.extend(partitioner.assign(&batch?)?);
     }
     let mut found = found.into_iter();

@@ -24,7 +24,7 @@ use crate::lake::Lake;
 use crate::table::definition::Definition;
 use crate::table::file_name;
 use crate::table::spec::Spec;
-use crate::write::{Committed, Table};
+use crate::write::{Committed, Table, schema_of};
 
 /// Surveys a table, and does what is asked of it.
 pub(super) fn maintain(
@@ -180,7 +180,7 @@ fn holding<'l>(
     live: &'l [Live],
     tests: &[erase::Test],
 ) -> Result<(u64, HashSet<&'l str>)> {
-    let schema = crate::write::schema_of(definition);
+    let schema = schema_of(definition);
     let (mut rows, mut files) = (0, HashSet::new());
     for file in live {
         let Some(object) = lake.store.head(&file.key)? else { continue };

@@ -9,12 +9,11 @@ use crate::format::iceberg::manifest::DataFile;
 use crate::format::iceberg::spec::Plan;
 use crate::stage::Group;
 use crate::store::Condition;
-use crate::write::FILE_BYTES;
 use crate::write::append::Made;
-use crate::write::core::Core;
+use crate::write::core::{Core, FILE_BYTES};
 
 /// The columns of the table's files, by what is known of it now.
-pub(in crate::write) fn number(core: &mut Core) -> Result<()> {
+pub(crate) fn number(core: &mut Core) -> Result<()> {
     let Some(work) = core.iceberg.clone() else { return Ok(()) };
     Start::look(core, &work)?;
     Ok(())

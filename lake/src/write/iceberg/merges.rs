@@ -11,9 +11,8 @@ use crate::format::iceberg::manifest::DataFile;
 use crate::format::iceberg::table::{Live, Table};
 use crate::format::iceberg::value::Single;
 use crate::stage::Group;
-use crate::write::FILE_BYTES;
 use crate::write::committed::Committed;
-use crate::write::core::Core;
+use crate::write::core::{Core, FILE_BYTES};
 use crate::write::replaced::{self, Replaced, Target};
 use crate::write::upsert::{Merged, Rows, hit, merge_all};
 

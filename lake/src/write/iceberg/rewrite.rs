@@ -34,7 +34,7 @@ pub(super) fn start(core: &mut Core, work: &Table, committed: &mut Committed) ->
 
 /// Writes files anew, as the definition has columns and shards now: those that are `wanted`, with the rows that `filter` keeps of
 /// each batch, all of them where it says nothing.
-pub(in crate::write) fn rewrite_files(
+pub(crate) fn rewrite_files(
     core: &mut Core,
     is_wanted: &dyn Fn(&str) -> bool,
     filter: &mut dyn FnMut(&RecordBatch) -> Result<Option<RecordBatch>>,
