@@ -100,7 +100,13 @@ def test_colours_are_for_terminals_that_want_them(name, variables, coloured, tmp
 
 SECRETS = {
     "tap-wistia": {"api_token", "personal_data_salt"},
-    "target-s3-parquet": {"s3.access_key_id", "s3.secret_access_key", "s3.session_token"},
+    "target-s3-parquet": {
+        "catalog.rest.credential",
+        "catalog.rest.token",
+        "s3.access_key_id",
+        "s3.secret_access_key",
+        "s3.session_token",
+    },
 }
 
 
