@@ -67,7 +67,8 @@ if [ ! -e .venv-report/.ready ]; then
     printf '\ninstalling what the page is made with (dbt and DuckDB, about a minute, once)\n' >&2
 fi
 if page=$(make --no-print-directory report LAKE=local/lake OUT=local/report 2>&1); then
-    printf '\nOpen it in a browser, %s\n' "$page"
+    # What was installed before it is not told again.
+    printf '\nOpen it in a browser, %s\n' "$(tail -n 1 <<< "$page")"
 else
     printf '%s\n' "$page" | tail -n 5 >&2
     printf '\nThe page could not be made (above is why). The lake is complete; try again: make report\n'
