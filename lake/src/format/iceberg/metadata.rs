@@ -64,7 +64,14 @@ impl Metadata {
                 return refused(format!("it is damaged: it has no `{key}`"));
             }
         }
-        Ok(Self { json })
+        let metadata = Self { json };
+        // Taken for a table that holds nothing, its rows would be gone with the next commit.
+        match metadata.json["current-snapshot-id"].as_i64() {
+            Some(current) if current >= 0 && metadata.snapshot(current).is_none() => refused(
+                format!("it is damaged: its current snapshot {current} is none of its snapshots"),
+            ),
+            Some(_) | None => Ok(metadata),
+        }
     }
 
     /// The metadata of a table that has nothing yet.
@@ -281,12 +288,16 @@ mod tests {
     #[test]
     fn what_is_cut_or_of_another_version_is_refused_by_name() {
         let whole = serde_json::to_vec(&text()).unwrap();
+        let mut headless = text();
+        headless["current-snapshot-id"] = 7.into();
+        let headless = serde_json::to_vec(&headless).unwrap();
         for (bytes, reason) in [
             (whole[..whole.len() / 2].to_vec(), "damaged"),
             (b"\x1f\x8b\x08cut".to_vec(), "damaged"),
             (b"{}".to_vec(), "no metadata of an Iceberg table"),
             (br#"{"format-version": 3}"#.to_vec(), "version 3"),
             (br#"{"format-version": 2, "table-uuid": "u"}"#.to_vec(), "`location`"),
+            (headless, "current snapshot 7"),
         ] {
             let error = Metadata::parse(&bytes, "m/v1.metadata.json").unwrap_err();
             let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());

@@ -110,9 +110,9 @@ impl Plan {
     }
 
     /// The values of a group: of its partition, as the stage has it, and of its shard.
-    pub(crate) fn values(&self, partition: Option<&str>, shard: u32) -> Vec<Single> {
+    pub(crate) fn values(&self, partition: Option<&str>, shard: u32) -> Result<Vec<Single>> {
         let of_field = |field: &Field| match field.transform {
-            Transform::Bucket(_) => Single::Number(i64::from(shard)),
+            Transform::Bucket(_) => Ok(Single::Number(i64::from(shard))),
             Transform::Identity
             | Transform::Year
             | Transform::Month
@@ -141,15 +141,18 @@ impl Field {
         name
     }
 
-    fn value(&self, text: Option<&str>) -> Single {
-        let Some(text) = text else { return Single::Null };
-        match self.form {
+    fn value(&self, text: Option<&str>) -> Result<Single> {
+        let Some(text) = text else { return Ok(Single::Null) };
+        Ok(match self.form {
             Form::Text => Single::Text(text.to_owned()),
             Form::Boolean => Single::Boolean(text == "true"),
             Form::Int | Form::Date | Form::Long | Form::Timestamp => {
-                text.parse().map_or(Single::Null, Single::Number)
+                let number = text.parse();
+                Single::Number(
+                    number.map_err(|error| Error::broken("the stage counts such values", error))?,
+                )
             }
-        }
+        })
     }
 }
 

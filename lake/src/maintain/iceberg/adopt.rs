@@ -158,7 +158,7 @@ fn data_file(
         Some((position, By::of(definition, position, usize::MAX, true)?))
     });
     let Some((column, by)) = by else {
-        let partition = plan.values(None, 0);
+        let partition = plan.values(None, 0)?;
         return Ok(DataFile { key: object.key.clone(), size: object.size, partition, metrics });
     };
     let mut partitioner = Partitioner::new(Some(by));
@@ -172,11 +172,11 @@ fn data_file(
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(only), None) => {
-            let partition = plan.values(partitioner.hidden(only)?, 0);
+            let partition = plan.values(partitioner.hidden(only)?, 0)?;
             Ok(DataFile { key: object.key.clone(), size: object.size, partition, metrics })
         }
         (None, _) => {
-            let partition = plan.values(None, 0);
+            let partition = plan.values(None, 0)?;
             Ok(DataFile { key: object.key.clone(), size: object.size, partition, metrics })
         }
         (Some(_), Some(_)) => Err(Error::Table {

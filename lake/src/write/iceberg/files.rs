@@ -61,7 +61,7 @@ pub(super) fn data_files(core: &Core, plan: &Plan, made: &[Made]) -> Result<Vec<
         Ok(DataFile {
             key: made.object.key.clone(),
             size: made.object.size,
-            partition: plan.values(core.stage.hidden(made.group)?, made.group.shard),
+            partition: plan.values(core.stage.hidden(made.group)?, made.group.shard)?,
             metrics: made.metrics.clone().ok_or_else(no_metrics)?,
         })
     };

@@ -50,7 +50,7 @@ impl Merges {
         }
         let groups = core.stage.groups();
         let value = |group: &Group| -> Result<_> {
-            Ok((*group, start.plan.values(core.stage.hidden(*group)?, group.shard)))
+            Ok((*group, start.plan.values(core.stage.hidden(*group)?, group.shard)?))
         };
         let values: Vec<(Group, Vec<Single>)> = groups.iter().map(value).collect::<Result<_>>()?;
         let wanted: Vec<Vec<Single>> = values.iter().map(|(_, value)| value.clone()).collect();
