@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::table::projection::{Projection, keeps_all};
 
 /// Rows that are decoded from a file at a time.
-const READ_ROWS: usize = 8192;
+pub(crate) const READ_ROWS: usize = 8192;
 
 /// What was found of a file.
 #[derive(Debug)]
@@ -162,6 +162,15 @@ impl PartReader {
             })
         }))
     }
+}
+
+/// The footer of a file, which `object` names in errors.
+pub(crate) fn footer(file: &File, object: &str) -> Result<ArrowReaderMetadata> {
+    load(file).map_err(|source| Error::Parquet {
+        action: "read",
+        object: object.to_owned(),
+        source,
+    })
 }
 
 /// Reads a footer. Columns have the types of the table's then, without the ids that Iceberg gives them.

@@ -6,6 +6,7 @@
 //! [`erase`] removes rows by what they hold. Before any of them, what runs have left half done is brought to
 //! its end.
 
+mod check;
 mod compact;
 mod erase;
 #[cfg(not(feature = "iceberg"))]
@@ -31,6 +32,7 @@ use crate::table::definition::LoadMethod;
 use crate::write::journal::end_replacements;
 use crate::write::widen;
 
+pub use check::{Checked, Fault, FaultKind};
 pub use report::{Action, Erase, Options, Report, TableReport};
 use survey::TableFiles;
 pub use survey::{SMALL_BYTES, Survey, Unfinished};
@@ -95,10 +97,14 @@ fn maintain(
     let mut objects = lake.store.list(&prefix)?;
     let mut files = TableFiles::new(&definition, &objects)?;
     let survey = survey::survey(&definition, &files);
+    if options.check {
+        let checked = Some(check::plain(lake, &definition, &files, &survey.unfinished)?);
+        return Ok(TableReport { survey, actions: Vec::new(), checked });
+    }
     let encoding = encoding(&definition.stream);
     if options.to == Some(TableFormat::Iceberg) {
         let done = iceberg::adopt(lake, &(stored, definition), &survey, options.dry_run)?;
-        return Ok(TableReport { survey, actions: vec![done] });
+        return Ok(TableReport { survey, actions: vec![done], checked: None });
     }
     let mut actions = Vec::new();
     if options.compact || options.shards.is_some() || !options.erase.is_empty() {
@@ -113,7 +119,7 @@ fn maintain(
         let asked = &options.erase;
         let done = erase::erase(lake, &definition, &encoding, asked, options.dry_run)?;
         actions.extend(done);
-        return Ok(TableReport { survey, actions });
+        return Ok(TableReport { survey, actions, checked: None });
     }
     let done = match (definition.load_method, options.compact, options.shards) {
         (LoadMethod::Append, true, _) => {
@@ -128,7 +134,7 @@ fn maintain(
         }
     };
     actions.extend(done);
-    Ok(TableReport { survey, actions })
+    Ok(TableReport { survey, actions, checked: None })
 }
 
 /// What is brought to its end before anything else is done. A cut goes on as it is asked to.

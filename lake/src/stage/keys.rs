@@ -153,6 +153,24 @@ impl OldKeys {
         self.rows += rows;
     }
 
+    /// Hands on the rows of each key that more than one row has, in their order.
+    pub(crate) fn each_repeated(self, take: &mut dyn FnMut(&[u64]) -> Result<()>) -> Result<()> {
+        let runs = self.ended()?;
+        if runs.len() == 0 {
+            return Ok(());
+        }
+        let mut rows = Vec::new();
+        Runs::each_range(&[&runs], &mut |entries| {
+            let same = entries.chunk_by(|left, right| left.hash() == right.hash());
+            for entries in same.filter(|entries| entries.len() > 1) {
+                rows.clear();
+                rows.extend(entries.iter().map(|entry| entry.number & !OLD));
+                take(&rows)?;
+            }
+            Ok(())
+        })
+    }
+
     fn spill(&mut self) -> Result<()> {
         self.runs.push(std::mem::take(&mut self.waiting))
     }

@@ -173,6 +173,21 @@ pub(crate) struct Partitioner {
 }
 
 impl Partitioner {
+    /// That of a table. Keys have `room` bytes in the store; rows with longer values are refused, or kept in the default
+    /// partition.
+    pub(crate) fn of(definition: &Definition, room: usize, keeps_long: bool) -> Result<Self> {
+        let by = definition.partition_by.as_ref().map(|by| -> Result<_> {
+            let mut columns = definition.columns.iter();
+            let position = columns.position(|column| column.is_called(&by.column));
+            let position = position.ok_or_else(|| Error::Table {
+                table: definition.table.clone(),
+                reason: format!("its partition column `{}` is gone", by.column),
+            })?;
+            Ok(By::of(definition, position, room, keeps_long))
+        });
+        Ok(Self::new(by.transpose()?.flatten()))
+    }
+
     /// A partitioner, for one partition where there is nothing.
     pub(crate) fn new(by: Option<By>) -> Self {
         Self { by, numbers: HashMap::new(), values: Vec::new(), misplaced: 0, example: None }

@@ -21,7 +21,7 @@ use crate::table::bucket::bucket_column;
 use crate::table::definition::{Definition, LoadMethod};
 use crate::table::file_name;
 use crate::table::key_range::KeyRange;
-use crate::table::partition::{By, Partitioner};
+use crate::table::partition::Partitioner;
 use crate::table::projection::Projection;
 use crate::table::spec::Spec;
 
@@ -313,16 +313,7 @@ pub(super) fn keyed_stage(
     cut: Cut,
     keeps_long: bool,
 ) -> Result<Stage> {
-    let by = definition.partition_by.as_ref().map(|by| -> Result<_> {
-        let mut columns = definition.columns.iter();
-        let position = columns.position(|column| column.is_called(&by.column));
-        let position = position.ok_or_else(|| Error::Table {
-            table: definition.table.clone(),
-            reason: format!("its partition column `{}` is gone", by.column),
-        })?;
-        Ok(By::of(definition, position, lake.store.longest_key(), keeps_long))
-    });
-    let partitioner = Partitioner::new(by.transpose()?.flatten());
+    let partitioner = Partitioner::of(definition, lake.store.longest_key(), keeps_long)?;
     let stage = Stage::new(schema_of(definition), partitioner, cut, definition.is_keyed());
     let is_bucketed = definition.is_iceberg() && definition.is_keyed();
     let bucketed = bucket_column(definition).filter(|_| is_bucketed);

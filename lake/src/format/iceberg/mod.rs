@@ -32,6 +32,7 @@ pub(crate) mod pointer;
 mod rest;
 #[cfg(feature = "s3")]
 mod rest;
+pub(crate) mod said;
 pub(crate) mod schema;
 mod snapshot;
 pub(crate) mod spec;

@@ -98,6 +98,11 @@ impl Plan {
         self.is(metadata.default_spec(), &columns.schema)
     }
 
+    /// Whether new files of the table are divided by this plan.
+    pub(crate) fn divides(&self, metadata: &Metadata) -> bool {
+        self.is(metadata.default_spec(), metadata.schema())
+    }
+
     /// Whether a spec of the metadata divides files as this plan does.
     pub(super) fn is(&self, spec: &Value, schema: &Value) -> bool {
         let Some(fields) = spec.as_array() else { return false };

@@ -3,6 +3,7 @@
 //! All of it is commits as others are: beside loads, and beside what other programs do with the table.
 
 mod adopt;
+mod check;
 
 pub(super) use adopt::adopt;
 
@@ -41,10 +42,14 @@ pub(super) fn maintain(
     };
     let small = small(&live);
     let survey = survey(lake, definition, &live, small.values().map(Vec::len).sum())?;
+    if options.check {
+        let checked = Some(check::checked(lake, definition)?);
+        return Ok(TableReport { survey, actions: Vec::new(), checked });
+    }
     let mut actions = Vec::new();
     if options.to == Some(TableFormat::Parquet) {
         let done = adopt::give_back(lake, definition, &live, options.dry_run)?;
-        return Ok(TableReport { survey, actions: vec![done] });
+        return Ok(TableReport { survey, actions: vec![done], checked: None });
     }
     let spec = Arc::new(spec(definition, encoding));
     let rewrite =
@@ -63,7 +68,7 @@ pub(super) fn maintain(
         };
         let tests = erase::tests(definition, &options.erase)?;
         if tests.is_empty() {
-            return Ok(TableReport { survey, actions });
+            return Ok(TableReport { survey, actions, checked: None });
         }
         let (found, holding) = holding(lake, definition, &live, &tests)?;
         rows += found;
@@ -79,7 +84,7 @@ pub(super) fn maintain(
             own.expire(Some(1))?;
         }
         actions.push(Action::Erase { rows, files });
-        return Ok(TableReport { survey, actions });
+        return Ok(TableReport { survey, actions, checked: None });
     }
     if options.compact && !small.is_empty() {
         let chosen: HashSet<&str> =
@@ -113,7 +118,7 @@ pub(super) fn maintain(
         }
         actions.push(Action::Expire { snapshots, orphans: orphans.len() });
     }
-    Ok(TableReport { survey, actions })
+    Ok(TableReport { survey, actions, checked: None })
 }
 
 /// The table as a run would ask for it that changes nothing.

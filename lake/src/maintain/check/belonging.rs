@@ -1,0 +1,94 @@
+//! Where the rows of a file belong.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use arrow::array::RecordBatch;
+
+use super::faults::FaultKind;
+use crate::error::Result;
+use crate::table::key;
+use crate::table::partition::Partitioner;
+
+/// Where a file says that its rows belong.
+pub(in crate::maintain) trait Belongs: Send + fmt::Debug {
+    /// How many of these rows do not belong there, and of what kind the fault is, with the first of them. `hashes`
+    /// are those of their keys, where the table has keys.
+    fn strangers(
+        &self,
+        rows: &RecordBatch,
+        hashes: &[u128],
+    ) -> Result<Vec<(FaultKind, u64, usize)>>;
+
+    /// Unlike that of any other partition.
+    fn partition(&self) -> &str;
+}
+
+/// In no place that is known.
+#[derive(Debug)]
+pub(in crate::maintain) struct Somewhere {
+    pub(in crate::maintain) partition: String,
+}
+
+impl Belongs for Somewhere {
+    fn strangers(&self, _: &RecordBatch, _: &[u128]) -> Result<Vec<(FaultKind, u64, usize)>> {
+        Ok(Vec::new())
+    }
+
+    fn partition(&self) -> &str {
+        &self.partition
+    }
+}
+
+/// In a folder, and in one of several objects there.
+#[derive(Debug)]
+pub(in crate::maintain) struct Folder {
+    /// Below the table, with a slash behind it.
+    pub(in crate::maintain) folder: String,
+    /// The number of the object among so many, where keys decide it.
+    pub(in crate::maintain) shard: Option<(u32, u32)>,
+    pub(in crate::maintain) partitioner: Mutex<Partitioner>,
+}
+
+impl Belongs for Folder {
+    fn strangers(
+        &self,
+        rows: &RecordBatch,
+        hashes: &[u128],
+    ) -> Result<Vec<(FaultKind, u64, usize)>> {
+        let mut partitioner = self.partitioner.lock().unwrap_or_else(PoisonError::into_inner);
+        let numbers = partitioner.assign(rows)?;
+        let mut found = Vec::new();
+        let mut last = None;
+        let mut here = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let is_here = match last {
+                Some((known, is_here)) if known == number => is_here,
+                Some(_) | None => partitioner.folder(number)? == self.folder,
+            };
+            last = Some((number, is_here));
+            here.push(is_here);
+        }
+        found.extend(strangers(FaultKind::Partition, here.into_iter()));
+        if let Some((own, shards)) = self.shard {
+            let here = hashes.iter().map(|hash| key::shard(*hash, shards) == own);
+            found.extend(strangers(FaultKind::Shard, here));
+        }
+        Ok(found)
+    }
+
+    fn partition(&self) -> &str {
+        &self.folder
+    }
+}
+
+/// How many rows are not where they belong, and the first of them.
+pub(in crate::maintain) fn strangers(
+    kind: FaultKind,
+    here: impl Iterator<Item = bool>,
+) -> Option<(FaultKind, u64, usize)> {
+    let mut strangers = here.enumerate().filter(|(_, is_here)| !is_here);
+    let (first, _) = strangers.next()?;
+    Some((kind, 1 + strangers.count() as u64, first))
+}
