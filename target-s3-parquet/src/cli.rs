@@ -121,6 +121,12 @@ pub(crate) struct Maintain {
     )]
     pub(crate) erase: Vec<String>,
 
+    /// Read all rows of the tables and prove what they promise: keys unique, rows in the partitions and objects where
+    /// they belong, footers and manifests true, the catalog equal. Changes nothing; exits with 1 where something is
+    /// otherwise.
+    #[arg(long, conflicts_with_all = ["compact", "shards", "expire", "to", "erase", "dry_run"])]
+    pub(crate) check: bool,
+
     /// Say what would be done, and do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,

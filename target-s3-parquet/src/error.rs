@@ -23,6 +23,14 @@ pub(crate) enum Error {
         /// What is wrong with it, and what belongs there.
         reason: String,
     },
+    /// The tables of a lake must hold what they promise.
+    #[error("the check found {faults} in {tables}; the report names them")]
+    Unproven {
+        /// How many, in words.
+        faults: String,
+        /// The tables.
+        tables: String,
+    },
     /// Standard input, the files that the command line names and standard output must be usable.
     #[error("could not read {name}")]
     Input {
@@ -244,7 +252,7 @@ impl Error {
             Self::Unfinished { .. } | Self::Incomplete { .. } | Self::Uncovered { .. } => {
                 Kind::Transient
             }
-            Self::State { .. } => Kind::Storage,
+            Self::State { .. } | Self::Unproven { .. } => Kind::Storage,
             Self::Stopped { exit, .. } => Kind::Stopped(*exit),
             Self::Lake(error) => match error.kind() {
                 lake::Kind::Setting => Kind::Setting,
@@ -300,6 +308,10 @@ impl Error {
             Self::Uncovered { .. } => {
                 Some("run the tap again to the end; a tap must send a STATE behind its last record")
             }
+            Self::Unproven { .. } => Some(
+                "nothing was changed; `maintain --compact` ends what is half done, the next run brings the catalog up, and a table \
+                 whose rows or files are wrong is loaded anew under another name (`table` of its stream)",
+            ),
             Self::Map(_)
             | Self::Setting { .. }
             | Self::Input { .. }

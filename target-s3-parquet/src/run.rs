@@ -56,6 +56,18 @@ pub(crate) fn open(config: &Config, patience: Option<Duration>) -> Result<Arc<La
     Ok(Arc::new(Lake::open(&location, &options)?))
 }
 
+/// The catalog that the settings name, if they name one.
+pub(crate) fn catalog(config: &Arc<Config>, lake: &Arc<Lake>) -> Result<Option<Catalog>> {
+    let Some(options) = config.catalog.options() else { return Ok(None) };
+    let settings = Arc::clone(config);
+    let hooks = Hooks {
+        report: Box::new(program::report::event),
+        encoding: Box::new(move |stream| settings.stream(stream).encoding()),
+    };
+    let personal = config.catalog.personal_options();
+    Ok(Some(Catalog::open(lake, options, personal, hooks)?))
+}
+
 /// Does the work of a run, of which whoever the environment names is told.
 pub(crate) fn watched(work: impl FnOnce() -> Result<()>) -> Result<()> {
     program::watched(env!("CARGO_PKG_NAME"), "write", Error::exit, work)
@@ -79,18 +91,7 @@ impl Run {
 
     /// An engine that acknowledges states to a sink.
     pub(crate) fn engine(&self, state: Box<dyn Sink>) -> Result<Engine> {
-        let catalog = match self.config.catalog.options() {
-            None => None,
-            Some(options) => {
-                let config = Arc::clone(&self.config);
-                let hooks = Hooks {
-                    report: Box::new(program::report::event),
-                    encoding: Box::new(move |stream| config.stream(stream).encoding()),
-                };
-                let personal = self.config.catalog.personal_options();
-                Some(Catalog::open(&self.lake, options, personal, hooks)?)
-            }
-        };
+        let catalog = catalog(&self.config, &self.lake)?;
         Ok(Engine::new(&self.config, Arc::clone(&self.lake), state, catalog))
     }
 

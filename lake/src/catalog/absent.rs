@@ -43,6 +43,10 @@ impl Catalog {
         match *self {}
     }
 
+    pub fn differences(&self, _: &Definition) -> Result<Vec<String>> {
+        match *self {}
+    }
+
     pub fn events(&self) -> std::slice::Iter<'_, Event> {
         match *self {}
     }

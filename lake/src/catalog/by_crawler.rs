@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_glue::types::Crawler;
 
-use super::api::CrawlerSpec;
+use super::api::{CrawlerSpec, GlueApi};
 use super::clock::Polling;
 use super::crawl::{self, Crawl, Progress};
 use super::crawler::{Target, has_succeeded_since};
@@ -60,6 +60,13 @@ pub(super) fn sync(
             })
         }
     }
+}
+
+/// What the crawler puts before the names of tables.
+pub(super) fn prefix(glue: &dyn GlueApi, options: &CrawlerOptions) -> Result<String> {
+    let found = glue.crawler(&options.name)?;
+    let own = found.as_ref().and_then(Crawler::table_prefix);
+    Ok(own.unwrap_or_default().to_owned())
 }
 
 /// How far a crawl came that has not failed.

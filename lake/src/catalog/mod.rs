@@ -21,6 +21,7 @@ mod by_crawler;
 mod by_registration;
 mod clock;
 pub(crate) mod comment;
+mod compared;
 mod crawl;
 mod crawler;
 mod dirty;
@@ -137,6 +138,19 @@ impl Catalog {
         let name = session.options.table_name(&table.table);
         let found = session.glue.table(&name).ok()??;
         Some(session.glue.table_arn(&name, Some(&found)))
+    }
+
+    /// In what the catalog differs from the lake's table, in words. Nothing is written; an Iceberg table is what its
+    /// catalog says.
+    pub fn differences(&self, table: &Definition) -> Result<Vec<String>> {
+        if table.is_iceberg() {
+            return Ok(Vec::new());
+        }
+        let session = match &self.personal {
+            Some(personal) if personal.holds.has(table) => personal,
+            _ => &self.shared,
+        };
+        compared::differences(session, &table.table)
     }
 
     /// What was done, in order.

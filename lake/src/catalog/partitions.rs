@@ -124,6 +124,22 @@ impl PartitionChanges {
         Ok(stale)
     }
 
+    /// What they are, in words; with `columns` those that have others than their table as well.
+    pub(super) fn words(&self, columns: bool) -> Vec<String> {
+        let value = |input: &PartitionInput| input.values().first().cloned().unwrap_or_default();
+        let told = |values: Vec<String>, what: &str| {
+            let first = values.first()?;
+            Some(format!("{} partitions {what}, such as `{first}`", values.len()))
+        };
+        let changed = if columns { self.changed.iter().map(value).collect() } else { Vec::new() };
+        let all = [
+            told(self.new.iter().map(value).collect(), "are missing"),
+            told(changed, "have other columns than their table"),
+            told(self.gone.clone(), "have no files any more"),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
     /// How many partitions are written or removed.
     pub(super) fn count(&self) -> usize {
         self.new.len() + self.changed.len() + self.gone.len()

@@ -1,17 +1,21 @@
 //! `maintain`: what is asked of a lake's maintenance, and its report.
 
-use std::collections::BTreeSet;
+mod checked;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lake::Lake;
 use lake::maintain::{
-    Action, Erase, Options, Report, SMALL_BYTES, Survey, TableReport, Unfinished,
+    Action, Erase, Fault, FaultKind, Options, Report, SMALL_BYTES, Survey, TableReport, Unfinished,
 };
 use lake::store::probe;
 use lake::table::LoadMethod;
-use program::report;
+use program::{report, words};
 
 use crate::cli::{Maintain, ReportFormat};
 use crate::error::{Error, Result};
-use crate::run::open;
+use crate::run::{self, open};
 use crate::settings::config::Config;
 
 /// Objects beyond this are slow to replace, and Redshift Spectrum advises against files beyond 1 GB
@@ -19,9 +23,10 @@ use crate::settings::config::Config;
 const LARGE_BYTES: u64 = 512 * 1024 * 1024;
 
 /// Looks at a lake and does what is asked. The report goes to stdout.
-pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
+pub(crate) fn run(config: &Arc<Config>, arguments: &Maintain) -> Result<()> {
     let lake = open(config, None)?;
     let options = Options {
+        check: arguments.check,
         tables: arguments.table.clone(),
         compact: arguments.compact,
         shards: arguments.shards,
@@ -34,12 +39,42 @@ pub(crate) fn run(config: &Config, arguments: &Maintain) -> Result<()> {
         probe::ensure(&**lake.store(), lake.run())?;
     }
     let encoding = |stream: &str| config.stream(stream).encoding();
-    let report = lake::maintain::run(&lake, &encoding, &options)?;
+    let mut report = lake::maintain::run(&lake, &encoding, &options)?;
+    if options.check {
+        compare_catalog(config, &lake, &mut report)?;
+    }
     let text = match arguments.format {
+        ReportFormat::Text if options.check => checked::text(&report.tables),
         ReportFormat::Text => text(&report, arguments.dry_run),
         ReportFormat::Json => json(&report)?,
     };
-    program::print(&text).map_err(|source| Error::Input { name: "standard output".into(), source })
+    program::print(&text)
+        .map_err(|source| Error::Input { name: "standard output".into(), source })?;
+    let checked = || report.tables.iter().filter_map(|table| table.checked.as_ref());
+    match checked::faults(checked()) {
+        0 => Ok(()),
+        faults => {
+            let tables = checked().filter(|checked| !checked.faults.is_empty());
+            let tables: Vec<_> = tables.map(|checked| format!("`{}`", checked.table)).collect();
+            let faults = words::counted(faults, "fault", "faults");
+            Err(Error::Unproven { faults, tables: tables.join(", ") })
+        }
+    }
+}
+
+/// Adds in what the catalog differs from the tables that were checked.
+fn compare_catalog(config: &Arc<Config>, lake: &Arc<Lake>, report: &mut Report) -> Result<()> {
+    let Some(catalog) = run::catalog(config, lake)? else { return Ok(()) };
+    for table in &mut report.tables {
+        let Some(checked) = &mut table.checked else { continue };
+        let Some((_, definition)) = lake.definition(&checked.table)? else { continue };
+        let examples = catalog.differences(&definition)?;
+        if !examples.is_empty() {
+            let count = examples.len() as u64;
+            checked.faults.push(Fault { kind: FaultKind::Catalog, count, examples });
+        }
+    }
+    Ok(())
 }
 
 /// What `COLUMN=VALUE` or `COLUMN=@FILE` asks for. No value is shown: it may be a person's.
@@ -80,7 +115,7 @@ fn text(report: &Report, dry_run: bool) -> String {
         ]
     });
     let mut lines = vec![report::render_table(header, rows)];
-    for TableReport { survey, actions } in &report.tables {
+    for TableReport { survey, actions, .. } in &report.tables {
         lines.extend(actions.iter().map(|action| describe(action, &survey.table, dry_run)));
         if actions.is_empty() {
             lines.extend(advice(survey));
@@ -234,8 +269,11 @@ mod tests {
     #[test]
     fn a_report_has_a_line_for_each_action_and_for_what_belongs_to_no_table() {
         let reshard = Action::Reshard { from: 1, to: 2, partitions: 4 };
-        let tables =
-            vec![TableReport { survey: survey(LoadMethod::Upsert, 0, 1), actions: vec![reshard] }];
+        let tables = vec![TableReport {
+            survey: survey(LoadMethod::Upsert, 0, 1),
+            actions: vec![reshard],
+            checked: None,
+        }];
         let report = Report { tables, unknown: vec!["x/y".into()] };
         let shown = text(&report, false);
         for line in [
