@@ -71,7 +71,7 @@
 //!
 //! Data lies under `<table>/`, everything of the lake's own under `_lake/`: definitions in
 //! `_lake/tables/`, the journal in `_lake/commits/`, rows of unfinished generations in
-//! `_lake/generations/`, notes about the catalog in `_lake/catalog/`. These names and the fields of
+//! `_lake/generations/`, notes about the catalog in `_lake/catalog/`, what the last runs brought in `_lake/runs/`. These names and the fields of
 //! what is stored there are part of the format: a lake that an older release has written is read and
 //! gone on with.
 //!
@@ -93,6 +93,7 @@ pub mod catalog;
 mod error;
 pub mod file;
 mod format;
+mod history;
 mod lake;
 mod lock;
 pub mod maintain;
@@ -111,6 +112,7 @@ pub use allowance::{Allowance, Permit};
 pub use aws::Aws;
 pub use error::{ConditionFault, Error, Kind, Result};
 pub use format::TableFormat;
+pub use history::{Brought, History, Newest};
 pub use lake::Lake;
 pub use lock::FileLock;
 pub use options::{

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use lake::schema::{Column, names};
-use lake::table::{Refresh, Spec, key};
+use lake::schema::{Column, Kind, names};
+use lake::table::{PartitionBy, Refresh, Spec, key};
 use serde_json::Value;
 
 use crate::decode::conventions::Conventions;
@@ -22,6 +22,8 @@ pub(crate) struct Described<'a> {
     pub(crate) schema: &'a Value,
     /// Its key properties.
     pub(crate) keys: &'a [String],
+    /// The property by which its source goes on from where it was.
+    pub(crate) cursor: Option<&'a str>,
     /// Its name before it was mapped.
     pub(crate) source: &'a str,
     /// JSON Schema of its records, before they are mapped.
@@ -63,6 +65,7 @@ impl Described<'_> {
         let validator = settings.validate_records.then(|| validator(self.source_schema));
         let keys = settings.key_properties.as_deref().unwrap_or(self.keys);
         let keys = key_positions(&columns, keys)?;
+        let newest = newest(&columns, self.cursor, settings);
         let extra_from = has_extra.then_some(columns.len());
         let mut incidental = Vec::new();
         if has_extra {
@@ -99,6 +102,7 @@ impl Described<'_> {
             id,
             reads,
             derivation,
+            newest,
             keys: keys.into_iter().map(|(position, _)| position).collect(),
             on_invalid: settings.on_invalid,
             max_string_bytes: settings.max_string_bytes,
@@ -108,6 +112,21 @@ impl Described<'_> {
             conventions: self.conventions,
         })
     }
+}
+
+/// The column whose newest value says how far the source has come: its cursor, or the date that names partitions.
+fn newest(columns: &[Column], cursor: Option<&str>, settings: &StreamSettings) -> Option<usize> {
+    let may_tell = |column: &Column| {
+        matches!(column.kind, Kind::Date | Kind::Timestamp | Kind::String) && !column.is_personal()
+    };
+    let of = |is_meant: &dyn Fn(&Column) -> bool| {
+        columns.iter().position(|column| is_meant(column) && may_tell(column))
+    };
+    let by = settings.partition_by.as_ref().map(PartitionBy::from);
+    let dated = by.filter(|by| by.granularity.is_some());
+    cursor
+        .and_then(|cursor| of(&|column| column.source == cursor))
+        .or_else(|| dated.and_then(|by| of(&|column| is_called(column, &by.column))))
 }
 
 /// Names the columns that are narrower than their schema says, because no decimal is as wide.

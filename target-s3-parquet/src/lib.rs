@@ -27,6 +27,7 @@ mod json_schema;
 mod lineage;
 mod maintain;
 mod memory;
+mod newest;
 mod run;
 mod settings;
 mod signal;
@@ -36,6 +37,7 @@ mod summary;
 #[cfg(test)]
 mod testing;
 mod traced;
+mod usual;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -113,6 +113,9 @@ impl Run {
         engine.watched(watched);
         let items = Items::start(input, protocol, Arc::clone(self.lake.pool()), limits);
         let outcome = engine.run(|patience| items.next(patience), || stop.error());
+        if outcome.is_ok() {
+            engine.compare(self.config.history_runs as usize);
+        }
         engine.summary().report(outcome.is_ok());
         outcome?;
         items.join()

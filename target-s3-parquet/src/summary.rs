@@ -7,11 +7,15 @@ use program::told::{self, Told};
 use program::{report, words};
 use serde::Serialize;
 
+use arrow::array::Array as _;
+use lake::Newest;
 use lake::catalog::Event;
 use lake::table::Misplaced;
 use lake::write::Committed;
 
 use crate::decode::rows::Rows;
+use crate::newest;
+use crate::usual::{self, Compared};
 
 /// The summary of a run.
 #[derive(Debug, Default, Serialize)]
@@ -73,6 +77,15 @@ pub(crate) struct StreamSummary {
     /// Rows that were there already, because an earlier run died before anybody knew that.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) recognised: u64,
+    /// Values that were null, by column.
+    #[serde(skip)]
+    pub(crate) nulls: BTreeMap<String, u64>,
+    /// The newest value of the column by which the source goes on, or of the partition column.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) newest: Option<Newest>,
+    /// What is known of it beside the runs before.
+    #[serde(flatten)]
+    pub(crate) compared: Option<Compared>,
     /// Rows whose value names no partition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) misplaced: Option<Misplaced>,
@@ -100,6 +113,7 @@ impl Summary {
                 );
             }
             counts.warn_of_values(stream);
+            counts.warn_of_oddities(stream);
             counts.tell(stream, watched);
             counts.count(stream);
             told::record_count(stream, counts.records);
@@ -206,6 +220,36 @@ impl StreamSummary {
         }
     }
 
+    /// Says in what the run is unlike those before it.
+    fn warn_of_oddities(&self, stream: &str) {
+        for oddity in self.compared.iter().flat_map(|compared| &compared.oddities) {
+            tracing::warn!(stream, table = self.table, "{stream}: {oddity}");
+        }
+    }
+
+    /// Tells how far the source has come, and how many records are usual.
+    fn tell_usual(&self, stream: &str, watched: bool) {
+        let Some(compared) = &self.compared else { return };
+        let mut told = Told::of(stream);
+        if let Some((low, high)) = compared.records {
+            told = told.words(format!(
+                "{} read, in half of the last {} runs {} to {}",
+                words::counted(self.records - self.filtered, "record", "records"),
+                compared.runs,
+                words::number(low),
+                words::number(high)
+            ));
+        }
+        if let Some(Newest { column, value }) = &self.newest {
+            let age = compared.age.map(|age| format!(", {} ago", usual::time(age)));
+            let (value, age) = (newest::shown(value), age.unwrap_or_default());
+            told = told.words(format!("the newest `{column}` is {value}{age}"));
+        }
+        if told.says_something() {
+            if watched { told.debug() } else { told.info() }
+        }
+    }
+
     fn has_rows(&self) -> bool {
         self.records > 0 || self.files > 0
     }
@@ -262,6 +306,7 @@ impl StreamSummary {
         if told.says_something() {
             told.info();
         }
+        self.tell_usual(stream, watched);
         if self.commits > 1 && !watched {
             Told::of(stream)
                 .words("in all")
@@ -277,6 +322,7 @@ impl StreamSummary {
 
     /// Counts rows that were read. True for the names of unknown keys that are new.
     pub(crate) fn read(&mut self, rows: &Rows) -> Vec<String> {
+        self.look_at(rows);
         self.records += rows.batch.num_rows() as u64 + rows.filtered;
         self.filtered += rows.filtered;
         self.truncated += rows.truncated;
@@ -297,6 +343,30 @@ impl StreamSummary {
             }
         }
         new
+    }
+
+    /// Counts nulls, and looks for the newest value.
+    fn look_at(&mut self, rows: &Rows) {
+        let plan = &rows.plan;
+        let own = plan.extra_from.unwrap_or(plan.spec.columns.len());
+        let columns = plan.spec.columns.iter().zip(rows.batch.columns());
+        for (column, values) in columns.take(own) {
+            let nulls = values.null_count() as u64;
+            match self.nulls.get_mut(&column.name) {
+                Some(known) => *known += nulls,
+                None => _ = self.nulls.insert(column.name.clone(), nulls),
+            }
+        }
+        let Some(at) = plan.newest else { return };
+        let (Some(column), Some(values)) =
+            (plan.spec.columns.get(at), rows.batch.columns().get(at))
+        else {
+            return;
+        };
+        let Some(value) = newest::newest(values) else { return };
+        if self.newest.as_ref().is_none_or(|known| known.value < value) {
+            self.newest = Some(Newest { column: column.name.clone(), value });
+        }
     }
 
     /// Counts rows that were committed, and tells it.

@@ -141,6 +141,7 @@ pub(crate) fn try_plan(
         name: stream,
         schema,
         keys: &keys,
+        cursor: None,
         source: stream,
         source_schema: schema,
         derived: None,

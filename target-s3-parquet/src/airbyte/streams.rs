@@ -75,6 +75,10 @@ fn plan(
         name: &full,
         schema,
         keys: &keys,
+        cursor: match stream.cursor_field.as_slice() {
+            [cursor] => Some(cursor),
+            _ => None,
+        },
         source: &full,
         source_schema: schema,
         derived: None,

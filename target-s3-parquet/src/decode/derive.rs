@@ -338,6 +338,7 @@ mod tests {
             name: "a",
             schema: &mapped.schema,
             keys: &mapped.keys,
+            cursor: None,
             source: "a",
             source_schema: &schema(),
             derived: Some(derived),

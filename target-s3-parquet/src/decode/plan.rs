@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) reads: Vec<Column>,
     /// How the columns come out of what is read, where the stream is mapped.
     pub(crate) derivation: Option<Derivation>,
+    /// The column of dates or times whose newest value says how far the source has come.
+    pub(crate) newest: Option<usize>,
     /// Positions of the key columns.
     pub(crate) keys: Vec<usize>,
     /// Treatment of values that do not fit.

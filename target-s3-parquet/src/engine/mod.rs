@@ -8,6 +8,7 @@ mod pace;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -568,6 +568,7 @@ fn said(stream: &str, generation: i64) -> Arc<Plan> {
         name: stream,
         schema: &schema,
         keys: &[],
+        cursor: None,
         source: stream,
         source_schema: &schema,
         derived: None,

@@ -20,6 +20,9 @@ use crate::error::Error;
 /// More threads than any machine gives work to.
 const MAX_THREADS: u32 = 256;
 
+/// The most runs that are remembered of a table.
+const MAX_HISTORY: u32 = 1000;
+
 /// Settings of `target-s3-parquet`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub(crate) struct Config {
@@ -89,6 +92,12 @@ pub(crate) struct Config {
     #[serde(default = "default_commit_interval_seconds")]
     pub(crate) commit_interval_seconds: u64,
 
+    /// How many runs the lake remembers of each table, to say in the summary what is usual and to warn of a run that is
+    /// unlike them: far fewer or more records, new nulls, a newest value that is too old. 0 remembers none.
+    #[serde(default = "default_history_runs")]
+    #[schemars(range(max = MAX_HISTORY))]
+    pub(crate) history_runs: u32,
+
     /// What happens to a value that does not fit its column: `fail` stops the run with the line,
     /// column and value; `null` writes null and counts it in the summary. One that is too long to name its
     /// partition stays, and its row is in `__HIVE_DEFAULT_PARTITION__`.
@@ -155,6 +164,10 @@ fn default_memory_mb() -> u32 {
     256
 }
 
+fn default_history_runs() -> u32 {
+    14
+}
+
 fn default_commit_interval_seconds() -> u64 {
     300
 }
@@ -195,6 +208,12 @@ impl Config {
         self.catalog.validate_for(formats.any(|format| format == TableFormat::Iceberg))?;
         if self.memory_mb < 32 {
             return fault("memory_mb", format!("{} is less than 32", self.memory_mb));
+        }
+        if self.history_runs > MAX_HISTORY {
+            return fault(
+                "history_runs",
+                format!("{} is more than {MAX_HISTORY}", self.history_runs),
+            );
         }
         if self.threads > MAX_THREADS {
             return fault("threads", format!("{} is more than {MAX_THREADS}", self.threads));
@@ -347,6 +366,7 @@ mod tests {
             (r#"{"destination":"x","batch_from":["gs://b/x"]}"#, "batch_from"),
             (r#"{"destination":"x","memory_mb":1}"#, "memory_mb"),
             (r#"{"destination":"x","threads":257}"#, "threads"),
+            (r#"{"destination":"x","history_runs":1001}"#, "history_runs"),
             (
                 r#"{"destination":"x","compression":"zstd","compression_level":99}"#,
                 "compression_level",

@@ -25,9 +25,21 @@ pub(super) struct SchemaMessage {
     schema: Value,
     #[serde(default)]
     key_properties: Option<Vec<String>>,
+    /// Whatever stands there: nothing but words for people depends on it.
+    #[serde(default)]
+    bookmark_properties: Value,
 }
 
 impl SchemaMessage {
+    /// The property by which the source goes on from where it was.
+    fn cursor(&self) -> Option<&str> {
+        match &self.bookmark_properties {
+            Value::Array(names) => names.first()?.as_str(),
+            Value::String(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// Reads the message.
     pub(super) fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(line)
@@ -120,6 +132,7 @@ impl Planner {
             name: &mapped.stream,
             schema: &mapped.schema,
             keys: &mapped.keys,
+            cursor: message.cursor(),
             source: &message.stream,
             source_schema: &message.schema,
             derived,
