@@ -242,8 +242,10 @@ mod tests {
         let uneven = br#"{"format":1,"table":"t","runs":[],"nulls":{"a":[1]}}"#;
         for text in [&whole[..9], newer, uneven] {
             folder.lake().store.put(&key("t"), text, Condition::Always).unwrap();
-            let error = folder.lake().remember("t", &brought(1, &[]), 3).unwrap_err().to_string();
-            assert!(error.contains("it is damaged") && error.contains("t.json"), "{error}");
+            let error = folder.lake().remember("t", &brought(1, &[]), 3).unwrap_err();
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert!(cause.contains("it is damaged"), "{cause}");
+            assert!(error.to_string().contains("t.json"), "{error}");
             assert_eq!(folder.lake().store.get(&key("t")).unwrap().unwrap().1, text);
         }
     }

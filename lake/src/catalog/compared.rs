@@ -62,11 +62,11 @@ mod tests {
     use crate::testing::LakeFolder;
 
     /// A table of two partitions, as it was registered.
-    fn registered() -> (Session, FakeGlue) {
+    fn registered(folder: &LakeFolder) -> (Session, FakeGlue) {
         let glue = FakeGlue::default();
         glue.state().has_database = true;
-        let lake = LakeFolder::new().lake();
-        let mut run = session(&lake, &glue, &Arc::new(FakeClock::new()), Method::Registration);
+        let mut run =
+            session(&folder.lake(), &glue, &Arc::new(FakeClock::new()), Method::Registration);
         load(&mut run, "t", &[0, 1]);
         by_registration::sync(&mut run).unwrap();
         (run, glue)
@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn what_was_registered_is_equal_and_a_table_of_another_lake_is_none_of_it() {
-        let (run, glue) = registered();
+        let folder = LakeFolder::new();
+        let (run, glue) = registered(&folder);
         assert_eq!(differences(&run, "t").unwrap(), [""; 0]);
         assert_eq!(differences(&run, "other").unwrap(), [""; 0]);
         let before = glue.take_writes().len();
@@ -88,19 +89,23 @@ mod tests {
 
     #[test]
     fn what_another_has_changed_in_the_catalog_is_told() {
-        let (run, glue) = registered();
+        let folder = LakeFolder::new();
+        let (run, glue) = registered(&folder);
         glue.state().partitions.retain(|(_, value), _| value == "2026-01");
         told(&run, "1 partitions are missing, such as `2026-02`");
-        let (run, glue) = registered();
+        let folder = LakeFolder::new();
+        let (run, glue) = registered(&folder);
         glue.state().change_table("t", |table| {
             let own = table.storage_descriptor.as_mut().unwrap();
             own.columns.as_mut().unwrap()[0] = column("id", "string");
         });
         told(&run, "column `id` is string");
-        let (run, glue) = registered();
+        let folder = LakeFolder::new();
+        let (run, glue) = registered(&folder);
         glue.state().tables.clear();
         told(&run, "it is not there");
-        let (run, _glue) = registered();
+        let folder = LakeFolder::new();
+        let (run, _glue) = registered(&folder);
         for object in run.lake.store.list("t/month=2026-02/").unwrap() {
             run.lake.store.delete(&object.key).unwrap();
         }
