@@ -30,9 +30,12 @@ pub(crate) fn newest(column: &ArrayRef) -> Option<String> {
     }
 }
 
-/// A newest value for a person: without a fraction of nothing.
+/// A newest value for a person: to the second.
 pub(crate) fn shown(value: &str) -> String {
-    value.replace(".000000Z", "Z")
+    match value.split_once('.') {
+        Some((at, fraction)) if fraction.ends_with('Z') => format!("{at}Z"),
+        Some(_) | None => value.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +65,7 @@ mod tests {
         for (column, expected) in columns {
             assert_eq!(newest(&column).as_deref(), expected);
         }
-        assert_eq!(shown("1970-01-01T00:01:00.000000Z"), "1970-01-01T00:01:00Z");
+        assert_eq!(shown("1970-01-01T00:01:00.250000Z"), "1970-01-01T00:01:00Z");
+        assert_eq!(["2026-01-02", "a.b"].map(shown), ["2026-01-02", "a.b"]);
     }
 }
