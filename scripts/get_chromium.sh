@@ -19,22 +19,16 @@ for name in chromium chromium-browser google-chrome google-chrome-stable; do
         exit
     fi
 done
-if ! command -v apt-get >/dev/null || ! command -v dpkg >/dev/null; then
-    echo "no Chromium here, and no apt-get to fetch it with" >&2
-    exit
-fi
-# Lists and archives of our own: those of the system belong to root, and may be empty.
-mkdir -p "$folder/lists/partial" "$folder/archives/partial"
-apt() {
-    apt-get --quiet --quiet -o Dir::State::Lists="$folder/lists" -o Dir::Cache="$folder" \
-        -o Dir::Cache::Archives="$folder/archives" -o APT::Sandbox::User="$(id -un)" -o Debug::NoLocking=true "$@"
-}
+# shellcheck source=scripts/apt.sh
+set -- "$folder" "Chromium"
+. "$(dirname "$0")/apt.sh"
 # Of what it needs, this is what is not installed.
 if ! (apt update && apt --yes --download-only --no-install-recommends install chromium fonts-dejavu-core); then
     echo "Chromium could not be fetched" >&2
     exit
 fi
 for package in "$folder"/archives/*.deb; do dpkg --extract "$package" "$folder/root"; done
-rm -rf "$folder/lists" "$folder/archives" "$folder"/*.bin "$folder/root/usr/share/doc"
+apt_ends
+rm -rf "$folder/root/usr/share/doc"
 libraries=$(find "$folder/root" -name '*.so*' -not -path '*/chromium/*' -exec dirname {} \; | sort -u | tr '\n' ':')
 made "LD_LIBRARY_PATH=$libraries exec $folder/root/usr/lib/chromium/chromium"

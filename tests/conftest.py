@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from aws import Account, script
 from demo import Demo
-from harness import PARTITIONS, ROOT, S3, Json, LocalStack, Pipe, Proxy, Simulator
+from harness import PARTITIONS, ROOT, S3, TARGET, Json, LocalStack, Pipe, Proxy, Run, Simulator, run
 from spark import JAVA_VERSIONS, java_version, session
 
 if TYPE_CHECKING:
@@ -36,6 +37,18 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Small programs: a deployment does not look into them."""
     folder = tmp_path_factory.mktemp("programs")
     return [script(folder, name, "exit 0") for name in ("tap-wistia", "target-s3-parquet")]
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Callable[..., Run]:
+    """Loads messages into a lake in a folder."""
+    config = tmp_path / "target.json"
+    config.write_text(json.dumps({"destination": str(tmp_path / "lake")}))
+
+    def load(stdin: str, *arguments: str, **env: str) -> Run:
+        return run(TARGET, "--config", config, *arguments, stdin=stdin, env=env)
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -167,6 +167,21 @@ def lines(*messages: Json) -> str:
     return "".join(json.dumps(message) + "\n" for message in messages)
 
 
+ORDERS: Json = {
+    "type": "SCHEMA",
+    "stream": "orders",
+    "key_properties": ["id"],
+    "schema": {"properties": {"id": {"type": "integer"}, "v": {"type": "string"}}},
+}
+"""The schema of a small stream."""
+
+
+def orders(*rows: tuple[int, str]) -> str:
+    """Its messages, with a state behind these rows."""
+    records = [{"type": "RECORD", "stream": "orders", "record": {"id": number, "v": v}} for number, v in rows]
+    return lines(ORDERS, *records, {"type": "STATE", "value": {"at": len(records)}})
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -7,34 +7,11 @@ from collections import Counter
 import pytest
 
 from collector import collector, silent
-from harness import TAP, TARGET, TOKEN, free_port, lines, run
+from harness import ORDERS, TAP, TARGET, TOKEN, free_port, lines, orders, run
 
 SALT = "a-salt-that-is-secret"
 ERROR = 2
 """The status of a span that has failed, as OTLP has it."""
-
-SCHEMA = {
-    "type": "SCHEMA",
-    "stream": "orders",
-    "key_properties": ["id"],
-    "schema": {"properties": {"id": {"type": "integer"}, "v": {"type": "string"}}},
-}
-
-
-def orders(*rows):
-    records = [{"type": "RECORD", "stream": "orders", "record": {"id": number, "v": v}} for number, v in rows]
-    return lines(SCHEMA, *records, {"type": "STATE", "value": {"at": len(records)}})
-
-
-@pytest.fixture
-def target(tmp_path):
-    config = tmp_path / "target.json"
-    config.write_text(json.dumps({"destination": str(tmp_path / "lake")}))
-
-    def load(stdin, **env):
-        return run(TARGET, "--config", config, stdin=stdin, env=env)
-
-    return load
 
 
 @pytest.fixture
@@ -141,7 +118,7 @@ def test_a_bad_night_says_what_failed(tap, target):
     request = by_name(spans)["GET"]
     assert request.status == ERROR and request.attributes["error.type"] == "transport"
     with collector() as server:
-        assert target(lines(SCHEMA) + "no JSON\n", **endpoint(server)).code == 1
+        assert target(lines(ORDERS) + "no JSON\n", **endpoint(server)).code == 1
         (root,) = server.spans
     assert root.status == ERROR and "line 2" in root.description
 

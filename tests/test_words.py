@@ -5,33 +5,10 @@ import re
 
 import pytest
 
-from harness import ANSI, JSON_LOG, TAP, TARGET, free_port, lines, run
+from harness import ANSI, JSON_LOG, ORDERS, TAP, TARGET, free_port, lines, orders, run
 
 RUST = re.compile(r"\b[A-Z]\w+ \{ \w+: |\b(?:Some|Ok|Err)\(")
 """What Rust prints of a value for those who write programs."""
-
-SCHEMA = {
-    "type": "SCHEMA",
-    "stream": "orders",
-    "key_properties": ["id"],
-    "schema": {"properties": {"id": {"type": "integer"}, "v": {"type": "string"}}},
-}
-
-
-def orders(*rows):
-    records = [{"type": "RECORD", "stream": "orders", "record": {"id": number, "v": v}} for number, v in rows]
-    return lines(SCHEMA, *records, {"type": "STATE", "value": {"at": len(records)}})
-
-
-@pytest.fixture
-def target(tmp_path):
-    config = tmp_path / "target.json"
-    config.write_text(json.dumps({"destination": str(tmp_path / "lake")}))
-
-    def load(stdin, *arguments, **env):
-        return run(TARGET, "--config", config, *arguments, stdin=stdin, env=env)
-
-    return load
 
 
 def sentences(done):
@@ -281,7 +258,7 @@ def test_a_rule_that_the_record_itself_breaks_is_named_as_such(target, tmp_path)
     (tmp_path / "target.json").write_text(
         json.dumps({"destination": str(tmp_path / "lake"), "streams": {"orders": {"validate_records": True}}})
     )
-    schema = {**SCHEMA, "schema": {**SCHEMA["schema"], "required": ["v"]}}
+    schema = {**ORDERS, "schema": {**ORDERS["schema"], "required": ["v"]}}
     record = {"type": "RECORD", "stream": "orders", "record": {"id": 1}}
     refused = target(lines(schema, record)).refused("breaks its schema at the record itself", '"v" is a required')
     assert "``" not in refused.err
