@@ -74,9 +74,8 @@ def test_after_every_night_both_hold_what_is_true(simulator, readers, tmp_path):
             lake.sync()
         if night % 10 == 5:
             for table in ("fact_events", "fact_engagements_byday"):
-                readers.sql(
-                    f"call lake.system.rewrite_data_files(table => 'nights.{table}', options => map('rewrite-all', 'true'))"
-                )
+                every = f"table => 'nights.{table}', options => map('rewrite-all', 'true')"
+                readers.sql(f"call lake.system.rewrite_data_files({every})")
             readers.sql("call lake.system.rewrite_manifests('nights.fact_events')")
         if night % 10 == 9:
             run(TARGET, "maintain", "--expire", "--config", iceberg.folder / "target.json").succeeded()
