@@ -73,7 +73,7 @@ class Reader(threading.Thread):
 
 def leftovers(lake):
     """What is in a lake beside data and definitions."""
-    known = {"tables"}
+    known = {"tables", "runs"}
     return [
         path
         for path in Path(lake).rglob("*")
