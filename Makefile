@@ -98,12 +98,13 @@ docs: $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	PYTHONPATH=tests .venv/bin/python scripts/querying.py
 
-## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas, dbt's sources.
+## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas, dbt's sources, the data contract.
 generate: $(VENV)
 	cargo build --workspace --locked
 	UPDATE=1 cargo test --quiet --locked -p tap-wistia discover
 	.venv/bin/python scripts/generate.py
 	.venv/bin/python scripts/dbt_sources.py
+	.venv/bin/python scripts/data_contract.py
 
 ## Both programs as Python wheels in dist, tried in a clean environment.
 wheels: .venv-wheels/.ready
