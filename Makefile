@@ -1,4 +1,4 @@
-.PHONY: run report report-vendor report-pictures test-report test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run report contract report-vendor report-pictures test-report test unit lint-features try-store test-meltano test-readers test-contract test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -8,6 +8,7 @@ FIELD := .venv-field/.ready
 VALGRIND := .venv-valgrind/.ready
 DOCKER := .venv-docker/.ready
 DBT := .venv-dbt/.ready
+CONTRACT := .venv-contract/.ready
 REPORT := .venv-report/.ready
 BROWSER := .venv-browser/.ready
 CHROMIUM := .venv-chromium/.ready
@@ -30,6 +31,10 @@ run: .venv-run/.ready
 ## The page of a lake, in a folder or on S3: make report LAKE=s3://your-bucket/wistia OUT=page
 report: $(REPORT)
 	@.venv-report/bin/python report/build.py --lake "$(or $(LAKE),local/lake)" --out "$(or $(OUT),local/report)"
+
+## A lake, in a folder or on S3, against its data contract: make contract LAKE=s3://your-bucket/wistia
+contract: $(CONTRACT)
+	@.venv-contract/bin/python scripts/check_contract.py --lake "$(or $(LAKE),local/lake)"
 
 ## What the page is drawn with, and the names of countries: report/vendor, from the npm packages of report/package-lock.json.
 report-vendor: report/node_modules/.ready
@@ -119,6 +124,11 @@ test-readers: .venv-readers/.ready $(DBT)
 	cargo build --workspace --locked
 	.venv-readers/bin/pytest tests/readers -p no:cacheprovider
 
+## Lakes that keep the data contract and lakes that break it, by datacontract-cli. It weighs much.
+test-contract: $(VENV) $(CONTRACT)
+	cargo build --workspace --locked
+	.venv/bin/pytest tests/data_contract -p no:cacheprovider
+
 ## The wheels in a real Meltano project, with other taps and targets and the SDK's own tests.
 test-meltano: .venv-meltano/.ready
 	$(MAKE) wheels WHEEL_FLAGS="--profile dev --compatibility linux"
@@ -202,6 +212,7 @@ $(ICEBERG): tests/requirements-iceberg.txt
 $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
 $(REPORT): report/requirements.txt dbt/requirements.txt
+$(CONTRACT): scripts/requirements-contract.txt
 $(BROWSER): tests/report/requirements.txt
 $(DBT): tests/requirements-dbt.txt report/requirements.txt dbt/requirements.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
