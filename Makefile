@@ -1,4 +1,4 @@
-.PHONY: run report contract report-vendor report-pictures test-report test unit lint-features try-store test-meltano test-readers test-contract test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run report contract report-vendor report-pictures test-report test-report-large test unit lint-features try-store test-meltano test-readers test-contract test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -47,6 +47,11 @@ report-pictures: $(BROWSER) $(REPORT) $(CHROMIUM)
 ## The page, opened by a browser.
 test-report: $(BROWSER) $(DBT) $(CHROMIUM) report/node_modules/.ready
 	.venv-browser/bin/pytest tests/report -p no:cacheprovider
+
+## The page of two million views: whether its first figure is there in two seconds.
+test-report-large: $(BROWSER) $(DBT) $(CHROMIUM)
+	cargo build --workspace --locked
+	.venv-browser/bin/pytest tests/report/many_views.py -p no:cacheprovider -rP
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
 test: $(VENV) $(LOCALSTACK) $(ICEBERG) $(VALGRIND) $(DOCKER) $(DBT) unit
