@@ -1,4 +1,4 @@
-.PHONY: run report report-vendor report-pictures test-report test unit lint-features try-store test-meltano test-readers test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run report contract report-vendor report-pictures test-report test-report-large test unit lint-features try-store test-meltano test-readers test-contract test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -8,6 +8,7 @@ FIELD := .venv-field/.ready
 VALGRIND := .venv-valgrind/.ready
 DOCKER := .venv-docker/.ready
 DBT := .venv-dbt/.ready
+CONTRACT := .venv-contract/.ready
 REPORT := .venv-report/.ready
 BROWSER := .venv-browser/.ready
 CHROMIUM := .venv-chromium/.ready
@@ -31,6 +32,10 @@ run: .venv-run/.ready
 report: $(REPORT)
 	@.venv-report/bin/python report/build.py --lake "$(or $(LAKE),local/lake)" --out "$(or $(OUT),local/report)"
 
+## A lake, in a folder or on S3, against its data contract: make contract LAKE=s3://your-bucket/wistia
+contract: $(CONTRACT)
+	@.venv-contract/bin/python scripts/check_contract.py --lake "$(or $(LAKE),local/lake)"
+
 ## What the page is drawn with, and the names of countries: report/vendor, from the npm packages of report/package-lock.json.
 report-vendor: report/node_modules/.ready
 	node report/bundle.mjs
@@ -42,6 +47,11 @@ report-pictures: $(BROWSER) $(REPORT) $(CHROMIUM)
 ## The page, opened by a browser.
 test-report: $(BROWSER) $(DBT) $(CHROMIUM) report/node_modules/.ready
 	.venv-browser/bin/pytest tests/report -p no:cacheprovider
+
+## The page of two million views: whether its first figure is there in two seconds.
+test-report-large: $(BROWSER) $(DBT) $(CHROMIUM)
+	cargo build --workspace --locked
+	.venv-browser/bin/pytest tests/report/many_views.py -p no:cacheprovider -rP
 
 ## Every test: unit, property and snapshot tests, then the built programs end to end.
 test: $(VENV) $(LOCALSTACK) $(ICEBERG) $(VALGRIND) $(DOCKER) $(DBT) unit
@@ -98,12 +108,13 @@ docs: $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	PYTHONPATH=tests .venv/bin/python scripts/querying.py
 
-## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas, dbt's sources.
+## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas, dbt's sources, the data contract.
 generate: $(VENV)
 	cargo build --workspace --locked
 	UPDATE=1 cargo test --quiet --locked -p tap-wistia discover
 	.venv/bin/python scripts/generate.py
 	.venv/bin/python scripts/dbt_sources.py
+	.venv/bin/python scripts/data_contract.py
 
 ## Both programs as Python wheels in dist, tried in a clean environment.
 wheels: .venv-wheels/.ready
@@ -117,6 +128,11 @@ wheels: .venv-wheels/.ready
 test-readers: .venv-readers/.ready $(DBT)
 	cargo build --workspace --locked
 	.venv-readers/bin/pytest tests/readers -p no:cacheprovider
+
+## Lakes that keep the data contract and lakes that break it, by datacontract-cli. It weighs much.
+test-contract: $(VENV) $(CONTRACT)
+	cargo build --workspace --locked
+	.venv/bin/pytest tests/data_contract -p no:cacheprovider
 
 ## The wheels in a real Meltano project, with other taps and targets and the SDK's own tests.
 test-meltano: .venv-meltano/.ready
@@ -201,6 +217,7 @@ $(ICEBERG): tests/requirements-iceberg.txt
 $(LINT): scripts/requirements-lint.txt
 $(FIELD): bench/requirements-field.txt
 $(REPORT): report/requirements.txt dbt/requirements.txt
+$(CONTRACT): scripts/requirements-contract.txt
 $(BROWSER): tests/report/requirements.txt
 $(DBT): tests/requirements-dbt.txt report/requirements.txt dbt/requirements.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt

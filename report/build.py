@@ -50,6 +50,8 @@ def make_marts(lake, work):
     command += ["--target-path", work / "target", "--log-path", work / "logs"]
     done = subprocess.run(
         command,
+        # Where the profile finds the plugin of the project.
+        cwd=PROJECT,
         env={**os.environ, "WISTIA_LAKE": lake, "WISTIA_DUCKDB": str(database)},
         capture_output=True,
         text=True,

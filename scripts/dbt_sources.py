@@ -6,62 +6,30 @@ nothing is written, and what is out of date is an error.
 
 import argparse
 import json
-import sys
-from pathlib import Path
 
-import yaml
+from lake_schemas import (
+    ROOT,
+    STALE_AFTER_DAYS,
+    TIMES,
+    WARN_AFTER_DAYS,
+    hive,
+    is_personal,
+    kind,
+    tables,
+    write,
+    written,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "dbt" / "models" / "sources.yml"
 MACRO = ROOT / "dbt" / "macros" / "tables.sql"
 
 MADE = "Made by scripts/dbt_sources.py from schemas/ and catalog.json: `make generate`."
-TIMES = {
-    "fact_account_byday": "date",
-    "fact_engagements": "date",
-    "fact_engagements_byday": "date",
-    "fact_events": "received_at",
-    "fact_media_actions": "date",
-    "fact_media_timeseries": "date",
-    "visitors": "last_active_at",
-}
-"""The column that says how new the rows of a table are."""
 LOADED_AT = {
     "date": "cast(date as timestamp)",
     "received_at": "cast(replace(substring(received_at, 1, 19), 'T', ' ') as timestamp)",
 }
 """The same as a time, in the words of every engine."""
-SCALARS = {"string": "string", "number": "double", "boolean": "boolean", "integer": "bigint"}
 DUCKDB = {"string": "varchar", "int": "integer"}
-
-
-class Plain(yaml.SafeDumper):
-    """YAML without references to what stands elsewhere."""
-
-    def ignore_aliases(self, data):
-        return True
-
-
-def kind(schema):
-    """The type of a value: `null` beside it only says that it may be missing."""
-    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    (one,) = (name for name in kinds if name != "null")
-    return one
-
-
-def hive(schema):
-    """The type of a column as Glue has it. docs/types.md says why an integer with small bounds is an `int`."""
-    match kind(schema):
-        case "object":
-            return f"struct<{','.join(f'{name}:{hive(part)}' for name, part in schema['properties'].items())}>"
-        case "array":
-            return f"array<{hive(schema['items'])}>"
-        case "string" if schema.get("format") == "date":
-            return "date"
-        case "integer" if "maximum" in schema:
-            return "int"
-        case scalar:
-            return SCALARS[scalar]
 
 
 def duckdb(schema):
@@ -76,19 +44,6 @@ def duckdb(schema):
             return DUCKDB.get(hive(schema), hive(schema))
 
 
-def tables():
-    """The tables in the order of their names, with their keys and whether the tap reads them by default."""
-    streams = {stream["stream"]: stream for stream in json.loads((ROOT / "catalog.json").read_text())["streams"]}
-    for path in sorted((ROOT / "schemas").glob("*.json")):
-        name, columns = path.stem, json.loads(path.read_text())["properties"]
-        (selected,) = (entry["metadata"] for entry in streams[name]["metadata"] if not entry["breadcrumb"])
-        yield name, streams[name]["key_properties"], selected["selected-by-default"], columns
-
-
-def is_personal(columns):
-    return any(column.get("x-personal") for column in columns.values())
-
-
 def source(name, description, schema, chosen):
     made = []
     for table, key, default, columns in chosen:
@@ -101,8 +56,8 @@ def source(name, description, schema, chosen):
             config |= {
                 "loaded_at_field": LOADED_AT[TIMES[table]],
                 "freshness": {
-                    "warn_after": {"count": 2, "period": "day"},
-                    "error_after": {"count": 7, "period": "day"},
+                    "warn_after": {"count": WARN_AFTER_DAYS, "period": "day"},
+                    "error_after": {"count": STALE_AFTER_DAYS, "period": "day"},
                 },
             }
         described["config"] = config
@@ -138,8 +93,7 @@ def sources():
             ),
         ],
     }
-    text = yaml.dump(document, Dumper=Plain, sort_keys=False, allow_unicode=True, width=120)
-    return f"# {MADE}\n{text}"
+    return written(document, MADE)
 
 
 def macro():
@@ -163,14 +117,7 @@ def macro():
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail where something is out of date")
-    check = parser.parse_args().check
-    made = {SOURCES: sources(), MACRO: macro()}
-    outdated = [path for path, text in made.items() if not path.exists() or path.read_text() != text]
-    if check and outdated:
-        names = ", ".join(str(path.relative_to(ROOT)) for path in outdated)
-        sys.exit(f"out of date: {names}; run `make generate`")
-    for path in outdated:
-        path.write_text(made[path])
+    write({SOURCES: sources(), MACRO: macro()}, parser.parse_args().check)
 
 
 if __name__ == "__main__":

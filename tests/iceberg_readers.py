@@ -1,6 +1,7 @@
 """Reads and writes Iceberg tables with programs of others: a request a line, an answer a line.
 
-It runs in `.venv-iceberg` and imports nothing of this repository, so that what it finds was found by them alone."""
+It runs in `.venv-iceberg` and imports nothing of this repository, so that what it finds was found by them alone;
+`job` and `rows_of_files` run what we have written for them."""
 
 from __future__ import annotations
 
@@ -125,6 +126,21 @@ def rows(warehouse: str, by: str, folder: str, snapshot: int | None = None) -> l
     return found
 
 
+def rows_of_files(folder: str, program: str) -> list[Any]:
+    """The rows of the newest snapshot as dbt reads them, without DuckDB's extension: by a list of files, which a module
+    of this repository makes."""
+    sys.path.insert(0, str(Path(program).parent))
+    module = importlib.import_module(Path(program).stem)
+    found = module.current(folder)
+    if not found.files:
+        return []
+    scan = module.scan_of(found.files)
+    there = {row[0] for row in duck().sql(f"describe select * from {scan}").fetchall()}
+    shown = ", ".join(f'"{name}"' if name in there else f'null as "{name}"' for name in found.columns)
+    rows: list[Any] = duck().sql(f"select {shown} from {scan}").to_arrow_table().to_pylist()
+    return rows
+
+
 def snapshots(folder: str) -> list[Any]:
     """The history of a table, oldest first."""
     found = []
@@ -217,7 +233,7 @@ def job(
     warehouse: str, program: str, destination: str, database: str, table: str, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Runs the job that merges a landing table, or puts files together, as a part of this process: its own Spark would
-    take longer than it does. It is the one thing of this repository that is imported here."""
+    take longer than it does."""
     sys.path.insert(0, str(Path(program).parent))
     module = importlib.import_module(Path(program).stem)
     session = spark(warehouse)
@@ -253,6 +269,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "plan": plan,
     "reachable": reachable,
     "rows": rows,
+    "rows_of_files": rows_of_files,
     "snapshots": snapshots,
     "sql": sql,
     "transformed": transformed,

@@ -198,6 +198,10 @@ class Table:
         found = self.ask("rows", warehouse=str(self.readers.warehouse), by=by, snapshot=snapshot)
         return in_order(found)
 
+    def rows_of_files(self) -> list[Json]:
+        """The rows as dbt reads them on DuckDB."""
+        return in_order(self.ask("rows_of_files", program=str(ROOT / "dbt" / "lake_iceberg.py")))
+
     def files(self) -> list[Json]:
         found: list[Json] = self.ask("files")
         return found
@@ -206,6 +210,7 @@ class Table:
         """Every reader finds the rows that must be there, and the metadata tells the truth about the files."""
         for reader in readers:
             assert self.rows(reader) == in_order(self.expected), reader
+        assert self.rows_of_files() == in_order(self.expected), "the list of files"
         self.check_files()
 
     def check_history(self, readers: Iterable[str] = READERS) -> None:

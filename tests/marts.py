@@ -26,10 +26,17 @@ class Marts:
         self.target = folder / "target"
         self.database = folder / "marts.duckdb"
 
-    def dbt(self, verb: str, *flags: str, variables: Json | None = None, env: dict[str, str] | None = None) -> Run:
+    def dbt(
+        self,
+        verb: str,
+        *flags: str,
+        variables: Json | None = None,
+        env: dict[str, str] | None = None,
+        profile: Path = PROJECT,
+    ) -> Run:
         """A command of dbt's."""
         assert DBT.exists(), "there is no dbt: make .venv-dbt/.ready"
-        places = ["--project-dir", PROJECT, "--profiles-dir", PROJECT]
+        places = ["--project-dir", PROJECT, "--profiles-dir", profile]
         places += ["--target-path", self.target, "--log-path", self.folder / "logs"]
         return run(
             DBT,
@@ -40,6 +47,7 @@ class Marts:
             json.dumps(variables or {}),
             *flags,
             env={"WISTIA_LAKE": str(self.lake), "WISTIA_DUCKDB": str(self.database), **(env or {})},
+            cwd=PROJECT,
             timeout=PATIENCE,
         )
 

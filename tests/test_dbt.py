@@ -1,6 +1,7 @@
 """The dbt project: figures against what is true of the account, lakes that lack something, other engines."""
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -14,9 +15,9 @@ import sqlglot
 import yaml
 
 import answers
-from harness import ROOT
+from harness import PARTITIONS, ROOT, TARGET, run
 from lake import KEYS, PERSONAL, files
-from marts import PROJECT, Marts, part_of
+from marts import DBT, PATIENCE, PROJECT, Marts, part_of
 
 pytestmark = pytest.mark.xdist_group("dbt")
 
@@ -320,11 +321,81 @@ def test_columns_that_are_not_there_yet_and_other_types_are_borne(demo, tmp_path
     assert made.ask("select * from wistia.viewer_journey") == []
 
 
-def test_a_table_of_iceberg_is_refused_with_what_to_do(tmp_path):
+def every_other(messages):
+    """Messages that lack every other record."""
+    kept, skip = [], False
+    for line in messages.splitlines(keepends=True):
+        if '"type":"RECORD"' in line:
+            skip = not skip
+        if not (skip and '"type":"RECORD"' in line):
+            kept.append(line)
+    return "".join(kept)
+
+
+def load_iceberg(demo, folder, settings):
+    """The demo's lake as tables of Iceberg, in two nights: files of the first are still there after the second."""
+    folder.mkdir(exist_ok=True)
+    config = folder / "target.json"
+    config.write_text(json.dumps({**settings, "table_format": "iceberg", "streams": PARTITIONS}))
+    for night in (every_other(demo.messages), demo.messages):
+        run(TARGET, "--config", config, stdin=night).succeeded()
+
+
+def assert_same_marts(made, marts, names=MARTS - {"days"}):
+    for mart in names:
+        query = f"select * from wistia.{mart} order by all"
+        for mine, true in zip(made.ask(query), marts.ask(query), strict=True):
+            # Sums of doubles depend on who adds them up.
+            assert mine == pytest.approx(true), mart
+
+
+def test_a_lake_of_iceberg_is_the_same_lake_and_has_a_page(demo, marts, tmp_path):
+    lake = tmp_path / "a lake's"
+    load_iceberg(demo, tmp_path, {"destination": str(lake)})
+    # All the files of a folder are more than its table.
+    assert len(files(lake, "fact_engagements_byday")) > len(files(demo.lake, "fact_engagements_byday"))
+    page = tmp_path / "page"
+    run(
+        DBT.parent / "python", ROOT / "report" / "build.py", "--lake", lake, "--out", page, timeout=PATIENCE
+    ).succeeded()
+    made = Marts(tmp_path / "page.work", lake)
+    assert_same_marts(made, marts)
+    assert {path.stem for path in page.glob("*.html")} == {
+        path.stem for path in (ROOT / "report" / "pages").glob("*.md")
+    }
+
+
+def test_a_lake_of_iceberg_on_s3_is_the_same_lake(demo, marts, s3, tmp_path):
+    bucket = s3.bucket("dbt-iceberg")
+    load_iceberg(demo, tmp_path, s3.settings(f"s3://{bucket}/wistia"))
+    made = Marts(tmp_path / "marts", f"s3://{bucket}/wistia")
+    some = {"events_per_video", "video_performance_daily"}
+    made.build("--exclude-resource-type", "test", "--select", *(f"+{mart}" for mart in some), env=aws(s3))
+    assert_same_marts(made, marts, some)
+
+
+def aws(s3):
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
+    return {"AWS_ENDPOINT_URL": s3.url, **keys}
+
+
+def test_a_table_of_iceberg_that_cannot_be_read_by_its_files_is_refused_with_what_to_do(tmp_path):
+    """tests/test_iceberg.py has what Spark does to tables."""
+    (tmp_path / "lake" / "dim_media" / "metadata").mkdir(parents=True)
+    (tmp_path / "lake" / "dim_media" / "metadata" / "00001-a.metadata.json").write_text("{}")
+    done = Marts(tmp_path, tmp_path / "lake").dbt("run")
+    assert done.code != 0 and "dim_media is a table of Iceberg" in done.out and "it is in a catalog" in done.out
+    assert "--target athena" in done.out
+
+
+def test_a_profile_without_the_plugin_is_told_of_it(tmp_path):
     (tmp_path / "lake" / "dim_media" / "metadata").mkdir(parents=True)
     (tmp_path / "lake" / "dim_media" / "metadata" / "v1.metadata.json").write_text("{}")
-    done = Marts(tmp_path, tmp_path / "lake").dbt("run")
-    assert done.code != 0 and "is a table of Iceberg" in done.out and "--target athena" in done.out
+    (profile := tmp_path / "profile").mkdir()
+    outputs = {"duckdb": {"type": "duckdb", "path": str(tmp_path / "marts.duckdb")}}
+    (profile / "profiles.yml").write_text(yaml.safe_dump({"dbt_wistia": {"target": "duckdb", "outputs": outputs}}))
+    done = Marts(tmp_path, tmp_path / "lake").dbt("run", profile=profile)
+    assert done.code != 0 and "Give your profile the plugin duckdb_plugin" in done.out
 
 
 def test_a_lake_on_s3_is_the_same_lake(demo, marts, s3, tmp_path):
@@ -332,13 +403,8 @@ def test_a_lake_on_s3_is_the_same_lake(demo, marts, s3, tmp_path):
     for path in files(demo.lake):
         s3.client.upload_file(str(path), bucket, f"wistia/{path.relative_to(demo.lake)}")
     made = Marts(tmp_path, f"s3://{bucket}/wistia")
-    aws = {"AWS_ENDPOINT_URL": s3.url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    made.build("--exclude-resource-type", "test", env={**aws, "AWS_REGION": "us-east-1"})
-    for mart in MARTS - {"days"}:
-        query = f"select * from wistia.{mart} order by all"
-        for mine, true in zip(made.ask(query), marts.ask(query), strict=True):
-            # Sums of doubles depend on who adds them up.
-            assert mine == pytest.approx(true), mart
+    made.build("--exclude-resource-type", "test", env=aws(s3))
+    assert_same_marts(made, marts)
 
 
 def test_stale_rows_are_noticed(marts):

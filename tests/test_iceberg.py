@@ -345,6 +345,8 @@ def test_rows_that_others_delete_by_files_of_deletes_are_not_brought_back(table)
     before = made.tree()
     made.send(samples(range(10), version=1)).refused("`s`", "delete files", "merge-on-read", "rewrite_data_files")
     assert made.tree() == before
+    with pytest.raises(AssertionError, match="delete files of another writer"):
+        made.rows_of_files()
     (remedy,) = [block for block in blocks("docs/iceberg.md") if "remove-dangling-deletes" in block.text]
     for statement in remedy.text.strip().split(";"):
         if statement:
@@ -352,6 +354,31 @@ def test_rows_that_others_delete_by_files_of_deletes_are_not_brought_back(table)
     made.hold([row for row in made.expected if row["id"] != -50])
     made.upsert(samples(range(1, 10), version=1))
     made.check()
+
+
+@pytest.mark.parametrize(
+    ("statements", "why"),
+    [
+        (["rename column score to points"], "has renamed its column score to points"),
+        (["drop column score", "add columns (score double)"], "has removed its column score and made another"),
+    ],
+)
+def test_names_that_files_do_not_tell_apart_are_refused_by_the_list_of_files(table, statements, why):
+    made = table(MONTHS)
+    made.upsert(samples(range(10)))
+    for statement in statements:
+        assert made.rows_of_files()
+        made.readers.sql(f"alter table {made.spark} {statement}")
+    with pytest.raises(AssertionError, match=why):
+        made.rows_of_files()
+
+
+def test_a_column_that_is_gone_is_not_read_from_the_files_that_have_it(table):
+    made = table(MONTHS)
+    made.upsert(samples(range(10)))
+    made.readers.sql(f"alter table {made.spark} drop column score")
+    without = [{name: value for name, value in row.items() if name != "score"} for row in made.expected]
+    assert made.rows_of_files() == made.rows("pyiceberg") == in_order(without)
 
 
 def test_four_runs_at_once_lose_nothing_and_write_nothing_twice(table):

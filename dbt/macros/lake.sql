@@ -23,17 +23,17 @@
 {% do run_query('create schema if not exists ' ~ schema) %}
 {% do run_query('create schema if not exists ' ~ personal) %}
 {% for name, table in dbt_wistia.wistia_tables().items() %}
-    {% set files = dbt_wistia.lake_location() ~ '/' ~ name ~ '/**/*.parquet' %}
+    {% set files = dbt_wistia.lake_files(name) %}
     {% set there = dbt_wistia.lake_columns(name) %}
     {% if not there %}{% do log(dbt_wistia.what_is_missing(name, table), info=true) %}{% endif %}
     {% set query %}
         create or replace view {{ personal if table.source == 'wistia_personal' else schema }}.{{ name }} as
         select
         {% for column, type in table.columns.items() %}
-            cast({{ '"' ~ column ~ '"' if column in there else 'null' }} as {{ type.duckdb }}) as "{{ column }}"{{ ',' if not loop.last }}
+            cast({{ '"' ~ column ~ '"' if files and column in there else 'null' }} as {{ type.duckdb }}) as "{{ column }}"{{ ',' if not loop.last }}
         {% endfor %}
-        {% if there %}
-        from read_parquet('{{ files | replace("'", "''") }}', hive_partitioning = false, union_by_name = true)
+        {% if files and there %}
+        from {{ dbt_wistia.rows_of_files(files) }}
         {% else %}
         where false
         {% endif %}
@@ -77,17 +77,53 @@
 {% endmacro %}
 
 {% macro duckdb__lake_columns(name, table) %}
-{% set folder = (dbt_wistia.lake_location() ~ '/' ~ name) | replace("'", "''") %}
-{% set files = folder ~ '/**/*.parquet' %}
-{% if run_query("select 1 from glob('" ~ folder ~ "/metadata/*.metadata.json') limit 1") | length %}
+{% set files = dbt_wistia.lake_files(name) %}
+{% set iceberg = dbt_wistia.iceberg_table(name) %}
+{% if not files %}{{ return(iceberg.columns if iceberg else []) }}{% endif %}
+{% set described = run_query('describe select * from ' ~ dbt_wistia.rows_of_files(files)).columns[0].values() %}
+{# Of an Iceberg table what its newest schema has: an older file may have more. #}
+{{ return(described | select('in', iceberg.columns) | list if iceberg else described | list) }}
+{% endmacro %}
+
+{# The files of a table as DuckDB takes them: a pattern, or the list of an Iceberg table; none where there are none. #}
+{% macro lake_files(name) %}
+{% set iceberg = dbt_wistia.iceberg_table(name) %}
+{% if iceberg %}{{ return(iceberg.files) }}{% endif %}
+{% set pattern = dbt_wistia.lake_location() ~ '/' ~ name ~ '/**/*.parquet' %}
+{{ return([pattern] if run_query('select 1 from glob(' ~ dbt_wistia.text_of(pattern) ~ ') limit 1') | length else []) }}
+{% endmacro %}
+
+{% macro text_of(text) %}{{ return("'" ~ text | replace("'", "''") ~ "'") }}{% endmacro %}
+
+{% macro rows_of_files(files) %}
+{% set texts = [] %}
+{% for file in files %}{% do texts.append(dbt_wistia.text_of(file)) %}{% endfor %}
+{{ return('read_parquet([' ~ texts | join(', ') ~ '], hive_partitioning = false, union_by_name = true)') }}
+{% endmacro %}
+
+{# The columns and files of an Iceberg table, as duckdb_plugin.py has found them; none of any other table. #}
+{% macro iceberg_table(name) %}
+{% set folder = dbt_wistia.lake_location() ~ '/' ~ name %}
+{% set metadata = dbt_wistia.text_of(folder ~ '/metadata/*.metadata.json') %}
+{% if not (run_query('select 1 from glob(' ~ metadata ~ ') limit 1') | length) %}{{ return(none) }}{% endif %}
+{% if not (run_query("select 1 from duckdb_tables() where database_name = 'wistia_iceberg'") | length) %}
     {% do exceptions.raise_compiler_error(
-        'wistia: ' ~ folder ~ ' is a table of Iceberg, whose files DuckDB cannot tell old from new without its extension. '
-        ~ 'Read it through the catalog: dbt build --target athena, redshift or spark.'
+        'wistia: ' ~ folder ~ ' is a table of Iceberg. Give your profile the plugin duckdb_plugin, as profiles.yml of '
+        ~ 'dbt_wistia has it, or read the table through its catalog: dbt build --target athena, redshift or spark.'
     ) %}
 {% endif %}
-{% if not (run_query("select 1 from glob('" ~ files ~ "') limit 1") | length) %}{{ return([]) }}{% endif %}
-{% set described = run_query(
-    "describe select * from read_parquet('" ~ files ~ "', hive_partitioning = false, union_by_name = true)"
-) %}
-{{ return(described.columns[0].values() | list) }}
+{% set found = run_query(
+    'select to_json(columns), to_json(files), problem from wistia_iceberg.main.tables where name = ' ~ dbt_wistia.text_of(name)
+).rows %}
+{% if not found %}
+    {% do exceptions.raise_compiler_error(
+        'wistia: ' ~ folder ~ ' is a table of Iceberg, and the plugin duckdb_plugin was given another lake.'
+    ) %}
+{% elif found[0][2] %}
+    {% do exceptions.raise_compiler_error(
+        'wistia: ' ~ folder ~ ' is a table of Iceberg that cannot be read by its files: ' ~ found[0][2]
+        ~ '. Read it through its catalog: dbt build --target athena, redshift or spark.'
+    ) %}
+{% endif %}
+{{ return({'columns': fromjson(found[0][0]), 'files': fromjson(found[0][1])}) }}
 {% endmacro %}
