@@ -92,7 +92,7 @@ mod tests {
         let folder = LakeFolder::new();
         let (run, glue) = registered(&folder);
         glue.state().partitions.retain(|(_, value), _| value == "2026-01");
-        told(&run, "1 partitions are missing, such as `2026-02`");
+        told(&run, "partitions that are missing: 1, such as `2026-02`");
         let folder = LakeFolder::new();
         let (run, glue) = registered(&folder);
         glue.state().change_table("t", |table| {
@@ -109,6 +109,6 @@ mod tests {
         for object in run.lake.store.list("t/month=2026-02/").unwrap() {
             run.lake.store.delete(&object.key).unwrap();
         }
-        told(&run, "1 partitions have no files any more, such as `2026-02`");
+        told(&run, "partitions that have no files any more: 1, such as `2026-02`");
     }
 }

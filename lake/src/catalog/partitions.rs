@@ -129,7 +129,7 @@ impl PartitionChanges {
         let value = |input: &PartitionInput| input.values().first().cloned().unwrap_or_default();
         let told = |values: Vec<String>, what: &str| {
             let first = values.first()?;
-            Some(format!("{} partitions {what}, such as `{first}`", values.len()))
+            Some(format!("partitions that {what}: {}, such as `{first}`", values.len()))
         };
         let changed = if columns { self.changed.iter().map(value).collect() } else { Vec::new() };
         let all = [

@@ -90,7 +90,7 @@ impl Said {
         let mut differences = Vec::new();
         let rows: i64 = groups.iter().map(RowGroupMetaData::num_rows).sum();
         if rows != self.rows {
-            differences.push(format!("it has {rows} rows, and {} by its manifest", self.rows));
+            differences.push(format!("rows: {rows}, and {} by its manifest", self.rows));
         }
         let mut nulls: BTreeMap<i32, (String, u64)> = BTreeMap::new();
         for column in groups.iter().flat_map(RowGroupMetaData::columns) {
@@ -114,7 +114,7 @@ impl Said {
         for (id, (path, count)) in nulls {
             match self.nulls.get(&id) {
                 Some(said) if u64::try_from(*said) != Ok(count) => differences
-                    .push(format!("`{path}` has {count} nulls, and {said} by its manifest")),
+                    .push(format!("nulls of `{path}`: {count}, and {said} by its manifest")),
                 Some(_) | None => {}
             }
         }

@@ -175,13 +175,13 @@ pub(super) fn check(
     let found = keys.into_inner().unwrap_or_else(PoisonError::into_inner).repeated(&mut faults)?;
     if found > 0 {
         checked.notes.push(format!(
-            "{found} rows have a key that is in another partition as well, because the value of their partition column has \
-             changed; `move_keys` takes such rows out of their old partition when their key comes again"
+            "rows whose key is in another partition as well, because the value of their partition column has changed: {found}; \
+             `move_keys` takes such rows out of their old partition when their key comes again"
         ));
     }
     if replaced > 0 {
         checked.notes.push(format!(
-            "{replaced} files were replaced while they were checked, and are not; check again"
+            "files that were replaced meanwhile and are not checked: {replaced}; check again"
         ));
     }
     checked.faults = faults.into();

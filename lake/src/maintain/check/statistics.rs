@@ -108,17 +108,17 @@ impl Group {
     pub(super) fn end(&self, rows: u64, told: &mut Told<'_>) {
         let mut fault = |what: String| told.add(FaultKind::Statistics, 1, &what);
         if rows != self.rows {
-            fault(format!("a row group has {rows} rows, and {} by the footer", self.rows));
+            fault(format!("rows of a row group: {rows}, and {} by the footer", self.rows));
         }
         for leaf in self.columns.iter().flatten().flatten() {
             let Leaf { name, nulls, seen_nulls, beyond, .. } = leaf;
             if let Some(said) = nulls
                 && said != seen_nulls
             {
-                fault(format!("`{name}` has {seen_nulls} nulls, and {said} by the footer"));
+                fault(format!("nulls of `{name}`: {seen_nulls}, and {said} by the footer"));
             }
             if *beyond > 0 {
-                fault(format!("{beyond} values of `{name}` are beyond the bounds of the footer"));
+                fault(format!("values of `{name}` beyond the bounds of the footer: {beyond}"));
             }
             for (bound, what) in [(&leaf.least, "least"), (&leaf.greatest, "greatest")] {
                 let is_missed = |bound: &&Bound| bound.is_exact && !bound.is_met && leaf.has_values;

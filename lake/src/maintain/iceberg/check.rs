@@ -44,8 +44,8 @@ pub(super) fn checked(lake: &Lake, definition: &Definition) -> Result<Checked> {
     let mut checked = check(lake, definition, suspects)?;
     if others > 0 {
         checked.notes.push(format!(
-            "{others} files are divided otherwise than the table is now, as another writer has done it or as it was before; \
-             where their rows belong was not checked"
+            "files that are divided otherwise than the table is now, by another writer or as it was before: {others}; where \
+             their rows belong was not checked"
         ));
     }
     Ok(checked)
