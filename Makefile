@@ -87,7 +87,7 @@ advisories: $(LINT)
 
 ## The requirements that are installed for a deployment or into what is deployed, with the hashes of their files.
 locks: $(LINT)
-	for list in deploy/requirements scripts/requirements-wheels; do \
+	for list in deploy/requirements deploy/page/requirements scripts/requirements-wheels; do \
 		CUSTOM_COMPILE_COMMAND="make locks" .venv-lint/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate \
 			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file $$list.txt $$list.in || exit 1; \
 	done

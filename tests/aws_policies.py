@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
+from moto.athena.models import athena_backends
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
@@ -89,9 +90,8 @@ class Gate:
         elif body.startswith(b"Action="):
             asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
             target = asked["Action"]
-        resources = {"glue": glue, "logs": logs, "secretsmanager": secrets, "cloudformation": self.stack}.get(
-            service, nothing
-        )
+        known = {"glue": glue, "logs": logs, "secretsmanager": secrets, "athena": athena, "cloudformation": self.stack}
+        resources = known.get(service, nothing)
         wanted: list[Wanted] = [(f"{service}:{target}", resource, {}) for resource in resources(target, asked)]
         if service == "glue" and target in ("CreateJob", "UpdateJob"):
             role = asked.get("Role") or asked.get("JobUpdate", {}).get("Role")
@@ -119,6 +119,10 @@ def s3_action(environ: WSGIEnvironment) -> Wanted:
     if not key:
         if method == "GET" and (not query or "list-type" in query or "prefix" in query):
             return "s3:ListBucket", resource, {**context, "s3:prefix": query.get("prefix", [""])[0]}
+        if method == "GET" and "location" in query:
+            return "s3:GetBucketLocation", resource, context
+        if method == "HEAD":
+            return "s3:ListBucket", resource, context
         if method == "POST" and "delete" in query:
             return "s3:DeleteObject", f"{resource}/*", context
         return f"s3:{method.title()}Bucket", resource, context
@@ -152,6 +156,18 @@ def secrets(_action: str, asked: Mapping[str, Any]) -> list[str]:
     return [
         secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{secret}-abcdef"
     ]
+
+
+def athena(action: str, asked: Mapping[str, Any]) -> list[str]:
+    def arn(what: str) -> str:
+        return f"arn:aws:athena:{REGION}:{ACCOUNT}:{what}"
+
+    if "DataCatalog" in action:
+        return [arn(f"datacatalog/{asked.get('Name')}")]
+    if "QueryExecutionId" in asked:
+        of = athena_backends[ACCOUNT][REGION].executions.get(asked["QueryExecutionId"])
+        return [arn(f"workgroup/{of.workgroup.name if of and of.workgroup else 'primary'}")]
+    return [arn(f"workgroup/{asked.get('WorkGroup') or 'primary'}")]
 
 
 def nothing(_action: str, _asked: Mapping[str, Any]) -> list[str]:
@@ -213,7 +229,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def refuse(service: str, message: str, start_response: StartResponse) -> list[bytes]:
-    if service in ("glue", "logs", "secretsmanager", "events", "ecs"):
+    if service in ("glue", "logs", "secretsmanager", "events", "ecs", "athena"):
         start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
         return [json.dumps({"__type": "AccessDeniedException", "message": message}).encode()]
     error = f"<Code>AccessDenied</Code><Message>{escape(message)}</Message>"
