@@ -22,7 +22,7 @@ from moto.s3.models import s3_backends
 from aws_stacks import ACCOUNT, REGION, Stacks, access_key
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 Statement = dict[str, Any]
 """A statement of a policy."""
@@ -35,14 +35,14 @@ Wanted = tuple[str, str, Context]
 class Gate:
     """Lets through what is allowed."""
 
-    def __init__(self, stacks: Stacks) -> None:
-        self.stacks = stacks
+    def __init__(self, app: WSGIApplication, stacks: Stacks) -> None:
+        self.app, self.stacks = app, stacks
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         key = access_key(environ)
         scope = re.search("Credential=[^/]+/[^/]+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         if not scope:
-            return self.stacks(environ, start_response)
+            return self.app(environ, start_response)
         length = int(environ.get("CONTENT_LENGTH") or 0)
         # The bodies of S3 may be large and say nothing here.
         body = b""
@@ -57,7 +57,7 @@ class Gate:
                 return refuse(scope[1], message, start_response)
         if scope[1] == "s3" and statements is not None and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self.without_hints(statements, environ, start_response)
-        return self.stacks(environ, start_response)
+        return self.app(environ, start_response)
 
     def without_hints(
         self, statements: list[Statement], environ: WSGIEnvironment, start_response: StartResponse
@@ -70,7 +70,7 @@ class Gate:
             answered.append((status, headers))
             return lambda _: None
 
-        body = self.stacks(environ, note)
+        body = self.app(environ, note)
         context = {"aws:ResourceAccount": owner(bucket)}
         if answered[0][0].startswith("404") and not allows(
             statements, "s3:ListBucket", f"arn:aws:s3:::{bucket}", context
@@ -92,6 +92,9 @@ class Gate:
             target = asked["Action"]
         known = {"glue": glue, "logs": logs, "secretsmanager": secrets, "athena": athena, "cloudformation": self.stack}
         resources = known.get(service, nothing)
+        if target == "GetCallerIdentity":
+            # Nobody needs a right to learn who they are.
+            return []
         wanted: list[Wanted] = [(f"{service}:{target}", resource, {}) for resource in resources(target, asked)]
         if service == "glue" and target in ("CreateJob", "UpdateJob"):
             role = asked.get("Role") or asked.get("JobUpdate", {}).get("Role")
@@ -139,6 +142,8 @@ def glue(action: str, asked: Mapping[str, Any]) -> list[str]:
     for kind in ("Job", "Trigger", "Crawler"):
         if kind in action:
             return [arn(f"{kind.lower()}/{name}")]
+    if action == "GetDatabases":
+        return [arn("catalog"), arn("database/*")]
     database = asked.get("DatabaseName") or name or asked.get("DatabaseInput", {}).get("Name")
     found = [arn("catalog"), arn(f"database/{database}")]
     if "Table" in action or "Partition" in action:
