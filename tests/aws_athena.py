@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 NAME = r"""(?:["`]?[\w-]+["`]?\.)?["`]?([\w-]+)["`]?\.["`]?([\w-]+)["`]?"""
-MADE = re.compile(rf"^\s*(?:/\*.*?\*/|--[^\n]*\n|\s)*create\s+(?:or replace\s+)?(?:external\s+)?(view|table)\s+{NAME}", re.I | re.S)
+MADE = re.compile(
+    rf"^\s*(?:/\*.*?\*/|--[^\n]*\n|\s)*create\s+(?:or replace\s+)?(?:external\s+)?(view|table)\s+{NAME}", re.I | re.S
+)
 DROPPED = re.compile(rf"^\s*(?:/\*.*?\*/|\s)*drop\s+(?:view|table)\s+(?:if exists\s+)?{NAME}", re.I | re.S)
 LOCATION = re.compile(r"(?:external_)?location\s*=?\s*'(s3://[^']+)'", re.I)
 

@@ -853,9 +853,7 @@ KINDS = {
         arn=f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{{RepositoryName}}",
     ),
     "AWS::Athena::WorkGroup": Kind("Name", workgroup, gone("athena", "delete_work_group", "WorkGroup")),
-    "AWS::CloudFront::OriginAccessControl": Kind(
-        None, held_against("CreateOriginAccessControl", Id="{number}"), stays
-    ),
+    "AWS::CloudFront::OriginAccessControl": Kind(None, held_against("CreateOriginAccessControl", Id="{number}"), stays),
     "AWS::CloudFront::PublicKey": Kind(None, held_against("CreatePublicKey"), stays),
     "AWS::CloudFront::KeyGroup": Kind(None, held_against("CreateKeyGroup"), stays),
     "AWS::CloudFront::CachePolicy": Kind(None, held_against("CreateCachePolicy"), stays),
