@@ -22,6 +22,8 @@ import yaml
 from botocore import validate
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws_server import violations
+
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -760,15 +762,20 @@ def workgroup(api: Api, own: Properties, old: Resource | None) -> Properties:
     return {}
 
 
-def held_against(operation: str, **attributes: str) -> Callable[[Api, Properties, Resource | None], Properties]:
-    """Makes nothing: nothing here stands for CloudFront. What it would be asked is held against its API."""
+def held_against(
+    service: str, operation: str, **attributes: str
+) -> Callable[[Api, Properties, Resource | None], Properties]:
+    """Makes nothing: nothing here stands for the service. What it would be asked is held against its API."""
 
     def put(api: Api, own: Properties, old: Resource | None) -> Properties:
         number = old.reference if old else f"E{uuid.uuid4().hex[:13].upper()}"
-        shape = api.client("cloudfront").meta.service_model.operation_model(operation).input_shape
+        shape = api.client(service).meta.service_model.operation_model(operation).input_shape
         asked = as_asked(shape, {key: value for key, value in own.items() if key != "AutoPublish"})
         if report := validate.ParamValidator().validate(asked, shape).generate_report():
             raise KeyError(f"{operation}: {report}")
+        # botocore itself does not mind values, lengths and patterns.
+        if (found := next(violations(shape, asked, operation), None)) is not None:
+            raise KeyError(found)
         made = {name: value.format(number=number, account=ACCOUNT) for name, value in attributes.items()}
         return {"_reference": number, **made}
 
@@ -779,12 +786,13 @@ NAMED_OTHERWISE = {
     "AcmCertificateArn": "ACMCertificateArn",
     "SslSupportMethod": "SSLSupportMethod",
     "IPV6Enabled": "IsIPV6Enabled",
+    "TimeZone": "Timezone",
 }
-"""Properties of CloudFront that templates call otherwise than its API."""
+"""Properties that templates call otherwise than the API."""
 
 
 def as_asked(shape: Shape, value: Any) -> Any:
-    """What a template says, as CloudFront's API wants it: lists with their lengths, texts as bytes and numbers."""
+    """What a template says, as the API wants it: of CloudFront lists with their lengths, texts as bytes and numbers."""
     if shape.type_name == "structure":
         members = cast("StructureShape", shape).members
         if "Quantity" in members and not isinstance(value, dict):
@@ -853,19 +861,31 @@ KINDS = {
         arn=f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{{RepositoryName}}",
     ),
     "AWS::Athena::WorkGroup": Kind("Name", workgroup, gone("athena", "delete_work_group", "WorkGroup")),
-    "AWS::CloudFront::OriginAccessControl": Kind(None, held_against("CreateOriginAccessControl", Id="{number}"), stays),
-    "AWS::CloudFront::PublicKey": Kind(None, held_against("CreatePublicKey"), stays),
-    "AWS::CloudFront::KeyGroup": Kind(None, held_against("CreateKeyGroup"), stays),
-    "AWS::CloudFront::CachePolicy": Kind(None, held_against("CreateCachePolicy"), stays),
-    "AWS::CloudFront::ResponseHeadersPolicy": Kind(None, held_against("CreateResponseHeadersPolicy"), stays),
+    "AWS::CloudFront::OriginAccessControl": Kind(
+        None, held_against("cloudfront", "CreateOriginAccessControl", Id="{number}"), stays
+    ),
+    "AWS::CloudFront::PublicKey": Kind(None, held_against("cloudfront", "CreatePublicKey"), stays),
+    "AWS::CloudFront::KeyGroup": Kind(None, held_against("cloudfront", "CreateKeyGroup"), stays),
+    "AWS::CloudFront::CachePolicy": Kind(None, held_against("cloudfront", "CreateCachePolicy"), stays),
+    "AWS::CloudFront::ResponseHeadersPolicy": Kind(
+        None, held_against("cloudfront", "CreateResponseHeadersPolicy"), stays
+    ),
     "AWS::CloudFront::Function": Kind(
         None,
-        held_against("CreateFunction", FunctionARN="arn:aws:cloudfront::{account}:function/{number}"),
+        held_against("cloudfront", "CreateFunction", FunctionARN="arn:aws:cloudfront::{account}:function/{number}"),
         stays,
     ),
     "AWS::CloudFront::Distribution": Kind(
-        None, held_against("CreateDistribution", DomainName="{number}.cloudfront.net"), stays
+        None, held_against("cloudfront", "CreateDistribution", DomainName="{number}.cloudfront.net"), stays
     ),
+    "AWS::QuickSight::DataSource": Kind(
+        None, held_against("quicksight", "CreateDataSource", Arn="arn:aws:quicksight:datasource/{number}"), stays
+    ),
+    "AWS::QuickSight::DataSet": Kind(
+        None, held_against("quicksight", "CreateDataSet", Arn="arn:aws:quicksight:dataset/{number}"), stays
+    ),
+    "AWS::QuickSight::RefreshSchedule": Kind(None, held_against("quicksight", "CreateRefreshSchedule"), stays),
+    "AWS::QuickSight::Dashboard": Kind(None, held_against("quicksight", "CreateDashboard"), stays),
     "AWS::Scheduler::Schedule": Kind("Name", schedule, gone("scheduler", "delete_schedule", "Name")),
 }
 

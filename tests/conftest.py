@@ -11,6 +11,7 @@ import pytest
 from aws import Account, script
 from demo import Demo
 from harness import PARTITIONS, ROOT, S3, Json, LocalStack, Pipe, Proxy, Simulator
+from marts import Marts
 from spark import JAVA_VERSIONS, java_version, session
 
 if TYPE_CHECKING:
@@ -97,6 +98,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     made = Demo(tmp_path_factory.mktemp("demo"))
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def marts(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Marts:
+    """What the dbt project makes of that lake."""
+    made = Marts(tmp_path_factory.mktemp("marts"), demo.lake)
+    made.build()
+    return made
 
 
 @pytest.fixture(scope="session")

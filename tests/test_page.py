@@ -17,6 +17,7 @@ from aws import BUCKET, LAKE, Account, rights
 from aws_stacks import Loader
 from harness import ROOT, Pipe, Simulator, run
 from marts import PATIENCE
+from recipes import blocks, looks_like
 
 pytestmark = pytest.mark.xdist_group("dbt")
 
@@ -55,12 +56,12 @@ class Published:
     def __init__(self, folder):
         self.folder, self.account = folder, Account()
         self.key = folder / "page.pem"
-        for command in ("genrsa -out page.pem 2048", "rsa -in page.pem -pubout -out page.pub.pem"):
-            subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+        (folder / "deploy").symlink_to(ROOT / "deploy")
         self.account.lake().succeeded()
         self.account.deploy("account", "wistia").succeeded()
         self.before = rights(self.account)
-        self.page("Marts=athena", f"PublicKey={(folder / 'page.pub.pem').read_text()}", "SubnetIds=subnet-1,subnet-2")
+        self.type_the_guide()
+        self.page("Marts=athena")
         catalog = {"type": "glue", "database": "wistia", "personal_database": "wistia__personal"}
         catalog |= {"endpoint_url": self.account.url, "region": "us-east-1"}
         simulator = Simulator(seed=21, medias=4, events=60, days=300)
@@ -73,6 +74,17 @@ class Published:
         (self.container,) = self.task["containerDefinitions"]
         self.command = dict(word.removeprefix("--").split("=", 1) for word in self.container["command"])
         self.bucket = self.command["bucket"]
+
+    def type_the_guide(self):
+        """What `docs/aws.md` tells to type, from the key to the link."""
+        self.typed = []
+        for block in blocks("docs/aws.md"):
+            if block.marks.get("run by") == "tests/test_page.py":
+                for command, answer in block.commands():
+                    command = command.replace("python ", f"{sys.executable} ", 1)
+                    done = run("bash", "-c", command, cwd=self.folder, env=self.account.environment()).succeeded()
+                    assert looks_like(answer, done.out), done.out
+                    self.typed.append(command)
 
     def page(self, *parameters):
         words = [word for parameter in parameters for word in ("-p", parameter)]
@@ -125,6 +137,12 @@ def test_the_task_publishes_the_page_and_makes_the_marts(published):
     tables = published.account.glue.get_tables(DatabaseName="wistia__marts")["TableList"]
     marts = {path.stem for path in (ROOT / "dbt" / "models" / "marts").glob("*.sql")}
     assert marts <= {table["Name"] for table in tables} and "wistia__marts: Done. PASS=" in done.out
+
+
+def test_the_guide_goes_from_a_key_to_a_link(published):
+    assert [command.split()[0].rpartition("/")[2] for command in published.typed][:2] == ["openssl", "openssl"]
+    assert [command.split()[2] for command in published.typed if "deploy.py" in command] == ["page", "link"]
+    assert (published.folder / "wistia-superset.zip").stat().st_size > 1000
 
 
 def test_the_role_of_the_task_reaches_this_account_of_the_lake_and_no_other(published):

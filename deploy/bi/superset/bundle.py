@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Packs the dashboard for Superset, with the address of your database: what *Import dashboards* takes.
 
-    bundle.py --uri 'awsathena+rest://@athena.REGION.amazonaws.com/wistia__marts?s3_staging_dir=s3%3A%2F%2FBUCKET%2Fresults%2F&work_group=NAME' \\
-              --schema wistia__marts --out wistia-superset.zip
+bundle.py --uri 'awsathena+rest://@athena.REGION.amazonaws.com/wistia__marts?s3_staging_dir=…&work_group=…'
+bundle.py --uri duckdb:////folder/page.work/marts.duckdb --schema wistia
 """
 
 from __future__ import annotations
