@@ -120,9 +120,9 @@ test-readers: .venv-readers/.ready $(DBT)
 	.venv-readers/bin/pytest tests/readers -p no:cacheprovider
 
 ## Superset, which imports the dashboard of deploy/bi/superset and answers its charts.
-test-superset: .venv-superset/.ready $(DBT)
+test-superset: .venv-superset/.ready $(VENV) $(DBT)
 	cargo build --workspace --locked
-	.venv-superset/bin/pytest tests/bi -p no:cacheprovider
+	.venv-superset/bin/pytest tests/bi --noconftest -p no:cacheprovider
 
 ## The wheels in a real Meltano project, with other taps and targets and the SDK's own tests.
 test-meltano: .venv-meltano/.ready

@@ -353,8 +353,8 @@ class Change:
         if old and old.properties == properties:
             made = old
         elif old:
-            kind.change(self.api, old, properties)
-            made = Resource(old.kind, properties, old.reference, old.attributes, old.policy)
+            reference = kind.change(self.api, old, properties)
+            made = Resource(old.kind, properties, reference, old.attributes, old.policy)
             self.stack.event(logical, self.kind, "UPDATE_COMPLETE")
         else:
             name = f"{self.stack.name}-{logical}-{uuid.uuid4().hex[:12].upper()}"
@@ -516,10 +516,12 @@ class Kind:
         reference = attributes.pop("_reference", own.get(self.name or ""))
         return reference, {"Arn": self.arn.format_map(own), **attributes} if self.arn else attributes
 
-    def change(self, api: Api, old: Resource, properties: Properties) -> None:
+    def change(self, api: Api, old: Resource, properties: Properties) -> str:
+        """What it is called then: a task definition gets another number."""
         if self.name and properties.get(self.name, old.reference) != old.properties.get(self.name, old.reference):
             raise KeyError(f"{old.kind} {old.reference}: another name would replace it")
-        self.put(api, {self.name: old.reference, **properties} if self.name else properties, old)
+        made = self.put(api, {self.name: old.reference, **properties} if self.name else properties, old)
+        return str(made.get("_reference", old.reference))
 
     def remove(self, api: Api, resource: Resource) -> None:
         self.delete(api, resource)
@@ -797,7 +799,7 @@ def as_asked(shape: Shape, value: Any) -> Any:
         members = cast("StructureShape", shape).members
         if "Quantity" in members and not isinstance(value, dict):
             listed = [as_asked(cast("ListShape", members["Items"]).member, inner) for inner in value]
-            found = {"Quantity": len(listed), "Items": listed}
+            found: Properties = {"Quantity": len(listed), "Items": listed}
             return {**found, "Enabled": True} if "Enabled" in members else found
         named = {NAMED_OTHERWISE.get(key, key): inner for key, inner in value.items()}
         if unknown := set(named) - set(members):

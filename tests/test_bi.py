@@ -253,3 +253,12 @@ def test_a_column_that_is_called_otherwise_is_noticed(superset, columns):
         test_data_sets_of_superset_have_the_columns_of_the_marts(superset, there)
     with duckdb.connect() as connection, pytest.raises(duckdb.BinderException):
         connection.execute("select sum(watching) from (select 1 as watched)")
+
+
+def test_dbt_knows_what_stands_on_its_marts(quicksight, superset):
+    exposures = yaml.safe_load((ROOT / "dbt" / "models" / "marts" / "exposures.yml").read_text())["exposures"]
+    named = {
+        each["name"]: {re.sub(r"ref\('(.*)'\)", r"\1", model) for model in each["depends_on"]} for each in exposures
+    }
+    assert named["wistia_quicksight"] == {table["Name"] for table in data_sets(quicksight).values()}
+    assert named["wistia_superset"] == set(of(superset, "datasets"))

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -398,3 +399,28 @@ def test_what_was_there_before_has_the_rights_that_it_had(published):
     for kind, before in published.before.items():
         if isinstance(before, dict):
             assert {name: now[kind][name] for name in before} == before
+
+
+def test_the_image_has_what_it_runs(tmp_path):
+    """Laid out as its file says; the build itself needs a registry of images."""
+    folder = ROOT / "deploy" / "page"
+    steps = re.findall(r"^COPY (\S+) (/app\S*)$", (folder / "Dockerfile").read_text(), re.MULTILINE)
+    taken = [line[1:] for line in (folder / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] == "!"]
+    for source, target in steps:
+        assert any(source == each or source.startswith(f"{each}/") for each in taken), f"{source} is left out"
+        place = tmp_path / target.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("node_modules", "target", "logs"))
+        else:
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, place)
+    app = tmp_path / "app"
+    (entry,) = re.findall(r'^ENTRYPOINT \["python3", "/(\S+)"\]$', (folder / "Dockerfile").read_text(), re.MULTILINE)
+    (tmp_path / "lake").mkdir()
+    # It begins, and the builder that it calls finds its modules and the pages.
+    assert "--content-security-policy" in run(PYTHON, tmp_path / entry, "--help").succeeded().out
+    found = run(PYTHON, "-c", "import publish; print(publish.ROOT)", cwd=(tmp_path / entry).parent).succeeded()
+    assert found.out.strip() == str(app)
+    run(PYTHON, app / "report" / "build.py", "--help").succeeded()
+    assert (app / "report" / "pages" / "index.md").is_file() and (app / "dbt" / "dbt_project.yml").is_file()

@@ -41,7 +41,7 @@ class Failure(Exception):
 
 def build(lake: str, folder: Path) -> dict[str, bytes]:
     """The files of the page, by name."""
-    command = [sys.executable, ROOT / "report" / "build.py", "--lake", lake, "--out", folder / "page"]
+    command: list[str | Path] = [sys.executable, ROOT / "report" / "build.py", "--lake", lake, "--out", folder / "page"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise Failure(f"the page could not be built, and the bucket stays as it is:\n{done.stderr.strip()}")
@@ -121,7 +121,7 @@ def make_marts(chosen: argparse.Namespace, folder: Path) -> None:
     """The marts as tables of Athena, by dbt."""
     project = ROOT / "dbt"
     variables = {"wistia_schema": chosen.database, "wistia_personal_schema": f"{chosen.database}__personal"}
-    command = [Path(sys.executable).parent / "dbt", "--no-use-colors", "build", "--target", "athena"]
+    command: list[str | Path] = [Path(sys.executable).parent / "dbt", "--no-use-colors", "build", "--target", "athena"]
     # Tests ask again what the marts were made of; `dbt test --target athena` is for who wants to pay for that.
     command += ["--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"]
     command += ["--project-dir", project, "--profiles-dir", project, "--vars", json.dumps(variables)]
