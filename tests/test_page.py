@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("dbt")
 
 PYTHON = ROOT / ".venv-dbt" / "bin" / "python"
 TEMPLATE = ROOT / "deploy" / "cloudformation" / "page.yaml"
-ADMIN = "wistia-lake-wistia-page"
+STACK = "wistia-lake-wistia-page"
 
 
 class Links(html.parser.HTMLParser):
@@ -71,7 +71,7 @@ class Published:
             Pipe(folder, simulator.settings(), settings).sync()
         finally:
             simulator.stop()
-        self.task = self.account.service("ecs").describe_task_definition(taskDefinition=ADMIN)["taskDefinition"]
+        self.task = self.account.service("ecs").describe_task_definition(taskDefinition=STACK)["taskDefinition"]
         (self.container,) = self.task["containerDefinitions"]
         self.command = dict(word.removeprefix("--").split("=", 1) for word in self.container["command"])
         self.bucket = self.command["bucket"]
@@ -384,13 +384,13 @@ def test_the_policy_that_is_served_is_that_of_the_page(published):
 
 def test_the_page_comes_after_a_night_and_can_be_turned_off(published):
     events = published.account.service("events")
-    rule = events.describe_rule(Name=ADMIN)
+    rule = events.describe_rule(Name=STACK)
     assert json.loads(rule["EventPattern"])["detail"] == {"jobName": [LAKE], "state": ["SUCCEEDED"]}
-    (target,) = events.list_targets_by_rule(Rule=ADMIN)["Targets"]
+    (target,) = events.list_targets_by_rule(Rule=STACK)["Targets"]
     assert target["EcsParameters"]["TaskDefinitionArn"] == published.task["taskDefinitionArn"]
     assert rule["State"] == "ENABLED"
     published.page("Page=off")
-    assert events.describe_rule(Name=ADMIN)["State"] == "DISABLED"
+    assert events.describe_rule(Name=STACK)["State"] == "DISABLED"
     published.page("Page=on")
 
 
