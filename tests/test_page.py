@@ -58,6 +58,9 @@ class Published:
         self.folder, self.account = folder, Account()
         self.key = folder / "page.pem"
         (folder / "deploy").symlink_to(ROOT / "deploy")
+
+    def deploy(self):
+        """From the empty account to a page that can be built."""
         self.account.lake().succeeded()
         self.account.deploy("account", "wistia").succeeded()
         self.before = rights(self.account)
@@ -68,7 +71,7 @@ class Published:
         simulator = Simulator(seed=21, medias=4, events=60, days=300)
         settings = self.account.settings(f"s3://{BUCKET}/lake/wistia", catalog=catalog)
         try:
-            Pipe(folder, simulator.settings(), settings).sync()
+            Pipe(self.folder, simulator.settings(), settings).sync()
         finally:
             simulator.stop()
         self.task = self.account.service("ecs").describe_task_definition(taskDefinition=STACK)["taskDefinition"]
@@ -116,9 +119,12 @@ class Published:
 def published(tmp_path_factory):
     assert PYTHON.exists(), "there is no builder: make .venv-dbt/.ready"
     made = Published(tmp_path_factory.mktemp("page"))
-    made.first = made.run()
-    yield made
-    made.account.stop()
+    try:
+        made.deploy()
+        made.first = made.run()
+        yield made
+    finally:
+        made.account.stop()
 
 
 def test_the_task_publishes_the_page_and_makes_the_marts(published):
