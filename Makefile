@@ -1,4 +1,4 @@
-.PHONY: run report contract report-vendor report-pictures test-report test-report-large test unit lint-features try-store test-meltano test-readers test-contract test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
+.PHONY: run report contract report-vendor report-pictures test-report test-report-large test unit lint-features try-store test-meltano test-readers test-contract test-superset test-airbyte lint supply advisories locks docs diagrams generate wheels bench bench-upsert bench-scale bench-tap bench-field bench-instructions bench-docs explore fuzz deploy verify-aws clean
 
 VENV := .venv/.ready
 LOCALSTACK := .venv-localstack/.ready
@@ -97,8 +97,8 @@ advisories: $(LINT)
 
 ## The requirements that are installed for a deployment or into what is deployed, with the hashes of their files.
 locks: $(LINT)
-	for list in deploy/requirements scripts/requirements-wheels; do \
-		CUSTOM_COMPILE_COMMAND="make locks" .venv-lint/bin/pip-compile --quiet --generate-hashes --strip-extras --no-annotate \
+	for list in deploy/requirements deploy/page/requirements scripts/requirements-wheels; do \
+		CUSTOM_COMPILE_COMMAND="make locks" .venv-lint/bin/pip-compile --quiet --generate-hashes --no-strip-extras --no-annotate \
 			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file $$list.txt $$list.in || exit 1; \
 	done
 
@@ -108,13 +108,14 @@ docs: $(VENV)
 	.venv/bin/pip install --quiet --disable-pip-version-check -r scripts/requirements.txt
 	PYTHONPATH=tests .venv/bin/python scripts/querying.py
 
-## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas, dbt's sources, the data contract.
+## What is made from the programs themselves: docs/configuration.md, Meltano definitions, Airbyte specifications, schemas, dbt's sources, the data contract, the policy of the page.
 generate: $(VENV)
 	cargo build --workspace --locked
 	UPDATE=1 cargo test --quiet --locked -p tap-wistia discover
 	.venv/bin/python scripts/generate.py
 	.venv/bin/python scripts/dbt_sources.py
 	.venv/bin/python scripts/data_contract.py
+	.venv/bin/python scripts/page_policy.py
 
 ## Both programs as Python wheels in dist, tried in a clean environment.
 wheels: .venv-wheels/.ready
@@ -133,6 +134,11 @@ test-readers: .venv-readers/.ready $(DBT)
 test-contract: $(VENV) $(CONTRACT)
 	cargo build --workspace --locked
 	.venv/bin/pytest tests/data_contract -p no:cacheprovider
+
+## Superset, which imports the dashboard of deploy/bi/superset and answers its charts.
+test-superset: .venv-superset/.ready $(VENV) $(DBT)
+	cargo build --workspace --locked
+	.venv-superset/bin/pytest tests/bi --noconftest -p no:cacheprovider
 
 ## The wheels in a real Meltano project, with other taps and targets and the SDK's own tests.
 test-meltano: .venv-meltano/.ready
@@ -223,6 +229,7 @@ $(DBT): tests/requirements-dbt.txt report/requirements.txt dbt/requirements.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
 .venv-readers/.ready: tests/readers/requirements.txt
+.venv-superset/.ready: tests/bi/requirements.txt
 .venv-airbyte/.ready: airbyte/requirements.txt
 
 # No Python, but programs that are fetched as well.

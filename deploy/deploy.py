@@ -8,6 +8,8 @@
                                          and points the job at them
     deploy.py rollback                   points the job at the release before
     deploy.py run NAME [--check]         a night now, or a try without a sync; prints its log
+    deploy.py page NAME                  the page of an account, built after each night (page.yaml)
+    deploy.py link NAME --key FILE       a link that opens the page for some days
     deploy.py status                     what is deployed
 
 Every command may be given again: what is there already stays as it is. Region and credentials come
@@ -30,6 +32,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from access import link
 from releases import checksum, manifest, name_of, pack
 from stacks import NAMING, Aws, Failure, Stack
 
@@ -107,6 +110,17 @@ def account(aws: Aws, options: argparse.Namespace) -> None:
     stack.apply(parameters)
     if not aws.dry_run:
         set_going(aws, stack)
+
+
+def page(aws: Aws, options: argparse.Namespace) -> None:
+    """The page of an account, where it is wanted: no other command makes or changes it."""
+    stack = aws.page(options.account)
+    aws.lake.must()
+    aws.account(options.account).must()
+    stack.apply(given(options.parameter))
+    if not aws.dry_run:
+        for name in ("Url", "Repository"):
+            print(f"{name.lower()}: {stack.output(name)}")
 
 
 def no_secrets(tap_settings: str) -> None:
@@ -331,9 +345,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         one.add_argument("--dry-run", action="store_true", help="say what would be done")
         return one
 
-    for name, action in (("lake", lake), ("account", account)):
+    for name, action in (("lake", lake), ("account", account), ("page", page)):
         one = command(name, action)
-        if name == "account":
+        if name != "lake":
             one.add_argument("account", metavar="NAME")
         if name == "lake":
             one.add_argument("--yes", action="store_true", help="do not ask whether what is kept is meant")
@@ -351,6 +365,12 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     one = command("run", lambda aws, options: run(aws, options.account, CHECK if options.check else {}))
     one.add_argument("account", metavar="NAME")
     one.add_argument("--check", action="store_true", help="try all but the sync")
+    one = command("link", link)
+    one.add_argument("account", metavar="NAME")
+    one.add_argument("--key", required=True, type=Path, help="private half of a key of the page, in PEM")
+    one.add_argument("--days", type=int, default=7, help="for how long it opens the page (default: 7)")
+    one.add_argument("--from-ip", metavar="CIDR", help="addresses from which it opens the page, such as 192.0.2.0/24")
+    one.add_argument("--cookies", action="store_true", help="the cookies themselves, for programs")
     command("status", status)
     return parser.parse_args(argv)
 

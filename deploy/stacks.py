@@ -29,6 +29,8 @@ BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 """What a stack says of itself when a change of it begins."""
 NAMING = ("Name", "Lake", "Account")
 """Parameters that say whose a stack is."""
+CAPABILITIES = {"lake": ["CAPABILITY_NAMED_IAM"], "page": ["CAPABILITY_IAM"]}
+"""Templates that have roles and policies: a lake's are named."""
 
 
 class Failure(Exception):
@@ -151,8 +153,7 @@ class Stack:
         request: dict[str, Any] = {
             "StackName": self.name,
             "TemplateBody": self.template.text,
-            # Only a lake has roles and policies.
-            "Capabilities": ["CAPABILITY_NAMED_IAM"] if self.template.kind == "lake" else [],
+            "Capabilities": CAPABILITIES.get(self.template.kind, []),
             "Parameters": [
                 *({"ParameterKey": key, "ParameterValue": value} for key, value in changes.items()),
                 *({"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept)),
@@ -268,6 +269,10 @@ class Aws:
     def account(self, account: str) -> Stack:
         name = f"{self.name}-{account.replace('_', '-')}"
         return Stack(self, name, "account", {"Lake": self.name, "Account": account})
+
+    def page(self, account: str) -> Stack:
+        name = f"{self.name}-{account.replace('_', '-')}-page"
+        return Stack(self, name, "page", {"Lake": self.name, "Account": account})
 
     @functools.cached_property
     def bucket(self) -> str:

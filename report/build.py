@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import duckdb
+import fsspec
 
 from lake_marts import days_of, open_marts, tables_of
 from page import PageError, read_page
@@ -72,6 +73,9 @@ def main():
         sys.exit(f"error: there is no page in {chosen.pages}")
     pages, problems = [], []
     with duckdb.connect(str(database), read_only=True) as connection:
+        if lake.startswith("s3://"):
+            # As dbt reads it: views of the marts read the lake itself, and DuckDB's own way is an extension to fetch.
+            connection.register_filesystem(fsspec.filesystem("s3"))
         open_marts(connection)
         tables, days = tables_of(connection), days_of(connection)
         for path in files:

@@ -25,6 +25,25 @@ def digest(text):
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+def drawn_by():
+    """The style and the scripts of every page."""
+    return (HERE / "page.css").read_text(), [script(name) for name in ("vendor/vega.js", "rows.js", "page.js")]
+
+
+def policy_of(style, scripts):
+    """What a page may do: these scripts run and nothing else, and no other machine is asked."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {' '.join(map(digest, scripts))}",
+            f"style-src {digest(style)}",
+            "img-src data:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
 def missing(page, tables):
     """The tables that a page needs, and that have no rows."""
     return [table for table in tables if table["table_name"] in page.needs and not table["row_count"]]
@@ -38,20 +57,8 @@ def write_site(out, pages, tables, days, lake):
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.get_template("template.html")
-    style, scripts = (
-        (HERE / "page.css").read_text(),
-        [script(name) for name in ("vendor/vega.js", "rows.js", "page.js")],
-    )
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src {' '.join(map(digest, scripts))}",
-            f"style-src {digest(style)}",
-            "img-src data:",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
+    style, scripts = drawn_by()
+    policy = policy_of(style, scripts)
     newest = max((str(table["newest_day"]) for table in tables if table["newest_day"]), default=None)
     for page in pages:
         data = {

@@ -24,6 +24,7 @@ from moto.s3.models import FakeBucket, s3_backends
 
 import aws_events
 import aws_server
+from aws_athena import Athena
 from aws_policies import Gate
 from aws_stacks import ACCOUNT, Api, Stacks
 
@@ -152,7 +153,8 @@ class Jobs(aws_server.Glue):
 
 def around(app: WSGIApplication, url: str) -> Gate:
     JobRun.url = url
-    return Gate(Stacks(app, url))
+    stacks = Stacks(app, url)
+    return Gate(Athena(stacks, url), stacks)
 
 
 if __name__ == "__main__":

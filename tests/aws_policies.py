@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 from xml.sax.saxutils import escape
 
+from moto.athena.models import athena_backends
 from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 
 from aws_stacks import ACCOUNT, REGION, Stacks, access_key
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 Statement = dict[str, Any]
 """A statement of a policy."""
@@ -34,14 +35,14 @@ Wanted = tuple[str, str, Context]
 class Gate:
     """Lets through what is allowed."""
 
-    def __init__(self, stacks: Stacks) -> None:
-        self.stacks = stacks
+    def __init__(self, app: WSGIApplication, stacks: Stacks) -> None:
+        self.app, self.stacks = app, stacks
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         key = access_key(environ)
         scope = re.search("Credential=[^/]+/[^/]+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
         if not scope:
-            return self.stacks(environ, start_response)
+            return self.app(environ, start_response)
         length = int(environ.get("CONTENT_LENGTH") or 0)
         # The bodies of S3 may be large and say nothing here.
         body = b""
@@ -56,7 +57,7 @@ class Gate:
                 return refuse(scope[1], message, start_response)
         if scope[1] == "s3" and statements is not None and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self.without_hints(statements, environ, start_response)
-        return self.stacks(environ, start_response)
+        return self.app(environ, start_response)
 
     def without_hints(
         self, statements: list[Statement], environ: WSGIEnvironment, start_response: StartResponse
@@ -69,7 +70,7 @@ class Gate:
             answered.append((status, headers))
             return lambda _: None
 
-        body = self.stacks(environ, note)
+        body = self.app(environ, note)
         context = {"aws:ResourceAccount": owner(bucket)}
         if answered[0][0].startswith("404") and not allows(
             statements, "s3:ListBucket", f"arn:aws:s3:::{bucket}", context
@@ -89,9 +90,11 @@ class Gate:
         elif body.startswith(b"Action="):
             asked = {key: values[0] for key, values in parse_qs(body.decode()).items()}
             target = asked["Action"]
-        resources = {"glue": glue, "logs": logs, "secretsmanager": secrets, "cloudformation": self.stack}.get(
-            service, nothing
-        )
+        known = {"glue": glue, "logs": logs, "secretsmanager": secrets, "athena": athena, "cloudformation": self.stack}
+        resources = known.get(service, nothing)
+        if target == "GetCallerIdentity":
+            # Nobody needs a right to learn who they are.
+            return []
         wanted: list[Wanted] = [(f"{service}:{target}", resource, {}) for resource in resources(target, asked)]
         if service == "glue" and target in ("CreateJob", "UpdateJob"):
             role = asked.get("Role") or asked.get("JobUpdate", {}).get("Role")
@@ -119,6 +122,10 @@ def s3_action(environ: WSGIEnvironment) -> Wanted:
     if not key:
         if method == "GET" and (not query or "list-type" in query or "prefix" in query):
             return "s3:ListBucket", resource, {**context, "s3:prefix": query.get("prefix", [""])[0]}
+        if method == "GET" and "location" in query:
+            return "s3:GetBucketLocation", resource, context
+        if method == "HEAD":
+            return "s3:ListBucket", resource, context
         if method == "POST" and "delete" in query:
             return "s3:DeleteObject", f"{resource}/*", context
         return f"s3:{method.title()}Bucket", resource, context
@@ -135,6 +142,8 @@ def glue(action: str, asked: Mapping[str, Any]) -> list[str]:
     for kind in ("Job", "Trigger", "Crawler"):
         if kind in action:
             return [arn(f"{kind.lower()}/{name}")]
+    if action == "GetDatabases":
+        return [arn("catalog"), arn("database/*")]
     database = asked.get("DatabaseName") or name or asked.get("DatabaseInput", {}).get("Name")
     found = [arn("catalog"), arn(f"database/{database}")]
     if "Table" in action or "Partition" in action:
@@ -152,6 +161,18 @@ def secrets(_action: str, asked: Mapping[str, Any]) -> list[str]:
     return [
         secret if secret.startswith("arn:") else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{secret}-abcdef"
     ]
+
+
+def athena(action: str, asked: Mapping[str, Any]) -> list[str]:
+    def arn(what: str) -> str:
+        return f"arn:aws:athena:{REGION}:{ACCOUNT}:{what}"
+
+    if "DataCatalog" in action:
+        return [arn(f"datacatalog/{asked.get('Name')}")]
+    if "QueryExecutionId" in asked:
+        of = athena_backends[ACCOUNT][REGION].executions.get(asked["QueryExecutionId"])
+        return [arn(f"workgroup/{of.workgroup.name if of and of.workgroup else 'primary'}")]
+    return [arn(f"workgroup/{asked.get('WorkGroup') or 'primary'}")]
 
 
 def nothing(_action: str, _asked: Mapping[str, Any]) -> list[str]:
@@ -213,7 +234,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def refuse(service: str, message: str, start_response: StartResponse) -> list[bytes]:
-    if service in ("glue", "logs", "secretsmanager", "events", "ecs"):
+    if service in ("glue", "logs", "secretsmanager", "events", "ecs", "athena"):
         start_response("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
         return [json.dumps({"__type": "AccessDeniedException", "message": message}).encode()]
     error = f"<Code>AccessDenied</Code><Message>{escape(message)}</Message>"

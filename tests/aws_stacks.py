@@ -19,7 +19,10 @@ from xml.sax.saxutils import escape
 
 import boto3
 import yaml
+from botocore import validate
 from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_server import violations
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -350,8 +353,8 @@ class Change:
         if old and old.properties == properties:
             made = old
         elif old:
-            kind.change(self.api, old, properties)
-            made = Resource(old.kind, properties, old.reference, old.attributes, old.policy)
+            reference = kind.change(self.api, old, properties)
+            made = Resource(old.kind, properties, reference, old.attributes, old.policy)
             self.stack.event(logical, self.kind, "UPDATE_COMPLETE")
         else:
             name = f"{self.stack.name}-{logical}-{uuid.uuid4().hex[:12].upper()}"
@@ -439,6 +442,13 @@ class Change:
     def fn_and(self, argument: list[Any]) -> bool:
         return all(map(self.resolve, argument))
 
+    def fn_or(self, argument: list[Any]) -> bool:
+        return any(map(self.resolve, argument))
+
+    def fn_find_in_map(self, argument: list[str]) -> Any:
+        name, first, second = map(self.text_of, argument)
+        return self.template["Mappings"][name][first][second]
+
     def fn_join(self, argument: list[Any]) -> str:
         return str(argument[0]).join(self.resolve(argument[1]))
 
@@ -506,17 +516,20 @@ class Kind:
         reference = attributes.pop("_reference", own.get(self.name or ""))
         return reference, {"Arn": self.arn.format_map(own), **attributes} if self.arn else attributes
 
-    def change(self, api: Api, old: Resource, properties: Properties) -> None:
+    def change(self, api: Api, old: Resource, properties: Properties) -> str:
+        """What it is called then: a task definition gets another number."""
         if self.name and properties.get(self.name, old.reference) != old.properties.get(self.name, old.reference):
             raise KeyError(f"{old.kind} {old.reference}: another name would replace it")
-        self.put(api, {self.name: old.reference, **properties} if self.name else properties, old)
+        made = self.put(api, {self.name: old.reference, **properties} if self.name else properties, old)
+        return str(made.get("_reference", old.reference))
 
     def remove(self, api: Api, resource: Resource) -> None:
         self.delete(api, resource)
 
 
 def bucket(api: Api, own: Properties, old: Resource | None) -> Properties:
-    name = own["BucketName"]
+    # CloudFormation's own names are those of S3: small, and no longer than 63 letters.
+    name = own["BucketName"].lower()[-63:].lstrip("-")
     if old is None:
         api.call("s3", "create_bucket", Bucket=name)
     encryption = own["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -529,18 +542,22 @@ def bucket(api: Api, own: Properties, old: Resource | None) -> Properties:
         PublicAccessBlockConfiguration=own["PublicAccessBlockConfiguration"],
     )
     api.call("s3", "put_bucket_ownership_controls", Bucket=name, OwnershipControls=own["OwnershipControls"])
-    api.call("s3", "put_bucket_versioning", Bucket=name, VersioningConfiguration=own["VersioningConfiguration"])
+    if "VersioningConfiguration" in own:
+        api.call("s3", "put_bucket_versioning", Bucket=name, VersioningConfiguration=own["VersioningConfiguration"])
     lifecycle = []
     for rule in own["LifecycleConfiguration"]["Rules"]:
-        item = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": ""}}
+        item = {"ID": rule["Id"], "Status": rule["Status"], "Filter": {"Prefix": rule.get("Prefix", "")}}
         item |= {
             key: rule[key] for key in ("AbortIncompleteMultipartUpload", "NoncurrentVersionExpiration") if key in rule
         }
         if rule.get("ExpiredObjectDeleteMarker"):
             item["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+        if "ExpirationInDays" in rule:
+            item["Expiration"] = {"Days": rule["ExpirationInDays"]}
         lifecycle.append(item)
     api.call("s3", "put_bucket_lifecycle_configuration", Bucket=name, LifecycleConfiguration={"Rules": lifecycle})
-    return {}
+    arn, domain = f"arn:aws:s3:::{name}", f"{name}.s3.{REGION}.amazonaws.com"
+    return {"_reference": name, "Arn": arn, "RegionalDomainName": domain}
 
 
 def bucket_policy(api: Api, own: Properties, _old: Resource | None) -> Properties:
@@ -632,7 +649,7 @@ def subscription(api: Api, own: Properties, _old: Resource | None) -> Properties
 
 
 def rule(api: Api, own: Properties, _old: Resource | None) -> Properties:
-    targets = own["Targets"]
+    targets = [of_task(target) if "EcsParameters" in target else target for target in own["Targets"]]
     definition = {key: value for key, value in own.items() if key != "Targets"}
     api.call("events", "put_rule", **{**definition, "EventPattern": json.dumps(own["EventPattern"])})
     api.call("events", "put_targets", Rule=own["Name"], Targets=targets)
@@ -727,13 +744,75 @@ def camel(value: Any, names: bool = True) -> Any:
 
 
 def schedule(api: Api, own: Properties, old: Resource | None) -> Properties:
-    # The one name that the API writes in another way.
-    network = own["Target"]["EcsParameters"]["NetworkConfiguration"]
-    target = {**own["Target"], "EcsParameters": {**own["Target"]["EcsParameters"]}}
-    target["EcsParameters"]["NetworkConfiguration"] = {"awsvpcConfiguration": network["AwsvpcConfiguration"]}
-    own = {**own, "Target": target}
+    own = {**own, "Target": of_task(own["Target"])}
     api.call("scheduler", "create_schedule" if old is None else "update_schedule", **own)
     return {}
+
+
+def of_task(target: Properties) -> Properties:
+    """A target that is a task, with the one name that the APIs write in another way than both templates."""
+    ((_, network),) = target["EcsParameters"]["NetworkConfiguration"].items()
+    asked = {**target["EcsParameters"], "NetworkConfiguration": {"awsvpcConfiguration": network}}
+    return {**target, "EcsParameters": asked}
+
+
+def workgroup(api: Api, own: Properties, old: Resource | None) -> Properties:
+    if old is not None:
+        raise KeyError(f"{own['Name']}: this server changes no workgroup")
+    asked = {"Name": own["Name"], "Description": own["Description"], "Configuration": own["WorkGroupConfiguration"]}
+    api.call("athena", "create_work_group", **asked)
+    return {}
+
+
+def held_against(
+    service: str, operation: str, **attributes: str
+) -> Callable[[Api, Properties, Resource | None], Properties]:
+    """Makes nothing: nothing here stands for the service. What it would be asked is held against its API."""
+
+    def put(api: Api, own: Properties, old: Resource | None) -> Properties:
+        number = old.reference if old else f"E{uuid.uuid4().hex[:13].upper()}"
+        shape = api.client(service).meta.service_model.operation_model(operation).input_shape
+        asked = as_asked(shape, {key: value for key, value in own.items() if key != "AutoPublish"})
+        if report := validate.ParamValidator().validate(asked, shape).generate_report():
+            raise KeyError(f"{operation}: {report}")
+        # botocore itself does not mind values, lengths and patterns.
+        if (found := next(violations(shape, asked, operation), None)) is not None:
+            raise KeyError(found)
+        made = {name: value.format(number=number, account=ACCOUNT) for name, value in attributes.items()}
+        return {"_reference": number, **made}
+
+    return put
+
+
+NAMED_OTHERWISE = {
+    "AcmCertificateArn": "ACMCertificateArn",
+    "SslSupportMethod": "SSLSupportMethod",
+    "IPV6Enabled": "IsIPV6Enabled",
+    "TimeZone": "Timezone",
+}
+"""Properties that templates call otherwise than the API."""
+
+
+def as_asked(shape: Shape, value: Any) -> Any:
+    """What a template says, as the API wants it: of CloudFront lists with their lengths, texts as bytes and numbers."""
+    if shape.type_name == "structure":
+        members = cast("StructureShape", shape).members
+        if "Quantity" in members and not isinstance(value, dict):
+            listed = [as_asked(cast("ListShape", members["Items"]).member, inner) for inner in value]
+            found: Properties = {"Quantity": len(listed), "Items": listed}
+            return {**found, "Enabled": True} if "Enabled" in members else found
+        named = {NAMED_OTHERWISE.get(key, key): inner for key, inner in value.items()}
+        if unknown := set(named) - set(members):
+            raise KeyError(f"{shape.name} has no {sorted(unknown)}")
+        found = {key: as_asked(members[key], inner) for key, inner in named.items()}
+        # What a template leaves out, and its API wants.
+        for name in set(cast("StructureShape", shape).required_members) - set(found):
+            if name in ("CallerReference", "Quantity", "Comment"):
+                found[name] = len(found["Items"]) if name == "Quantity" else "stack"
+        return found
+    if shape.type_name == "list":
+        return [as_asked(cast("ListShape", shape).member, inner) for inner in value]
+    return value.encode() if shape.type_name == "blob" else fitted(shape, value)
 
 
 def gone(service: str, operation: str, parameter: str) -> Callable[[Api, Resource], object]:
@@ -745,9 +824,7 @@ def stays(_api: Api, _resource: Resource) -> None:
 
 
 KINDS = {
-    "AWS::S3::Bucket": Kind(
-        "BucketName", bucket, gone("s3", "delete_bucket", "Bucket"), arn="arn:aws:s3:::{BucketName}"
-    ),
+    "AWS::S3::Bucket": Kind("BucketName", bucket, gone("s3", "delete_bucket", "Bucket")),
     "AWS::S3::BucketPolicy": Kind(None, bucket_policy, gone("s3", "delete_bucket_policy", "Bucket")),
     "AWS::Logs::LogGroup": Kind(
         "LogGroupName",
@@ -785,6 +862,32 @@ KINDS = {
         gone("ecr", "delete_repository", "repositoryName"),
         arn=f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{{RepositoryName}}",
     ),
+    "AWS::Athena::WorkGroup": Kind("Name", workgroup, gone("athena", "delete_work_group", "WorkGroup")),
+    "AWS::CloudFront::OriginAccessControl": Kind(
+        None, held_against("cloudfront", "CreateOriginAccessControl", Id="{number}"), stays
+    ),
+    "AWS::CloudFront::PublicKey": Kind(None, held_against("cloudfront", "CreatePublicKey"), stays),
+    "AWS::CloudFront::KeyGroup": Kind(None, held_against("cloudfront", "CreateKeyGroup"), stays),
+    "AWS::CloudFront::CachePolicy": Kind(None, held_against("cloudfront", "CreateCachePolicy"), stays),
+    "AWS::CloudFront::ResponseHeadersPolicy": Kind(
+        None, held_against("cloudfront", "CreateResponseHeadersPolicy"), stays
+    ),
+    "AWS::CloudFront::Function": Kind(
+        None,
+        held_against("cloudfront", "CreateFunction", FunctionARN="arn:aws:cloudfront::{account}:function/{number}"),
+        stays,
+    ),
+    "AWS::CloudFront::Distribution": Kind(
+        None, held_against("cloudfront", "CreateDistribution", DomainName="{number}.cloudfront.net"), stays
+    ),
+    "AWS::QuickSight::DataSource": Kind(
+        None, held_against("quicksight", "CreateDataSource", Arn="arn:aws:quicksight:datasource/{number}"), stays
+    ),
+    "AWS::QuickSight::DataSet": Kind(
+        None, held_against("quicksight", "CreateDataSet", Arn="arn:aws:quicksight:dataset/{number}"), stays
+    ),
+    "AWS::QuickSight::RefreshSchedule": Kind(None, held_against("quicksight", "CreateRefreshSchedule"), stays),
+    "AWS::QuickSight::Dashboard": Kind(None, held_against("quicksight", "CreateDashboard"), stays),
     "AWS::Scheduler::Schedule": Kind("Name", schedule, gone("scheduler", "delete_schedule", "Name")),
 }
 

@@ -12,6 +12,7 @@ import pytest
 from aws import Account, script
 from demo import Demo
 from harness import PARTITIONS, ROOT, S3, TARGET, Json, LocalStack, Pipe, Proxy, Run, Simulator, run
+from marts import Marts
 from spark import JAVA_VERSIONS, java_version, session
 
 if TYPE_CHECKING:
@@ -110,6 +111,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     made = Demo(tmp_path_factory.mktemp("demo"))
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="session")
+def marts(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Marts:
+    """What the dbt project makes of that lake."""
+    made = Marts(tmp_path_factory.mktemp("marts"), demo.lake)
+    made.build()
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -27,13 +27,6 @@ DEFAULT += ["fact_events"]
 """What the tap reads without being told."""
 
 
-@pytest.fixture(scope="module")
-def marts(demo, tmp_path_factory):
-    made = Marts(tmp_path_factory.mktemp("marts"), demo.lake)
-    made.build()
-    return made
-
-
 def test_sources_are_those_of_the_schemas():
     subprocess.run([sys.executable, ROOT / "scripts" / "dbt_sources.py", "--check"], check=True)
 

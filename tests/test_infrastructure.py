@@ -15,7 +15,7 @@ from aws_stacks import Loader
 from harness import ROOT, run
 
 TOOLS = Path(sys.executable).parent
-TEMPLATES = sorted((ROOT / "deploy" / "cloudformation").glob("*.yaml"))
+TEMPLATES = sorted((ROOT / "deploy").glob("cloudformation/*.yaml")) + [ROOT / "deploy/bi/quicksight/quicksight.yaml"]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 LAUNCHER = ROOT / "deploy" / "glue" / "nightly.py"
 
@@ -34,7 +34,8 @@ def named(path):
 
 
 def test_there_is_something_to_check():
-    assert {path.name for path in TEMPLATES} == {"account.yaml", "fargate.yaml", "job.yaml", "lake.yaml", "spark.yaml"}
+    kinds = {"account", "fargate", "job", "lake", "page", "quicksight", "spark"}
+    assert {path.stem for path in TEMPLATES} == kinds
     assert {"ci.yml", "deploy-glue-job.yml", "nightly.yml"} <= {path.name for path in WORKFLOWS}
 
 
@@ -77,6 +78,8 @@ UNCONDITIONAL = {
     "JobRole": "no page of Glue says that it sends aws:SourceAccount",
     "CrawlerRole": "no page of Glue says that it sends aws:SourceAccount",
     "RedshiftRole": "no page of Redshift says that it sends aws:SourceAccount",
+    "EventsRole": "the page of ECS has none for the role by which EventBridge starts a task",
+    "Role": "no page of QuickSight says that it sends aws:SourceAccount",
     "ExecutionRole": "the page of ECS has it for the role of the task, and none for the one that starts it",
 }
 """Roles that a service may take whoever asks it, and why: with a key that does not come, nobody could take them."""
@@ -127,7 +130,8 @@ def test_parameters_are_read_from_templates_without_yaml():
             print(json.dumps({name: [each.default, each.pattern] for name, each in found.items()}))
     """
     done = run(sys.executable, "-c", script, cwd=ROOT / "deploy").succeeded()
-    for template, line in zip(TEMPLATES, done.out.splitlines(), strict=True):
+    of_deploy = [template for template in TEMPLATES if template.parent.name == "cloudformation"]
+    for template, line in zip(of_deploy, done.out.splitlines(), strict=True):
         declared = yaml.load(template.read_text(), Loader)["Parameters"]
         assert json.loads(line) == {
             name: [str(rules.get("Default", "")), rules.get("AllowedPattern")] for name, rules in declared.items()

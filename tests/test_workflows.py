@@ -166,19 +166,26 @@ def test_what_is_installed_by_a_workflow_has_a_hash():
     assert lines
     for line in lines:
         assert "--require-hashes --only-binary :all:" in line, line
-    image = (ROOT / "deploy" / "fargate" / "Dockerfile").read_text()
-    assert re.findall(r"pip install (.*)", image) == [
-        "--no-cache-dir --require-hashes --only-binary :all: -r /tmp/requirements.txt \\"
-    ]
+    for image in ("fargate", "page"):
+        assert re.findall(r"pip install (.*)", (ROOT / "deploy" / image / "Dockerfile").read_text()) == [
+            "--no-cache-dir --require-hashes --only-binary :all: -r /tmp/requirements.txt \\"
+        ]
 
 
-@pytest.mark.parametrize("name", ["deploy/requirements", "scripts/requirements-wheels"])
+def wanted_of(path):
+    """What a list wants, and the lists that it names."""
+    lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
+    others = [path.parent / line.removeprefix("-r ") for line in lines if line.startswith("-r ")]
+    return {line.lower() for line in lines if not line.startswith("-r ")}.union(*map(wanted_of, others))
+
+
+@pytest.mark.parametrize("name", ["deploy/requirements", "deploy/page/requirements", "scripts/requirements-wheels"])
 def test_a_locked_list_is_of_what_is_wanted_with_a_hash_each(name):
-    wanted = set((ROOT / f"{name}.in").read_text().split())
+    wanted = wanted_of(ROOT / f"{name}.in")
     locked = [line for line in (ROOT / f"{name}.txt").read_text().replace("\\\n", " ").splitlines() if line[:1] != "#"]
     assert wanted and wanted <= {line.split()[0] for line in locked}, "make locks"
     for line in locked:
-        assert re.fullmatch(r"[\w.-]+==[\w.]+( +--hash=sha256:[0-9a-f]{64})+ *", line), line
+        assert re.fullmatch(r"[\w.-]+(\[[\w,-]+\])?==[\w.]+( +--hash=sha256:[0-9a-f]{64})+ *", line), line
 
 
 def tracked(*patterns):
