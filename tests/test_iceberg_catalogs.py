@@ -9,6 +9,7 @@ import pytest
 
 from harness import TARGET, environment, lines, run
 from iceberg_rest import RestCatalog
+from iceberg_tables import Readers
 
 SCHEMA = {
     "type": "SCHEMA",
@@ -26,12 +27,15 @@ SCHEMA = {
 BY_MONTH = {"s": {"partition_by": {"column": "at", "granularity": "month"}}}
 
 
-def messages(ids, name, schema=SCHEMA):
-    records = [
+def records(ids, name):
+    return [
         {"id": number, "at": f"2026-0{1 + number % 3}-01T00:00:00Z", "parts": [{"size": number}], "name": name}
         for number in ids
     ]
-    found = [{"type": "RECORD", "stream": "s", "record": record} for record in records]
+
+
+def messages(ids, name, schema=SCHEMA):
+    found = [{"type": "RECORD", "stream": "s", "record": record} for record in records(ids, name)]
     return [schema, *found, {"type": "STATE", "value": {"bookmarks": {"s": name}}}]
 
 
@@ -44,6 +48,9 @@ class Loads:
 
     def load(self, ids, name, schema=SCHEMA):
         return run(TARGET, "--config", self.config, stdin=lines(*messages(ids, name, schema)))
+
+    def maintain(self, *words):
+        return run(TARGET, "maintain", "--config", self.config, *words)
 
     def at_once(self, all_rows):
         """Runs that commit beside each other. They try the store one after the other, because moto cannot take the
@@ -132,6 +139,13 @@ def test_a_server_that_is_no_catalog_is_told_by_its_setting(tmp_path):
     loads.load(range(1), "x").refused("does not answer", "catalog.rest.uri")
 
 
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory):
+    started = Readers(tmp_path_factory.mktemp("catalog-readers"))
+    yield started
+    started.stop()
+
+
 @pytest.fixture
 def glue(s3, tmp_path, request):
     """A lake of its own on S3, whose catalog is the database of the test."""
@@ -144,9 +158,9 @@ def glue(s3, tmp_path, request):
     loads.s3, loads.bucket = s3, bucket
     loads.table = lambda: s3.glue.get_table(DatabaseName=database, Name="s")["Table"]
 
-    def metadata():
-        key = loads.table()["Parameters"]["metadata_location"].removeprefix(f"s3://{bucket}/")
-        return json.loads(s3.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    def metadata(place=bucket):
+        key = loads.table()["Parameters"]["metadata_location"].removeprefix(f"s3://{place}/")
+        return json.loads(s3.client.get_object(Bucket=place, Key=key)["Body"].read())
 
     loads.metadata, loads.database = metadata, database
     yield loads
@@ -191,6 +205,32 @@ def test_writers_at_once_through_glue_lose_no_row(glue):
     named = [entry["metadata-file"] for entry in glue.metadata()["metadata-log"]]
     named.append(glue.table()["Parameters"]["metadata_location"])
     assert files == {name.removeprefix(f"s3://{glue.bucket}/") for name in named}
+
+
+def test_a_table_that_another_tool_has_moved_to_another_bucket_is_written_there(glue, readers):
+    glue.load(range(100), "first").succeeded()
+    other = glue.s3.bucket("moved-elsewhere")
+    moved = {**glue.metadata(), "location": f"s3://{other}/there/s"}
+    key = "there/s/metadata/00001-moved.metadata.json"
+    glue.s3.client.put_object(Bucket=other, Key=key, Body=json.dumps(moved).encode())
+    table = glue.table()
+    parameters = {**table["Parameters"], "metadata_location": f"s3://{other}/{key}"}
+    given = {"Name": "s", "Parameters": parameters, "StorageDescriptor": table["StorageDescriptor"]}
+    glue.s3.glue.update_table(DatabaseName=glue.database, TableInput={**given, "TableType": table["TableType"]})
+    before = glue.s3.keys(glue.bucket, "lake/s/")
+    done = glue.load(range(90, 120), "second").succeeded()
+    assert f"Glue has it at s3://{other}/there/s" in done.err
+    # What is new is there, and what was before stays where it was until nothing names it.
+    assert glue.s3.keys(glue.bucket, "lake/s/") == before
+    assert [key for key in glue.s3.keys(other, "there/s/data/") if key.endswith(".parquet")]
+    newest = glue.table()["Parameters"]["metadata_location"]
+    assert newest.startswith(f"s3://{other}/there/s/metadata/")
+    reached = {"s3.endpoint": glue.s3.url, "s3.access-key-id": "test", "s3.secret-access-key": "test"}
+    rows = readers.ask("rows_of_metadata", file=newest, properties={**reached, "s3.region": "us-east-1"})
+    expected = {number: "first" for number in range(90)} | {number: "second" for number in range(90, 120)}
+    assert {row["id"]: row["name"] for row in rows} == expected
+    glue.load(range(90, 120), "third").succeeded()
+    assert total(glue.metadata("moved-elsewhere")) == 120
 
 
 def test_a_plain_table_of_glue_is_not_taken_for_an_iceberg_table(glue):

@@ -14,7 +14,7 @@ use super::spec;
 use super::table::Table;
 use super::value::{Form, Single};
 use crate::error::{Error, Result};
-use crate::store::{Condition, address};
+use crate::store::Condition;
 
 /// Files of a manifest. What a commit costs is how many of these it touches.
 const FILES: usize = 1000;
@@ -270,7 +270,7 @@ impl<'a> Manifests<'a> {
 
     /// Writes an object below the metadata. Its path.
     fn store(&mut self, name: &str, bytes: &[u8]) -> Result<String> {
-        let path = format!("{}/metadata/{name}", self.metadata.location());
+        let path = format!("{}/metadata/{name}", self.metadata.location().trim_end_matches('/'));
         let key = self.table.key(&path)?;
         self.table.store.put(&key, bytes, Condition::Absent)?;
         self.made.push(key);
@@ -279,6 +279,6 @@ impl<'a> Manifests<'a> {
 
     /// The path of a key of the table.
     fn path(&self, key: &str) -> String {
-        address(&*self.table.store, key)
+        self.table.path(key, self.metadata.location())
     }
 }
