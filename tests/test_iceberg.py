@@ -407,3 +407,17 @@ def test_a_run_that_is_killed_at_any_moment_leaves_the_table_as_it_was_or_done(t
     made.check()
     live = set(made.ask("reachable"))
     assert not made.orphans() & {path.removeprefix("file:") for path in live}
+
+
+def test_manifests_that_a_list_does_not_count_are_counted_and_keep_their_rows(table):
+    made = table(MONTHS)
+    made.upsert(samples(range(60)))
+    made.upsert(samples(range(0, 60, 5), version=1))
+    made.ask("forget_counts")
+    # One month is written anew, and the others are carried over.
+    made.upsert(samples(range(1, 60, 5), version=2))
+    counts = made.ask("counts")
+    assert len(counts) > 1
+    for manifest in counts:
+        assert manifest["told"] == manifest["counted"]
+    made.check()

@@ -117,7 +117,9 @@ impl<'a> Manifests<'a> {
         written.created = i64::try_from(self.rows.len()).unwrap_or(0);
         written.partitions = i64::try_from(self.partitions.len()).unwrap_or(0);
         let mut rows = std::mem::take(&mut self.rows);
-        rows.extend(carried.into_iter().map(|row| manifest::carried(row.0)));
+        for row in carried {
+            rows.push(manifest::carried(row.0, || self.table.manifest(row.path()))?);
+        }
         let parent = parent.map_or_else(|| "null".into(), |parent| parent.id().to_string());
         let header = [
             ("snapshot-id", self.snapshot.to_string()),
