@@ -23,6 +23,7 @@ DIVISIONS = {
     "undivided": {},
     "year of a time": {"partition_by": {"column": "at", "granularity": "year"}},
     "month of a time": {"partition_by": {"column": "at", "granularity": "month"}},
+    "hour of a time": {"partition_by": {"column": "at", "granularity": "hour"}},
     "day of a date": {"partition_by": {"column": "day", "granularity": "day"}},
     "month of a text": {"partition_by": {"column": "text_day", "granularity": "month"}},
     "text": {"partition_by": {"column": "country"}},
@@ -73,6 +74,7 @@ def test_every_reader_finds_every_snapshot_of_a_table_however_it_is_divided(tabl
         "undivided": [],
         "year of a time": ["year"],
         "month of a time": ["month"],
+        "hour of a time": ["hour"],
         "day of a date": ["day"],
         "month of a text": ["truncate"],
         "text": ["identity"],
@@ -244,6 +246,11 @@ def test_readers_leave_out_what_a_condition_cannot_be_true_for(table):
     one = sample(31)
     assert read(f"id = {one['id']} and at = '{one['at']}'")[1] == 1
     assert read("at > '2040-01-01T00:00:00+00:00'")[1] == 0
+    hours = table(DIVISIONS["hour of a time"])
+    hours.upsert([sample(number, at=f"2026-01-31T{number:02d}:30:00Z") for number in range(24)])
+    within = "at >= '2026-01-31T13:00:00+00:00' and at < '2026-01-31T14:00:00+00:00'"
+    (file,) = hours.ask("plan", where=within)
+    assert Path(file).parent.name == "hour=2026-01-31T13"
 
 
 def test_values_at_the_edge_of_each_type_are_the_same_for_all_and_within_their_bounds(table):
