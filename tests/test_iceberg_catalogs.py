@@ -227,7 +227,7 @@ def test_a_table_that_another_tool_has_moved_to_another_bucket_is_written_there(
     assert newest.startswith(f"s3://{other}/there/s/metadata/")
     reached = {"s3.endpoint": glue.s3.url, "s3.access-key-id": "test", "s3.secret-access-key": "test"}
     rows = readers.ask("rows_of_metadata", file=newest, properties={**reached, "s3.region": "us-east-1"})
-    expected = {number: "first" for number in range(90)} | {number: "second" for number in range(90, 120)}
+    expected = dict.fromkeys(range(90), "first") | dict.fromkeys(range(90, 120), "second")
     assert {row["id"]: row["name"] for row in rows} == expected
     glue.load(range(90, 120), "third").succeeded()
     assert total(glue.metadata("moved-elsewhere")) == 120

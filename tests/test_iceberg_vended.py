@@ -39,7 +39,7 @@ def lake(servers, readers, tmp_path, request):
     loads = Loads(tmp_path, {"destination": str(tmp_path / "lake"), "catalog": vendor.settings(namespace)})
     loads.gate, loads.vendor, loads.s3, loads.namespace = gate, vendor, s3, namespace
     loads.metadata = lambda: catalog.metadata(namespace, "s")
-    loads.keys = lambda: set(s3.keys("theirs", f"wh/{namespace}/"))
+    loads.objects = lambda: set(s3.keys("theirs", f"wh/{namespace}/"))
 
     def names(by="pyiceberg"):
         rows = readers.ask("catalog_rows", uri=vendor.url, namespace=namespace, table="s", by=by)
@@ -67,7 +67,7 @@ def test_a_table_is_written_where_the_catalog_puts_it_with_what_it_hands_out(lak
     assert lake.gate.refused == []
     # Nothing of the table is in the lake, and all that was written lies below its location.
     assert not list((lake.folder / "lake" / "s").glob("**/*.*"))
-    assert lake.keys()
+    assert lake.objects()
     location = lake.metadata()["location"].removeprefix("s3:/")
     assert {path for path in lake.gate.written if not path.startswith(f"{location}/")} == set()
 
@@ -116,7 +116,7 @@ def test_credentials_whose_time_is_over_though_nothing_said_so_are_replaced(lake
 @pytest.mark.parametrize("said", [True, False], ids=["which says so", "which does not"])
 def test_a_catalog_that_hands_out_what_has_expired_is_one_clear_error(lake, said):
     lake.load(range(10), "first").succeeded()
-    before, metadata = lake.keys(), lake.metadata()
+    before, metadata = lake.objects(), lake.metadata()
     lake.vendor.loads = 0
     if said:
         lake.vendor.seconds = -60
@@ -126,7 +126,7 @@ def test_a_catalog_that_hands_out_what_has_expired_is_one_clear_error(lake, said
     failed.refused("the catalog's credentials for s3://theirs/wh", "are of no use")
     assert not re.search(r"secret-|token-|AKIA", failed.out + failed.err)
     assert lake.vendor.loads < 8
-    assert lake.keys() >= before
+    assert lake.objects() >= before
     assert lake.metadata() == metadata
     lake.vendor.seconds = 3600
     lake.gate.refuse_after(None)
@@ -143,4 +143,4 @@ def test_maintenance_works_there_and_looks_for_no_orphans(lake):
     lake.maintain("--compact", "--expire").succeeded()
     lake.maintain("--erase", "name=first").succeeded()
     assert lake.names() == {}
-    assert orphan in lake.keys()
+    assert orphan in lake.objects()

@@ -156,7 +156,9 @@ def test_an_hour_is_a_folder_that_others_find_by_its_name(load, tmp_path, kind):
     read = f"read_parquet('{tmp_path}/lake/s/*/*.parquet', hive_partitioning = true, hive_types_autocast = false)"
     found = duckdb.sql(f"select id from {read} where hour = '2026-01-31T13' order by id").fetchall()
     assert found == [(0,), (1,)]
-    dataset = ds.dataset(tmp_path / "lake/s", partitioning=ds.partitioning(pa.schema({"hour": pa.string()}), flavor="hive"))
+    dataset = ds.dataset(
+        tmp_path / "lake/s", partitioning=ds.partitioning(pa.schema({"hour": pa.string()}), flavor="hive")
+    )
     assert dataset.to_table(filter=ds.field("hour") == "2026-01-31T14")["id"].to_pylist() == [2]
     dated = {**SCHEMA, "city": {"type": "string", "format": "date"}}
     load(messages([{"id": 1, "city": "2026-01-31"}], dated, stream="d"), **by).refused("cuts `city` by hours", "date")
