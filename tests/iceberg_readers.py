@@ -107,6 +107,36 @@ def sql(warehouse: str, text: str) -> list[Any]:
     return [row.asDict(recursive=True) for row in spark(warehouse).sql(text).collect()]
 
 
+MOVED = ("concurrently modified", "CommitFailedException", "ValidationException", "conflicting files")
+"""What Spark says where another writer was faster, of which it retries no MERGE by itself."""
+
+
+def rest_sql(warehouse: str, uri: str, texts: list[str], tries: int) -> int:
+    """Spark's statements for the catalog `rest`, each again while another writer is faster. How often one was."""
+    session = spark(warehouse)
+    catalog = "spark.sql.catalog.rest"
+    settings = {
+        "type": "rest",
+        "uri": uri,
+        "cache-enabled": "false",
+        "io-impl": "org.apache.iceberg.hadoop.HadoopFileIO",
+    }
+    session.conf.set(catalog, "org.apache.iceberg.spark.SparkCatalog")
+    for key, value in settings.items():
+        session.conf.set(f"{catalog}.{key}", value)
+    failures = 0
+    for text in texts:
+        for left in reversed(range(tries)):
+            try:
+                session.sql(text).collect()
+                break
+            except Exception as error:
+                if not left or not any(words in str(error) for words in MOVED):
+                    raise
+                failures += 1
+    return failures
+
+
 def rows(warehouse: str, by: str, folder: str, snapshot: int | None = None) -> list[Any]:
     """The rows of a table, now or at a snapshot."""
     if by == "spark":
@@ -331,6 +361,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "partitions": partitions,
     "plan": plan,
     "reachable": reachable,
+    "rest_sql": rest_sql,
     "rows": rows,
     "rows_of_metadata": rows_of_metadata,
     "snapshots": snapshots,

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -88,7 +89,7 @@ def rest(catalog, tmp_path, request):
     loads = Loads(tmp_path, {"destination": str(tmp_path / "lake"), "catalog": catalog.settings(namespace)})
     loads.names = lambda: {row["id"]: row["name"] for row in catalog.rows(namespace, "s")}
     loads.metadata = lambda: catalog.metadata(namespace, "s")
-    loads.catalog = catalog
+    loads.catalog, loads.namespace = catalog, namespace
     return loads
 
 
@@ -131,6 +132,37 @@ def test_writers_at_once_through_a_rest_catalog_lose_no_row(rest):
     names = rest.names()
     assert len(names) == 130
     assert total(rest.metadata()) == 130
+
+
+def test_a_merge_of_spark_and_loads_of_ours_at_the_same_time_lose_nothing_and_write_nothing_twice(rest, readers):
+    rest.load(range(60), "first").succeeded()
+    table, times = f"rest.{rest.namespace}.s", range(3)
+    merges = [
+        f"""merge into {table} t using (select id from range(30, {61 + merge})) u on t.id = u.id
+            when matched then update set name = 'spark{merge}'
+            when not matched then insert (id, at, parts, name)
+                values (u.id, timestamp '2026-02-01', null, 'spark{merge}')"""
+        for merge in times
+    ]
+    where = {"warehouse": str(readers.warehouse), "uri": rest.catalog.uri}
+    with ThreadPoolExecutor() as pool:
+        theirs = pool.submit(readers.ask, "rest_sql", **where, texts=merges, tries=60)
+        # A MERGE takes longer than a load: where loads leave it no time, it is always overtaken.
+        pauses = (0.5, 1, 2, 4, 4)
+        for load, pause in enumerate(pauses):
+            rest.load([*range(30), 1000 + load], f"ours{load}").succeeded()
+            time.sleep(pause)
+        failures = theirs.result()
+    ours = len(pauses)
+    rows = rest.catalog.rows(rest.namespace, "s")
+    names = {int(row["id"]): row["name"] for row in rows}
+    assert len(names) == len(rows) == total(rest.metadata()), (
+        f"{failures} of Spark's MERGEs were overtaken by {ours} loads"
+    )
+    expected = dict.fromkeys(range(30), f"ours{ours - 1}") | dict.fromkeys(range(30, 63), f"spark{times[-1]}")
+    assert names == expected | {1000 + load: f"ours{load}" for load in range(ours)}
+    # Each of them is a commit of its own.
+    assert len(rest.metadata()["snapshots"]) == 1 + len(times) + ours
 
 
 def test_a_server_that_is_no_catalog_is_told_by_its_setting(tmp_path):
