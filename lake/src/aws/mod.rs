@@ -20,6 +20,9 @@ use crate::options::S3Options;
 pub(crate) use lent::Lender;
 #[cfg(feature = "s3")]
 pub(crate) use lent::{Lent, NotLent};
+#[cfg(not(feature = "s3"))]
+#[allow(unused_imports, reason = "catalogs of tables lend")]
+pub(crate) use session::Lent;
 pub(crate) use session::Session;
 #[cfg(feature = "s3")]
 pub(crate) use session::{ATTEMPTS, check_certificates};

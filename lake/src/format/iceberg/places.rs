@@ -11,15 +11,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-#[cfg(feature = "s3")]
 use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::aws::Aws;
-#[cfg(feature = "s3")]
 use crate::aws::Lent;
 use crate::error::{Error, Result};
-#[cfg(feature = "s3")]
 use crate::options::S3Options;
 use crate::options::s3_address;
 use crate::store::{self, Condition, Guard, Judgement, Object, Store, Upload, address};
@@ -34,7 +31,6 @@ pub(crate) struct Places {
     /// What catalogs lend, by what the names begin with that it is for.
     lent: Mutex<BTreeMap<String, Arc<Reach>>>,
     /// What those that borrow have their connections of.
-    #[cfg(feature = "s3")]
     bare: OnceLock<Aws>,
 }
 
@@ -43,29 +39,23 @@ pub(crate) struct Places {
 pub(super) struct Reach {
     aws: Aws,
     /// The credentials, where they are lent.
-    #[cfg(feature = "s3")]
     pub(super) lent: Option<Arc<Lent>>,
     buckets: Mutex<BTreeMap<String, Arc<dyn Store>>>,
 }
 
 impl Reach {
     fn new(aws: Aws) -> Self {
-        Self {
-            aws,
-            #[cfg(feature = "s3")]
-            lent: None,
-            buckets: Mutex::default(),
-        }
+        Self { aws, lent: None, buckets: Mutex::default() }
     }
 
     /// That of a catalog, which may lend credentials for it.
-    #[cfg(feature = "s3")]
+    #[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "REST catalogs lend"))]
     pub(super) fn lent(aws: Aws, lent: Option<Arc<Lent>>) -> Self {
         Self { lent, ..Self::new(aws) }
     }
 
     /// Whether S3 is asked so already.
-    #[cfg(feature = "s3")]
+    #[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "REST catalogs lend"))]
     pub(super) fn is(&self, settings: &S3Options, is_lent: bool) -> bool {
         let known = &self.aws.options().s3;
         let same =
@@ -105,24 +95,17 @@ impl Places {
     /// Those of a lake. `is_wide` says that a catalog may name others.
     pub(crate) fn new(lake: &Arc<dyn Store>, aws: &Aws, is_wide: bool) -> Self {
         let (lake, own) = (Arc::clone(lake), Reach::new(aws.clone()));
-        Self {
-            lake,
-            is_wide,
-            own,
-            lent: Mutex::default(),
-            #[cfg(feature = "s3")]
-            bare: OnceLock::new(),
-        }
+        Self { lake, is_wide, own, lent: Mutex::default(), bare: OnceLock::new() }
     }
 
     /// The lake's own AWS.
-    #[cfg(feature = "s3")]
+    #[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "REST catalogs lend"))]
     pub(super) fn aws(&self) -> &Aws {
         &self.own.aws
     }
 
     /// What those that borrow have their connections of, made when it is first needed.
-    #[cfg(feature = "s3")]
+    #[cfg_attr(not(feature = "s3"), allow(dead_code, reason = "REST catalogs lend"))]
     pub(super) fn bare(&self, make: impl FnOnce() -> Aws) -> Aws {
         self.bare.get_or_init(make).clone()
     }
