@@ -108,6 +108,36 @@ def sql(warehouse: str, text: str) -> list[Any]:
     return [row.asDict(recursive=True) for row in spark(warehouse).sql(text).collect()]
 
 
+MOVED = ("concurrently modified", "CommitFailedException", "ValidationException", "conflicting files")
+"""What Spark says where another writer was faster, of which it retries no MERGE by itself."""
+
+
+def rest_sql(warehouse: str, uri: str, texts: list[str], tries: int) -> int:
+    """Spark's statements for the catalog `rest`, each again while another writer is faster. How often one was."""
+    session = spark(warehouse)
+    catalog = "spark.sql.catalog.rest"
+    settings = {
+        "type": "rest",
+        "uri": uri,
+        "cache-enabled": "false",
+        "io-impl": "org.apache.iceberg.hadoop.HadoopFileIO",
+    }
+    session.conf.set(catalog, "org.apache.iceberg.spark.SparkCatalog")
+    for key, value in settings.items():
+        session.conf.set(f"{catalog}.{key}", value)
+    failures = 0
+    for text in texts:
+        for left in reversed(range(tries)):
+            try:
+                session.sql(text).collect()
+                break
+            except Exception as error:
+                if not left or not any(words in str(error) for words in MOVED):
+                    raise
+                failures += 1
+    return failures
+
+
 def rows(warehouse: str, by: str, folder: str, snapshot: int | None = None) -> list[Any]:
     """The rows of a table, now or at a snapshot."""
     if by == "spark":
@@ -139,6 +169,47 @@ def rows_of_files(folder: str, program: str) -> list[Any]:
     shown = ", ".join(f'"{name}"' if name in there else f'null as "{name}"' for name in found.columns)
     rows: list[Any] = duck().sql(f"select {shown} from {scan}").to_arrow_table().to_pylist()
     return rows
+
+
+def rows_of_metadata(file: str, properties: dict[str, str]) -> list[Any]:
+    """The rows of a table on S3, as PyIceberg reads them by a metadata file."""
+    from pyiceberg.table import StaticTable
+
+    found: list[Any] = StaticTable.from_metadata(file, properties).scan().to_arrow().to_pylist()
+    return found
+
+
+def catalog_table(uri: str, namespace: str, table: str) -> Any:
+    """A table of a REST catalog for PyIceberg, which takes the credentials that it hands out."""
+    from pyiceberg.catalog.rest import RestCatalog
+
+    return RestCatalog("rest", uri=uri).load_table((namespace, table))
+
+
+def catalog_rows(uri: str, namespace: str, table: str, by: str) -> list[Any]:
+    """The rows of a table of a REST catalog."""
+    found: list[Any]
+    if by == "duckdb":
+        connection = duck()
+        (extension,) = package("duckdb_extension_httpfs").glob("extensions/*/httpfs.duckdb_extension")
+        connection.execute(f"load '{extension}'")
+        connection.execute(f"attach '' as rest (type iceberg, endpoint '{uri}', authorization_type 'none')")
+        try:
+            found = connection.sql(f"select * from rest.{namespace}.{table}").to_arrow_table().to_pylist()
+        finally:
+            connection.execute("detach rest")
+    else:
+        found = catalog_table(uri, namespace, table).scan().to_arrow().to_pylist()
+    return found
+
+
+def catalog_append(uri: str, namespace: str, table: str, rows: list[dict[str, Any]]) -> None:
+    """PyIceberg adds rows to a table of a REST catalog."""
+    import pyarrow
+
+    opened = catalog_table(uri, namespace, table)
+    whole = [{**row, "at": datetime.fromisoformat(row["at"])} for row in rows]
+    opened.append(pyarrow.Table.from_pylist(whole, schema=opened.schema().as_arrow()))
 
 
 def snapshots(folder: str) -> list[Any]:
@@ -249,6 +320,40 @@ def job(
     return merged
 
 
+COUNTS = [f"{kind}_{what}_count" for kind in ("added", "existing", "deleted") for what in ("files", "rows")]
+
+
+def forget_counts(folder: str) -> None:
+    """PyIceberg writes the list of the current snapshot anew, as one of version 1 that counts nothing."""
+    from pyiceberg.manifest import MANIFEST_LIST_FILE_SCHEMAS, read_manifest_list, write_manifest_list
+
+    opened = table(folder)
+    names = [field.name for field in MANIFEST_LIST_FILE_SCHEMAS[2].fields]
+    snapshot = opened.current_snapshot()
+    manifests = list(read_manifest_list(opened.io.new_input(snapshot.manifest_list)))
+    for manifest in manifests:
+        for name in COUNTS:
+            manifest[names.index(name)] = None
+    output, ids = opened.io.new_output(snapshot.manifest_list), (snapshot.snapshot_id, snapshot.parent_snapshot_id)
+    with write_manifest_list(1, output, *ids, None, "deflate") as writer:
+        writer.add_manifests(manifests)
+
+
+def counts(folder: str) -> list[Any]:
+    """What the list of the current snapshot counts in each manifest, and what PyIceberg counts there itself."""
+    opened = table(folder)
+    answer = []
+    for manifest in opened.current_snapshot().manifests(opened.io):
+        entries = manifest.fetch_manifest_entry(opened.io, discard_deleted=False)
+        counted = dict.fromkeys(COUNTS, 0)
+        for entry in entries:
+            kind = entry.status.name.lower()
+            counted[f"{kind}_files_count"] += 1
+            counted[f"{kind}_rows_count"] += entry.data_file.record_count
+        answer.append({"told": {name: getattr(manifest, name) for name in COUNTS}, "counted": counted})
+    return answer
+
+
 def reachable(folder: str) -> list[str]:
     """Every file that the metadata names, in any snapshot."""
     opened = table(folder)
@@ -263,13 +368,19 @@ def reachable(folder: str) -> list[str]:
 
 
 VERBS: dict[str, Callable[..., Any]] = {
+    "catalog_append": catalog_append,
+    "catalog_rows": catalog_rows,
+    "counts": counts,
     "files": files,
+    "forget_counts": forget_counts,
     "job": job,
     "partitions": partitions,
     "plan": plan,
     "reachable": reachable,
+    "rest_sql": rest_sql,
     "rows": rows,
     "rows_of_files": rows_of_files,
+    "rows_of_metadata": rows_of_metadata,
     "snapshots": snapshots,
     "sql": sql,
     "transformed": transformed,

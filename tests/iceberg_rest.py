@@ -24,7 +24,7 @@ def jars() -> list[str]:
 class RestCatalog(Server):
     """The catalog, as long as a test module runs."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, warehouse: str = "") -> None:
         classes, port = folder / "classes", free_port()
         source = ROOT / "tests" / "iceberg" / "RestCatalog.java"
         if not shutil.which("javac"):
@@ -32,7 +32,7 @@ class RestCatalog(Server):
         path = ":".join(jars())
         subprocess.run(["javac", "-cp", path, "-d", classes, source], check=True, capture_output=True)
         java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-cp", f"{classes}:{path}"]
-        command = [*java, "org.apache.iceberg.rest.RestCatalog", port, folder / "warehouse"]
+        command = [*java, "org.apache.iceberg.rest.RestCatalog", port, warehouse or folder / "warehouse"]
         Server.__init__(self, command, {}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.uri = f"http://127.0.0.1:{port}"
         until(lambda: answers(f"{self.uri}/v1/config"), self.process)

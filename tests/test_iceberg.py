@@ -23,6 +23,7 @@ DIVISIONS = {
     "undivided": {},
     "year of a time": {"partition_by": {"column": "at", "granularity": "year"}},
     "month of a time": {"partition_by": {"column": "at", "granularity": "month"}},
+    "hour of a time": {"partition_by": {"column": "at", "granularity": "hour"}},
     "day of a date": {"partition_by": {"column": "day", "granularity": "day"}},
     "month of a text": {"partition_by": {"column": "text_day", "granularity": "month"}},
     "text": {"partition_by": {"column": "country"}},
@@ -73,6 +74,7 @@ def test_every_reader_finds_every_snapshot_of_a_table_however_it_is_divided(tabl
         "undivided": [],
         "year of a time": ["year"],
         "month of a time": ["month"],
+        "hour of a time": ["hour"],
         "day of a date": ["day"],
         "month of a text": ["truncate"],
         "text": ["identity"],
@@ -244,6 +246,11 @@ def test_readers_leave_out_what_a_condition_cannot_be_true_for(table):
     one = sample(31)
     assert read(f"id = {one['id']} and at = '{one['at']}'")[1] == 1
     assert read("at > '2040-01-01T00:00:00+00:00'")[1] == 0
+    hours = table(DIVISIONS["hour of a time"])
+    hours.upsert([sample(number, at=f"2026-01-31T{number:02d}:30:00Z") for number in range(24)])
+    within = "at >= '2026-01-31T13:00:00+00:00' and at < '2026-01-31T14:00:00+00:00'"
+    (file,) = hours.ask("plan", where=within)
+    assert Path(file).parent.name == "hour=2026-01-31T13"
 
 
 def test_values_at_the_edge_of_each_type_are_the_same_for_all_and_within_their_bounds(table):
@@ -434,3 +441,17 @@ def test_a_run_that_is_killed_at_any_moment_leaves_the_table_as_it_was_or_done(t
     made.check()
     live = set(made.ask("reachable"))
     assert not made.orphans() & {path.removeprefix("file:") for path in live}
+
+
+def test_manifests_that_a_list_does_not_count_are_counted_and_keep_their_rows(table):
+    made = table(MONTHS)
+    made.upsert(samples(range(60)))
+    made.upsert(samples(range(0, 60, 5), version=1))
+    made.ask("forget_counts")
+    # One month is written anew, and the others are carried over.
+    made.upsert(samples(range(1, 60, 5), version=2))
+    counts = made.ask("counts")
+    assert len(counts) > 1
+    for manifest in counts:
+        assert manifest["told"] == manifest["counted"]
+    made.check()

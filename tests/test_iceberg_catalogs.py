@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from harness import TARGET, environment, lines, run
 from iceberg_rest import RestCatalog
+from iceberg_tables import Readers
 
 SCHEMA = {
     "type": "SCHEMA",
@@ -26,12 +28,15 @@ SCHEMA = {
 BY_MONTH = {"s": {"partition_by": {"column": "at", "granularity": "month"}}}
 
 
-def messages(ids, name, schema=SCHEMA):
-    records = [
+def records(ids, name):
+    return [
         {"id": number, "at": f"2026-0{1 + number % 3}-01T00:00:00Z", "parts": [{"size": number}], "name": name}
         for number in ids
     ]
-    found = [{"type": "RECORD", "stream": "s", "record": record} for record in records]
+
+
+def messages(ids, name, schema=SCHEMA):
+    found = [{"type": "RECORD", "stream": "s", "record": record} for record in records(ids, name)]
     return [schema, *found, {"type": "STATE", "value": {"bookmarks": {"s": name}}}]
 
 
@@ -44,6 +49,9 @@ class Loads:
 
     def load(self, ids, name, schema=SCHEMA):
         return run(TARGET, "--config", self.config, stdin=lines(*messages(ids, name, schema)))
+
+    def maintain(self, *words):
+        return run(TARGET, "maintain", "--config", self.config, *words)
 
     def at_once(self, all_rows):
         """Runs that commit beside each other. They try the store one after the other, because moto cannot take the
@@ -81,7 +89,7 @@ def rest(catalog, tmp_path, request):
     loads = Loads(tmp_path, {"destination": str(tmp_path / "lake"), "catalog": catalog.settings(namespace)})
     loads.names = lambda: {row["id"]: row["name"] for row in catalog.rows(namespace, "s")}
     loads.metadata = lambda: catalog.metadata(namespace, "s")
-    loads.catalog = catalog
+    loads.catalog, loads.namespace = catalog, namespace
     return loads
 
 
@@ -126,10 +134,48 @@ def test_writers_at_once_through_a_rest_catalog_lose_no_row(rest):
     assert total(rest.metadata()) == 130
 
 
+def test_a_merge_of_spark_and_loads_of_ours_at_the_same_time_lose_nothing_and_write_nothing_twice(rest, readers):
+    rest.load(range(60), "first").succeeded()
+    table, times = f"rest.{rest.namespace}.s", range(3)
+    merges = [
+        f"""merge into {table} t using (select id from range(30, {61 + merge})) u on t.id = u.id
+            when matched then update set name = 'spark{merge}'
+            when not matched then insert (id, at, parts, name)
+                values (u.id, timestamp '2026-02-01', null, 'spark{merge}')"""
+        for merge in times
+    ]
+    where = {"warehouse": str(readers.warehouse), "uri": rest.catalog.uri}
+    with ThreadPoolExecutor() as pool:
+        theirs = pool.submit(readers.ask, "rest_sql", **where, texts=merges, tries=60)
+        # A MERGE takes longer than a load: where loads leave it no time, it is always overtaken.
+        pauses = (0.5, 1, 2, 4, 4)
+        for load, pause in enumerate(pauses):
+            rest.load([*range(30), 1000 + load], f"ours{load}").succeeded()
+            time.sleep(pause)
+        failures = theirs.result()
+    ours = len(pauses)
+    rows = rest.catalog.rows(rest.namespace, "s")
+    names = {int(row["id"]): row["name"] for row in rows}
+    assert len(names) == len(rows) == total(rest.metadata()), (
+        f"{failures} of Spark's MERGEs were overtaken by {ours} loads"
+    )
+    expected = dict.fromkeys(range(30), f"ours{ours - 1}") | dict.fromkeys(range(30, 63), f"spark{times[-1]}")
+    assert names == expected | {1000 + load: f"ours{load}" for load in range(ours)}
+    # Each of them is a commit of its own.
+    assert len(rest.metadata()["snapshots"]) == 1 + len(times) + ours
+
+
 def test_a_server_that_is_no_catalog_is_told_by_its_setting(tmp_path):
     settings = {"type": "rest", "rest": {"uri": "http://127.0.0.1:1", "namespace": "n"}}
     loads = Loads(tmp_path, {"destination": str(tmp_path / "lake"), "catalog": settings})
     loads.load(range(1), "x").refused("does not answer", "catalog.rest.uri")
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory):
+    started = Readers(tmp_path_factory.mktemp("catalog-readers"))
+    yield started
+    started.stop()
 
 
 @pytest.fixture
@@ -144,9 +190,9 @@ def glue(s3, tmp_path, request):
     loads.s3, loads.bucket = s3, bucket
     loads.table = lambda: s3.glue.get_table(DatabaseName=database, Name="s")["Table"]
 
-    def metadata():
-        key = loads.table()["Parameters"]["metadata_location"].removeprefix(f"s3://{bucket}/")
-        return json.loads(s3.client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    def metadata(place=bucket):
+        key = loads.table()["Parameters"]["metadata_location"].removeprefix(f"s3://{place}/")
+        return json.loads(s3.client.get_object(Bucket=place, Key=key)["Body"].read())
 
     loads.metadata, loads.database = metadata, database
     yield loads
@@ -191,6 +237,32 @@ def test_writers_at_once_through_glue_lose_no_row(glue):
     named = [entry["metadata-file"] for entry in glue.metadata()["metadata-log"]]
     named.append(glue.table()["Parameters"]["metadata_location"])
     assert files == {name.removeprefix(f"s3://{glue.bucket}/") for name in named}
+
+
+def test_a_table_that_another_tool_has_moved_to_another_bucket_is_written_there(glue, readers):
+    glue.load(range(100), "first").succeeded()
+    other = glue.s3.bucket("moved-elsewhere")
+    moved = {**glue.metadata(), "location": f"s3://{other}/there/s"}
+    key = "there/s/metadata/00001-moved.metadata.json"
+    glue.s3.client.put_object(Bucket=other, Key=key, Body=json.dumps(moved).encode())
+    table = glue.table()
+    parameters = {**table["Parameters"], "metadata_location": f"s3://{other}/{key}"}
+    given = {"Name": "s", "Parameters": parameters, "StorageDescriptor": table["StorageDescriptor"]}
+    glue.s3.glue.update_table(DatabaseName=glue.database, TableInput={**given, "TableType": table["TableType"]})
+    before = glue.s3.keys(glue.bucket, "lake/s/")
+    done = glue.load(range(90, 120), "second").succeeded()
+    assert f"Glue has it at s3://{other}/there/s" in done.err
+    # What is new is there, and what was before stays where it was until nothing names it.
+    assert glue.s3.keys(glue.bucket, "lake/s/") == before
+    assert [key for key in glue.s3.keys(other, "there/s/data/") if key.endswith(".parquet")]
+    newest = glue.table()["Parameters"]["metadata_location"]
+    assert newest.startswith(f"s3://{other}/there/s/metadata/")
+    reached = {"s3.endpoint": glue.s3.url, "s3.access-key-id": "test", "s3.secret-access-key": "test"}
+    rows = readers.ask("rows_of_metadata", file=newest, properties={**reached, "s3.region": "us-east-1"})
+    expected = dict.fromkeys(range(90), "first") | dict.fromkeys(range(90, 120), "second")
+    assert {row["id"]: row["name"] for row in rows} == expected
+    glue.load(range(90, 120), "third").succeeded()
+    assert total(glue.metadata("moved-elsewhere")) == 120
 
 
 def test_a_plain_table_of_glue_is_not_taken_for_an_iceberg_table(glue):

@@ -89,3 +89,22 @@ def test_a_relative_destination_is_named_by_its_whole_path(tmp_path: Path, monke
     assert found["location"] == str(tmp_path / "lake" / "a")
     # Whoever reads it, or goes on with it, may do so from anywhere.
     assert target(tmp_path / "lake", text=messages("a", range(3), {"at": 3})).returncode == 0
+
+
+@pytest.mark.parametrize("note", ['["a"', "{}", None])
+def test_a_damaged_note_of_a_commit_is_an_error_and_no_state_is_made_up(tmp_path: Path, note: str | None) -> None:
+    lake = tmp_path / "lake"
+    assert target(lake, text=messages("a", range(3), {"at": 1})).returncode == 0
+    file = lake / "a" / "metadata" / "v1.metadata.json"
+    found = json.loads(file.read_text())
+    (snapshot,) = found["snapshots"]
+    assert snapshot["summary"].pop("singer.commit-tables") == '["a"]'
+    if note is not None:
+        snapshot["summary"]["singer.commit-tables"] = note
+    file.write_text(json.dumps(found))
+    for words, text in ((["state"], ""), ([], messages("a", range(3), {"at": 2}))):
+        done = target(lake, *words, text=text)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "`singer.commit-tables`" in done.stderr
+        assert str(snapshot["snapshot-id"]) in done.stderr
+    assert metadata(lake, "a")["current-snapshot-id"] == snapshot["snapshot-id"]

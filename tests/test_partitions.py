@@ -145,6 +145,25 @@ def test_a_table_that_is_cut_by_dates_is_one_that_the_first_release_takes(load, 
     assert json.loads((tmp_path / "lake/_lake/tables/s.json").read_text())["format"] == 1
 
 
+@pytest.mark.parametrize("kind", [{"format": "date-time"}, {}], ids=["time", "text"])
+def test_an_hour_is_a_folder_that_others_find_by_its_name(load, tmp_path, kind):
+    by = {"partition_by": {"column": "city", "granularity": "hour"}}
+    times = ["2026-01-31T13:59:59Z", "2026-01-31T13:00:00Z", "2026-01-31T14:00:00Z", "1969-12-31T23:59:59Z", None]
+    properties = {**SCHEMA, "city": {"type": ["null", "string"], **kind}}
+    load(messages([{"id": at, "city": time} for at, time in enumerate(times)], properties), **by).succeeded()
+    folders = {path.name for path in (tmp_path / "lake/s").iterdir()}
+    assert folders == {"hour=2026-01-31T13", "hour=2026-01-31T14", "hour=1969-12-31T23", f"hour={HIVE}"}
+    read = f"read_parquet('{tmp_path}/lake/s/*/*.parquet', hive_partitioning = true, hive_types_autocast = false)"
+    found = duckdb.sql(f"select id from {read} where hour = '2026-01-31T13' order by id").fetchall()
+    assert found == [(0,), (1,)]
+    dataset = ds.dataset(
+        tmp_path / "lake/s", partitioning=ds.partitioning(pa.schema({"hour": pa.string()}), flavor="hive")
+    )
+    assert dataset.to_table(filter=ds.field("hour") == "2026-01-31T14")["id"].to_pylist() == [2]
+    dated = {**SCHEMA, "city": {"type": "string", "format": "date"}}
+    load(messages([{"id": 1, "city": "2026-01-31"}], dated, stream="d"), **by).refused("cuts `city` by hours", "date")
+
+
 def test_values_that_are_no_dates_are_counted_and_named(load, tmp_path):
     by = {"partition_by": {"column": "city", "granularity": "month"}}
     texts = ["2026-01-02", "soon", "2026-02-30", None, "2026-01-03T00:00:00Z"]

@@ -28,7 +28,7 @@ ORDER = "_sdc_sequence"
 record. `add_record_metadata` of the target makes it."""
 CATALOG = "lake"
 DATED = ("timestamp", "date")
-CHARACTERS = {"year": 4, "month": 7, "day": 10}
+CHARACTERS = {"year": 4, "month": 7, "day": 10, "hour": 13}
 """Of a time that is text: it begins with them."""
 SETTINGS = {
     "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",

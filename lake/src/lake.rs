@@ -101,8 +101,10 @@ impl Lake {
             given => given,
         };
         let spill = SpillFile::new(options.temp_dir.clone(), options.memory).with_pool(&pool);
+        let iceberg = iceberg::Catalog::new(store, &aws, &run, at_once);
         Ok(Self {
-            iceberg: iceberg::Catalog::new(&store, &aws, &run, at_once),
+            store: Arc::clone(iceberg.store()),
+            iceberg,
             run,
             presence,
             workers: Workers { pool, allowance: Allowance::new(options.memory / ON_WAY_PART) },
@@ -114,7 +116,6 @@ impl Lake {
             created_by: options.created_by.clone(),
             numbered: AtomicU64::new(0),
             aws,
-            store,
         })
     }
 

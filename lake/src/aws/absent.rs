@@ -3,6 +3,11 @@
 use crate::error::{Error, Result};
 use crate::options::Options;
 
+/// None are ever lent.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "iceberg"), allow(dead_code, reason = "catalogs of tables lend"))]
+pub(crate) enum Lent {}
+
 /// None is ever open.
 #[derive(Debug)]
 pub(crate) enum Session {}

@@ -1,6 +1,9 @@
 //! What all AWS clients of a run share: one runtime, and one region, one set of credentials and one
 //! pool of connections.
 
+#[cfg(feature = "s3")]
+#[cfg_attr(not(feature = "iceberg"), allow(dead_code, reason = "catalogs of tables lend"))]
+mod lent;
 #[cfg(not(feature = "s3"))]
 #[path = "absent.rs"]
 mod session;
@@ -11,6 +14,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Result;
 use crate::options::Options;
+#[cfg(feature = "s3")]
+use crate::options::S3Options;
+#[cfg(all(feature = "s3", feature = "iceberg"))]
+pub(crate) use lent::Lender;
+#[cfg(feature = "s3")]
+pub(crate) use lent::{Lent, NotLent};
+#[cfg(not(feature = "s3"))]
+#[allow(unused_imports, reason = "catalogs of tables lend")]
+pub(crate) use session::Lent;
 pub(crate) use session::Session;
 #[cfg(feature = "s3")]
 pub(crate) use session::{ATTEMPTS, check_certificates};
@@ -31,6 +43,19 @@ impl Aws {
     /// The AWS that the options name. Nothing is asked of it yet.
     pub fn new(options: &Options) -> Self {
         Self { shared: Arc::new(Shared { options: options.clone(), session: Mutex::default() }) }
+    }
+
+    /// The S3 of somebody else, with credentials that they lend, or with its own. It has the connections of this one.
+    #[cfg(feature = "s3")]
+    #[cfg_attr(
+        not(feature = "iceberg"),
+        allow(dead_code, reason = "catalogs of tables name others")
+    )]
+    pub(crate) fn elsewhere(&self, s3: S3Options, lent: Option<&Arc<Lent>>) -> Result<Self> {
+        let session = self.session()?.elsewhere(&s3, lent);
+        let options = Options { s3, ..self.shared.options.clone() };
+        let session = Mutex::new(Some(Arc::new(session)));
+        Ok(Self { shared: Arc::new(Shared { options, session }) })
     }
 
     /// What it was made of.
@@ -54,7 +79,6 @@ impl Aws {
 #[cfg(all(test, feature = "s3"))]
 mod tests {
     use super::*;
-    use crate::options::S3Options;
 
     #[test]
     fn clones_share_one_session_which_is_opened_when_it_is_needed() {

@@ -1,17 +1,20 @@
 //! An AWS that was opened: its clients, with the settings of a run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{Region, SdkConfig};
 use aws_sdk_s3::config::{
-    Credentials, RequestChecksumCalculation, SharedCredentialsProvider, SharedHttpClient,
+    Credentials, IdentityCache, RequestChecksumCalculation, SharedCredentialsProvider,
+    SharedHttpClient,
 };
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use aws_types::service_config::ServiceConfigKey;
 use tokio::runtime::Runtime;
 
+use super::lent::{Borrower, Lent};
 use crate::error::{Error, Result};
 use crate::options::{Checksum, Options, S3Options};
 
@@ -34,7 +37,7 @@ const FALLBACK_REGION: &str = "us-east-1";
 /// An AWS that was opened.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) runtime: Runtime,
+    pub(crate) runtime: Arc<Runtime>,
     /// Region and credentials, with the retries and timeouts of S3.
     #[cfg_attr(not(feature = "glue"), allow(dead_code, reason = "only the catalog asks for it"))]
     pub(crate) config: SdkConfig,
@@ -52,10 +55,38 @@ impl Session {
             .build()
             .map_err(|error| Error::broken("a runtime for AWS can be started", error))?;
         let config = runtime.block_on(Box::pin(load(options)));
-        let endpoint = s3_endpoint(&config, &options.s3);
+        Ok(Self::of(Arc::new(runtime), config, &options.s3, None))
+    }
+
+    fn of(
+        runtime: Arc<Runtime>,
+        config: SdkConfig,
+        settings: &S3Options,
+        lent: Option<&Arc<Lent>>,
+    ) -> Self {
+        let endpoint = s3_endpoint(&config, settings);
         let is_foreign = endpoint.as_deref().is_some_and(|url| !is_of_aws(url));
-        let s3 = aws_sdk_s3::Client::from_conf(s3_config(&config, &options.s3));
-        Ok(Self { runtime, config, s3, is_foreign })
+        let mut s3 = s3_config(&config, settings);
+        if let Some(lent) = lent {
+            let borrower = Borrower(Arc::clone(lent));
+            // Each try asks for those that are good by then.
+            s3 = s3
+                .identity_cache(IdentityCache::no_cache())
+                .credentials_provider(borrower.clone())
+                .retry_classifier(borrower.clone())
+                .interceptor(borrower);
+        }
+        let s3 = aws_sdk_s3::Client::from_conf(s3.build());
+        Self { runtime, config, s3, is_foreign }
+    }
+
+    /// The S3 of somebody else, by the same connections.
+    pub(super) fn elsewhere(&self, settings: &S3Options, lent: Option<&Arc<Lent>>) -> Self {
+        let mut config = self.config.clone().into_builder();
+        if let Some(region) = &settings.region {
+            config = config.region(Region::new(region.clone()));
+        }
+        Self::of(Arc::clone(&self.runtime), config.build(), settings, lent)
     }
 }
 
@@ -126,7 +157,7 @@ async fn load(options: &Options) -> SdkConfig {
     shared.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()
 }
 
-fn s3_config(shared: &SdkConfig, settings: &S3Options) -> aws_sdk_s3::Config {
+fn s3_config(shared: &SdkConfig, settings: &S3Options) -> aws_sdk_s3::config::Builder {
     let mut builder = aws_sdk_s3::config::Builder::from(shared);
     if shared.region().is_none() {
         builder = builder.region(Region::from_static(FALLBACK_REGION));
@@ -144,7 +175,7 @@ fn s3_config(shared: &SdkConfig, settings: &S3Options) -> aws_sdk_s3::Config {
                 builder.request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         }
     }
-    builder.build()
+    builder
 }
 
 /// Where S3 is asked, if somebody says so: the settings, or the environment and the profile of AWS for
@@ -192,7 +223,7 @@ mod tests {
     fn s3_has_a_region_even_where_nobody_names_one() {
         let nowhere =
             SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
-        let config = s3_config(&nowhere, &S3Options::default());
+        let config = s3_config(&nowhere, &S3Options::default()).build();
         assert_eq!(config.region().map(Region::as_ref), Some(FALLBACK_REGION));
     }
 

@@ -82,7 +82,7 @@ pub struct PartitionBy {
     pub column: String,
     /// Part of a date or time that decides; without it, the value itself.
     pub granularity: Option<Granularity>,
-    /// Name of the partition key. Default: `dt`, `month` or `year` by granularity, else
+    /// Name of the partition key. Default: `hour`, `dt`, `month` or `year` by granularity, else
     /// `p_<column>`.
     pub name: Option<String>,
 }
@@ -127,6 +127,8 @@ impl FolderForm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Granularity {
+    /// `2026-11-23T17`, of a time
+    Hour,
     /// `2026-11-23`
     Day,
     /// `2026-11`
@@ -139,6 +141,7 @@ impl Granularity {
     /// How many characters of a date in ISO 8601 it is.
     pub(crate) fn characters(self) -> u32 {
         match self {
+            Self::Hour => 13,
             Self::Day => 10,
             Self::Month => 7,
             Self::Year => 4,
@@ -152,6 +155,7 @@ impl PartitionBy {
         let fold = |name: &str| names::fold_by(form.folding(), name);
         match (&self.name, self.granularity) {
             (Some(name), _) => fold(name),
+            (None, Some(Granularity::Hour)) => "hour".into(),
             (None, Some(Granularity::Day)) => "dt".into(),
             (None, Some(Granularity::Month)) => "month".into(),
             (None, Some(Granularity::Year)) => "year".into(),

@@ -9,7 +9,7 @@ use chrono::Datelike as _;
 use super::definition::Granularity;
 use crate::error::{Error, Result};
 
-/// Appends what Iceberg's transform makes of a row's value: years, months and days since 1970, the first characters of a
+/// Appends what Iceberg's transform makes of a row's value: years, months, days and hours since 1970, the first characters of a
 /// text, or the value itself, times in microseconds
 /// (<https://iceberg.apache.org/spec/#partition-transforms>).
 pub(super) fn value(
@@ -34,14 +34,18 @@ pub(super) fn value(
         DataType::Date32 => i64::from(array.as_primitive::<Date32Type>().value(row)),
         DataType::Timestamp(..) => {
             let micros = array.as_primitive::<TimestampMicrosecondType>().value(row);
-            if granularity.is_some() { micros.div_euclid(86_400_000_000) } else { micros }
+            match granularity {
+                None => micros,
+                Some(Granularity::Hour) => micros.div_euclid(3_600_000_000),
+                Some(_) => micros.div_euclid(86_400_000_000),
+            }
         }
         other => {
             return Err(Error::internal(format!("a table is not partitioned by {other}")));
         }
     };
     let number = match granularity {
-        None | Some(Granularity::Day) => number,
+        None | Some(Granularity::Hour | Granularity::Day) => number,
         Some(part) => {
             let date = chrono::DateTime::from_timestamp(number.saturating_mul(86_400), 0);
             let date = date.ok_or_else(|| {
@@ -63,12 +67,18 @@ pub(super) fn shown(value: &str, granularity: Option<Granularity>) -> String {
         (Some(Granularity::Month), Ok(months)) => {
             format!("{:04}-{:02}", months.div_euclid(12) + 1970, months.rem_euclid(12) + 1)
         }
-        (Some(Granularity::Day), Ok(days)) => {
-            let date = chrono::DateTime::from_timestamp(days.saturating_mul(86_400), 0);
-            date.map_or_else(|| value.to_owned(), |date| date.format("%Y-%m-%d").to_string())
+        (Some(Granularity::Day), Ok(days)) => at(value, days.saturating_mul(86_400), "%Y-%m-%d"),
+        (Some(Granularity::Hour), Ok(hours)) => {
+            at(value, hours.saturating_mul(3_600), "%Y-%m-%dT%H")
         }
         (None, _) | (Some(_), Err(_)) => value.to_owned(),
     }
+}
+
+/// A time by its seconds; the value itself where it is beyond the calendar.
+fn at(value: &str, seconds: i64, form: &str) -> String {
+    let date = chrono::DateTime::from_timestamp(seconds, 0);
+    date.map_or_else(|| value.to_owned(), |date| date.format(form).to_string())
 }
 
 #[cfg(test)]
@@ -100,6 +110,10 @@ mod tests {
             Arc::new(TimestampMicrosecondArray::from(micros).with_timezone("UTC"));
         assert_eq!(values(&times, Some(Granularity::Day)), ["-1", "17486"]);
         assert_eq!(values(&times, Some(Granularity::Month)), ["-1", "574"]);
+        // The example of the specification: 2017-11-16T22:31:08 is hour 419686.
+        assert_eq!(values(&times, Some(Granularity::Hour)), ["-1", "419686"]);
+        assert_eq!(shown("419686", Some(Granularity::Hour)), "2017-11-16T22");
+        assert_eq!(shown("-1", Some(Granularity::Hour)), "1969-12-31T23");
         assert_eq!(values(&times, None), ["-1", "1510871468000001"]);
         let month = Some(Granularity::Month);
         assert_eq!(

@@ -375,41 +375,59 @@ fn value_of(
             }
             return Ok(true);
         }
-        Some(Granularity::Day) => 10,
-        Some(Granularity::Month) => 7,
-        Some(Granularity::Year) => 4,
+        Some(part) => part.characters() as usize,
     };
-    let day = match array.data_type() {
+    let is_hour = granularity == Some(Granularity::Hour);
+    let seconds = match array.data_type() {
         DataType::Utf8 => {
             let value = array.as_string::<i32>().value(row);
             // The day as it is written, so that the folder agrees with the column.
             let day = value.get(..10).filter(|day| time::date(day.as_bytes()).is_some());
+            if is_hour {
+                let hour = day.and(hour(value));
+                let before = text.len();
+                text.extend(day.into_iter().zip(hour).flat_map(|(day, hour)| [day, "T", hour]));
+                return Ok(text.len() > before);
+            }
             let day = day.and_then(|day| day.get(..length));
             text.push_str(day.unwrap_or_default());
             return Ok(day.is_some());
         }
-        DataType::Date32 => i64::from(array.as_primitive::<Date32Type>().value(row)),
+        DataType::Date32 => i64::from(array.as_primitive::<Date32Type>().value(row)) * 86_400,
         DataType::Timestamp(..) => {
-            array.as_primitive::<TimestampMicrosecondType>().value(row).div_euclid(86_400_000_000)
+            array.as_primitive::<TimestampMicrosecondType>().value(row).div_euclid(1_000_000)
         }
         other => {
             return Err(Error::internal(format!("a partition is cut by a date, not by {other}")));
         }
     };
-    let date = chrono::DateTime::from_timestamp(day * 86_400, 0);
-    let date = date.ok_or_else(|| beyond_calendar(day))?.format("%Y-%m-%d").to_string();
+    let date = chrono::DateTime::from_timestamp(seconds, 0);
+    let form = if is_hour { "%Y-%m-%dT%H" } else { "%Y-%m-%d" };
+    let date = date.ok_or_else(|| beyond_calendar(seconds))?.format(form).to_string();
     // A year before 0 or beyond 9999 has a sign, and no partition of its own.
     text.push_str(date.get(..length).unwrap_or(DEFAULT_PARTITION));
     Ok(true)
+}
+
+/// The hour of a text that begins with a date and a time.
+fn hour(text: &str) -> Option<&str> {
+    let hour = text.get(11..13)?;
+    let is_hour = hour.bytes().all(|byte| byte.is_ascii_digit()) && hour < "24";
+    let is_time = matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' '));
+    (is_hour && is_time && text.as_bytes().get(13) == Some(&b':')).then_some(hour)
 }
 
 fn beyond_calendar(value: i64) -> Error {
     Error::internal(format!("a date is within the calendar, not {value}"))
 }
 
-/// Whether a column of this type can be cut by a granularity.
-pub(crate) fn is_dated(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Utf8 | DataType::Date32 | DataType::Timestamp(..))
+/// Whether a column of this type can be cut by a granularity: a date has no hours.
+pub(crate) fn is_dated(data_type: &DataType, granularity: Granularity) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::Timestamp(..) => true,
+        DataType::Date32 => granularity != Granularity::Hour,
+        _ => false,
+    }
 }
 
 /// Escapes a partition value, so that it is one plain path segment behind its key.
@@ -525,11 +543,34 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_is_that_which_is_written_and_what_has_none_goes_to_the_default() {
+        let texts = StringArray::from(vec![
+            "2024-03-05T09:00:00+02:00",
+            "2024-03-05 23:59",
+            "2024-03-05t00:00:00Z",
+            "2024-03-05",
+            "2024-03-05T24:00:00Z",
+            "2024-02-30T01:00:00Z",
+            "2024-03-05T1",
+            "2024-03-05Tü:00",
+        ]);
+        let found = folders(Arc::new(texts), Some(Granularity::Hour));
+        let (hours, rest) = found.split_at(3);
+        assert_eq!(hours, ["hour=2024-03-05T09/", "hour=2024-03-05T23/", "hour=2024-03-05T00/"]);
+        assert_eq!(rest, vec![format!("hour={DEFAULT_PARTITION}/"); 5]);
+    }
+
+    #[test]
     fn dates_and_instants_are_cut_in_utc() {
         let dates = Date32Array::from(vec![0, -1]);
         assert_eq!(
             folders(Arc::new(dates), Some(Granularity::Day)),
             ["dt=1970-01-01/", "dt=1969-12-31/"]
+        );
+        let hours = TimestampMicrosecondArray::from(vec![-1, 1_510_871_468_000_001]);
+        assert_eq!(
+            folders(Arc::new(hours.with_timezone("UTC")), Some(Granularity::Hour)),
+            ["hour=1969-12-31T23/", "hour=2017-11-16T22/"]
         );
         let instants = TimestampMicrosecondArray::from(vec![-1]).with_timezone("UTC");
         assert_eq!(folders(Arc::new(instants), Some(Granularity::Year)), ["year=1969/"]);

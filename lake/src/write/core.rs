@@ -217,8 +217,12 @@ impl Core {
     /// A key for a file of a group, of an Iceberg table: nothing ever had it.
     pub(super) fn new_key(&self, group: Option<Group>) -> Result<String> {
         let folder = group.map_or_else(|| Ok(String::new()), |group| self.stage.folder(group))?;
+        let root = match &self.iceberg {
+            Some(table) => table.root(self.definition())?,
+            None => self.definition().table.clone(),
+        };
         let number = self.lake.next_number();
-        Ok(format!("{}data/{folder}{}-{number:05}.parquet", self.prefix(), self.lake.run))
+        Ok(format!("{root}/data/{folder}{}-{number:05}.parquet", self.lake.run))
     }
 
     /// Batches of this spec can be made the table's from now on.

@@ -9,7 +9,9 @@ use crate::schema::evolve::{Incompatible, evolve};
 use crate::schema::{Column, Kind};
 use crate::stage::Cut;
 use crate::store::{Condition, Object};
-use crate::table::definition::{Definition, FolderForm, Generation, LoadMethod, format_of};
+use crate::table::definition::{
+    Definition, FolderForm, Generation, Granularity, LoadMethod, format_of,
+};
 use crate::table::spec::Spec;
 use crate::table::{key, partition};
 
@@ -365,9 +367,12 @@ fn define(spec: &Spec) -> Result<Definition> {
                     ))
                 },
             )?;
-        if by.granularity.is_some() && !partition::is_dated(&column.kind.data_type()) {
+        if let Some(part) = by.granularity
+            && !partition::is_dated(&column.kind.data_type(), part)
+        {
+            let what = if part == Granularity::Hour { "hours" } else { "a part of its date" };
             return Err(fault(format!(
-                "`partition_by` cuts `{}` by a part of its date, but it is {}",
+                "`partition_by` cuts `{}` by {what}, but it is {}",
                 by.column, column.kind
             )));
         }

@@ -9,6 +9,7 @@ use super::covered;
 use super::iceberg;
 use super::journal::Receipt;
 use super::load::Load;
+use super::retry::persist;
 use super::table::Table;
 use crate::error::Result;
 
@@ -51,6 +52,7 @@ impl Table {
         let _guard = self.core.lake.store.lock(&self.core.definition().table)?;
         self.core.defined.propose(shards);
         self.core.defined.store(&self.core.lake, false)?;
-        iceberg::rewrite_files(&mut self.core, &|_| true, &mut |_| Ok(None), committed)
+        // Whoever was faster has learned of it or has not: all files are looked at again.
+        persist(|| iceberg::rewrite_files(&mut self.core, &|_| true, &mut |_| Ok(None), committed))
     }
 }

@@ -45,8 +45,8 @@ pub(crate) struct RestConfig {
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, Secret>,
 
-    /// Where a new table lies: `lake` below `destination`, or where the `catalog` puts it, which must be below
-    /// `destination` as well.
+    /// Where tables lie: `lake` below `destination`, or where the `catalog` has put them on S3. It is then asked for
+    /// credentials for them, and those of `s3` are used where it hands out none.
     #[serde(default)]
     pub(crate) location: Place,
 }

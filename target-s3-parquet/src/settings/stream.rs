@@ -73,7 +73,7 @@ pub(crate) struct PartitionBy {
     pub(crate) column: String,
     /// Part of a date or time that decides; without it, the value itself.
     pub(crate) granularity: Option<Granularity>,
-    /// Name of the partition key. Default: `dt`, `month` or `year` by granularity, else
+    /// Name of the partition key. Default: `hour`, `dt`, `month` or `year` by granularity, else
     /// `p_<column>`.
     pub(crate) name: Option<String>,
 }
@@ -82,6 +82,8 @@ pub(crate) struct PartitionBy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Granularity {
+    /// `2026-11-23T17`, of a time
+    Hour,
     /// `2026-11-23`
     Day,
     /// `2026-11`
@@ -271,6 +273,7 @@ impl From<&PartitionBy> for lake::table::PartitionBy {
         Self {
             column: by.column.clone(),
             granularity: by.granularity.map(|granularity| match granularity {
+                Granularity::Hour => lake::table::Granularity::Hour,
                 Granularity::Day => lake::table::Granularity::Day,
                 Granularity::Month => lake::table::Granularity::Month,
                 Granularity::Year => lake::table::Granularity::Year,

@@ -11,12 +11,17 @@ pub(crate) mod table {
 
     use crate::error::Result;
     use crate::store::Object;
+    use crate::table::definition::Definition;
 
     /// See the type of this name with the feature.
     #[derive(Debug)]
     pub(crate) enum Table {}
 
     impl Table {
+        pub(crate) fn root(&self, _: &Definition) -> Result<String> {
+            match *self {}
+        }
+
         pub(crate) fn objects(&self) -> Result<Vec<Object>> {
             match *self {}
         }
@@ -41,11 +46,18 @@ pub(crate) mod metrics {
 
 /// None is ever asked.
 #[derive(Debug)]
-pub(crate) struct Catalog;
+pub(crate) struct Catalog {
+    store: Arc<dyn Store>,
+}
 
 impl Catalog {
-    pub(crate) fn new(_: &Arc<dyn Store>, _: &Aws, _: &str, _: usize) -> Self {
-        Self
+    pub(crate) fn new(store: Arc<dyn Store>, _: &Aws, _: &str, _: usize) -> Self {
+        Self { store }
+    }
+
+    /// The store of the lake.
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
     }
 
     #[expect(clippy::unused_self, reason = "it has the form of the other")]

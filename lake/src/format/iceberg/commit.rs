@@ -15,6 +15,7 @@ use super::metadata::{Metadata, Snapshot, cut_log, push, random};
 use super::pointer::{Current, Swap};
 use super::schema::{self, Numbered};
 use super::snapshot::{Manifests, Written};
+use super::spec::Plan;
 use super::table::Table;
 use crate::error::{Error, Result};
 use crate::store::address;
@@ -31,6 +32,11 @@ pub(crate) enum Outcome {
 impl Table {
     /// Commits upon what was read.
     pub(crate) fn commit(&self, base: Option<&Current>, change: &Change<'_>) -> Result<Outcome> {
+        if base.is_none() && self.is_placed_by_catalog() {
+            // Where its files go is known once it is there.
+            self.make(change.columns, change.plan)?;
+            return Ok(Outcome::Lost);
+        }
         let mut made = Vec::new();
         let built = self.build(base, change, &mut made);
         let (id, next, expired) = match built {
@@ -76,7 +82,7 @@ impl Table {
     ) -> Result<(i64, Metadata, expiry::Expired)> {
         let mut next = match base {
             Some(base) => base.metadata.clone(),
-            None => self.empty(change),
+            None => self.empty(change.columns, change.plan),
         };
         bring_up(&mut next, change);
         let parent = base.and_then(|base| base.metadata.current());
@@ -121,11 +127,20 @@ impl Table {
         Ok((id, next, expired))
     }
 
-    /// The metadata of a table that is made by this commit.
-    fn empty(&self, change: &Change<'_>) -> Metadata {
+    /// Makes the table without a row, unless another run has made it meanwhile.
+    pub(super) fn make(&self, columns: &Numbered, plan: &Plan) -> Result<()> {
+        match self.pointer.swap(None, &self.empty(columns, plan)) {
+            Ok(Swap::Done(_) | Swap::Lost) => self.load().map(drop),
+            // It may be there all the same.
+            Err(error) => self.load()?.map(drop).ok_or(error),
+        }
+    }
+
+    /// The metadata of a table that is about to be made.
+    fn empty(&self, columns: &Numbered, plan: &Plan) -> Metadata {
         let location = self.pointer.location().unwrap_or_else(|| address(&*self.store, &self.name));
-        let Numbered { schema, last_id, .. } = change.columns;
-        let spec = change.plan.json(schema);
+        let Numbered { schema, last_id, .. } = columns;
+        let spec = plan.json(schema);
         let properties = json!({
             "schema.name-mapping.default": schema::name_mapping(&schema["fields"]).to_string(),
             "write.format.default": "parquet",

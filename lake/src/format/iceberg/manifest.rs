@@ -2,10 +2,11 @@
 //! (<https://iceberg.apache.org/spec/#manifests>).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apache_avro::types::Value;
 
-use super::avro::{get, none, number, present, set, some, text};
+use super::avro::{Avro, get, none, number, present, set, some, text};
 use super::avro_schema::avro_name;
 use super::metadata::Metadata;
 use super::metrics::Metrics;
@@ -231,38 +232,75 @@ pub(super) fn row(
     snapshot: i64,
     sequence: i64,
 ) -> Value {
-    let mut counts = [(0_i64, 0_i64); 3];
     let mut least = sequence;
-    for entry in entries {
-        let entry = Entry(entry);
-        if let Some(count) = usize::try_from(entry.status()).ok().and_then(|at| counts.get_mut(at))
-        {
-            count.0 += 1;
-            count.1 += entry.rows();
-        }
-        if entry.status() != DELETED {
-            least = least.min(number(entry.0, "sequence_number").unwrap_or(sequence));
-        }
+    for entry in entries.iter().map(Entry).filter(|entry| entry.status() != DELETED) {
+        least = least.min(number(entry.0, "sequence_number").unwrap_or(sequence));
     }
-    let [existing, added, deleted] = counts;
-    let int = |number: i64| Value::Int(i32::try_from(number).unwrap_or(i32::MAX));
-    Value::Record(vec![
+    let mut row = vec![
         ("manifest_path".into(), Value::String(path.to_owned())),
         ("manifest_length".into(), Value::Long(i64::try_from(length).unwrap_or(i64::MAX))),
-        ("partition_spec_id".into(), int(spec_id)),
+        ("partition_spec_id".into(), Value::Int(i32::try_from(spec_id).unwrap_or(i32::MAX))),
         ("content".into(), Value::Int(0)),
         ("sequence_number".into(), Value::Long(sequence)),
         ("min_sequence_number".into(), Value::Long(least)),
         ("added_snapshot_id".into(), Value::Long(snapshot)),
-        ("added_files_count".into(), int(added.0)),
-        ("existing_files_count".into(), int(existing.0)),
-        ("deleted_files_count".into(), int(deleted.0)),
-        ("added_rows_count".into(), Value::Long(added.1)),
-        ("existing_rows_count".into(), Value::Long(existing.1)),
-        ("deleted_rows_count".into(), Value::Long(deleted.1)),
+    ];
+    row.extend(Counts::of(entries).values());
+    row.extend([
         ("partitions".into(), some(Value::Array(summaries(entries, forms)))),
         ("key_metadata".into(), none()),
-    ])
+    ]);
+    Value::Record(row)
+}
+
+/// How many files, and rows in them, a manifest brings, keeps and takes away.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    files: [i64; 3],
+    rows: [i64; 3],
+}
+
+/// The fields of a list that count, by what the entries of a manifest say of their files (`EXISTING` is 0, `ADDED` 1,
+/// `DELETED` 2); those of files with the name that they had once.
+const COUNTS: [(usize, &str, &str, &str); 3] = [
+    (1, "added_files_count", "added_data_files_count", "added_rows_count"),
+    (0, "existing_files_count", "existing_data_files_count", "existing_rows_count"),
+    (2, "deleted_files_count", "deleted_data_files_count", "deleted_rows_count"),
+];
+
+impl Counts {
+    /// Counted in the manifest itself.
+    fn of(entries: &[Value]) -> Self {
+        let mut counts = Self::default();
+        for entry in entries.iter().map(Entry) {
+            let Ok(at) = usize::try_from(entry.status()) else { continue };
+            if let (Some(files), Some(rows)) = (counts.files.get_mut(at), counts.rows.get_mut(at)) {
+                *files += 1;
+                *rows += entry.rows();
+            }
+        }
+        counts
+    }
+
+    /// As a list has them; nothing where one is missing, which version 1 allows
+    /// (<https://iceberg.apache.org/spec/#manifest-lists>).
+    fn told(row: &Value) -> Option<Self> {
+        let mut counts = Self::default();
+        for (at, files, former, rows) in COUNTS {
+            *counts.files.get_mut(at)? = number(row, files).or_else(|| number(row, former))?;
+            *counts.rows.get_mut(at)? = number(row, rows)?;
+        }
+        Some(counts)
+    }
+
+    /// As fields of a list: first all files, then all rows.
+    fn values(self) -> Vec<(String, Value)> {
+        let of = |counts: [i64; 3], at: usize| counts.get(at).copied().unwrap_or_default();
+        let int = |count: i64| Value::Int(i32::try_from(count).unwrap_or(i32::MAX));
+        let files = COUNTS.map(|(at, name, ..)| (name.to_owned(), int(of(self.files, at))));
+        let rows = COUNTS.map(|(at, .., name)| (name.to_owned(), Value::Long(of(self.rows, at))));
+        files.into_iter().chain(rows).collect()
+    }
 }
 
 /// The least and the greatest of each partition field.
@@ -288,12 +326,21 @@ fn summaries(entries: &[Value], forms: &[Option<Form>]) -> Vec<Value> {
     forms.iter().enumerate().map(summary).collect()
 }
 
-/// A manifest of another list, of any writer, in the columns of ours.
-pub(super) fn carried(row: &Value) -> Value {
-    let long = |name: &str| Value::Long(number(row, name).unwrap_or(0));
-    let int = |name: &str, former: &str| {
-        let count = number(row, name).or_else(|| number(row, former)).unwrap_or(0);
-        Value::Int(i32::try_from(count).unwrap_or(i32::MAX))
+/// A manifest of another list, of any writer, in the columns of ours. What was not counted is counted in the manifest: a
+/// reader takes one that is said to have no file for one that has none. What version 1 has no name for is what its files
+/// have by the specification.
+pub(super) fn carried(row: &Value, manifest: impl FnOnce() -> Result<Arc<Avro>>) -> Result<Value> {
+    let known = |name: &str| {
+        number(row, name).ok_or_else(|| {
+            let reason = format!("the list that names it does not say its `{name}`: it is damaged");
+            Error::store("read", Row(row).path(), reason)
+        })
+    };
+    let or_zero = |name: &str| number(row, name).unwrap_or(0);
+    let int = |number: i64| Value::Int(i32::try_from(number).unwrap_or(i32::MAX));
+    let counts = match Counts::told(row) {
+        Some(counts) => counts,
+        None => Counts::of(&manifest()?.records),
     };
     let optional = |record: &Value, name: &str| {
         get(record, name).map_or_else(none, |known| some(known.clone()))
@@ -314,21 +361,19 @@ pub(super) fn carried(row: &Value) -> Value {
         }
         Some(_) | None => none(),
     };
-    Value::Record(vec![
+    let mut carried = vec![
         ("manifest_path".into(), Value::String(Row(row).path().to_owned())),
-        ("manifest_length".into(), long("manifest_length")),
-        ("partition_spec_id".into(), int("partition_spec_id", "")),
-        ("content".into(), int("content", "")),
-        ("sequence_number".into(), long("sequence_number")),
-        ("min_sequence_number".into(), long("min_sequence_number")),
-        ("added_snapshot_id".into(), long("added_snapshot_id")),
-        ("added_files_count".into(), int("added_files_count", "added_data_files_count")),
-        ("existing_files_count".into(), int("existing_files_count", "existing_data_files_count")),
-        ("deleted_files_count".into(), int("deleted_files_count", "deleted_data_files_count")),
-        ("added_rows_count".into(), long("added_rows_count")),
-        ("existing_rows_count".into(), long("existing_rows_count")),
-        ("deleted_rows_count".into(), long("deleted_rows_count")),
+        ("manifest_length".into(), Value::Long(known("manifest_length")?)),
+        ("partition_spec_id".into(), int(known("partition_spec_id")?)),
+        ("content".into(), int(or_zero("content"))),
+        ("sequence_number".into(), Value::Long(or_zero("sequence_number"))),
+        ("min_sequence_number".into(), Value::Long(or_zero("min_sequence_number"))),
+        ("added_snapshot_id".into(), Value::Long(known("added_snapshot_id")?)),
+    ];
+    carried.extend(counts.values());
+    carried.extend([
         ("partitions".into(), partitions),
         ("key_metadata".into(), optional(row, "key_metadata")),
-    ])
+    ]);
+    Ok(Value::Record(carried))
 }

@@ -14,7 +14,7 @@ use super::spec;
 use super::table::Table;
 use super::value::{Form, Single};
 use crate::error::{Error, Result};
-use crate::store::{Condition, address};
+use crate::store::Condition;
 
 /// Files of a manifest. What a commit costs is how many of these it touches.
 const FILES: usize = 1000;
@@ -117,7 +117,9 @@ impl<'a> Manifests<'a> {
         written.created = i64::try_from(self.rows.len()).unwrap_or(0);
         written.partitions = i64::try_from(self.partitions.len()).unwrap_or(0);
         let mut rows = std::mem::take(&mut self.rows);
-        rows.extend(carried.into_iter().map(|row| manifest::carried(row.0)));
+        for row in carried {
+            rows.push(manifest::carried(row.0, || self.table.manifest(row.path()))?);
+        }
         let parent = parent.map_or_else(|| "null".into(), |parent| parent.id().to_string());
         let header = [
             ("snapshot-id", self.snapshot.to_string()),
@@ -270,7 +272,7 @@ impl<'a> Manifests<'a> {
 
     /// Writes an object below the metadata. Its path.
     fn store(&mut self, name: &str, bytes: &[u8]) -> Result<String> {
-        let path = format!("{}/metadata/{name}", self.metadata.location());
+        let path = format!("{}/metadata/{name}", self.metadata.location().trim_end_matches('/'));
         let key = self.table.key(&path)?;
         self.table.store.put(&key, bytes, Condition::Absent)?;
         self.made.push(key);
@@ -279,6 +281,6 @@ impl<'a> Manifests<'a> {
 
     /// The path of a key of the table.
     fn path(&self, key: &str) -> String {
-        address(&*self.table.store, key)
+        self.table.path(key, self.metadata.location())
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Transform {
     Month,
     /// Days since 1970.
     Day,
+    /// Hours since 1970.
+    Hour,
     /// The first characters of a text: a time that is text begins with its year, month and day.
     Truncate(u32),
     /// The hash of a key, by its rest.
@@ -122,6 +124,7 @@ impl Plan {
             | Transform::Year
             | Transform::Month
             | Transform::Day
+            | Transform::Hour
             | Transform::Truncate(_) => field.value(partition),
         };
         self.fields.iter().map(of_field).collect()
@@ -137,6 +140,7 @@ impl Field {
             Transform::Year => format!("{column}_year"),
             Transform::Month => format!("{column}_month"),
             Transform::Day => format!("{column}_day"),
+            Transform::Hour => format!("{column}_hour"),
             Transform::Truncate(_) => format!("{column}_trunc"),
             Transform::Bucket(_) => format!("{column}_bucket"),
         };
@@ -168,6 +172,7 @@ impl Transform {
             Self::Year => "year".into(),
             Self::Month => "month".into(),
             Self::Day => "day".into(),
+            Self::Hour => "hour".into(),
             Self::Truncate(width) => format!("truncate[{width}]"),
             Self::Bucket(buckets) => format!("bucket[{buckets}]"),
         }
@@ -190,6 +195,7 @@ fn by_column(kind: &Kind, granularity: Option<Granularity>) -> Option<(Transform
         (Some(Granularity::Year), _) if is_dated => (Transform::Year, Form::Int),
         (Some(Granularity::Month), _) if is_dated => (Transform::Month, Form::Int),
         (Some(Granularity::Day), _) if is_dated => (Transform::Day, Form::Date),
+        (Some(Granularity::Hour), Kind::Timestamp) => (Transform::Hour, Form::Int),
         (None | Some(_), _) => return None,
     })
 }

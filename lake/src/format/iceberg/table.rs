@@ -8,17 +8,22 @@ use apache_avro::types::Value;
 use super::avro::{self, Avro};
 use super::manifest::{DELETED, Entry, Row};
 use super::metadata::{Metadata, Snapshot};
-use super::places::{plain, plain_root};
+use super::places::{Places, is_elsewhere, plain, plain_root};
 use super::pointer::{Current, Pointer};
+use super::schema;
+use super::spec::Plan;
 use super::value::Single;
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
-use crate::store::{Object, Store};
+use crate::store::{Object, Store, address};
+use crate::table::definition::Definition;
 
 /// An Iceberg table of a lake.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(super) store: Arc<dyn Store>,
+    /// Where the files are that metadata names.
+    places: Arc<Places>,
     pub(super) pointer: Arc<dyn Pointer>,
     pub(super) name: String,
     /// The run, by which the names of new files begin.
@@ -31,6 +36,8 @@ pub(crate) struct Table {
     manifests: Mutex<HashMap<String, Arc<Avro>>>,
     /// What names the table, once it was seen.
     uuid: Mutex<Option<String>>,
+    /// What the keys of its new files begin with, once it was seen.
+    root: Mutex<Option<String>>,
 }
 
 /// A file that a snapshot holds.
@@ -54,6 +61,7 @@ impl Table {
     /// A table of a store whose pointer is kept there.
     pub(crate) fn new(
         store: &Arc<dyn Store>,
+        places: &Arc<Places>,
         pointer: Arc<dyn Pointer>,
         name: &str,
         run: &str,
@@ -62,6 +70,7 @@ impl Table {
     ) -> Self {
         Self {
             store: Arc::clone(store),
+            places: Arc::clone(places),
             pointer,
             name: name.to_owned(),
             run: run.to_owned(),
@@ -69,6 +78,7 @@ impl Table {
             at_once,
             manifests: Mutex::default(),
             uuid: Mutex::default(),
+            root: Mutex::default(),
         }
     }
 
@@ -87,18 +97,56 @@ impl Table {
             return Err(self.fault(reason.into()));
         }
         *known = uuid;
+        if let Some(found) = &found {
+            let root = self.key(found.metadata.location().trim_end_matches('/'))?;
+            *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(root);
+        }
         Ok(found)
+    }
+
+    /// What the keys of its new files begin with, without a slash behind it: where the catalog has the table. One whose
+    /// catalog says where it lies is made now if it is not there, because there is no other way to know.
+    pub(crate) fn root(&self, definition: &Definition) -> Result<String> {
+        let known = || self.root.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(root) = known() {
+            return Ok(root);
+        }
+        if self.pointer.location().is_some() {
+            return Ok(self.name.clone());
+        }
+        let columns = schema::numbered(None, &definition.columns);
+        self.make(&columns, &Plan::of(definition)?)?;
+        known()
+            .ok_or_else(|| self.fault("it was made in the catalog, which does not have it".into()))
+    }
+
+    /// Whether it lies elsewhere than in the lake. It is for its catalog then to look for files that nothing names.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        root.as_deref().is_some_and(is_elsewhere)
+    }
+
+    /// Whether its catalog says where it lies when it is made.
+    pub(crate) fn is_placed_by_catalog(&self) -> bool {
+        self.pointer.location().is_none()
     }
 
     /// The key of what metadata calls by a path.
     pub(super) fn key(&self, path: &str) -> Result<String> {
-        let root = plain_root(&*self.store);
-        let own = plain(path);
-        match own.strip_prefix(root.as_str()) {
-            Some(key) => Ok(key.to_owned()),
-            None => Err(self.fault(format!(
+        self.places.key(path).ok_or_else(|| {
+            let root = plain_root(&*self.store);
+            self.fault(format!(
                 "its metadata names {path}, which is not below {root}; move it back, or set `destination` to where the table lies"
-            ))),
+            ))
+        })
+    }
+
+    /// What metadata calls the object of a key. Where the table lies elsewhere, its files begin with its location, as
+    /// its catalog writes that.
+    pub(super) fn path(&self, key: &str, location: &str) -> String {
+        match key.strip_prefix(plain(location).trim_end_matches('/')) {
+            Some(rest) if is_elsewhere(key) => format!("{}{rest}", location.trim_end_matches('/')),
+            Some(_) | None => address(&*self.store, key),
         }
     }
 

@@ -106,6 +106,14 @@ impl Table {
     }
 
     fn unnamed(&self) -> Result<Vec<String>> {
+        if self.load()?.is_some() && self.is_elsewhere() {
+            tracing::info!(
+                table = self.name,
+                "{}: it lies where its catalog has put it, whose own maintenance removes what nothing names",
+                self.name
+            );
+            return Ok(Vec::new());
+        }
         // Listed before: what is written meanwhile is not there.
         let listed = self.store.list(&format!("{}/", self.name))?;
         let named = self.named()?;

@@ -67,6 +67,13 @@ pub(crate) fn adopt(
     definition.table_format = TableFormat::Iceberg;
     definition.format = format_of(definition.folders, definition.table_format);
     let table = lake.iceberg(&plain.table)?;
+    if table.is_placed_by_catalog() {
+        return Err(fault(
+            "its files stay where they are, and the catalog would put its metadata elsewhere; set \
+             `catalog.rest.location` to `lake`, or load into a new table"
+                .into(),
+        ));
+    }
     let base = table.load()?;
     let columns = schema::numbered(base.as_ref().map(|base| &base.metadata), &definition.columns);
     let plan = Plan::of(&definition)?;

@@ -4,9 +4,12 @@
 
 mod adopt;
 mod check;
+#[cfg(test)]
+mod tests;
 
 pub(super) use adopt::adopt;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -25,6 +28,7 @@ use crate::lake::Lake;
 use crate::table::definition::Definition;
 use crate::table::file_name;
 use crate::table::spec::Spec;
+use crate::write::retry::persist;
 use crate::write::{Committed, Table, schema_of};
 
 /// Surveys a table, and does what is asked of it.
@@ -36,10 +40,11 @@ pub(super) fn maintain(
 ) -> Result<TableReport> {
     let name = &definition.table;
     let own = lake.iceberg(name)?;
-    let live = match own.load()? {
-        Some(found) => own.live(&found.metadata, None)?,
-        None => Vec::new(),
+    let look = || -> Result<Vec<Live>> {
+        let found = own.load()?;
+        found.map_or_else(|| Ok(Vec::new()), |found| own.live(&found.metadata, None))
     };
+    let live = look()?;
     let small = small(&live);
     let survey = survey(lake, definition, &live, small.values().map(Vec::len).sum())?;
     if options.check {
@@ -57,7 +62,18 @@ pub(super) fn maintain(
          filter: &mut dyn FnMut(&RecordBatch) -> Result<Option<RecordBatch>>| {
             let mut committed = Committed::default();
             let mut table = Table::open(lake, &spec)?;
-            table.rewrite(&|path| keep.contains(path), filter, &mut committed)
+            let found = Cell::new(0_usize);
+            let is_wanted = |path: &str| {
+                let is_wanted = keep.contains(path);
+                found.set(found.get() + usize::from(is_wanted));
+                is_wanted
+            };
+            table.rewrite(&is_wanted, filter, &mut committed)?;
+            if found.get() < keep.len() {
+                // Another commit has replaced some since they were looked at.
+                return Err(Error::Conflict { object: name.clone() });
+            }
+            Ok(())
         };
     if !options.erase.is_empty() {
         // First what waits to enter it.
@@ -70,15 +86,20 @@ pub(super) fn maintain(
         if tests.is_empty() {
             return Ok(TableReport { survey, actions, checked: None });
         }
-        let (found, holding) = holding(lake, definition, &live, &tests)?;
+        let (found, held) = persist(|| {
+            // With each try anew: whoever was faster may have moved the rows, or brought some.
+            let live = look()?;
+            let (found, holding) = holding(lake, definition, &live, &tests)?;
+            if !holding.is_empty() && !options.dry_run {
+                rewrite(&holding, &mut |batch| {
+                    let kept = not(&erase::matches(&tests, batch)?).map_err(Error::arrow)?;
+                    Ok(Some(filter_record_batch(batch, &kept).map_err(Error::arrow)?))
+                })?;
+            }
+            Ok((found, holding.len()))
+        })?;
         rows += found;
-        files += holding.len();
-        if !holding.is_empty() && !options.dry_run {
-            rewrite(&holding, &mut |batch| {
-                let kept = not(&erase::matches(&tests, batch)?).map_err(Error::arrow)?;
-                Ok(Some(filter_record_batch(batch, &kept).map_err(Error::arrow)?))
-            })?;
-        }
+        files += held;
         if !options.dry_run {
             // Older snapshots have them still.
             own.expire(Some(1))?;
@@ -87,8 +108,6 @@ pub(super) fn maintain(
         return Ok(TableReport { survey, actions, checked: None });
     }
     if options.compact && !small.is_empty() {
-        let chosen: HashSet<&str> =
-            small.values().flatten().map(|file| file.path.as_str()).collect();
         for (partition, files) in &small {
             let bytes = files.iter().map(|file| file.size).sum();
             actions.push(Action::Compact {
@@ -98,7 +117,12 @@ pub(super) fn maintain(
             });
         }
         if !options.dry_run {
-            rewrite(&chosen, &mut |_| Ok(None))?;
+            persist(|| {
+                let live = look()?;
+                let small = self::small(&live);
+                let chosen = small.values().flatten().map(|file| file.path.as_str()).collect();
+                rewrite(&chosen, &mut |_| Ok(None))
+            })?;
         }
     }
     if let Some(shards) =
@@ -188,7 +212,8 @@ fn holding<'l>(
     let schema = schema_of(definition);
     let (mut rows, mut files) = (0, HashSet::new());
     for file in live {
-        let Some(object) = lake.store.head(&file.key)? else { continue };
+        let object = lake.store.head(&file.key)?;
+        let object = object.ok_or_else(|| Error::Conflict { object: file.path.clone() })?;
         let read = PartReader::open(lake.store.fetch(&object)?, &file.path)?;
         let mut found = 0;
         for batch in read.batches(&schema)? {

@@ -2,6 +2,8 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use crate::aws::NotLent;
+
 /// What S3 said, in one sentence, with what to do where that is known.
 pub(super) fn explain<E>(error: &SdkError<E>, bucket: &str, endpoint: Option<&str>) -> String
 where
@@ -37,6 +39,9 @@ fn unanswered(error: &dyn std::error::Error, endpoint: Option<&str>) -> String {
     let mut causes: Vec<String> = Vec::new();
     let mut inner = error.source();
     while let Some(cause) = inner {
+        if let Some(known) = cause.downcast_ref::<NotLent>() {
+            return known.to_string();
+        }
         let text = cause.to_string();
         // Lists of what was tried are for those who wrote it.
         let text = text.lines().next().unwrap_or_default().trim_end_matches(" Attempted:");

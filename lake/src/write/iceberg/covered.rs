@@ -164,19 +164,28 @@ impl Known {
     }
 }
 
-fn tables_of(keys: &Keys, snapshot: Snapshot<'_>) -> Vec<String> {
-    let text = snapshot.note(&keys.tables).unwrap_or("[]");
-    serde_json::from_str(text).unwrap_or_default()
+/// The tables of a snapshot's commit. A note that cannot be read is none without tables: whether they all have the commit
+/// decides which state counts.
+fn tables_of(keys: &Keys, snapshot: Snapshot<'_>) -> Result<Vec<String>> {
+    let text = snapshot.note(&keys.tables).unwrap_or_default();
+    serde_json::from_str(text).map_err(|error| {
+        let reason = format!(
+            "its summary has `{}`, which is no list of names ({error}); somebody has changed it, and which state its rows \
+             are covered by is not known. Roll the table back to the snapshot before it, or delete the key",
+            keys.tables
+        );
+        Error::store("read", format!("snapshot {}", snapshot.id()), reason)
+    })
 }
 
 /// Whether all tables of a commit have it. One that is no more there is not waited for.
-fn is_whole(keys: &Keys, all: &[Known], snapshot: Snapshot<'_>) -> bool {
+fn is_whole(keys: &Keys, all: &[Known], snapshot: Snapshot<'_>) -> Result<bool> {
     let commit = snapshot.note(&keys.commit).unwrap_or_default();
-    tables_of(keys, snapshot).iter().all(|name| {
+    Ok(tables_of(keys, snapshot)?.iter().all(|name| {
         all.iter()
             .find(|known| known.table == *name)
             .is_none_or(|known| known.has(keys, commit, snapshot.made()))
-    })
+    }))
 }
 
 /// The newest state that the Iceberg tables of a lake hold: that of the newest commit which all of its tables have.
@@ -185,11 +194,21 @@ pub fn newest_state(lake: &Lake) -> Result<Option<String>> {
     let keys = &Keys::of(lake);
     let all = Known::all(lake)?;
     let commits = all.iter().flat_map(|known| known.commits(keys));
-    let stated = commits.filter(|snapshot| {
-        (snapshot.note(&keys.state).is_some() || snapshot.note(&keys.file).is_some())
-            && is_whole(keys, &all, *snapshot)
-    });
-    let Some(newest) = stated.max_by_key(|snapshot| snapshot.made()) else { return Ok(None) };
+    let is_stated = |snapshot: &Snapshot<'_>| {
+        snapshot.note(&keys.state).is_some() || snapshot.note(&keys.file).is_some()
+    };
+    let mut stated: Vec<Snapshot<'_>> = commits.filter(is_stated).collect();
+    // Of those of one instant the last.
+    stated.reverse();
+    stated.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.made()));
+    let mut newest = None;
+    for snapshot in stated {
+        if is_whole(keys, &all, snapshot)? {
+            newest = Some(snapshot);
+            break;
+        }
+    }
+    let Some(newest) = newest else { return Ok(None) };
     if let Some(state) = newest.note(&keys.state) {
         return Ok(Some(state.to_owned()));
     }
@@ -246,7 +265,7 @@ fn is_unknown(keys: &Keys, snapshot: Snapshot<'_>, receipt: Option<&dyn Receipt>
 
 /// Whether a commit is missing in one of its tables, and none came after it.
 fn is_torn(lake: &Lake, keys: &Keys, snapshot: Snapshot<'_>) -> Result<bool> {
-    if tables_of(keys, snapshot).len() < 2 {
+    if tables_of(keys, snapshot)?.len() < 2 {
         return Ok(false);
     }
     let all = Known::all(lake)?;
@@ -255,5 +274,5 @@ fn is_torn(lake: &Lake, keys: &Keys, snapshot: Snapshot<'_>) -> Result<bool> {
         .iter()
         .filter_map(|known| known.commits(keys).next())
         .any(|newest| newest.note(&keys.commit) != commit && newest.made() > snapshot.made());
-    Ok(!is_over && !is_whole(keys, &all, snapshot))
+    Ok(!is_over && !is_whole(keys, &all, snapshot)?)
 }

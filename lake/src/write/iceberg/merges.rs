@@ -201,7 +201,8 @@ impl Merge {
         self.removed.extend(old);
         let metrics = metrics.ok_or_else(no_metrics)?;
         if metrics.rows() == 0 {
-            return core.lake.store.delete(&object.key);
+            discard(core, [&object.key]);
+            return Ok(());
         }
         self.files.push(DataFile { key: object.key, size: object.size, partition, metrics });
         Ok(())

@@ -57,7 +57,9 @@ pub(super) fn open(
             Vec::new()
         }
         None => {
-            check_empty(lake, name)?;
+            if !table.is_placed_by_catalog() {
+                check_empty(lake, name)?;
+            }
             Vec::new()
         }
     };

@@ -12,7 +12,7 @@ use crate::store::Store;
 /// None is ever open.
 pub(super) fn tables(
     _store: &Arc<dyn Store>,
-    _places: Places,
+    _places: &Arc<Places>,
     _aws: &Aws,
     _options: &Options,
 ) -> Result<Arc<dyn Pointers>> {

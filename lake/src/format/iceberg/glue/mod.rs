@@ -49,7 +49,7 @@ impl<T: TableApi + Send + Sync + std::fmt::Debug> Api for T {}
 /// The tables of one database, of a lake on S3. Nothing is asked of Glue yet.
 pub(super) fn tables(
     store: &Arc<dyn Store>,
-    places: Places,
+    places: &Arc<Places>,
     aws: &Aws,
     options: &Options,
 ) -> Result<Arc<dyn Pointers>> {
@@ -67,7 +67,7 @@ pub(super) fn tables(
     Ok(Arc::new(Tables {
         glue,
         store: Arc::clone(store),
-        places: Arc::new(places),
+        places: Arc::clone(places),
         options: options.clone(),
         pauses: PAUSES,
     }))

@@ -35,7 +35,8 @@ impl Setup {
 
     fn pointer(&self) -> Arc<dyn Pointer> {
         let store: Arc<dyn Store> = Arc::clone(&self.store) as _;
-        let places = Arc::new(Places::new(&store, &Aws::new(&crate::options::Options::default())));
+        let places =
+            Arc::new(Places::new(&store, &Aws::new(&crate::options::Options::default()), true));
         let pauses = ExponentialBuilder::new().with_min_delay(Duration::ZERO).with_max_times(3);
         Tables { glue: Arc::new(self.glue.clone()), store, places, options: options(), pauses }
             .of("t")
@@ -358,7 +359,7 @@ fn metadata_that_is_gone_and_a_table_that_is_gone_are_told_by_name() {
 fn a_lake_in_a_folder_has_no_tables_in_glue() {
     let folder = crate::testing::LakeFolder::new();
     let lake = folder.lake();
-    let places = Places::new(&lake.store, lake.aws());
-    let error = tables(&lake.store, places, lake.aws(), &options()).unwrap_err();
+    let places = Arc::new(Places::new(&lake.store, lake.aws(), true));
+    let error = tables(&lake.store, &places, lake.aws(), &options()).unwrap_err();
     assert!(error.to_string().contains("`catalog.type`"), "{error}");
 }

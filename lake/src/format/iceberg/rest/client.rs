@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::auth::Auth;
 use super::refusal::explain;
 use super::transport::{Answer, Request, Transport, Unanswered};
+use super::vended;
 use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::options::RestOptions;
@@ -193,6 +194,9 @@ impl Client {
         let mut headers = vec![("accept".to_owned(), "application/json".to_owned())];
         if !body.is_empty() {
             headers.push(("content-type".into(), "application/json".into()));
+        }
+        if self.options.server_places {
+            headers.push((vended::HEADER.0.to_owned(), vended::HEADER.1.to_owned()));
         }
         let own = self.options.headers.iter();
         headers.extend(own.map(|(name, value)| (name.to_lowercase(), value.expose().to_owned())));

@@ -6,6 +6,7 @@
 //! table → updates (what the server has to change, and what must still hold)
 //!       → client (what is asked, and when again) → auth → signature
 //!                                                → transport (HTTP) · refusal (errors in words)
+//!       → vended (credentials for the table's files)
 //! ```
 //!
 //! There is no feature for it: its HTTP client and its signatures are those of S3, and it adds no crate.
@@ -19,6 +20,7 @@ mod table;
 mod tests;
 mod transport;
 mod updates;
+mod vended;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +47,7 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
 /// The tables of one namespace. Nothing is asked of the server yet.
 pub(super) fn tables(
     store: &Arc<dyn Store>,
-    places: Places,
+    places: &Arc<Places>,
     aws: &Aws,
     options: &RestOptions,
 ) -> Result<Arc<dyn Pointers>> {
@@ -54,14 +56,14 @@ pub(super) fn tables(
 
 fn open(
     store: &Arc<dyn Store>,
-    places: Places,
+    places: &Arc<Places>,
     aws: &Aws,
     options: &RestOptions,
     pauses: ExponentialBuilder,
 ) -> Result<Arc<dyn Pointers>> {
     Ok(Arc::new(Tables {
         client: Arc::new(Client::new(options, aws, pauses)?),
-        places: Arc::new(places),
+        places: Arc::clone(places),
         store: Arc::clone(store),
         options: options.clone(),
     }))

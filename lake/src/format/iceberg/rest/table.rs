@@ -8,6 +8,8 @@ use super::client::Client;
 use super::refusal::is_of_catalog;
 use super::transport::Answer;
 use super::updates::{requirements, updates};
+use super::vended;
+use crate::aws::Lender;
 use crate::error::{Error, Result};
 use crate::format::iceberg::lineage;
 use crate::format::iceberg::metadata::Metadata;
@@ -39,29 +41,50 @@ impl Table {
         })?;
         let file = json["metadata-location"].as_str().unwrap_or(&object).to_owned();
         let metadata = Metadata::new(json["metadata"].take(), &file)?;
-        self.refuse_another_place(&metadata, &json)?;
+        self.reach(&metadata, &json)?;
         Ok(Current { file, metadata, version: String::new() })
     }
 
-    /// Files are written with the lake's credentials, below its destination.
-    fn refuse_another_place(&self, metadata: &Metadata, json: &Value) -> Result<()> {
+    /// Makes sure that the table's files can be reached: they are where the catalog has the table, and what it hands
+    /// out for them is used, or they are in the lake.
+    fn reach(&self, metadata: &Metadata, json: &Value) -> Result<()> {
         let location = metadata.location();
-        if self.places.has(location) {
-            return Ok(());
+        let fault = |reason: String| Err(Error::Table { table: self.name.clone(), reason });
+        if self.location.is_some() {
+            if self.places.has(location) {
+                return Ok(());
+            }
+            let vends = if vended::has_credentials(json) {
+                ", for which it hands out credentials"
+            } else {
+                ""
+            };
+            return fault(format!(
+                "the catalog has it at {location}{vends}, which is outside of the lake; set `catalog.rest.location` to \
+                 `catalog` to write it there, or `destination` to a place that this lies below"
+            ));
         }
-        let vends = json["storage-credentials"].as_array().is_some_and(|given| !given.is_empty())
-            || json["config"]["s3.access-key-id"].is_string();
-        let vends = if vends {
-            "; the credentials that the server hands out for it are not used"
-        } else {
-            ""
-        };
-        Err(Error::Table {
-            table: self.name.clone(),
-            reason: format!(
-                "the catalog has it at {location}, which is outside of the lake{vends}; set `destination` to a \
-                 place that this lies below, or make the namespace anew with a location in the lake"
-            ),
+        vended::lend(&self.places, location, json, &self.lender())?;
+        if self.places.key(location).is_none() {
+            return fault(format!(
+                "the catalog has it at {location}, and this program writes to S3 and below `destination`; have the \
+                 catalog put it on S3, or set `catalog.rest.location` to `lake`"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Asks for the table once more, with all that is handed out for it.
+    fn lender(&self) -> Lender {
+        // What is handed out lives no longer than those who use it.
+        let (client, places) = (Arc::clone(&self.client), Arc::downgrade(&self.places));
+        let (namespace, name) = (self.namespace.clone(), self.name.clone());
+        Arc::new(move || {
+            let Some(places) = places.upgrade() else { return Ok(()) };
+            let (namespace, name) = (namespace.clone(), name.clone());
+            let table =
+                Self { client: Arc::clone(&client), places, namespace, name, location: None };
+            table.reload().map(drop)
         })
     }
 

@@ -42,8 +42,8 @@ fn pointer_with(options: &RestOptions) -> Arc<dyn Pointer> {
         ..S3Options::default()
     };
     let aws = Aws::new(&Options { s3, ..Options::default() });
-    let places = Places::new(&store, &aws);
-    open(&store, places, &aws, options, QUICK).unwrap().of("t")
+    let places = Arc::new(Places::new(&store, &aws, true));
+    open(&store, &places, &aws, options, QUICK).unwrap().of("t")
 }
 
 fn pointer(server: &Server) -> Arc<dyn Pointer> {
@@ -235,14 +235,36 @@ fn what_is_no_catalog_is_no_catalog_without_the_table() {
 }
 
 #[test]
-fn a_table_outside_of_the_lake_is_refused_and_what_is_handed_out_for_it_is_not_used() {
+fn a_table_outside_of_the_lake_is_refused_where_the_lake_says_where_tables_lie() {
+    let server = Server::start();
+    server.vend("s3://theirs/t");
+    let text = pointer(&server).swap(None, &metadata()).unwrap_err().to_string();
+    assert!(text.contains("s3://theirs/t, for which it hands out credentials"), "{text}");
+    assert!(text.contains("`catalog.rest.location` to `catalog`"), "{text}");
+    assert_eq!(server.header("x-iceberg-access-delegation"), None);
+}
+
+#[test]
+fn where_the_catalog_says_where_tables_lie_credentials_are_asked_for_and_never_told() {
     let server = Server::start();
     server.vend("s3://theirs/t");
     let options = RestOptions { server_places: true, ..options(&server) };
-    assert_eq!(pointer_with(&options).location(), None);
-    let error = pointer_with(&options).swap(None, &metadata()).unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("s3://theirs/t") && text.contains("are not used"), "{text}");
+    let pointer = pointer_with(&options);
+    assert_eq!(pointer.location(), None);
+    done(pointer.swap(None, &metadata()));
+    assert_eq!(server.header("x-iceberg-access-delegation").as_deref(), Some("vended-credentials"));
+    let shown = format!("{pointer:?}");
+    assert!(shown.contains("s3://theirs/t"));
+    assert!(!shown.contains("lentsecret") && !shown.contains("lentkey"));
+}
+
+#[test]
+fn a_table_that_its_catalog_puts_where_nothing_is_written_to_is_refused() {
+    let server = Server::start();
+    server.vend("gs://theirs/t");
+    let options = RestOptions { server_places: true, ..options(&server) };
+    let text = pointer_with(&options).swap(None, &metadata()).unwrap_err().to_string();
+    assert!(text.contains("gs://theirs/t") && text.contains("writes to S3"), "{text}");
 }
 
 #[test]

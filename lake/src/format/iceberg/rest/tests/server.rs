@@ -217,7 +217,8 @@ impl State {
             "config": {},
         });
         if self.vends.is_some() {
-            answer["config"] = json!({"s3.access-key-id": "a", "s3.secret-access-key": "b"});
+            answer["config"] =
+                json!({"s3.access-key-id": "lentkey", "s3.secret-access-key": "lentsecret"});
         }
         answer
     }
