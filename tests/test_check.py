@@ -71,7 +71,7 @@ class Folder:
         """What is wrong: how often, and examples, by kind."""
         done = run(TARGET, "maintain", "--check", "--report", "json", "--config", self.config)
         (table,) = json.loads(done.out)["tables"]
-        faults = {fault["kind"]: (fault["count"], fault["examples"]) for fault in table["checked"]["faults"]}
+        faults = {fault["kind"]: (fault["count"], fault["examples"]) for fault in table["faults"]}
         assert done.code == (1 if faults else 0), done.err
         assert not faults or f"the check found {sum(count for count, _ in faults.values())} fault" in done.err
         return faults

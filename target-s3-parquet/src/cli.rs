@@ -86,6 +86,7 @@ pub(crate) enum Command {
 
 /// Arguments of `maintain`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag that a person may give")]
 pub(crate) struct Maintain {
     /// Only these tables; may be given several times. Default: all.
     #[arg(long, value_name = "NAME|GLOB")]

@@ -161,7 +161,7 @@ fn odd_records(history: &History, now: &Brought, usual: (u64, u64)) -> Option<Od
     let records = now.records;
     // Two where one is usual are nothing.
     let counts = records.abs_diff(if is_few { usual.0 } else { usual.1 }) >= FEWEST_RECORDS;
-    ((is_few || is_many) && (counts || records == 0)).then(|| Oddity::Records {
+    ((is_few || is_many) && (counts || records == 0)).then_some(Oddity::Records {
         records,
         usual,
         runs: history.runs.len(),

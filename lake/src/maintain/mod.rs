@@ -65,6 +65,22 @@ pub fn run(
     Ok(report)
 }
 
+/// Reads all rows of the tables whose names match a pattern, of all without patterns, and compares them with what the tables
+/// promise. Nothing is changed.
+pub fn check(lake: &Lake, patterns: &[String]) -> Result<Vec<Checked>> {
+    let tables = lake.tables()?;
+    let mut checked = Vec::new();
+    for table in selected(&tables, patterns)? {
+        let (_, definition) = survey::definition(lake, table)?;
+        checked.push(if definition.is_iceberg() {
+            iceberg::checked(lake, &definition)?
+        } else {
+            check::plain(lake, &definition)?
+        });
+    }
+    Ok(checked)
+}
+
 /// The tables whose names match a pattern; all of them without patterns.
 fn selected<'a>(tables: &'a [String], patterns: &[String]) -> Result<Vec<&'a String>> {
     if patterns.is_empty() {
@@ -97,14 +113,10 @@ fn maintain(
     let mut objects = lake.store.list(&prefix)?;
     let mut files = TableFiles::new(&definition, &objects)?;
     let survey = survey::survey(&definition, &files);
-    if options.check {
-        let checked = Some(check::plain(lake, &definition, &files, &survey.unfinished)?);
-        return Ok(TableReport { survey, actions: Vec::new(), checked });
-    }
     let encoding = encoding(&definition.stream);
     if options.to == Some(TableFormat::Iceberg) {
         let done = iceberg::adopt(lake, &(stored, definition), &survey, options.dry_run)?;
-        return Ok(TableReport { survey, actions: vec![done], checked: None });
+        return Ok(TableReport { survey, actions: vec![done] });
     }
     let mut actions = Vec::new();
     if options.compact || options.shards.is_some() || !options.erase.is_empty() {
@@ -119,7 +131,7 @@ fn maintain(
         let asked = &options.erase;
         let done = erase::erase(lake, &definition, &encoding, asked, options.dry_run)?;
         actions.extend(done);
-        return Ok(TableReport { survey, actions, checked: None });
+        return Ok(TableReport { survey, actions });
     }
     let done = match (definition.load_method, options.compact, options.shards) {
         (LoadMethod::Append, true, _) => {
@@ -134,7 +146,7 @@ fn maintain(
         }
     };
     actions.extend(done);
-    Ok(TableReport { survey, actions, checked: None })
+    Ok(TableReport { survey, actions })
 }
 
 /// What is brought to its end before anything else is done. A cut goes on as it is asked to.

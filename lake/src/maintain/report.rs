@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::check::Checked;
 use super::survey::{Survey, Unfinished};
 use crate::format::TableFormat;
 
@@ -21,8 +20,6 @@ pub struct Options {
     pub expire: bool,
     /// What plain tables shall become, or Iceberg tables that were one, whose files stay as they are.
     pub to: Option<TableFormat>,
-    /// Read all rows, and compare them with what the table promises. Nothing else is done then.
-    pub check: bool,
     /// Rows that shall go. With some, nothing else is done.
     pub erase: Vec<Erase>,
     /// Report what would be done, and do nothing.
@@ -67,9 +64,6 @@ pub struct TableReport {
     pub survey: Survey,
     /// What was done, or would be.
     pub actions: Vec<Action>,
-    /// What a check has found, where one was asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub checked: Option<Checked>,
 }
 
 /// One change.

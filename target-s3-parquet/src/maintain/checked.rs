@@ -1,13 +1,12 @@
 //! What a check of a lake has found, for a person.
 
-use lake::maintain::{Checked, Fault, FaultKind, TableReport};
+use lake::maintain::{Checked, Fault, FaultKind};
 use program::{report, words};
 
 /// A line for each table that was checked, and one for each example of a fault and each note.
-pub(super) fn text(tables: &[TableReport]) -> String {
-    let checked = || tables.iter().filter_map(|table| Some((table, table.checked.as_ref()?)));
+pub(super) fn text(tables: &[Checked]) -> String {
     let header = ["table", "files", "rows", "size", "found"];
-    let rows = checked().map(|(_, checked)| {
+    let rows = tables.iter().map(|checked| {
         let found = match faults([checked]) {
             0 => "as promised".to_owned(),
             faults => words::counted(faults, "fault", "faults"),
@@ -21,7 +20,7 @@ pub(super) fn text(tables: &[TableReport]) -> String {
         ]
     });
     let mut lines = vec![report::render_table(header, rows)];
-    for (_, checked) in checked() {
+    for checked in tables {
         for fault in &checked.faults {
             let Fault { kind, count, examples } = fault;
             let what = what(*kind, *count);
@@ -86,27 +85,7 @@ fn what(kind: FaultKind, count: u64) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use lake::maintain::Survey;
-    use lake::table::LoadMethod;
-
     use super::*;
-
-    fn report(checked: Checked) -> TableReport {
-        let survey = Survey {
-            table: checked.table.clone(),
-            load_method: LoadMethod::Upsert,
-            shards: 1,
-            partitions: 1,
-            files: 2,
-            bytes: 2000,
-            smallest: 1000,
-            largest: 1000,
-            small_files: 0,
-            orphans: Vec::new(),
-            unfinished: Vec::new(),
-        };
-        TableReport { survey, actions: Vec::new(), checked: Some(checked) }
-    }
 
     fn checked(faults: Vec<Fault>) -> Checked {
         let (files, rows, bytes) = (2, 1234, 2000);
@@ -122,7 +101,7 @@ mod tests {
         };
         let stranger =
             Fault { kind: FaultKind::Partition, count: 1, examples: vec!["f: row 3".into()] };
-        let shown = text(&[report(checked(vec![twice, stranger]))]);
+        let shown = text(&[checked(vec![twice, stranger])]);
         for line in [
             "t: 7 rows have the key of another row of their partition",
             "  row 2",
@@ -133,6 +112,6 @@ mod tests {
             assert!(shown.lines().any(|own| own == line), "{line}: {shown}");
         }
         assert!(shown.contains("8 faults") && shown.contains("1,234"), "{shown}");
-        assert!(text(&[report(checked(Vec::new()))]).contains("as promised"));
+        assert!(text(&[checked(Vec::new())]).contains("as promised"));
     }
 }

@@ -2,16 +2,18 @@
 
 mod checked;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lake::Lake;
 use lake::maintain::{
-    Action, Erase, Fault, FaultKind, Options, Report, SMALL_BYTES, Survey, TableReport, Unfinished,
+    Action, Checked, Erase, Fault, FaultKind, Options, Report, SMALL_BYTES, Survey, TableReport,
+    Unfinished,
 };
 use lake::store::probe;
 use lake::table::LoadMethod;
 use program::{report, words};
+use serde::Serialize;
 
 use crate::cli::{Maintain, ReportFormat};
 use crate::error::{Error, Result};
@@ -25,8 +27,10 @@ const LARGE_BYTES: u64 = 512 * 1024 * 1024;
 /// Looks at a lake and does what is asked. The report goes to stdout.
 pub(crate) fn run(config: &Arc<Config>, arguments: &Maintain) -> Result<()> {
     let lake = open(config, None)?;
+    if arguments.check {
+        return check(config, &lake, arguments);
+    }
     let options = Options {
-        check: arguments.check,
         tables: arguments.table.clone(),
         compact: arguments.compact,
         shards: arguments.shards,
@@ -39,42 +43,43 @@ pub(crate) fn run(config: &Arc<Config>, arguments: &Maintain) -> Result<()> {
         probe::ensure(&**lake.store(), lake.run())?;
     }
     let encoding = |stream: &str| config.stream(stream).encoding();
-    let mut report = lake::maintain::run(&lake, &encoding, &options)?;
-    if options.check {
-        compare_catalog(config, &lake, &mut report)?;
-    }
-    let text = match arguments.format {
-        ReportFormat::Text if options.check => checked::text(&report.tables),
+    let report = lake::maintain::run(&lake, &encoding, &options)?;
+    print(&match arguments.format {
         ReportFormat::Text => text(&report, arguments.dry_run),
         ReportFormat::Json => json(&report)?,
-    };
-    program::print(&text)
-        .map_err(|source| Error::Input { name: "standard output".into(), source })?;
-    let checked = || report.tables.iter().filter_map(|table| table.checked.as_ref());
-    match checked::faults(checked()) {
-        0 => Ok(()),
-        faults => {
-            let tables = checked().filter(|checked| !checked.faults.is_empty());
-            let tables: Vec<_> = tables.map(|checked| format!("`{}`", checked.table)).collect();
-            let faults = words::counted(faults, "fault", "faults");
-            Err(Error::Unproven { faults, tables: tables.join(", ") })
-        }
-    }
+    })
 }
 
-/// Adds in what the catalog differs from the tables that were checked.
-fn compare_catalog(config: &Arc<Config>, lake: &Arc<Lake>, report: &mut Report) -> Result<()> {
-    let Some(catalog) = run::catalog(config, lake)? else { return Ok(()) };
-    for table in &mut report.tables {
-        let Some(checked) = &mut table.checked else { continue };
-        let Some((_, definition)) = lake.definition(&checked.table)? else { continue };
-        let examples = catalog.differences(&definition)?;
-        if !examples.is_empty() {
-            let count = examples.len() as u64;
-            checked.faults.push(Fault { kind: FaultKind::Catalog, count, examples });
+/// Checks a lake, and the catalog beside it. The report goes to stdout.
+fn check(config: &Arc<Config>, lake: &Arc<Lake>, arguments: &Maintain) -> Result<()> {
+    let mut tables = lake::maintain::check(lake, &arguments.table)?;
+    if let Some(catalog) = run::catalog(config, lake)? {
+        for checked in &mut tables {
+            let Some((_, definition)) = lake.definition(&checked.table)? else { continue };
+            let examples = catalog.differences(&definition)?;
+            if !examples.is_empty() {
+                let count = examples.len() as u64;
+                checked.faults.push(Fault { kind: FaultKind::Catalog, count, examples });
+            }
         }
     }
-    Ok(())
+    print(&match arguments.format {
+        ReportFormat::Text => checked::text(&tables),
+        ReportFormat::Json => json(&BTreeMap::from([("tables", &tables)]))?,
+    })?;
+    let faulty: Vec<&Checked> =
+        tables.iter().filter(|checked| !checked.faults.is_empty()).collect();
+    if faulty.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = faulty.iter().map(|checked| format!("`{}`", checked.table)).collect();
+    let faults = checked::faults(faulty);
+    let faults = words::counted(faults, "fault", "faults");
+    Err(Error::Unproven { faults, tables: names.join(", ") })
+}
+
+fn print(text: &str) -> Result<()> {
+    program::print(text).map_err(|source| Error::Input { name: "standard output".into(), source })
 }
 
 /// What `COLUMN=VALUE` or `COLUMN=@FILE` asks for. No value is shown: it may be a person's.
@@ -115,7 +120,7 @@ fn text(report: &Report, dry_run: bool) -> String {
         ]
     });
     let mut lines = vec![report::render_table(header, rows)];
-    for TableReport { survey, actions, .. } in &report.tables {
+    for TableReport { survey, actions } in &report.tables {
         lines.extend(actions.iter().map(|action| describe(action, &survey.table, dry_run)));
         if actions.is_empty() {
             lines.extend(advice(survey));
@@ -130,7 +135,7 @@ fn text(report: &Report, dry_run: bool) -> String {
 }
 
 /// The report for a program.
-fn json(report: &Report) -> Result<String> {
+fn json(report: &impl Serialize) -> Result<String> {
     let mut text = serde_json::to_string_pretty(report)
         .map_err(|error| Error::broken("a report is JSON", error))?;
     text.push('\n');
@@ -269,11 +274,8 @@ mod tests {
     #[test]
     fn a_report_has_a_line_for_each_action_and_for_what_belongs_to_no_table() {
         let reshard = Action::Reshard { from: 1, to: 2, partitions: 4 };
-        let tables = vec![TableReport {
-            survey: survey(LoadMethod::Upsert, 0, 1),
-            actions: vec![reshard],
-            checked: None,
-        }];
+        let tables =
+            vec![TableReport { survey: survey(LoadMethod::Upsert, 0, 1), actions: vec![reshard] }];
         let report = Report { tables, unknown: vec!["x/y".into()] };
         let shown = text(&report, false);
         for line in [

@@ -12,7 +12,7 @@ use crate::table::key;
 use crate::table::partition::Partitioner;
 
 /// Where a file says that its rows belong.
-pub(in crate::maintain) trait Belongs: Send + fmt::Debug {
+pub(crate) trait Belongs: Send + fmt::Debug {
     /// How many of these rows do not belong there, and of what kind the fault is, with the first of them. `hashes`
     /// are those of their keys, where the table has keys.
     fn strangers(
@@ -25,30 +25,14 @@ pub(in crate::maintain) trait Belongs: Send + fmt::Debug {
     fn partition(&self) -> &str;
 }
 
-/// In no place that is known.
-#[derive(Debug)]
-pub(in crate::maintain) struct Somewhere {
-    pub(in crate::maintain) partition: String,
-}
-
-impl Belongs for Somewhere {
-    fn strangers(&self, _: &RecordBatch, _: &[u128]) -> Result<Vec<(FaultKind, u64, usize)>> {
-        Ok(Vec::new())
-    }
-
-    fn partition(&self) -> &str {
-        &self.partition
-    }
-}
-
 /// In a folder, and in one of several objects there.
 #[derive(Debug)]
-pub(in crate::maintain) struct Folder {
+pub(crate) struct Folder {
     /// Below the table, with a slash behind it.
-    pub(in crate::maintain) folder: String,
+    pub(crate) path: String,
     /// The number of the object among so many, where keys decide it.
-    pub(in crate::maintain) shard: Option<(u32, u32)>,
-    pub(in crate::maintain) partitioner: Mutex<Partitioner>,
+    pub(crate) shard: Option<(u32, u32)>,
+    pub(crate) partitioner: Mutex<Partitioner>,
 }
 
 impl Belongs for Folder {
@@ -65,7 +49,7 @@ impl Belongs for Folder {
         for number in numbers {
             let is_here = match last {
                 Some((known, is_here)) if known == number => is_here,
-                Some(_) | None => partitioner.folder(number)? == self.folder,
+                Some(_) | None => partitioner.folder(number)? == self.path,
             };
             last = Some((number, is_here));
             here.push(is_here);
@@ -79,12 +63,12 @@ impl Belongs for Folder {
     }
 
     fn partition(&self) -> &str {
-        &self.folder
+        &self.path
     }
 }
 
 /// How many rows are not where they belong, and the first of them.
-pub(in crate::maintain) fn strangers(
+pub(crate) fn strangers(
     kind: FaultKind,
     here: impl Iterator<Item = bool>,
 ) -> Option<(FaultKind, u64, usize)> {

@@ -48,16 +48,11 @@ pub struct Fault {
 
 /// Faults so far.
 #[derive(Debug, Default)]
-pub(in crate::maintain) struct Faults(BTreeMap<FaultKind, (u64, Vec<String>)>);
+pub(crate) struct Faults(BTreeMap<FaultKind, (u64, Vec<String>)>);
 
 impl Faults {
     /// One was found so many times.
-    pub(in crate::maintain) fn add(
-        &mut self,
-        kind: FaultKind,
-        count: u64,
-        example: impl FnOnce() -> String,
-    ) {
+    pub(crate) fn add(&mut self, kind: FaultKind, count: u64, example: impl FnOnce() -> String) {
         let (known, examples) = self.0.entry(kind).or_default();
         *known += count;
         if examples.len() < EXAMPLES {

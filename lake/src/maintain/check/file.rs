@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader
 use super::faults::{FaultKind, Faults};
 use super::keys::Keys;
 use super::statistics::Group;
-use super::{Suspect, Told};
+use super::suspect::{Suspect, Told};
 use crate::error::{Error, Result};
 use crate::file::reader::{READ_ROWS, footer};
 use crate::lake::Lake;

@@ -11,11 +11,12 @@
 //! engines pass over files by it; every file can be read, with columns that the table has. Syncs may go on meanwhile:
 //! a file that one replaces is not checked, and that is said.
 
-mod belonging;
+pub(super) mod belonging;
 mod faults;
 mod file;
 mod keys;
 mod statistics;
+pub(super) mod suspect;
 #[cfg(test)]
 mod tests;
 
@@ -23,21 +24,21 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-pub(super) use belonging::{Belongs, Folder, Somewhere, strangers};
-pub(super) use faults::Faults;
 pub use faults::{Fault, FaultKind};
 
-use super::survey::{TableFiles, Unfinished};
+use super::survey::{TableFiles, Unfinished, survey};
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::store::Object;
 use crate::table::definition::Definition;
 use crate::table::file_name;
 use crate::table::partition::Partitioner;
 use crate::write::schema_of;
+use belonging::Folder;
+use faults::Faults;
 use file::Check;
 use keys::Keys;
+use suspect::Suspect;
 
 /// What a check of a table found.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -56,44 +57,10 @@ pub struct Checked {
     pub notes: Vec<String>,
 }
 
-/// A file of a table, and where it says that its rows belong.
-#[derive(Debug)]
-pub(super) struct Suspect {
-    pub(super) key: String,
-    /// As it was listed; one that a snapshot names is looked for.
-    pub(super) object: Option<Object>,
-    pub(super) place: Box<dyn Belongs>,
-    /// What a manifest says of it.
-    pub(super) claims: Option<Box<dyn Claims>>,
-}
-
-/// What is said of a file beside it.
-pub(super) trait Claims: Send + std::fmt::Debug {
-    /// Compares it with the footer, which was compared with the rows.
-    fn compare(&self, footer: &parquet::file::metadata::ParquetMetaData, faults: &mut Told<'_>);
-}
-
-/// Faults of one file.
-#[derive(Debug)]
-pub(super) struct Told<'a> {
-    pub(super) file: &'a str,
-    pub(super) faults: &'a mut Faults,
-}
-
-impl Told<'_> {
-    /// So many times.
-    pub(super) fn add(&mut self, kind: FaultKind, count: u64, what: &str) {
-        self.faults.add(kind, count, || format!("{}: {what}", self.file));
-    }
-}
-
 /// Checks a table whose files are in the folders of its partitions.
-pub(super) fn plain(
-    lake: &Lake,
-    definition: &Definition,
-    files: &TableFiles<'_>,
-    unfinished: &[Unfinished],
-) -> Result<Checked> {
+pub(super) fn plain(lake: &Lake, definition: &Definition) -> Result<Checked> {
+    let objects = lake.store.list(&format!("{}/", definition.table))?;
+    let files = TableFiles::new(definition, &objects)?;
     let mut suspects = Vec::new();
     for (folder, objects) in &files.data {
         for object in objects {
@@ -101,7 +68,7 @@ pub(super) fn plain(
             let number = number.and_then(|number| number.checked_sub(definition.first_shard));
             let partitioner = Partitioner::of(definition, lake.store.longest_key(), true)?;
             let place = Folder {
-                folder: (*folder).to_owned(),
+                path: (*folder).to_owned(),
                 shard: number.map(|number| (number, definition.shards)),
                 partitioner: Mutex::new(partitioner),
             };
@@ -114,7 +81,7 @@ pub(super) fn plain(
         }
     }
     let mut checked = check(lake, definition, suspects)?;
-    for left in unfinished {
+    for left in survey(definition, &files).unfinished {
         let (count, example) = match left {
             Unfinished::Widening => {
                 (1, "a column becomes wider, and files may be of either type".to_owned())
@@ -126,7 +93,7 @@ pub(super) fn plain(
                 ),
             ),
             Unfinished::Obsolete(objects) => (
-                *objects as u64,
+                objects as u64,
                 format!(
                     "{objects} objects of before it was cut are left, whose rows are there twice"
                 ),

@@ -15,8 +15,8 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::errors::ParquetError;
 
-use super::Told;
 use super::faults::FaultKind;
+use super::suspect::Told;
 
 /// What is said of a row group, and what was seen of it.
 #[derive(Debug)]

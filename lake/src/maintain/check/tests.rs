@@ -13,20 +13,18 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMe
 use parquet::file::statistics::Statistics;
 
 use super::statistics::Group;
+use super::suspect::Told;
 use super::*;
-use crate::file::encoding::Encoding;
 use crate::file::reader::{PartReader, footer};
+use crate::maintain;
 use crate::maintain::testing::{append, load, upsert};
-use crate::maintain::{self, Options};
 use crate::store::Condition;
 use crate::table::spec::Spec;
 use crate::testing::{LakeFolder, by_month, objects, rows};
 
 /// What a check of the table `t` finds.
 fn checked(folder: &LakeFolder) -> Checked {
-    let options = Options { check: true, ..Options::default() };
-    let report = maintain::run(&folder.lake(), &|_| Encoding::default(), &options).unwrap();
-    report.tables.into_iter().next().unwrap().checked.unwrap()
+    maintain::check(&folder.lake(), &[]).unwrap().remove(0)
 }
 
 /// The kinds of faults, and how often each is found.
@@ -101,10 +99,7 @@ fn keys_beyond_the_memory_are_compared_as_well() {
     let key = keys(&folder).remove(1);
     let rows = read(&folder, &key);
     put(&folder, &key, &concat_batches(&rows.schema(), [&rows, &rows.slice(100, 7)]).unwrap());
-    let options = Options { check: true, ..Options::default() };
-    let lake = folder.lake_with(1 << 20);
-    let report = maintain::run(&lake, &|_| Encoding::default(), &options).unwrap();
-    let checked = report.tables[0].checked.as_ref().unwrap();
+    let checked = maintain::check(&folder.lake_with(1 << 20), &[]).unwrap().remove(0);
     let [fault] = &checked.faults[..] else { panic!("{checked:?}") };
     assert_eq!((fault.kind, fault.count, checked.rows), (FaultKind::KeyTwice, 7, 90_007));
 }

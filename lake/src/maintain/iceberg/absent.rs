@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::check::Checked;
 use super::report::{Action, Options, TableReport};
 use super::survey::Survey;
 use crate::error::{Error, Result};
@@ -17,6 +18,10 @@ pub(super) fn adopt(
     _: &Survey,
     _: bool,
 ) -> Result<Action> {
+    Err(Error::Absent { what: "Iceberg tables", feature: "iceberg" })
+}
+
+pub(super) fn checked(_: &Lake, _: &Definition) -> Result<Checked> {
     Err(Error::Absent { what: "Iceberg tables", feature: "iceberg" })
 }
 

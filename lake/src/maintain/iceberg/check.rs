@@ -11,15 +11,15 @@ use crate::format::iceberg::said::{Leaf, Said, leaves};
 use crate::format::iceberg::spec::Plan;
 use crate::format::iceberg::value::Single;
 use crate::lake::Lake;
-use crate::maintain::check::{
-    Belongs, Checked, Claims, FaultKind, Somewhere, Suspect, Told, check, strangers,
-};
+use crate::maintain::check::belonging::{Belongs, strangers};
+use crate::maintain::check::suspect::{Claims, Suspect, Told};
+use crate::maintain::check::{Checked, FaultKind, check};
 use crate::table::bucket::{bucket_column, hashes};
 use crate::table::definition::Definition;
 use crate::table::partition::Partitioner;
 
 /// Checks the current snapshot of a table.
-pub(super) fn checked(lake: &Lake, definition: &Definition) -> Result<Checked> {
+pub(crate) fn checked(lake: &Lake, definition: &Definition) -> Result<Checked> {
     let table = lake.iceberg(&definition.table)?;
     let Some(found) = table.load()? else { return check(lake, definition, Vec::new()) };
     let plan = Plan::of(definition)?;
@@ -49,6 +49,22 @@ pub(super) fn checked(lake: &Lake, definition: &Definition) -> Result<Checked> {
         ));
     }
     Ok(checked)
+}
+
+/// In no place that is known.
+#[derive(Debug)]
+struct Somewhere {
+    partition: String,
+}
+
+impl Belongs for Somewhere {
+    fn strangers(&self, _: &RecordBatch, _: &[u128]) -> Result<Vec<(FaultKind, u64, usize)>> {
+        Ok(Vec::new())
+    }
+
+    fn partition(&self) -> &str {
+        &self.partition
+    }
 }
 
 /// In a partition, as the metadata has its values.

@@ -8,6 +8,7 @@ mod check;
 mod tests;
 
 pub(super) use adopt::adopt;
+pub(super) use check::checked;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
@@ -47,14 +48,10 @@ pub(super) fn maintain(
     let live = look()?;
     let small = small(&live);
     let survey = survey(lake, definition, &live, small.values().map(Vec::len).sum())?;
-    if options.check {
-        let checked = Some(check::checked(lake, definition)?);
-        return Ok(TableReport { survey, actions: Vec::new(), checked });
-    }
     let mut actions = Vec::new();
     if options.to == Some(TableFormat::Parquet) {
         let done = adopt::give_back(lake, definition, &live, options.dry_run)?;
-        return Ok(TableReport { survey, actions: vec![done], checked: None });
+        return Ok(TableReport { survey, actions: vec![done] });
     }
     let spec = Arc::new(spec(definition, encoding));
     let rewrite =
@@ -84,7 +81,7 @@ pub(super) fn maintain(
         };
         let tests = erase::tests(definition, &options.erase)?;
         if tests.is_empty() {
-            return Ok(TableReport { survey, actions, checked: None });
+            return Ok(TableReport { survey, actions });
         }
         let (found, held) = persist(|| {
             // With each try anew: whoever was faster may have moved the rows, or brought some.
@@ -105,7 +102,7 @@ pub(super) fn maintain(
             own.expire(Some(1))?;
         }
         actions.push(Action::Erase { rows, files });
-        return Ok(TableReport { survey, actions, checked: None });
+        return Ok(TableReport { survey, actions });
     }
     if options.compact && !small.is_empty() {
         for (partition, files) in &small {
@@ -142,7 +139,7 @@ pub(super) fn maintain(
         }
         actions.push(Action::Expire { snapshots, orphans: orphans.len() });
     }
-    Ok(TableReport { survey, actions, checked: None })
+    Ok(TableReport { survey, actions })
 }
 
 /// The table as a run would ask for it that changes nothing.
