@@ -5,10 +5,10 @@ mod ahead;
 mod covering;
 mod named;
 mod pace;
+mod summed;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod usual;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,6 @@ use crate::input::item::Item;
 use crate::input::items::Next;
 use crate::settings::config::Config;
 use crate::state::{Sink, State};
-use crate::summary::{Summary, peak_memory};
 
 use ahead::Ahead;
 use named::quoted;
@@ -164,21 +163,6 @@ impl Engine {
             tracing::warn!("the next run brings the catalog up: {reason}");
         }
         Err(error)
-    }
-
-    /// A person watches, who sees a table at the end.
-    pub(crate) fn watched(&mut self, watched: bool) {
-        self.tables.summary.watched = watched;
-    }
-
-    /// What was done so far.
-    pub(crate) fn summary(&mut self) -> &Summary {
-        self.tables.summary.spills = self.tables.spills();
-        self.tables.count_at_end();
-        self.tables.summary.peak_memory = peak_memory();
-        self.tables.summary.catalog = self.tables.catalog_events();
-        self.tables.summary.seconds = self.started.elapsed().as_secs_f64();
-        &self.tables.summary
     }
 
     fn read(&mut self, next: impl Fn(Duration) -> Next) -> Result<()> {

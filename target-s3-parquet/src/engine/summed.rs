@@ -1,4 +1,4 @@
-//! The end of a run beside the runs before it.
+//! What a run did, summed up, and beside the runs before it.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,25 @@ use lake::Brought;
 
 use super::Engine;
 use crate::error::Result;
+use crate::summary::{Summary, peak_memory};
 use crate::usual::compare;
 
 impl Engine {
+    /// A person watches, who sees a table at the end.
+    pub(crate) fn watched(&mut self, watched: bool) {
+        self.tables.summary.watched = watched;
+    }
+
+    /// What was done so far.
+    pub(crate) fn summary(&mut self) -> &Summary {
+        self.tables.summary.spills = self.tables.spills();
+        self.tables.count_at_end();
+        self.tables.summary.peak_memory = peak_memory();
+        self.tables.summary.catalog = self.tables.catalog_events();
+        self.tables.summary.seconds = self.started.elapsed().as_secs_f64();
+        &self.tables.summary
+    }
+
     /// Notes what the run brought to each table, and compares it with what the last runs brought. What goes wrong by it
     /// is told and nothing else: the rows are safe by now.
     pub(crate) fn compare(&mut self, runs: usize) {
