@@ -1,6 +1,6 @@
 """Nights: a small increment into a large lake, and many partitions and tables on an S3 whose answers take a while.
 
-`upsert.py [--events N …] [--where folder s3] [--partitions N] [--tables N] [--delay MS]`. What a night costs must
+`upsert.py [--events N …] [--where folder s3] [--formats parquet iceberg] [--partitions N] [--tables N] [--delay MS]`. What a night costs must
 follow the two months that it touches, not the lake; what many objects cost must not be their number times the delay.
 The S3 is `s3_server.py`. Prints its tables and keeps them as bench/results/upsert.json.
 """
@@ -26,10 +26,12 @@ import measure
 ROWS_OF_A_PARTITION = 20
 NIGHTS = [
     ("where", "where", None),
+    ("tables", "format", None),
     ("rows", "rows", 0),
     ("made in, s", "made", 1),
     ("a night of", "night", 0),
     ("s", "seconds", 2),
+    ("CPU s", "cpu", 2),
     ("read, MB", "read", 0),
     ("written, MB", "written", 0),
     ("peak MB", "peak", 0),
@@ -115,11 +117,11 @@ def input_of(rows, seed, *more):
     return measure.made("events.py", path, "--seed", seed, *more, "singer", rows)
 
 
-def nights(where, rows, asked):
+def nights(where, table_format, rows, asked):
     """One percent of a lake comes, half of it new, in two of its 24 months; night after night."""
     size = max(rows // 100, 2)
     with lake(where) as (settings, server):
-        settings = {**settings, "partition_by": events.MONTHS}
+        settings = {**settings, "partition_by": events.MONTHS, "table_format": table_format}
         made = load(settings, input_of(rows, asked.seed), server)
         sources = [input_of(rows, asked.seed, "--night", size, "--seen", seen + 1) for seen in range(asked.runs)]
         costs = [load(settings, source, server) for source in sources]
@@ -128,7 +130,15 @@ def nights(where, rows, asked):
     found = {name: statistics.median(cost[name] for cost in costs) for name in ("seconds", "cpu", "read", "written")}
     found["all_seconds"] = [round(cost["seconds"], 3) for cost in costs]
     peak = max(cost["peak"] for cost in [made, *costs])
-    return {"where": where, "rows": rows, "made": made["seconds"], "night": size, **found, "peak": peak}
+    return {
+        "where": where,
+        "format": table_format,
+        "rows": rows,
+        "made": made["seconds"],
+        "night": size,
+        **found,
+        "peak": peak,
+    }
 
 
 def partitioned(path, partitions, seed):
@@ -193,6 +203,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, nargs="*", default=[1_000_000, 10_000_000])
     parser.add_argument("--where", nargs="+", choices=["folder", "s3"], default=["folder", "s3"])
+    parser.add_argument("--formats", nargs="+", choices=["parquet", "iceberg"], default=["parquet", "iceberg"])
     parser.add_argument("--partitions", type=int, default=500)
     parser.add_argument("--tables", type=int, default=100)
     parser.add_argument("--delay", type=float, default=40, help="milliseconds of each answer of S3")
@@ -201,7 +212,12 @@ def main():
     parser.add_argument("--results", default=figures.RESULTS)
     asked = parser.parse_args()
     begun = figures.place(["duckdb"])
-    large = [nights(where, rows, asked) for rows in asked.events for where in asked.where]
+    large = [
+        nights(where, table_format, rows, asked)
+        for rows in asked.events
+        for where in asked.where
+        for table_format in asked.formats
+    ]
     many = delayed(asked) if "s3" in asked.where else []
     settings = {name: getattr(asked, name) for name in ("partitions", "tables", "delay", "seed", "runs")}
     figures.keep("upsert", asked.results, settings, large + many, begun=begun)
