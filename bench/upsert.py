@@ -1,8 +1,9 @@
 """Nights: a small increment into a large lake, and many partitions and tables on an S3 whose answers take a while.
 
-`upsert.py [--events N …] [--where folder s3] [--formats parquet iceberg] [--partitions N] [--tables N] [--delay MS]`. What a night costs must
-follow the two months that it touches, not the lake; what many objects cost must not be their number times the delay.
-The S3 is `s3_server.py`. Prints its tables and keeps them as bench/results/upsert.json.
+`upsert.py [--events N …] [--where folder s3] [--formats parquet iceberg] [--partitions N] [--tables N]
+[--delay MS]`. What a night costs must follow the two months that it touches, not the lake; what many objects cost must
+not be their number times the delay. The S3 is `s3_server.py`. Prints its tables and
+keeps them as bench/results/upsert.json.
 """
 
 import argparse

@@ -135,7 +135,9 @@ def test_a_footer_that_does_not_tell_the_truth_is_found(lake):
     assert whole[footer:].count(least) >= 1
     path.write_bytes(whole[:footer] + whole[footer:].replace(least, b"key-99999"))
     faults = lake.faults()
-    assert any("`id`" in example and "beyond the bounds of the footer" in example for example in faults["statistics"][1]), faults
+    assert any(
+        "`id`" in example and "beyond the bounds of the footer" in example for example in faults["statistics"][1]
+    ), faults
 
 
 def test_a_manifest_that_does_not_tell_the_truth_is_found(tmp_path):
