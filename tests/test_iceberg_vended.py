@@ -141,6 +141,8 @@ def test_maintenance_works_there_and_looks_for_no_orphans(lake):
     orphan = f"wh/{lake.namespace}/s/data/20200101T000000000000-000000-00000.parquet"
     lake.s3.client.put_object(Bucket="theirs", Key=orphan, Body=b"x")
     lake.maintain("--compact", "--expire").succeeded()
+    checked = lake.maintain("--check").succeeded()
+    assert "as promised" in checked.out and " 20 " in checked.out
     lake.maintain("--erase", "name=first").succeeded()
     assert lake.names() == {}
     assert orphan in lake.objects()
