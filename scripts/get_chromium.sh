@@ -19,8 +19,9 @@ for name in chromium chromium-browser google-chrome google-chrome-stable; do
         exit
     fi
 done
-# shellcheck source=scripts/apt.sh
+
 set -- "$folder" "Chromium"
+# shellcheck disable=SC1091 # it is looked at by itself
 . "$(dirname "$0")/apt.sh"
 # Of what it needs, this is what is not installed.
 if ! (apt update && apt --yes --download-only --no-install-recommends install chromium fonts-dejavu-core); then

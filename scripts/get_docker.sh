@@ -10,8 +10,8 @@ folder=$(cd "$folder" && pwd)
 if docker info >/dev/null 2>&1; then
     exit
 fi
-# shellcheck source=scripts/apt.sh
 set -- "$folder" "engine for containers"
+# shellcheck disable=SC1091 # it is looked at by itself
 . "$(dirname "$0")/apt.sh"
 # The libraries are there on most systems, and small.
 packages="docker.io containerd runc tini libdevmapper1.02.1 libseccomp2"

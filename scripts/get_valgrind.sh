@@ -16,8 +16,8 @@ if installed=$(command -v valgrind); then
     made "exec $installed"
     exit
 fi
-# shellcheck source=scripts/apt.sh
 set -- "$folder" "valgrind"
+# shellcheck disable=SC1091 # it is looked at by itself
 . "$(dirname "$0")/apt.sh"
 if ! (cd "$folder" && apt update && apt download valgrind); then
     echo "valgrind could not be fetched" >&2

@@ -222,3 +222,117 @@ fn big_endian(bytes: &[u8]) -> Option<i128> {
     whole.get_mut(16_usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
     Some(i128::from_be_bytes(whole))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int32Array,
+        RecordBatch, StringArray, StructArray,
+    };
+    use arrow::datatypes::{DataType, Field};
+    use bytes::Bytes;
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+
+    use super::*;
+
+    /// A file with a column `c`.
+    fn footer(column: &ArrayRef) -> ParquetMetaData {
+        let rows = RecordBatch::try_from_iter([("c", Arc::clone(column))]).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, rows.schema(), None).unwrap();
+        writer.write(&rows).unwrap();
+        writer.close().unwrap();
+        ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(bytes)).unwrap()
+    }
+
+    /// In what these bounds differ from the file.
+    fn differences(
+        column: &ArrayRef,
+        path: &str,
+        kind: &str,
+        (lower, upper): (&[u8], &[u8]),
+        nulls: i64,
+    ) -> Vec<String> {
+        let rows = i64::try_from(column.len()).unwrap();
+        let bound = |bytes: &[u8]| BTreeMap::from([(7, bytes.to_vec())]);
+        let said = Said {
+            rows,
+            nulls: BTreeMap::from([(7, nulls)]),
+            lower: bound(lower),
+            upper: bound(upper),
+        };
+        let leaves = HashMap::from([(path.to_owned(), Leaf { id: 7, kind: kind.into() })]);
+        said.differences(footer(column).row_groups(), &leaves)
+    }
+
+    #[test]
+    fn bounds_of_every_type_are_compared_with_the_file() {
+        let ints: ArrayRef = Arc::new(Int32Array::from(vec![Some(-5), None, Some(9)]));
+        let inner = (Arc::new(Field::new("x", DataType::Int32, true)), Arc::clone(&ints));
+        let decimals = Decimal128Array::from(vec![Some(-700), None, Some(20)]);
+        let columns: [(ArrayRef, &str, &str, [Vec<u8>; 4]); 7] = [
+            // Bounds that hold, and such that leave out the least and the greatest value.
+            (
+                Arc::clone(&ints),
+                "c",
+                "int",
+                [-5_i32, 9, -4, 8].map(|bound| bound.to_le_bytes().to_vec()),
+            ),
+            // An int that has become a long since.
+            (ints, "c", "long", [-5_i64, 9, -4, 8].map(|bound| bound.to_le_bytes().to_vec())),
+            (
+                Arc::new(StructArray::from(vec![inner])),
+                "c.x",
+                "int",
+                [-5_i32, 9, -4, 8].map(|bound| bound.to_le_bytes().to_vec()),
+            ),
+            (
+                Arc::new(Float64Array::from(vec![Some(-1.5), None, Some(2.5)])),
+                "c",
+                "double",
+                [-1.5_f64, 2.5, -1.0, 2.0].map(|bound| bound.to_le_bytes().to_vec()),
+            ),
+            (
+                Arc::new(StringArray::from(vec![Some("b"), None, Some("größer")])),
+                "c",
+                "string",
+                ["b", "gs", "ba", "gr"].map(|bound| bound.as_bytes().to_vec()),
+            ),
+            (
+                Arc::new(decimals.with_precision_and_scale(20, 2).unwrap()),
+                "c",
+                "decimal(20, 2)",
+                [-700_i16, 20, -699, 19].map(|bound| bound.to_be_bytes().to_vec()),
+            ),
+            (
+                Arc::new(Date32Array::from(vec![Some(0), None, Some(3)])),
+                "c",
+                "date",
+                [0_i32, 3, 1, 2].map(|bound| bound.to_le_bytes().to_vec()),
+            ),
+        ];
+        for (column, path, kind, [low, high, too_high, too_low]) in &columns {
+            let of = |lower, upper, nulls| differences(column, path, kind, (lower, upper), nulls);
+            assert_eq!(of(low, high, 1), [""; 0], "{kind}");
+            let beyond = [format!("values of `{path}` are beyond the bounds of its manifest")];
+            assert_eq!(of(too_high, high, 1), beyond, "{kind}");
+            assert_eq!(of(low, too_low, 1), beyond, "{kind}");
+            let counted = [format!("nulls of `{path}`: 1, and 0 by its manifest")];
+            assert_eq!(of(low, high, 0), counted, "{kind}");
+        }
+        let flags: ArrayRef = Arc::new(BooleanArray::from(vec![false, true]));
+        assert_eq!(differences(&flags, "c", "boolean", (&[0], &[1]), 0), [""; 0]);
+        assert_eq!(differences(&flags, "c", "boolean", (&[1], &[1]), 0).len(), 1);
+    }
+
+    #[test]
+    fn rows_are_counted_and_lists_are_left_to_the_footer() {
+        let said = Said { rows: 3, ..Said::default() };
+        let column: ArrayRef = Arc::new(Int32Array::from(vec![1, 2]));
+        let told = said.differences(footer(&column).row_groups(), &HashMap::new());
+        assert_eq!(told, ["rows: 2, and 3 by its manifest"]);
+    }
+}
