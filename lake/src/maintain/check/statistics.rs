@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, Scalar};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Datum as _, Float64Array, RecordBatch, Scalar,
+};
 use arrow::compute::filter;
 use arrow::compute::kernels::cmp::{eq, gt, lt};
 use arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
@@ -140,11 +142,24 @@ impl Leaf {
             let compare = if is_least { lt } else { gt };
             self.beyond += compare(&array, &bound.value)?.true_count() as u64;
             if bound.is_exact && !bound.is_met {
-                bound.is_met = eq(&array, &bound.value)?.true_count() > 0;
+                bound.is_met = eq(&array, &bound.value)?.true_count() > 0
+                    || is_zero(bound)
+                        && array.as_primitive_opt::<Float64Type>().is_some_and(has_zero);
             }
         }
         Ok(())
     }
+}
+
+/// Whether a bound is a zero: writers give it the sign by which it leaves out neither of both, whichever is there
+/// (<https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>, `ColumnOrder`).
+fn is_zero(bound: &Bound) -> bool {
+    let (value, _) = bound.value.get();
+    value.as_primitive_opt::<Float64Type>().is_some_and(has_zero)
+}
+
+fn has_zero(numbers: &Float64Array) -> bool {
+    numbers.iter().flatten().any(|number| number.abs().to_bits() == 0)
 }
 
 /// No bound says anything of what is no number.

@@ -218,11 +218,20 @@ fn what_a_footer_says_of_every_type_is_compared() {
     ]));
     let inner = (Arc::new(Field::new("x", DataType::Int64, true)), Arc::clone(&numbers));
     let structs: ArrayRef = Arc::new(StructArray::from(vec![inner]));
-    for column in [&numbers, &doubles, &texts, &lists, &structs] {
+    let zeros: ArrayRef = Arc::new(Float64Array::from(vec![0.0, 2.5]));
+    let below: ArrayRef = Arc::new(Float64Array::from(vec![-2.5, -0.0]));
+    for column in [&numbers, &doubles, &zeros, &below, &texts, &lists, &structs] {
         let file = file_of(column);
         assert!(footer(&file, "f").is_ok());
         assert_eq!(lies(&file, Statistics::clone, column), [""; 0], "{column:?}");
     }
+    // A zero has the sign by which the bound leaves out neither of both.
+    let signed = |low, high| {
+        move |_: &Statistics| Statistics::double(Some(low), Some(high), None, Some(0), false)
+    };
+    assert_eq!(lies(&file_of(&zeros), signed(-0.0, 2.5), &zeros), [""; 0]);
+    assert_eq!(lies(&file_of(&below), signed(-2.5, 0.0), &below), [""; 0]);
+    assert_eq!(lies(&file_of(&zeros), signed(-1.0, 2.5), &zeros).len(), 1);
     let file = file_of(&numbers);
     let said = |low, high, nulls| {
         move |_: &Statistics| Statistics::int64(Some(low), Some(high), None, Some(nulls), false)
