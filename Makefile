@@ -216,7 +216,7 @@ verify-aws:
 clean:
 	rm -rf local
 
-$(VENV): tests/requirements.txt
+$(VENV): tests/requirements.txt tests/requirements-tools.txt
 .venv-run/.ready: scripts/requirements-run.txt
 $(LOCALSTACK): tests/requirements-localstack.txt
 $(ICEBERG): tests/requirements-iceberg.txt
@@ -228,7 +228,7 @@ $(BROWSER): tests/report/requirements.txt
 $(DBT): tests/requirements-dbt.txt report/requirements.txt dbt/requirements.txt
 .venv-wheels/.ready: scripts/requirements-wheels.txt
 .venv-meltano/.ready: tests/meltano/requirements.txt
-.venv-readers/.ready: tests/readers/requirements.txt
+.venv-readers/.ready: tests/readers/requirements.txt tests/requirements-tools.txt
 .venv-superset/.ready: tests/bi/requirements.txt
 .venv-airbyte/.ready: airbyte/requirements.txt
 
