@@ -6,7 +6,7 @@ import json
 import operator
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -124,6 +124,14 @@ class Readers:
             self.process.stdin.close()
             self.process.wait(60)
             self.process.stdout.close()
+
+
+def readers_in(folder: Path) -> Iterator[Readers]:
+    """Readers for a fixture, which end with it."""
+    runtime()
+    started = Readers(folder)
+    yield started
+    started.stop()
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 import test_airbyte_destination as airbyte
 import test_spark as values
 from harness import TARGET, kill_after, run
-from iceberg_tables import PROPERTIES, PYTHON, READERS, Readers, Table, in_order, row_of, runtime, sample
+from iceberg_tables import PROPERTIES, PYTHON, READERS, Table, in_order, readers_in, row_of, runtime, sample
 from recipes import Desk, blocks
 from verbs import Destination
 
@@ -36,10 +36,7 @@ MONTHS = DIVISIONS["month of a time"]
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory):
-    runtime()
-    started = Readers(tmp_path_factory.mktemp("iceberg"))
-    yield started
-    started.stop()
+    yield from readers_in(tmp_path_factory.mktemp("iceberg"))
 
 
 @pytest.fixture

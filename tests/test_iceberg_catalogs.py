@@ -10,7 +10,7 @@ import pytest
 
 from harness import TARGET, environment, lines, run
 from iceberg_rest import RestCatalog
-from iceberg_tables import Readers
+from iceberg_tables import readers_in
 
 SCHEMA = {
     "type": "SCHEMA",
@@ -173,9 +173,7 @@ def test_a_server_that_is_no_catalog_is_told_by_its_setting(tmp_path):
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory):
-    started = Readers(tmp_path_factory.mktemp("catalog-readers"))
-    yield started
-    started.stop()
+    yield from readers_in(tmp_path_factory.mktemp("catalog-readers"))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from iceberg_rest import RestCatalog
-from iceberg_tables import Readers
+from iceberg_tables import readers_in
 from test_iceberg_catalogs import SCHEMA, Loads, records, total
 from vending import Gate, Vendor
 
@@ -24,9 +24,7 @@ def servers(s3, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory):
-    started = Readers(tmp_path_factory.mktemp("vended-readers"))
-    yield started
-    started.stop()
+    yield from readers_in(tmp_path_factory.mktemp("vended-readers"))
 
 
 @pytest.fixture

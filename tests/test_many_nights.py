@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 import pytest
 
 from harness import PARTITIONS, TARGET, Pipe, run
-from iceberg_tables import Readers, runtime
+from iceberg_tables import readers_in
 from lake import TABLES, assert_equals, pyarrow_rows
 
 NIGHTS = int(os.environ.get("NIGHTS", "6"))
@@ -23,10 +23,7 @@ pytestmark = pytest.mark.xdist_group("iceberg")
 
 @pytest.fixture(scope="module")
 def readers(tmp_path_factory):
-    runtime()
-    started = Readers(tmp_path_factory.mktemp("nights"))
-    yield started
-    started.stop()
+    yield from readers_in(tmp_path_factory.mktemp("nights"))
 
 
 def job(folder, server, destination, table_format):

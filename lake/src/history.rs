@@ -10,16 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::store::Condition;
+use crate::store::{Condition, Object};
+use crate::write::retry::persist;
 
 /// Where the notes are.
 const RUNS: &str = "_lake/runs/";
 
 /// The version of the form of a note.
 const FORMAT: u32 = 1;
-
-/// How often a note is written anew that others keep changing.
-const TRIES: usize = 10;
 
 /// What one run brought to a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,13 +124,13 @@ impl History {
 }
 
 impl Lake {
-    /// What the last runs brought to a table.
-    pub fn history(&self, table: &str) -> Result<History> {
+    /// What the last runs brought to a table, with the object that says so, if there is one.
+    fn history(&self, table: &str) -> Result<(Option<Object>, History)> {
         let key = key(table);
-        match self.store.get(&key)? {
-            Some((_, text)) => History::parse(&text, &self.store.locate(&key)),
-            None => Ok(History::none(table)),
-        }
+        let Some((object, text)) = self.store.get(&key)? else {
+            return Ok((None, History::none(table)));
+        };
+        Ok((Some(object), History::parse(&text, &self.store.locate(&key))?))
     }
 
     /// Notes what this run brought to some tables, several at once: for each what was known of it before.
@@ -159,25 +157,13 @@ impl Lake {
     ///
     /// [`Error::Store`] for a note that is damaged: it stays as it is.
     fn remember(&self, table: &str, brought: &Brought, most: usize) -> Result<History> {
-        let key = key(table);
-        let mut tries = 0;
-        loop {
-            let found = self.store.get(&key)?;
-            let before = match &found {
-                Some((_, text)) => History::parse(text, &self.store.locate(&key))?,
-                None => History::none(table),
-            };
+        persist(|| {
+            let (stored, before) = self.history(table)?;
             let mut after = before.clone();
             after.add(brought.clone(), most);
-            let condition = Condition::still(found.as_ref().map(|(object, _)| object));
-            tries += 1;
-            match self.store.put(&key, &after.text()?, condition) {
-                // Another run has noted what it brought.
-                Err(Error::Conflict { .. }) if tries < TRIES => {}
-                Err(error) => return Err(error),
-                Ok(_) => return Ok(before),
-            }
-        }
+            self.store.put(&key(table), &after.text()?, Condition::still(stored.as_ref()))?;
+            Ok(before)
+        })
     }
 }
 
@@ -209,11 +195,11 @@ mod tests {
                 folder.lake().remember("t", &brought(number, &[("a", number)]), 3).unwrap();
             assert_eq!(before.runs.len() as u64, number.min(3));
         }
-        let known = folder.lake().history("t").unwrap();
+        let known = folder.lake().history("t").unwrap().1;
         let records: Vec<_> = known.runs.iter().map(|run| run.records).collect();
         assert_eq!(records, [2, 3, 4]);
         assert_eq!(known.nulls("a").collect::<Vec<_>>(), [(2, 2), (3, 3), (4, 4)]);
-        assert_eq!(folder.lake().history("u").unwrap(), History::none("u"));
+        assert_eq!(folder.lake().history("u").unwrap().1, History::none("u"));
     }
 
     #[test]
@@ -259,6 +245,6 @@ mod tests {
                 scope.spawn(move || lake.remember("t", &brought(number, &[]), 14).unwrap());
             }
         });
-        assert_eq!(folder.lake().history("t").unwrap().runs.len(), 6);
+        assert_eq!(folder.lake().history("t").unwrap().1.runs.len(), 6);
     }
 }

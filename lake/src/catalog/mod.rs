@@ -131,10 +131,7 @@ impl Catalog {
 
     /// The ARN of a table, where Glue has it. It is asked.
     pub fn table_arn(&self, table: &Definition) -> Option<String> {
-        let session = match &self.personal {
-            Some(personal) if personal.holds.has(table) => personal,
-            _ => &self.shared,
-        };
+        let session = self.session(table);
         let name = session.options.table_name(&table.table);
         let found = session.glue.table(&name).ok()??;
         Some(session.glue.table_arn(&name, Some(&found)))
@@ -146,16 +143,19 @@ impl Catalog {
         if table.is_iceberg() {
             return Ok(Vec::new());
         }
-        let session = match &self.personal {
-            Some(personal) if personal.holds.has(table) => personal,
-            _ => &self.shared,
-        };
-        compared::differences(session, &table.table)
+        compared::differences(self.session(table), &table.table)
     }
 
     /// What was done, in order.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.shared.events.iter().chain(self.personal.iter().flat_map(|session| &session.events))
+    }
+
+    fn session(&self, table: &Definition) -> &Session {
+        match &self.personal {
+            Some(personal) if personal.holds.has(table) => personal,
+            _ => &self.shared,
+        }
     }
 
     fn session_of(&mut self, table: &Definition) -> &mut Session {

@@ -206,7 +206,7 @@ impl Bounds {
 }
 
 /// The number of a decimal's bytes.
-fn big_endian(bytes: &[u8]) -> Option<i128> {
+pub(super) fn big_endian(bytes: &[u8]) -> Option<i128> {
     let first = *bytes.first()?;
     let sign = if first & 0x80 == 0 { 0 } else { -1 };
     (bytes.len() <= 16)

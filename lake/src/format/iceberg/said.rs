@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::avro::{get, number, present};
 use super::manifest::{DELETED, Entry, Row};
 use super::metadata::Metadata;
+use super::metrics::big_endian;
 use super::table::Table;
 use crate::error::Result;
 
@@ -213,14 +214,6 @@ impl Ordered {
             _ => return None,
         })
     }
-}
-
-/// A number of two's complement, its most significant byte first.
-fn big_endian(bytes: &[u8]) -> Option<i128> {
-    let sign = if bytes.first()? & 0x80 == 0 { 0 } else { 0xff };
-    let mut whole = [sign; 16];
-    whole.get_mut(16_usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
-    Some(i128::from_be_bytes(whole))
 }
 
 #[cfg(test)]

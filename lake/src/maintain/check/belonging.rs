@@ -1,8 +1,6 @@
 //! Where the rows of a file belong.
 
 use std::fmt;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 
 use arrow::array::RecordBatch;
 
@@ -16,7 +14,7 @@ pub(crate) trait Belongs: Send + fmt::Debug {
     /// How many of these rows do not belong there, and of what kind the fault is, with the first of them. `hashes`
     /// are those of their keys, where the table has keys.
     fn strangers(
-        &self,
+        &mut self,
         rows: &RecordBatch,
         hashes: &[u128],
     ) -> Result<Vec<(FaultKind, u64, usize)>>;
@@ -32,24 +30,23 @@ pub(crate) struct Folder {
     pub(crate) path: String,
     /// The number of the object among so many, where keys decide it.
     pub(crate) shard: Option<(u32, u32)>,
-    pub(crate) partitioner: Mutex<Partitioner>,
+    pub(crate) partitioner: Partitioner,
 }
 
 impl Belongs for Folder {
     fn strangers(
-        &self,
+        &mut self,
         rows: &RecordBatch,
         hashes: &[u128],
     ) -> Result<Vec<(FaultKind, u64, usize)>> {
-        let mut partitioner = self.partitioner.lock().unwrap_or_else(PoisonError::into_inner);
-        let numbers = partitioner.assign(rows)?;
+        let numbers = self.partitioner.assign(rows)?;
         let mut found = Vec::new();
         let mut last = None;
         let mut here = Vec::with_capacity(numbers.len());
         for number in numbers {
             let is_here = match last {
                 Some((known, is_here)) if known == number => is_here,
-                Some(_) | None => partitioner.folder(number)? == self.path,
+                Some(_) | None => self.partitioner.folder(number)? == self.path,
             };
             last = Some((number, is_here));
             here.push(is_here);

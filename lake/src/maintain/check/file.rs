@@ -24,6 +24,8 @@ pub(super) struct Check<'a> {
     pub(super) lake: &'a Lake,
     pub(super) definition: &'a Definition,
     pub(super) schema: SchemaRef,
+    /// Positions of the key columns, where no two rows may share a key.
+    pub(super) key_columns: Vec<usize>,
     pub(super) keys: &'a Mutex<Keys>,
 }
 
@@ -37,7 +39,7 @@ pub(super) struct Found {
 
 impl Check<'_> {
     /// Reads a file.
-    pub(super) fn file(&self, suspect: &Suspect) -> Result<Found> {
+    pub(super) fn file(&self, suspect: &mut Suspect) -> Result<Found> {
         let name = self.lake.store.locate(&suspect.key);
         let mut found = Found::default();
         let object = match &suspect.object {
@@ -76,7 +78,7 @@ impl Check<'_> {
     /// Reads a row group.
     fn group(
         &self,
-        suspect: &Suspect,
+        suspect: &mut Suspect,
         name: &str,
         (file, footer, at): (&File, &ArrowReaderMetadata, usize),
         number: usize,
@@ -108,27 +110,23 @@ impl Check<'_> {
     /// Looks at rows, of which the first has that number in its file.
     fn rows(
         &self,
-        suspect: &Suspect,
+        suspect: &mut Suspect,
         name: &str,
         batch: &RecordBatch,
         (file, first): (usize, u64),
         faults: &mut Faults,
     ) -> Result<()> {
         let mut told = Told { file: name, faults };
-        let mut hashes = Vec::new();
-        if self.definition.is_keyed() {
-            let keys = self.definition.key_positions()?;
-            for (column, key) in keys.iter().zip(&self.definition.keys) {
-                let column = batch.columns().get(*column);
-                let column = column.ok_or_else(|| Error::internal("a key is a column"))?;
-                let nulls = column.null_count() as u64;
-                if nulls > 0 {
-                    told.add(FaultKind::NoKey, nulls, &format!("rows without `{key}`"));
-                }
+        for (column, key) in self.key_columns.iter().zip(&self.definition.keys) {
+            let column = batch.columns().get(*column);
+            let column = column.ok_or_else(|| Error::internal("a key is a column"))?;
+            let nulls = column.null_count() as u64;
+            if nulls > 0 {
+                told.add(FaultKind::NoKey, nulls, &format!("rows without `{key}`"));
             }
-            hashes = key::hash_rows(batch, &keys)?;
-            self.keys().add(file, first, &hashes)?;
         }
+        let hashes = key::hash_rows(batch, &self.key_columns)?;
+        self.keys().add(file, first, &hashes)?;
         for (kind, count, at) in suspect.place.strangers(batch, &hashes)? {
             let row = first + at as u64 + 1;
             told.add(kind, count, &format!("row {row} does not belong there"));

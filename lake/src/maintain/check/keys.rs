@@ -32,11 +32,10 @@ struct Stretch {
 }
 
 impl Keys {
-    pub(super) fn new(lake: &Lake, definition: &Definition) -> Result<Self> {
-        definition.key_positions()?;
+    pub(super) fn new(lake: &Lake, definition: &Definition) -> Self {
         let known = definition.is_keyed().then(|| OldKeys::new(&lake.spill));
         let (stretches, partitions, files) = Default::default();
-        Ok(Self { known, stretches, partitions, files })
+        Self { known, stretches, partitions, files }
     }
 
     /// A file begins: the number that it has here.

@@ -70,7 +70,7 @@ pub(super) fn plain(lake: &Lake, definition: &Definition) -> Result<Checked> {
             let place = Folder {
                 path: (*folder).to_owned(),
                 shard: number.map(|number| (number, definition.shards)),
-                partitioner: Mutex::new(partitioner),
+                partitioner,
             };
             suspects.push(Suspect {
                 key: object.key.clone(),
@@ -110,8 +110,9 @@ pub(super) fn check(
     definition: &Definition,
     suspects: Vec<Suspect>,
 ) -> Result<Checked> {
-    let keys = Mutex::new(Keys::new(lake, definition)?);
-    let check = Check { lake, definition, schema: schema_of(definition), keys: &keys };
+    let key_columns = if definition.is_keyed() { definition.key_positions()? } else { Vec::new() };
+    let keys = Mutex::new(Keys::new(lake, definition));
+    let check = Check { lake, definition, schema: schema_of(definition), key_columns, keys: &keys };
     let mut checked = Checked { table: definition.table.clone(), ..Checked::default() };
     let (mut faults, mut replaced) = (Faults::default(), 0);
     // Each file takes a core, and a batch of memory.
@@ -119,7 +120,7 @@ pub(super) fn check(
     at_once(
         most,
         suspects,
-        |suspect| check.file(&suspect),
+        |mut suspect| check.file(&mut suspect),
         |outcome| {
             match outcome {
                 Ok(found) => {

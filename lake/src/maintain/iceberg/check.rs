@@ -1,7 +1,7 @@
 //! The files of a snapshot as a check reads them: where their rows belong, and what manifests say of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use parquet::file::metadata::ParquetMetaData;
@@ -58,7 +58,7 @@ struct Somewhere {
 }
 
 impl Belongs for Somewhere {
-    fn strangers(&self, _: &RecordBatch, _: &[u128]) -> Result<Vec<(FaultKind, u64, usize)>> {
+    fn strangers(&mut self, _: &RecordBatch, _: &[u128]) -> Result<Vec<(FaultKind, u64, usize)>> {
         Ok(Vec::new())
     }
 
@@ -75,7 +75,7 @@ struct Hidden {
     plan: Plan,
     /// The column by which rows are cut, and into how many.
     bucketed: Option<(usize, u32)>,
-    partitioner: Mutex<Partitioner>,
+    partitioner: Partitioner,
 }
 
 impl Hidden {
@@ -96,15 +96,18 @@ impl Hidden {
             values,
             plan: plan.clone(),
             bucketed: place.map(|place| (place, definition.shards)),
-            partitioner: Mutex::new(partitioner),
+            partitioner,
         })
     }
 }
 
 impl Belongs for Hidden {
-    fn strangers(&self, rows: &RecordBatch, _: &[u128]) -> Result<Vec<(FaultKind, u64, usize)>> {
-        let mut partitioner = self.partitioner.lock().unwrap_or_else(PoisonError::into_inner);
-        let numbers = partitioner.assign(rows)?;
+    fn strangers(
+        &mut self,
+        rows: &RecordBatch,
+        _: &[u128],
+    ) -> Result<Vec<(FaultKind, u64, usize)>> {
+        let numbers = self.partitioner.assign(rows)?;
         let buckets = match self.bucketed {
             Some((column, buckets)) => {
                 let column = rows.columns().get(column);
@@ -119,7 +122,7 @@ impl Belongs for Hidden {
             let is_here = match known.get(&place) {
                 Some(is_here) => *is_here,
                 None => {
-                    let own = self.plan.values(partitioner.hidden(place.0)?, place.1)?;
+                    let own = self.plan.values(self.partitioner.hidden(place.0)?, place.1)?;
                     *known.entry(place).or_insert(own == self.values)
                 }
             };
