@@ -12,7 +12,8 @@ moto answers for the other services. What it makes too easy, or has not, is here
 - a crawler crawls: it lists at its start, reads the Parquet footers, and writes tables and partitions
   at its end as its policies say. It goes RUNNING, STOPPING, READY, and its last crawl SUCCEEDED,
   FAILED or was CANCELLED;
-- the end of a multipart upload minds If-Match;
+- the end of a multipart upload minds If-Match, and that somebody aborted it; open uploads have the dates they
+  began at;
 - UpdateJob, UpdateTrigger and UpdateCrawler exist, so that a deployment can run twice.
 
 Tests steer it at `/_control`:
@@ -22,6 +23,7 @@ Tests steer it at `/_control`:
                            {action, hold}                 keeps an action waiting until healed
                            {action, item, code, …}        refuses the partition of that value
                            {action, code, done, …}        does the action, and answers by the error
+    POST uploads           {hours}                        makes all open uploads so much older
     POST, DELETE crawls    {name, seconds, hold, fail}    how the next crawls of a crawler go; as usual
 """
 
@@ -48,7 +50,7 @@ from moto.core.responses import ActionResult, EmptyResult
 from moto.glue import models, responses, urls
 from moto.glue.utils import Action, Predicate
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-from moto.s3.exceptions import MissingKey, PreconditionFailed
+from moto.s3.exceptions import MissingKey, NoSuchUpload, PreconditionFailed
 from moto.s3.models import s3_backends
 from moto.s3.responses import S3Response
 from werkzeug.serving import run_simple
@@ -132,6 +134,9 @@ class Control:
                     self.faults.append({"times": 1, "message": "A fault of the test.", **body})
                 case "faults", "DELETE":
                     self.faults.clear()
+                case "uploads", "POST":
+                    for upload in BEGUN:
+                        BEGUN[upload] -= datetime.timedelta(hours=body["hours"])
                 case "crawls", "DELETE":
                     Crawler.plans.clear()
                 case "crawls", "POST":
@@ -646,23 +651,38 @@ def matches(path: str, pattern: str) -> bool:
 
 
 class Uploads(S3Response):
-    """S3 with the condition that moto does not know of: If-Match at the end of a multipart upload."""
+    """The multipart uploads of S3, in what moto makes too easy of them: conditions, ids and dates."""
 
     def _key_response_post(
         self, request: Any, body: bytes, bucket_name: str, query: dict[str, Any], key_name: str
     ) -> Any:
         expected, ended = self.headers.get("If-Match"), query.get("uploadId")
-        if expected and ended:
+        if ended:
             there = self.backend.get_object(bucket_name, key_name)
-            if there is None:
+            is_done = there and there.multipart and there.multipart.id == ended[0]
+            if not is_done and ended[0] not in self.backend.get_bucket(bucket_name).multiparts:
+                raise NoSuchUpload(upload_id=ended[0])
+            if expected and there is None:
                 raise MissingKey
-            is_done = there.multipart and there.multipart.id == ended[0]
-            if not is_done and there.etag != expected:
+            if expected and there and not is_done and there.etag != expected:
                 raise PreconditionFailed("If-Match")
         return END_OF_UPLOAD(self, request, body, bucket_name, query, key_name)
 
+    def serialized(self, action_result: ActionResult) -> Any:
+        """Says of each open upload when it began; moto says 2010 of all, and they seem left behind by the dead."""
+        result, now = action_result.result, datetime.datetime.now(datetime.UTC)
+        if isinstance(result, dict) and "UploadId" in result:
+            BEGUN.setdefault(result["UploadId"], now)
+        if isinstance(result, dict):
+            for upload in result.get("Uploads", []):
+                upload["Initiated"] = BEGUN.setdefault(upload["UploadId"], now)
+        return SERIALIZED(self, action_result)
 
-END_OF_UPLOAD = S3Response._key_response_post
+
+END_OF_UPLOAD, SERIALIZED = S3Response._key_response_post, S3Response.serialized
+
+BEGUN: dict[str, datetime.datetime] = {}
+"""When each upload began."""
 
 
 def main(
@@ -675,7 +695,7 @@ def main(
     arguments = parser.parse_args()
     urls.url_paths = dict.fromkeys(urls.url_paths, glue.dispatch)
     models.FakeCrawler = Crawler
-    S3Response._key_response_post = Uploads._key_response_post
+    S3Response._key_response_post, S3Response.serialized = Uploads._key_response_post, Uploads.serialized
     app = DomainDispatcherApplication(create_backend_app)
     served = around(Control(app), f"http://{arguments.host}:{arguments.port}")
     run_simple(arguments.host, arguments.port, served, threaded=True, request_handler=MotoRequestHandler)

@@ -147,3 +147,25 @@ def test_credentials_that_end_in_the_middle_of_a_run(proxy, real_s3, tmp_path, k
     # The tap goes on from the state that was given back.
     run(TARGET, "--config", config, stdin=lines(SCHEMA, *records(10, 10), state(2))).succeeded()
     assert sorted(read(real_s3.download(bucket, tmp_path / "copy", "lake"))) == list(range(20))
+
+
+def test_only_what_dead_runs_left_open_is_aborted(s3, tmp_path):
+    """A day is more than any run takes: what is younger may be another run's, and is."""
+    bucket = s3.bucket("left-open")
+    config = tmp_path / "t.json"
+    config.write_text(json.dumps(s3.settings(f"s3://{bucket}/lake")))
+
+    def begin(key):
+        s3.client.create_multipart_upload(Bucket=bucket, Key=key)
+
+    def load():
+        return run(TARGET, "--config", config, stdin=lines(SCHEMA, *records(0, 3), state(1))).succeeded().err
+
+    begin("lake/s/old.parquet")
+    begin("other/old.parquet")
+    assert "dead run" not in load()
+    assert len(s3.uploads(bucket)) == 2
+    s3.steer("uploads", hours=25)
+    begin("lake/s/young.parquet")
+    assert load().count("an upload that a dead run left is aborted") == 1
+    assert {upload["Key"] for upload in s3.uploads(bucket)} == {"lake/s/young.parquet", "other/old.parquet"}

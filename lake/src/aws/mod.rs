@@ -4,6 +4,8 @@
 #[cfg(feature = "s3")]
 #[cfg_attr(not(feature = "iceberg"), allow(dead_code, reason = "catalogs of tables lend"))]
 mod lent;
+#[cfg(feature = "s3")]
+mod said;
 #[cfg(not(feature = "s3"))]
 #[path = "absent.rs"]
 mod session;
@@ -20,6 +22,8 @@ use crate::options::S3Options;
 pub(crate) use lent::Lender;
 #[cfg(feature = "s3")]
 pub(crate) use lent::{Lent, NotLent};
+#[cfg(feature = "s3")]
+pub(crate) use said::Said;
 #[cfg(not(feature = "s3"))]
 #[allow(unused_imports, reason = "catalogs of tables lend")]
 pub(crate) use session::Lent;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use aws_sdk_glue::error::{BuildError, ProvideErrorMetadata, SdkError};
 
+use crate::aws::Said;
 use crate::error::Error;
 
 /// A request that Glue rejected, or that did not reach it.
@@ -86,9 +87,8 @@ impl Rejection {
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
-        if let Some(service) = error.as_service_error() {
-            let code = service.code().unwrap_or("an error without a code");
-            return Self::new(operation, object, code, service.message().unwrap_or("no message"));
+        if let Some(Said { code, message }) = Said::of(&error) {
+            return Self::new(operation, object, &code, message);
         }
         Self {
             reason: Reason::Unreachable,

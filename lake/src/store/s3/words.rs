@@ -2,19 +2,17 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::NotLent;
+use crate::aws::{NotLent, Said};
 
 /// What S3 said, in one sentence, with what to do where that is known.
 pub(super) fn explain<E>(error: &SdkError<E>, bucket: &str, endpoint: Option<&str>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
-    let Some(service) = error.as_service_error() else {
+    let Some(Said { code, message }) = Said::of(error) else {
         return unanswered(error, endpoint);
     };
-    let code = service.code().unwrap_or("an error without a code");
-    let message = service.message().unwrap_or("no message");
-    match code {
+    match code.as_ref() {
         "NoSuchBucket" => {
             format!("the bucket `{bucket}` does not exist; create it or correct `destination`")
         }
