@@ -24,6 +24,7 @@ Tests steer it at `/_control`:
                            {action, item, code, …}        refuses the partition of that value
                            {action, code, done, …}        does the action, and answers by the error
     POST uploads           {hours}                        makes all open uploads so much older
+    POST objects           {bucket, key, hours}           makes an object so much older
     POST, DELETE crawls    {name, seconds, hold, fail}    how the next crawls of a crawler go; as usual
 """
 
@@ -137,6 +138,9 @@ class Control:
                 case "uploads", "POST":
                     for upload in BEGUN:
                         BEGUN[upload] -= datetime.timedelta(hours=body["hours"])
+                case "objects", "POST":
+                    found = s3_backends["123456789012"]["aws"].get_object(body["bucket"], body["key"])
+                    found.last_modified -= datetime.timedelta(hours=body["hours"])
                 case "crawls", "DELETE":
                     Crawler.plans.clear()
                 case "crawls", "POST":

@@ -133,14 +133,30 @@ def test_a_catalog_that_hands_out_what_has_expired_is_one_clear_error(lake, said
     assert lake.names() == expected((range(10), "first"), (range(5), "second"))
 
 
-def test_maintenance_works_there_and_looks_for_no_orphans(lake):
+def test_maintenance_works_there_and_removes_what_nothing_names(lake):
     for ids in (range(10), range(10, 20)):
         lake.load(ids, "first", {**SCHEMA, "key_properties": []}).succeeded()
-    orphan = f"wh/{lake.namespace}/s/data/20200101T000000000000-000000-00000.parquet"
-    lake.s3.client.put_object(Bucket="theirs", Key=orphan, Body=b"x")
-    lake.maintain("--compact", "--expire").succeeded()
+    place = f"{lake.metadata()['location'].removeprefix('s3://theirs/')}/"
+    old = ["data/20200101T000000000000-000000-00000.parquet", "data/of-spark.parquet", "metadata/of-spark-m0.avro"]
+    young, besides = "data/young-of-spark.parquet", "notes.txt"
+    for name in (*old, young, besides):
+        lake.s3.client.put_object(Bucket="theirs", Key=place + name, Body=b"x")
+    for name in (*old[1:], besides):
+        lake.s3.steer("objects", bucket="theirs", key=place + name, hours=73)
+    done = lake.maintain("--compact", "--expire").succeeded()
+    assert "3 files that none names were removed" in done.out
+    assert f"{place}{young}: not written by this program; no snapshot names it" in done.out
+    strange = {name for name in (*old, young, besides) if place + name in lake.objects()}
+    assert strange == {young, besides}
     checked = lake.maintain("--check").succeeded()
     assert "as promised" in checked.out and " 20 " in checked.out
     lake.maintain("--erase", "name=first").succeeded()
     assert lake.names() == {}
-    assert orphan in lake.objects()
+
+
+def test_a_catalog_that_lets_nobody_list_is_left_to_remove_what_nothing_names(lake):
+    lake.load(range(10), "first").succeeded()
+    lake.gate.lists = False
+    done = lake.maintain("--expire").succeeded()
+    assert "are not looked for, that is for its catalog" in done.err and "access denied" in done.err
+    assert lake.names() == expected((range(10), "first"))

@@ -12,7 +12,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -143,6 +143,8 @@ class Gate(Front):
         self.loans: dict[str, Loan] = {}
         self.refused: list[str] = []
         self.uses: int | None = None
+        self.lists = True
+        """Whether the places may be listed."""
         self.written: list[str] = []
         super().__init__(int(s3.url.rsplit(":", 1)[1]))
 
@@ -188,7 +190,11 @@ class Gate(Front):
         loan.used += 1
         if loan.until <= time.time() or (self.uses is not None and loan.used > self.uses):
             return 400, "ExpiredToken", "The provided token has expired."
-        asked_for = unquote(urlsplit(request.path).path).removeprefix("/")
+        address = urlsplit(request.path)
+        asked_for = unquote(address.path).removeprefix("/")
+        query = dict(parse_qsl(address.query))
+        if "list-type" in query:
+            asked_for = f"{asked_for.strip('/')}/{query.get('prefix', '').rstrip('/')}" if self.lists else "lists"
         if not f"{asked_for}/".startswith(f"{loan.place}/"):
             return 403, "AccessDenied", f"it is not for {asked_for}"
         return None

@@ -250,4 +250,16 @@ impl Error {
     pub(crate) fn arrow(source: ArrowError) -> Self {
         Self::broken("columns of one table can be computed with", source)
     }
+
+    /// The error with its causes, in one line of the log.
+    pub(crate) fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        text
+    }
 }

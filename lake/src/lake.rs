@@ -276,7 +276,10 @@ pub(crate) fn definition_key(table: &str) -> String {
     format!("{TABLES}{table}.json")
 }
 
+/// The form of the time that the name of a run begins with.
+pub(crate) const RUN_TIME: &str = "%Y%m%dT%H%M%S%6f";
+
 /// A name for a run, unlike any other.
 fn run_name() -> String {
-    format!("{}-{:06x}", chrono::Utc::now().format("%Y%m%dT%H%M%S%6f"), std::process::id())
+    format!("{}-{:06x}", chrono::Utc::now().format(RUN_TIME), std::process::id())
 }

@@ -106,9 +106,9 @@ pub(crate) struct Maintain {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) to: Option<TableFormat>,
 
-    /// Of Iceberg tables: leave out snapshots older than three days, but for the newest five, and remove files of
-    /// this program that no snapshot names, once they are three days old. Each commit leaves out what is due by
-    /// itself; this is for tables that are written no more, and for what runs that died have left.
+    /// Of Iceberg tables: leave out snapshots older than three days, but for the newest five, and remove data and
+    /// metadata that no snapshot names, whoever has written them, once they are three days old. Each commit leaves
+    /// out what is due by itself; this is for tables that are written no more, and for what runs that died have left.
     #[arg(long)]
     pub(crate) expire: bool,
 

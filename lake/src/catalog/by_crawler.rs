@@ -16,7 +16,7 @@ use super::mismatch::Mismatch;
 use super::options::{CrawlerOptions, Wait};
 use super::partitions::DirtyPartitions;
 use super::rejection::{Reason, Rejection};
-use super::session::{Session, behind, folders_with_files, with_causes};
+use super::session::{Session, behind, folders_with_files};
 use crate::error::{Error, Result};
 
 /// Lets the crawler crawl, if anything may have changed since its last crawl. `stopped` says whether a
@@ -121,8 +121,8 @@ fn report(
     let (status, error) = match outcome {
         Ok(Progressed::Succeeded) => (Status::Succeeded, None),
         Ok(Progressed::Started) => (Status::Started, None),
-        Err(error) if is_stopped => (Status::Interrupted, Some(with_causes(error))),
-        Err(error) => (Status::Failed, Some(with_causes(error))),
+        Err(error) if is_stopped => (Status::Interrupted, Some(error.with_causes())),
+        Err(error) => (Status::Failed, Some(error.with_causes())),
     };
     session.emit(Event {
         tables: dirty.iter().cloned().collect(),
@@ -320,7 +320,7 @@ mod tests {
         };
         setup.glue.state().crawled.iter_mut().for_each(wrong);
         let error = setup.sync(&mut run).unwrap_err();
-        let text = with_causes(&error);
+        let text = error.with_causes();
         assert!(text.contains("after a crawl that succeeded, its column `id` is int"), "{text}");
         assert_eq!(statuses(&run), [Status::Failed]);
         assert!(stored(&run.lake)[0].get("crawl_after").is_none());
@@ -336,7 +336,7 @@ mod tests {
         let setup = Setup::new();
         let mut run = setup.loaded(&[0]);
         setup.glue.state().crawled.clear();
-        let text = with_causes(&setup.sync(&mut run).unwrap_err());
+        let text = setup.sync(&mut run).unwrap_err().with_causes();
         assert!(
             text.contains("arn:table/t: after a crawl that succeeded, it is not there"),
             "{text}"
@@ -360,7 +360,7 @@ mod tests {
         setup.glue.state().ends.push_back(LastCrawlStatus::Failed);
         let error = setup.sync(&mut run).unwrap_err();
         assert!(error.to_string().ends_with("the catalog is behind: `t`"), "{error}");
-        assert!(with_causes(&error).contains("arn:crawler/c: the crawl was FAILED"), "{error}");
+        assert!(error.with_causes().contains("arn:crawler/c: the crawl was FAILED"), "{error}");
         assert_eq!(stored(&run.lake)[0]["crawl_after"], json!(""));
         let mut next = setup.run();
         setup.sync(&mut next).unwrap();
@@ -390,7 +390,7 @@ mod tests {
         let mut setup = Setup::new();
         setup.options.timeout_seconds = 1;
         let mut run = setup.loaded(&[0]);
-        let text = with_causes(&setup.sync(&mut run).unwrap_err());
+        let text = setup.sync(&mut run).unwrap_err().with_causes();
         assert!(text.contains("did not end in time"), "{text}");
         while !setup.glue.state().looks.is_empty() {
             crate::catalog::api::CrawlerApi::crawler(&setup.glue, "c").unwrap();
@@ -420,7 +420,7 @@ mod tests {
         // Nor does it wait for a crawl that runs already.
         let mut next = setup.loaded(&[1]);
         let error = sync(&mut next, &setup.options, Wait::Never, &|| false).unwrap_err();
-        assert!(with_causes(&error).contains("could not be started in time"), "{error}");
+        assert!(error.with_causes().contains("could not be started in time"), "{error}");
         assert!(setup.clock.slept().is_zero());
     }
 
@@ -431,7 +431,7 @@ mod tests {
         setup.glue.deny("GetCrawler");
         setup.sync(&mut setup.run()).unwrap();
         let mut run = setup.loaded(&[1]);
-        let text = with_causes(&setup.sync(&mut run).unwrap_err());
+        let text = setup.sync(&mut run).unwrap_err().with_causes();
         assert!(text.contains("glue:GetCrawler"), "{text}");
         assert_eq!(stored(&run.lake).len(), 1);
     }
@@ -444,7 +444,7 @@ mod tests {
         setup.sync(&mut setup.loaded(&[1])).unwrap();
         let mut run = setup.run();
         load(&mut run, "u", &[0]);
-        let text = with_causes(&setup.sync(&mut run).unwrap_err());
+        let text = setup.sync(&mut run).unwrap_err().with_causes();
         assert!(text.contains("it does not crawl") && text.contains("/u/"), "{text}");
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::event::{Activity, Event, Status};
 use super::partitions::DirtyPartitions;
 use super::register::{Registered, Registration};
-use super::session::{Session, behind, partitions_with_files, with_causes};
+use super::session::{Session, behind, partitions_with_files};
 use crate::error::{Error, Result};
 
 /// Registers all tables that may be dirty. One that fails keeps none of the others from it.
@@ -40,7 +40,7 @@ fn register_and_report(session: &mut Session, table: &str, dirty: &DirtyPartitio
     let (status, partitions, error) = match &outcome {
         Ok(Registered { status: None, .. }) => return Ok(()),
         Ok(Registered { status: Some(status), partitions }) => (*status, *partitions, None),
-        Err(error) => (Status::Failed, 0, Some(with_causes(error))),
+        Err(error) => (Status::Failed, 0, Some(error.with_causes())),
     };
     session.emit(Event {
         table: Some(session.options.table_name(table)),

@@ -1,7 +1,6 @@
 //! What both ways to sync a catalog work with: the lake, Glue, the notes, and what this run did.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -158,18 +157,6 @@ impl Session {
         (self.hooks.report)(&event);
         self.events.push(event);
     }
-}
-
-/// An error with its causes, in one line of the log.
-pub(super) fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 /// The catalog is behind of these tables, for the first of the errors that kept it so.
@@ -332,7 +319,7 @@ pub(super) mod tests {
             reason: "Glue does not answer GetTable".into(),
             source: Some("connection refused".into()),
         };
-        let text = with_causes(&error);
+        let text = error.with_causes();
         assert!(text.ends_with("Glue does not answer GetTable: connection refused"), "{text}");
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::format::TableFormat;
 use crate::lake::Lake;
 use crate::store::Object;
 use crate::table::definition::{Definition, LoadMethod};
@@ -19,6 +20,8 @@ pub const SMALL_BYTES: u64 = FILE_BYTES as u64 / 4;
 pub struct Survey {
     /// The table.
     pub table: String,
+    /// How it is stored.
+    pub table_format: TableFormat,
     /// How rows enter it.
     pub load_method: LoadMethod,
     /// Objects per partition of an upserted table.
@@ -35,7 +38,8 @@ pub struct Survey {
     pub largest: u64,
     /// Files that are better compacted.
     pub small_files: usize,
-    /// Objects below the table's prefix that this program has not written.
+    /// Objects below the table's prefix that this program has not written; of an Iceberg table those that no snapshot
+    /// names either.
     pub orphans: Vec<String>,
     /// What a run is at, or has left half done.
     pub unfinished: Vec<Unfinished>,
@@ -110,6 +114,7 @@ pub(super) fn survey(definition: &Definition, files: &TableFiles<'_>) -> Survey 
     ];
     Survey {
         table: definition.table.clone(),
+        table_format: definition.table_format,
         load_method: definition.load_method,
         shards: definition.shards,
         partitions: files.data.len(),
@@ -182,7 +187,7 @@ mod tests {
             columns: Vec::new(),
             keys: Vec::new(),
             load_method,
-            table_format: crate::TableFormat::Parquet,
+            table_format: TableFormat::Parquet,
             partition_by: Some(PartitionBy {
                 column: "at".into(),
                 granularity: Some(Granularity::Month),

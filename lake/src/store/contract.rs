@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 
@@ -109,6 +110,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// All objects whose keys start with `prefix`, sorted by the bytes of their keys: those that are
     /// there when it is called, and none that is gone by then.
     fn list(&self, prefix: &str) -> Result<Vec<Object>>;
+
+    /// When an object was written, by the clock of the store; nothing where it is gone, or the store keeps no times.
+    fn modified(&self, _key: &str) -> Result<Option<SystemTime>> {
+        Ok(None)
+    }
 
     /// Removes an object; it is no error when it is gone already.
     fn delete(&self, key: &str) -> Result<()>;

@@ -5,13 +5,13 @@ mod checked;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lake::Lake;
 use lake::maintain::{
     Action, Checked, Erase, Fault, FaultKind, Options, Report, SMALL_BYTES, Survey, TableReport,
     Unfinished,
 };
 use lake::store::probe;
 use lake::table::LoadMethod;
+use lake::{Lake, TableFormat};
 use program::{report, words};
 use serde::Serialize;
 
@@ -126,12 +126,23 @@ fn text(report: &Report, dry_run: bool) -> String {
             lines.extend(advice(survey));
         }
     }
-    let orphans = report.tables.iter().flat_map(|table| &table.survey.orphans);
-    lines.extend(orphans.chain(&report.unknown).map(|key| {
-        format!("{key}: not written by this program; queries of the table may read it")
-    }));
+    for TableReport { survey, .. } in &report.tables {
+        lines.extend(survey.orphans.iter().map(|key| stray(key, survey.table_format)));
+    }
+    lines.extend(report.unknown.iter().map(|key| stray(key, TableFormat::Parquet)));
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What is there and is not of the lake.
+fn stray(key: &str, format: TableFormat) -> String {
+    let what = match format {
+        TableFormat::Parquet => "queries of the table may read it",
+        TableFormat::Iceberg => {
+            "no snapshot names it, so no query reads it; `--expire` removes data and metadata after 3 days"
+        }
+    };
+    format!("{key}: not written by this program; {what}")
 }
 
 /// The report for a program.
@@ -162,8 +173,8 @@ fn describe(action: &Action, table: &str, dry_run: bool) -> String {
         Action::Convert { to, files } => {
             let verb = if dry_run { "would become" } else { "became" };
             let to = match to {
-                lake::TableFormat::Iceberg => "an Iceberg table",
-                lake::TableFormat::Parquet => "a plain table again",
+                TableFormat::Iceberg => "an Iceberg table",
+                TableFormat::Parquet => "a plain table again",
             };
             format!("{table}: it {verb} {to}, of the {files} files that it has")
         }
@@ -229,6 +240,7 @@ mod tests {
     fn survey(load_method: LoadMethod, small_files: usize, largest: u64) -> Survey {
         Survey {
             table: "t".into(),
+            table_format: TableFormat::Parquet,
             load_method,
             shards: 2,
             partitions: 1,

@@ -37,7 +37,7 @@ pub(crate) mod schema;
 mod snapshot;
 pub(crate) mod spec;
 pub(crate) mod table;
-mod upkeep;
+pub(crate) mod upkeep;
 pub(crate) mod value;
 
 pub(crate) use catalogs::Catalog;

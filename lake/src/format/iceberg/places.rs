@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use crate::aws::Aws;
 use crate::aws::Lent;
@@ -258,6 +259,11 @@ impl Store for Places {
         let found = self.at(prefix)?;
         let listed = found.store.list(&found.key)?.into_iter();
         Ok(listed.map(|object| found.named(object)).collect())
+    }
+
+    fn modified(&self, key: &str) -> Result<Option<SystemTime>> {
+        let found = self.at(key)?;
+        found.store.modified(&found.key)
     }
 
     fn delete(&self, key: &str) -> Result<()> {

@@ -107,8 +107,7 @@ impl Table {
     /// What the keys of its new files begin with, without a slash behind it: where the catalog has the table. One whose
     /// catalog says where it lies is made now if it is not there, because there is no other way to know.
     pub(crate) fn root(&self, definition: &Definition) -> Result<String> {
-        let known = || self.root.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(root) = known() {
+        if let Some(root) = self.root_if_known() {
             return Ok(root);
         }
         if self.pointer.location().is_some() {
@@ -116,14 +115,13 @@ impl Table {
         }
         let columns = schema::numbered(None, &definition.columns);
         self.make(&columns, &Plan::of(definition)?)?;
-        known()
+        self.root_if_known()
             .ok_or_else(|| self.fault("it was made in the catalog, which does not have it".into()))
     }
 
-    /// Whether it lies elsewhere than in the lake. It is for its catalog then to look for files that nothing names.
-    pub(super) fn is_elsewhere(&self) -> bool {
-        let root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        root.as_deref().is_some_and(is_elsewhere)
+    /// What the keys of its files begin with, once it was loaded.
+    pub(super) fn root_if_known(&self) -> Option<String> {
+        self.root.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether its catalog says where it lies when it is made.

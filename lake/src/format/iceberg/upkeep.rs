@@ -1,18 +1,28 @@
 //! What a table needs besides commits of rows: snapshots that expire, and files that no snapshot names.
 
 use std::collections::HashSet;
+use std::time::{Duration, SystemTime};
 
+use chrono::NaiveDateTime;
 use serde_json::json;
 
 use super::expiry;
 use super::manifest::{Entry, Row};
 use super::metadata::{cut_log, push};
+use super::places::is_elsewhere;
 use super::pointer::Swap;
 use super::table::Table;
+use crate::at_once::at_once;
 use crate::error::{Error, Result};
+use crate::lake::RUN_TIME;
+use crate::store::Object;
 
-/// How old a file is at least that is taken for one that a run has left: Spark refuses less than a day.
-const ORPHAN_DAYS: i64 = 3;
+/// How old a file is at least that is taken for one that a run has left: what Spark's `remove_orphan_files` takes, too
+/// (<https://iceberg.apache.org/docs/latest/spark-procedures/#remove_orphan_files>).
+const ORPHAN_AGE: Duration = Duration::from_hours(3 * 24);
+
+/// Where Iceberg's writers put what they write, below a table.
+const FOLDERS: [&str; 2] = ["data/", "metadata/"];
 
 /// Tries to leave snapshots out while others commit.
 const TRIES: usize = 10;
@@ -82,40 +92,67 @@ impl Table {
         paths.iter().map(|path| self.key(path)).collect()
     }
 
-    /// Keys of files of this program that no snapshot names and that were written long enough ago.
-    pub(crate) fn orphans(&self) -> Result<Vec<String>> {
-        let before = chrono::Utc::now() - chrono::Duration::days(ORPHAN_DAYS);
-        let before = before.format("%Y%m%dT%H%M%S%6f").to_string();
+    /// Those of the files that no snapshot names that were written long enough ago, whoever has written them. Those of
+    /// this program say in their names when; of others the store knows, and only what is where Iceberg's writers
+    /// put data and metadata is taken for theirs.
+    pub(crate) fn orphans(&self, unnamed: &[String]) -> Result<Vec<String>> {
+        let before = SystemTime::now() - ORPHAN_AGE;
         let is_old = |key: &String| {
-            let name = key.rsplit('/').next().unwrap_or_default();
-            let time = name.split('-').next().unwrap_or_default();
-            time.len() == before.len() && time.contains('T') && time < before.as_str()
+            let inner = key.strip_prefix(&self.place()).unwrap_or_default();
+            let is_old = match run_time(key) {
+                Some(begun) if begun < before => true,
+                None if FOLDERS.iter().all(|folder| !inner.starts_with(folder)) => false,
+                Some(_) | None => self.store.modified(key)?.is_some_and(|time| time < before),
+            };
+            Ok(is_old.then(|| key.clone()))
         };
-        let objects = self.unnamed()?;
-        Ok(objects.into_iter().filter(is_old).collect())
+        let mut orphans = Vec::new();
+        at_once(self.at_once(), unnamed, is_old, |old: Result<Option<String>>| {
+            orphans.extend(old?);
+            Ok(())
+        })?;
+        orphans.sort_unstable();
+        Ok(orphans)
     }
 
-    /// Keys of files below the table that neither a snapshot names nor this program has written.
-    pub(crate) fn strange_objects(&self) -> Result<Vec<String>> {
-        let is_own = |key: &String| {
-            let name = key.rsplit('/').next().unwrap_or_default();
-            let time = name.split('-').next().unwrap_or_default();
-            time.split_once('T').is_some_and(|(day, time)| day.len() == 8 && time.len() == 12)
-        };
-        Ok(self.unnamed()?.into_iter().filter(|key| !is_own(key)).collect())
+    /// Removes files that nothing names.
+    pub(crate) fn remove(&self, keys: &[String]) -> Result<()> {
+        at_once(self.at_once(), keys, |key| self.store.delete(key), |removed| removed)
     }
 
-    fn unnamed(&self) -> Result<Vec<String>> {
-        if self.load()?.is_some() && self.is_elsewhere() {
-            tracing::info!(
-                table = self.name,
-                "{}: it lies where its catalog has put it, whose own maintenance removes what nothing names",
-                self.name
-            );
-            return Ok(Vec::new());
+    /// What the keys of its files begin with.
+    fn place(&self) -> String {
+        format!("{}/", self.root_if_known().unwrap_or_else(|| self.name.clone()))
+    }
+
+    /// What is where the table lies.
+    fn listed(&self) -> Result<Vec<Object>> {
+        let place = self.place();
+        if !is_elsewhere(&place) {
+            return self.store.list(&place);
         }
+        // Of what lies elsewhere nobody knows that all below it is the table's. Its catalog may not let it be listed:
+        // S3 Tables removes by itself what nothing names.
+        let listed = FOLDERS.map(|folder| self.store.list(&format!("{place}{folder}")));
+        match listed.into_iter().collect::<Result<Vec<_>>>() {
+            Ok(listed) => Ok(listed.into_iter().flatten().collect()),
+            Err(error) => {
+                tracing::warn!(
+                    table = self.name,
+                    "{}: files that no snapshot names are not looked for, that is for its catalog: {}",
+                    self.name,
+                    error.with_causes()
+                );
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Keys of what is where the table lies, and is neither named by a snapshot nor part of its pointer.
+    pub(crate) fn unnamed(&self) -> Result<Vec<String>> {
+        self.load()?;
         // Listed before: what is written meanwhile is not there.
-        let listed = self.store.list(&format!("{}/", self.name))?;
+        let listed = self.listed()?;
         let named = self.named()?;
         if named.is_empty() && !listed.is_empty() {
             return Err(Error::Table {
@@ -130,5 +167,38 @@ impl Table {
         };
         let keys = listed.into_iter().map(|object| object.key);
         Ok(keys.filter(|key| !named.contains(key) && !is_metadata(key)).collect())
+    }
+}
+
+/// Whether a file is none of this program.
+pub(crate) fn is_strange(key: &str) -> bool {
+    run_time(key).is_none()
+}
+
+/// When the run began that has written a file of this program, as the file's name says.
+fn run_time(key: &str) -> Option<SystemTime> {
+    let name = key.rsplit('/').next().unwrap_or_default();
+    let time = name.split('-').next().unwrap_or_default();
+    let (begun, rest) = NaiveDateTime::parse_and_remainder(time, RUN_TIME).ok()?;
+    rest.is_empty().then(|| begun.and_utc().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_this_program_says_when_its_run_began() {
+        let begun = SystemTime::UNIX_EPOCH + Duration::from_micros(1_767_225_600_000_001);
+        let own = "t/data/at_month=2026-01/20260101T000000000001-00002a-00007.parquet";
+        assert_eq!(run_time(own), Some(begun));
+        for other in [
+            "t/data/00000-3-8a7c1e1e-4f4b-4c0e-9d65-0d6d1d0a8a35-00001.parquet",
+            "t/data/20260101T0000000000012-00002a-00007.parquet",
+            "t/data/20261301T000000000001-00002a-00007.parquet",
+            "t/notes.json",
+        ] {
+            assert_eq!(run_time(other), None, "{other}");
+        }
     }
 }

@@ -25,6 +25,7 @@ use crate::file::encoding::Encoding;
 use crate::file::reader::PartReader;
 use crate::format::TableFormat;
 use crate::format::iceberg::table::Live;
+use crate::format::iceberg::upkeep::is_strange;
 use crate::lake::Lake;
 use crate::table::definition::Definition;
 use crate::table::file_name;
@@ -47,7 +48,8 @@ pub(super) fn maintain(
     };
     let live = look()?;
     let small = small(&live);
-    let survey = survey(lake, definition, &live, small.values().map(Vec::len).sum())?;
+    let unnamed = own.unnamed()?;
+    let survey = survey(definition, &live, small.values().map(Vec::len).sum(), &unnamed);
     let mut actions = Vec::new();
     if options.to == Some(TableFormat::Parquet) {
         let done = adopt::give_back(lake, definition, &live, options.dry_run)?;
@@ -132,10 +134,10 @@ pub(super) fn maintain(
         }
     }
     if options.expire {
-        let orphans = own.orphans()?;
+        let orphans = own.orphans(&unnamed)?;
         let snapshots = if options.dry_run { own.due()? } else { own.expire(None)? };
         if !options.dry_run {
-            lake.remove(&orphans)?;
+            own.remove(&orphans)?;
         }
         actions.push(Action::Expire { snapshots, orphans: orphans.len() });
     }
@@ -177,15 +179,16 @@ fn small(live: &[Live]) -> BTreeMap<String, Vec<&Live>> {
 }
 
 fn survey(
-    lake: &Lake,
     definition: &Definition,
     live: &[Live],
     small_files: usize,
-) -> Result<Survey> {
+    unnamed: &[String],
+) -> Survey {
     let sizes = || live.iter().map(|file| file.size);
     let partitions: HashSet<String> = live.iter().map(folder).collect();
-    Ok(Survey {
+    Survey {
         table: definition.table.clone(),
+        table_format: definition.table_format,
         load_method: definition.load_method,
         shards: definition.shards,
         partitions: partitions.len(),
@@ -194,9 +197,9 @@ fn survey(
         smallest: sizes().min().unwrap_or(0),
         largest: sizes().max().unwrap_or(0),
         small_files,
-        orphans: lake.iceberg(&definition.table)?.strange_objects()?,
+        orphans: unnamed.iter().filter(|key| is_strange(key)).cloned().collect(),
         unfinished: Vec::new(),
-    })
+    }
 }
 
 /// How many rows match, and the files that hold some.

@@ -114,6 +114,15 @@ impl Store for LocalStore {
         self.folder.list(prefix)
     }
 
+    fn modified(&self, key: &str) -> Result<Option<SystemTime>> {
+        let path = self.folder.path(key);
+        match fs::metadata(&path).and_then(|data| data.modified()) {
+            Ok(time) => Ok(Some(time)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(failed("look up", &path, error)),
+        }
+    }
+
     fn delete(&self, key: &str) -> Result<()> {
         let path = self.folder.path(key);
         let removed = self.folder.lock_writes().and_then(|_lock| fs::remove_file(&path));

@@ -22,6 +22,7 @@ use std::fs::File;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use crate::aws::Aws;
 use crate::error::Result;
@@ -131,6 +132,10 @@ impl Store for S3Store {
 
     fn list(&self, prefix: &str) -> Result<Vec<Object>> {
         self.wait(self.bucket.list(prefix))
+    }
+
+    fn modified(&self, key: &str) -> Result<Option<SystemTime>> {
+        self.wait(self.bucket.modified(key))
     }
 
     fn delete(&self, key: &str) -> Result<()> {

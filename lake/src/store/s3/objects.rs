@@ -1,7 +1,8 @@
 //! Requests for one object at a time, and for lists of them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
@@ -32,8 +33,8 @@ enum Unread {
 }
 
 impl Bucket {
-    /// The object, and the mark of the write that made it.
-    pub(super) async fn head(&self, key: &str) -> Result<Option<(Object, Option<String>)>> {
+    /// What S3 says of an object that is there.
+    async fn look_up(&self, key: &str) -> Result<Option<HeadObjectOutput>> {
         let request = self
             .client()
             .head_object()
@@ -41,14 +42,24 @@ impl Bucket {
             .key(self.full(key))
             .set_expected_bucket_owner(self.owner());
         match request.send().await {
-            Ok(head) => {
-                let mark = head.metadata().and_then(|data| data.get(MARK)).cloned();
-                let object = self.object("look up", key, head.content_length(), head.e_tag())?;
-                Ok(Some((object, mark)))
-            }
+            Ok(head) => Ok(Some(head)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(self.failed("look up", key, &error)),
         }
+    }
+
+    /// The object, and the mark of the write that made it.
+    pub(super) async fn head(&self, key: &str) -> Result<Option<(Object, Option<String>)>> {
+        let Some(head) = self.look_up(key).await? else { return Ok(None) };
+        let mark = head.metadata().and_then(|data| data.get(MARK)).cloned();
+        let object = self.object("look up", key, head.content_length(), head.e_tag())?;
+        Ok(Some((object, mark)))
+    }
+
+    /// When the object was written.
+    pub(super) async fn modified(&self, key: &str) -> Result<Option<SystemTime>> {
+        let head = self.look_up(key).await?;
+        Ok(head.and_then(|head| SystemTime::try_from(*head.last_modified()?).ok()))
     }
 
     /// The object and its bytes.
