@@ -8,21 +8,18 @@ use apache_avro::{Codec, DeflateSettings, Reader, Schema, Writer};
 
 use crate::error::{Error, Result};
 
-/// What an Avro file holds.
-#[derive(Debug)]
-pub(super) struct Avro {
+/// The records of an Avro file, one after the other: as values they take fifty times what they take in the file.
+pub(super) struct Records<'a> {
     pub(super) schema: Schema,
     /// Its header, but for what is Avro's own.
     pub(super) header: Vec<(String, Vec<u8>)>,
-    pub(super) records: Vec<Value>,
+    reader: Reader<'a, &'a [u8]>,
+    object: &'a str,
 }
 
-/// Reads a file; `object` names it in errors.
-pub(super) fn read(bytes: &[u8], object: &str) -> Result<Avro> {
-    let damaged = |error: apache_avro::Error| {
-        Error::store("read", object, format!("it is no Avro file of Iceberg: {error}"))
-    };
-    let reader = Reader::new(bytes).map_err(damaged)?;
+/// Begins to read a file; `object` names it in errors.
+pub(super) fn read<'a>(bytes: &'a [u8], object: &'a str) -> Result<Records<'a>> {
+    let reader = Reader::new(bytes).map_err(|error| damaged(object, &error))?;
     let schema = reader.writer_schema().clone();
     let own = |key: &&String| !key.starts_with("avro.");
     let mut header: Vec<_> = reader
@@ -32,15 +29,27 @@ pub(super) fn read(bytes: &[u8], object: &str) -> Result<Avro> {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     header.sort();
-    let records = reader.collect::<std::result::Result<_, _>>().map_err(damaged)?;
-    Ok(Avro { schema, header, records })
+    Ok(Records { schema, header, reader, object })
 }
 
-/// Writes a file.
+impl Iterator for Records<'_> {
+    type Item = Result<Value>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.reader.next()?;
+        Some(record.map_err(|error| damaged(self.object, &error)))
+    }
+}
+
+fn damaged(object: &str, error: &apache_avro::Error) -> Error {
+    Error::store("read", object, format!("it is no Avro file of Iceberg: {error}"))
+}
+
+/// Writes a file, record by record.
 pub(super) fn write(
     schema: &Schema,
     header: &[(String, Vec<u8>)],
-    records: &[Value],
+    records: impl IntoIterator<Item = Result<Value>>,
 ) -> Result<Vec<u8>> {
     let broken = |error| Error::broken("records of Iceberg fit their schema", error);
     let codec = Codec::Deflate(DeflateSettings::default());
@@ -49,7 +58,7 @@ pub(super) fn write(
         writer.add_user_metadata(key.clone(), value).map_err(broken)?;
     }
     for record in records {
-        writer.append_value_ref(record).map_err(broken)?;
+        writer.append_value_ref(&record?).map_err(broken)?;
     }
     writer.into_inner().map_err(broken)
 }

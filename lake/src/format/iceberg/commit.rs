@@ -216,7 +216,7 @@ fn summary(
 ) -> Map<String, Json> {
     let before = |key: &str| parent.map_or(0, |parent| parent.count(key));
     let added = i64::try_from(change.added.len()).unwrap_or(i64::MAX);
-    let rows: i64 = change.added.iter().map(|file| file.metrics.rows).sum();
+    let rows: i64 = change.added.iter().map(|file| file.metrics.rows()).sum();
     let size: i64 = change.added.iter().map(|file| i64::try_from(file.size).unwrap_or(0)).sum();
     let operation = match (change.is_compaction, written.deleted_files, added) {
         (true, _, _) => "replace",

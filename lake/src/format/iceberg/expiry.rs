@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use super::avro;
 use super::manifest::{DELETED, Entry, Row};
 use super::metadata::{Metadata, Snapshot};
 use super::table::Table;
@@ -69,11 +70,14 @@ pub(super) fn expire(table: &Table, next: &mut Metadata, keep: Option<usize>) ->
         let rows = if is_gone { &rows } else { &kept_rows };
         for row in rows.iter().map(Row) {
             if row.snapshot() == snapshot.id() && row.deleted() > 0 {
-                let manifest = table.manifest(row.path())?;
-                let entries = manifest.records.iter().map(Entry).filter(|entry| {
-                    entry.status() == DELETED && entry.snapshot() == Some(snapshot.id())
-                });
-                files.extend(entries.map(|entry| entry.path().to_owned()));
+                let bytes = table.manifest(row.path())?;
+                for record in avro::read(&bytes, row.path())? {
+                    let record = record?;
+                    let entry = Entry(&record);
+                    if entry.status() == DELETED && entry.snapshot() == Some(snapshot.id()) {
+                        files.push(entry.path().to_owned());
+                    }
+                }
             }
             if is_gone && !kept_manifests.contains(row.path()) {
                 manifests.insert(row.path().to_owned());

@@ -1,15 +1,12 @@
 //! Manifests: the files of a table with what is known of each, and the list of a snapshot that names them
 //! (<https://iceberg.apache.org/spec/#manifests>).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use apache_avro::types::Value;
 
-use super::avro::{Avro, get, none, number, present, set, some, text};
+use super::avro::{Records, get, none, number, present, set, some, text};
 use super::avro_schema::avro_name;
 use super::metadata::Metadata;
-use super::metrics::Metrics;
+use super::metrics::{Column, Metrics};
 use super::spec;
 use super::value::{Form, Single};
 use crate::error::{Error, Result};
@@ -67,38 +64,34 @@ pub(super) fn added(
     snapshot: i64,
     fields: &[(String, i64, Form)],
 ) -> Value {
-    let pairs = |pairs: Vec<(i32, Value)>| {
-        let pair = |(key, value)| {
-            Value::Record(vec![("key".into(), Value::Int(key)), ("value".into(), value)])
+    let metrics = &file.metrics;
+    let pairs = |of: &dyn Fn(Column<'_>) -> Option<Value>| {
+        let pair = |column: Column<'_>| {
+            let entry = [("key", Value::Int(column.id)), ("value", of(column)?)];
+            Some(Value::Record(entry.map(|(name, value)| (name.to_owned(), value)).into()))
         };
-        some(Value::Array(pairs.into_iter().map(pair).collect()))
+        some(Value::Array(metrics.columns().filter_map(pair).collect()))
     };
-    let longs = |known: &BTreeMap<i32, i64>| {
-        pairs(known.iter().map(|(id, count)| (*id, Value::Long(*count))).collect())
-    };
-    let bounds = |known: &BTreeMap<i32, Vec<u8>>| {
-        pairs(known.iter().map(|(id, bytes)| (*id, Value::Bytes(bytes.clone()))).collect())
-    };
+    let bytes = |bound: Option<&[u8]>| bound.map(|bound| Value::Bytes(bound.to_owned()));
     let partition = fields
         .iter()
         .zip(&file.partition)
         .map(|((name, _, form), value)| (avro_name(name), value.avro(*form)))
         .collect();
-    let metrics = &file.metrics;
-    let offsets = metrics.offsets.iter().map(|offset| Value::Long(*offset)).collect();
+    let offsets = metrics.offsets().iter().map(|offset| Value::Long(*offset)).collect();
     let data_file = Value::Record(vec![
         ("content".into(), Value::Int(0)),
         ("file_path".into(), Value::String(path.to_owned())),
         ("file_format".into(), Value::String("PARQUET".into())),
         ("partition".into(), Value::Record(partition)),
-        ("record_count".into(), Value::Long(metrics.rows)),
+        ("record_count".into(), Value::Long(metrics.rows())),
         ("file_size_in_bytes".into(), Value::Long(i64::try_from(file.size).unwrap_or(i64::MAX))),
-        ("column_sizes".into(), longs(&metrics.sizes)),
-        ("value_counts".into(), longs(&metrics.values)),
-        ("null_value_counts".into(), longs(&metrics.nulls)),
+        ("column_sizes".into(), pairs(&|column| Some(Value::Long(column.size)))),
+        ("value_counts".into(), pairs(&|column| Some(Value::Long(column.values)))),
+        ("null_value_counts".into(), pairs(&|column| column.nulls.map(Value::Long))),
         ("nan_value_counts".into(), none()),
-        ("lower_bounds".into(), bounds(&metrics.lower)),
-        ("upper_bounds".into(), bounds(&metrics.upper)),
+        ("lower_bounds".into(), pairs(&|column| bytes(column.lower))),
+        ("upper_bounds".into(), pairs(&|column| bytes(column.upper))),
         ("key_metadata".into(), none()),
         ("split_offsets".into(), some(Value::Array(offsets))),
         ("equality_ids".into(), none()),
@@ -154,8 +147,25 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// The files that a manifest of a list keeps or brings, as another manifest has them of a later snapshot.
+pub(super) fn kept<'a>(
+    entries: Records<'a>,
+    row: Row<'a>,
+) -> impl Iterator<Item = Result<Value>> + 'a {
+    let kept = move |entry: Result<Value>| {
+        let is_kept = entry.as_ref().map_or(true, |entry| Entry(entry).status() != DELETED);
+        is_kept.then(|| {
+            let mut entry = entry?;
+            inherit(&mut entry, row.0);
+            set(&mut entry, "status", Value::Int(0));
+            Ok(entry)
+        })
+    };
+    entries.filter_map(kept)
+}
+
 /// Makes explicit what an entry has by its manifest: it is about to be copied into another.
-pub(super) fn inherit(entry: &mut Value, row: &Value) {
+fn inherit(entry: &mut Value, row: &Value) {
     if number(entry, "snapshot_id").is_none() {
         let snapshot = number(row, "added_snapshot_id").unwrap_or(0);
         set(entry, "snapshot_id", Value::Long(snapshot));
@@ -222,40 +232,103 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A manifest that was written, as the list has it.
-pub(super) fn row(
-    path: &str,
-    length: usize,
-    spec_id: i64,
-    entries: &[Value],
-    forms: &[Option<Form>],
-    snapshot: i64,
+/// What the list says of a manifest, counted as its entries are written.
+#[derive(Debug)]
+pub(super) struct Tally {
+    counts: Counts,
+    /// The least sequence number of what is there.
+    least: i64,
     sequence: i64,
-) -> Value {
-    let mut least = sequence;
-    for entry in entries.iter().map(Entry).filter(|entry| entry.status() != DELETED) {
-        least = least.min(number(entry.0, "sequence_number").unwrap_or(sequence));
+    fields: Vec<Field>,
+}
+
+/// The values that the files of a manifest have of a partition field.
+#[derive(Debug)]
+struct Field {
+    /// Nothing where this program does not write such values.
+    form: Option<Form>,
+    has_null: bool,
+    has_other: bool,
+    known: Option<(Single, Single)>,
+}
+
+impl Tally {
+    /// Of a manifest of the snapshot of this sequence number, with a spec of these fields.
+    pub(super) fn new(forms: impl IntoIterator<Item = Option<Form>>, sequence: i64) -> Self {
+        let field = |form| Field { form, has_null: false, has_other: false, known: None };
+        let fields = forms.into_iter().map(field).collect();
+        Self { counts: Counts::default(), least: sequence, sequence, fields }
     }
-    let mut row = vec![
-        ("manifest_path".into(), Value::String(path.to_owned())),
-        ("manifest_length".into(), Value::Long(i64::try_from(length).unwrap_or(i64::MAX))),
-        ("partition_spec_id".into(), Value::Int(i32::try_from(spec_id).unwrap_or(i32::MAX))),
-        ("content".into(), Value::Int(0)),
-        ("sequence_number".into(), Value::Long(sequence)),
-        ("min_sequence_number".into(), Value::Long(least)),
-        ("added_snapshot_id".into(), Value::Long(snapshot)),
-    ];
-    row.extend(Counts::of(entries).values());
-    row.extend([
-        ("partitions".into(), some(Value::Array(summaries(entries, forms)))),
-        ("key_metadata".into(), none()),
-    ]);
-    Value::Record(row)
+
+    /// Counts an entry.
+    pub(super) fn count(&mut self, entry: &Value) {
+        let own = Entry(entry);
+        self.counts.count(own);
+        if own.status() != DELETED {
+            let sequence = number(entry, "sequence_number").unwrap_or(self.sequence);
+            self.least = self.least.min(sequence);
+        }
+        for (field, value) in self.fields.iter_mut().zip(own.partition()) {
+            field.count(value);
+        }
+    }
+
+    /// The manifest, as the list has it.
+    pub(super) fn row(&self, path: &str, length: usize, spec_id: i64, snapshot: i64) -> Value {
+        let mut row = vec![
+            ("manifest_path".into(), Value::String(path.to_owned())),
+            ("manifest_length".into(), Value::Long(i64::try_from(length).unwrap_or(i64::MAX))),
+            ("partition_spec_id".into(), Value::Int(i32::try_from(spec_id).unwrap_or(i32::MAX))),
+            ("content".into(), Value::Int(0)),
+            ("sequence_number".into(), Value::Long(self.sequence)),
+            ("min_sequence_number".into(), Value::Long(self.least)),
+            ("added_snapshot_id".into(), Value::Long(snapshot)),
+        ];
+        row.extend(self.counts.values());
+        let summaries = self.fields.iter().map(Field::summary).collect();
+        row.extend([
+            ("partitions".into(), some(Value::Array(summaries))),
+            ("key_metadata".into(), none()),
+        ]);
+        Value::Record(row)
+    }
+}
+
+impl Field {
+    fn count(&mut self, value: Single) {
+        match value {
+            Single::Null => self.has_null = true,
+            Single::Other(_) => self.has_other = true,
+            value => {
+                self.known = Some(match self.known.take() {
+                    None => (value.clone(), value),
+                    Some((least, most)) if value < least => (value, most),
+                    Some((least, most)) if value > most => (least, value),
+                    Some(known) => known,
+                });
+            }
+        }
+    }
+
+    /// The least and the greatest, where all can be compared.
+    fn summary(&self) -> Value {
+        let known = self.known.as_ref().filter(|_| !self.has_other);
+        let bound = |value: Option<&Single>| {
+            let bytes = value.zip(self.form).and_then(|(value, form)| value.bytes(form));
+            bytes.map_or_else(none, |bytes| some(Value::Bytes(bytes)))
+        };
+        Value::Record(vec![
+            ("contains_null".into(), Value::Boolean(self.has_null)),
+            ("contains_nan".into(), none()),
+            ("lower_bound".into(), bound(known.map(|(least, _)| least))),
+            ("upper_bound".into(), bound(known.map(|(_, most)| most))),
+        ])
+    }
 }
 
 /// How many files, and rows in them, a manifest brings, keeps and takes away.
 #[derive(Debug, Default, Clone, Copy)]
-struct Counts {
+pub(super) struct Counts {
     files: [i64; 3],
     rows: [i64; 3],
 }
@@ -270,16 +343,20 @@ const COUNTS: [(usize, &str, &str, &str); 3] = [
 
 impl Counts {
     /// Counted in the manifest itself.
-    fn of(entries: &[Value]) -> Self {
+    pub(super) fn of(entries: Records<'_>) -> Result<Self> {
         let mut counts = Self::default();
-        for entry in entries.iter().map(Entry) {
-            let Ok(at) = usize::try_from(entry.status()) else { continue };
-            if let (Some(files), Some(rows)) = (counts.files.get_mut(at), counts.rows.get_mut(at)) {
-                *files += 1;
-                *rows += entry.rows();
-            }
+        for entry in entries {
+            counts.count(Entry(&entry?));
         }
-        counts
+        Ok(counts)
+    }
+
+    fn count(&mut self, entry: Entry<'_>) {
+        let Ok(at) = usize::try_from(entry.status()) else { return };
+        if let (Some(files), Some(rows)) = (self.files.get_mut(at), self.rows.get_mut(at)) {
+            *files += 1;
+            *rows += entry.rows();
+        }
     }
 
     /// As a list has them; nothing where one is missing, which version 1 allows
@@ -303,33 +380,10 @@ impl Counts {
     }
 }
 
-/// The least and the greatest of each partition field.
-fn summaries(entries: &[Value], forms: &[Option<Form>]) -> Vec<Value> {
-    let partitions: Vec<Vec<Single>> =
-        entries.iter().map(|entry| Entry(entry).partition()).collect();
-    let summary = |(at, form): (usize, &Option<Form>)| {
-        let values = || partitions.iter().filter_map(move |partition| partition.get(at));
-        let known = || values().filter(|value| !matches!(value, Single::Null | Single::Other(_)));
-        let bound = |value: Option<&Single>| {
-            let is_comparable = values().all(|value| !matches!(value, Single::Other(_)));
-            let bytes = value.zip(*form).filter(|_| is_comparable);
-            let bytes = bytes.and_then(|(value, form)| value.bytes(form));
-            bytes.map_or_else(none, |bytes| some(Value::Bytes(bytes)))
-        };
-        Value::Record(vec![
-            ("contains_null".into(), Value::Boolean(values().any(|value| *value == Single::Null))),
-            ("contains_nan".into(), none()),
-            ("lower_bound".into(), bound(known().min())),
-            ("upper_bound".into(), bound(known().max())),
-        ])
-    };
-    forms.iter().enumerate().map(summary).collect()
-}
-
 /// A manifest of another list, of any writer, in the columns of ours. What was not counted is counted in the manifest: a
 /// reader takes one that is said to have no file for one that has none. What version 1 has no name for is what its files
 /// have by the specification.
-pub(super) fn carried(row: &Value, manifest: impl FnOnce() -> Result<Arc<Avro>>) -> Result<Value> {
+pub(super) fn carried(row: &Value, counted: impl FnOnce() -> Result<Counts>) -> Result<Value> {
     let known = |name: &str| {
         number(row, name).ok_or_else(|| {
             let reason = format!("the list that names it does not say its `{name}`: it is damaged");
@@ -340,7 +394,7 @@ pub(super) fn carried(row: &Value, manifest: impl FnOnce() -> Result<Arc<Avro>>)
     let int = |number: i64| Value::Int(i32::try_from(number).unwrap_or(i32::MAX));
     let counts = match Counts::told(row) {
         Some(counts) => counts,
-        None => Counts::of(&manifest()?.records),
+        None => counted()?,
     };
     let optional = |record: &Value, name: &str| {
         get(record, name).map_or_else(none, |known| some(known.clone()))

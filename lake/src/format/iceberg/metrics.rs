@@ -3,7 +3,9 @@
 //! Bounds are kept of top-level columns and of fields of structs; of what lies in a list only counts are
 //! (<https://iceberg.apache.org/spec/#data-file-fields>).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::sync::Arc;
 
 use parquet::basic::{LogicalType, Type as Physical};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
@@ -12,23 +14,61 @@ use parquet::file::statistics::Statistics;
 /// Characters of a text that a bound keeps, as `truncate(16)` of Iceberg's default metrics.
 const CHARACTERS: usize = 16;
 
-/// What is known of a data file by its footer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What is known of a data file by its footer. A commit of ten thousand files has as many: they are packed, and clones
+/// share what they hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Metrics {
-    pub(super) rows: i64,
-    pub(super) sizes: BTreeMap<i32, i64>,
-    pub(super) values: BTreeMap<i32, i64>,
-    pub(super) nulls: BTreeMap<i32, i64>,
-    pub(super) lower: BTreeMap<i32, Vec<u8>>,
-    pub(super) upper: BTreeMap<i32, Vec<u8>>,
+    rows: i64,
+    /// In the order of their ids.
+    columns: Arc<[Packed]>,
+    /// The bytes of their bounds, one behind the other.
+    bounds: Arc<[u8]>,
     /// Where the row groups begin.
-    pub(super) offsets: Vec<i64>,
+    offsets: Arc<[i64]>,
+}
+
+/// A column, with how many bytes its bounds have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Packed {
+    id: i32,
+    size: i64,
+    values: i64,
+    nulls: Option<i64>,
+    lower: Option<u8>,
+    upper: Option<u8>,
+}
+
+/// What is known of a column of a data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Column<'a> {
+    pub(super) id: i32,
+    /// In bytes.
+    pub(super) size: i64,
+    pub(super) values: i64,
+    pub(super) nulls: Option<i64>,
+    pub(super) lower: Option<&'a [u8]>,
+    pub(super) upper: Option<&'a [u8]>,
+}
+
+/// A column while its row groups are gone through.
+struct Summed {
+    size: i64,
+    values: i64,
+    /// Nothing where a row group does not say.
+    nulls: Option<i64>,
+    /// Nothing as long as there was no value; then nothing where of one row group nothing is known.
+    bounds: Option<Option<Bounds>>,
 }
 
 impl Metrics {
     /// How many rows the file has.
     pub(crate) fn rows(&self) -> i64 {
         self.rows
+    }
+
+    /// Where the row groups begin.
+    pub(super) fn offsets(&self) -> &[i64] {
+        &self.offsets
     }
 
     /// Of a file whose columns have ids. Columns without one are counted under none.
@@ -47,51 +87,76 @@ impl Metrics {
     }
 
     fn by(groups: &[RowGroupMetaData], id: impl Fn(&ColumnChunkMetaData) -> Option<i32>) -> Self {
-        let rows = groups.iter().map(RowGroupMetaData::num_rows).sum();
-        let mut metrics = Self { rows, ..Self::default() };
-        let mut bounds: BTreeMap<i32, Option<Bounds>> = BTreeMap::new();
+        let mut columns: BTreeMap<i32, Summed> = BTreeMap::new();
         for group in groups {
-            if let Some(first) = group.columns().first() {
-                metrics.offsets.push(i64::try_from(first.byte_range().0).unwrap_or(0));
-            }
             for column in group.columns() {
                 let Some(id) = id(column) else { continue };
-                *metrics.sizes.entry(id).or_default() += column.compressed_size();
-                *metrics.values.entry(id).or_default() += column.num_values();
-                let nulls = column.statistics().and_then(Statistics::null_count_opt);
-                if let Some(nulls) = nulls {
-                    *metrics.nulls.entry(id).or_default() += i64::try_from(nulls).unwrap_or(0);
+                let of_group = Summed::of(column);
+                match columns.entry(id) {
+                    Entry::Vacant(new) => _ = new.insert(of_group),
+                    Entry::Occupied(mut known) => known.get_mut().add(of_group),
                 }
-                let is_empty =
-                    nulls.is_some_and(|nulls| Ok(nulls) == column.num_values().try_into());
-                if is_empty {
-                    // What has no value has no bounds, and bounds nothing.
-                    continue;
-                }
-                let found = Bounds::of(column);
-                bounds
-                    .entry(id)
-                    .and_modify(|known| {
-                        *known = match (known.take(), &found) {
-                            (Some(known), Some(found)) => known.wider(found),
-                            // Of one row group nothing is known.
-                            (_, _) => None,
-                        };
-                    })
-                    .or_insert_with(|| found.clone());
             }
         }
-        for (id, bounds) in bounds {
-            let Some(bounds) = bounds else { continue };
-            let (lower, upper) = bounds.bytes();
-            if let Some(lower) = lower {
-                metrics.lower.insert(id, lower);
-            }
-            if let Some(upper) = upper {
-                metrics.upper.insert(id, upper);
-            }
+        let mut bounds = Vec::new();
+        let mut kept = |bound: Option<Vec<u8>>| {
+            // No bound is longer: a text keeps 16 characters, and a decimal has 16 bytes.
+            let length = u8::try_from(bound.as_ref()?.len()).ok()?;
+            bounds.extend(bound?);
+            Some(length)
+        };
+        let columns = columns.into_iter().map(|(id, summed)| {
+            let Summed { size, values, nulls, bounds } = summed;
+            let (lower, upper) = bounds.flatten().map_or((None, None), |bounds| bounds.bytes());
+            Packed { id, size, values, nulls, lower: kept(lower), upper: kept(upper) }
+        });
+        let columns = columns.collect();
+        let begins = groups.iter().filter_map(|group| group.columns().first());
+        Self {
+            rows: groups.iter().map(RowGroupMetaData::num_rows).sum(),
+            columns,
+            bounds: bounds.into(),
+            offsets: begins.map(|first| i64::try_from(first.byte_range().0).unwrap_or(0)).collect(),
         }
-        metrics
+    }
+
+    /// What is known of each column, in the order of their ids.
+    pub(super) fn columns(&self) -> impl Iterator<Item = Column<'_>> {
+        let mut rest: &[u8] = &self.bounds;
+        let mut next = move |length: Option<u8>| {
+            let (bound, behind) = rest.split_at_checked(usize::from(length?))?;
+            rest = behind;
+            Some(bound)
+        };
+        self.columns.iter().map(move |packed| {
+            let Packed { id, size, values, nulls, lower, upper } = *packed;
+            Column { id, size, values, nulls, lower: next(lower), upper: next(upper) }
+        })
+    }
+}
+
+impl Summed {
+    /// Of one row group.
+    fn of(column: &ColumnChunkMetaData) -> Self {
+        let values = column.num_values();
+        let nulls = column.statistics().and_then(Statistics::null_count_opt);
+        let nulls = nulls.and_then(|nulls| i64::try_from(nulls).ok());
+        // What has no value has no bounds, and bounds nothing.
+        let bounds = (nulls != Some(values)).then(|| Bounds::of(column));
+        Self { size: column.compressed_size(), values, nulls, bounds }
+    }
+
+    /// With what another row group has.
+    fn add(&mut self, other: Self) {
+        self.size += other.size;
+        self.values += other.values;
+        self.nulls = self.nulls.zip(other.nulls).map(|(known, more)| known + more);
+        self.bounds = match (self.bounds.take(), other.bounds) {
+            (Some(known), Some(found)) => {
+                Some(known.zip(found).and_then(|(known, found)| known.wider(&found)))
+            }
+            (known, found) => known.or(found),
+        };
     }
 }
 

@@ -9,7 +9,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 use serde_json::Value;
 
-use super::avro::{get, number, present};
+use super::avro::{self, get, number, present};
 use super::manifest::{DELETED, Entry, Row};
 use super::metadata::Metadata;
 use super::metrics::big_endian;
@@ -48,9 +48,11 @@ impl Table {
         let rows = self.list(current)?;
         let mut said = HashMap::new();
         for row in rows.iter().map(Row).filter(|row| row.live() > 0 && !row.is_of_deletes()) {
-            for entry in &self.manifest(row.path())?.records {
-                if Entry(entry).status() != DELETED {
-                    said.insert(Entry(entry).path().to_owned(), Said::of(entry));
+            let bytes = self.manifest(row.path())?;
+            for entry in avro::read(&bytes, row.path())? {
+                let entry = entry?;
+                if Entry(&entry).status() != DELETED {
+                    said.insert(Entry(&entry).path().to_owned(), Said::of(&entry));
                 }
             }
         }

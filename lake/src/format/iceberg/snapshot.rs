@@ -8,11 +8,11 @@ use apache_avro::types::Value;
 use super::avro::{self, set};
 use super::avro_schema;
 use super::change::Change;
-use super::manifest::{self, DELETED, Entry, Row, inherit};
+use super::manifest::{self, Counts, DELETED, Entry, Row, Tally};
 use super::metadata::{Metadata, Snapshot, uuid};
 use super::spec;
 use super::table::Table;
-use super::value::{Form, Single};
+use super::value::Single;
 use crate::error::{Error, Result};
 use crate::store::Condition;
 
@@ -49,14 +49,6 @@ pub(super) struct Manifests<'a> {
     made: &'a mut Vec<String>,
     rows: Vec<Value>,
     partitions: HashSet<Vec<Single>>,
-}
-
-/// A manifest of the parent, with its entries as the new snapshot has them.
-struct Copied {
-    header: Vec<(String, Vec<u8>)>,
-    schema: Schema,
-    spec: i64,
-    entries: Vec<Value>,
 }
 
 impl<'a> Manifests<'a> {
@@ -96,15 +88,10 @@ impl<'a> Manifests<'a> {
                 continue;
             }
             let is_touched = !own.is_of_deletes() && (change.removes_all || !missing.is_empty());
-            match is_touched
-                .then(|| self.copied(own, change, &mut missing, &mut written))
-                .transpose()?
-            {
-                Some(Some(copied)) => {
-                    written.replaced += 1;
-                    self.put(&copied.schema, &copied.header, copied.spec, &copied.entries)?;
-                }
-                Some(None) | None => carried.push(own),
+            if is_touched && self.copy(own, change, &mut missing, &mut written)? {
+                written.replaced += 1;
+            } else {
+                carried.push(own);
             }
         }
         if !missing.is_empty() {
@@ -118,7 +105,8 @@ impl<'a> Manifests<'a> {
         written.partitions = i64::try_from(self.partitions.len()).unwrap_or(0);
         let mut rows = std::mem::take(&mut self.rows);
         for row in carried {
-            rows.push(manifest::carried(row.0, || self.table.manifest(row.path()))?);
+            let counted = || Counts::of(avro::read(&self.table.manifest(row.path())?, row.path())?);
+            rows.push(manifest::carried(row.0, counted)?);
         }
         let parent = parent.map_or_else(|| "null".into(), |parent| parent.id().to_string());
         let header = [
@@ -128,7 +116,7 @@ impl<'a> Manifests<'a> {
             ("format-version", "2".into()),
         ];
         let header = header.map(|(key, value)| (key.to_owned(), value.into_bytes()));
-        let bytes = avro::write(&avro_schema::list()?, &header, &rows)?;
+        let bytes = avro::write(&avro_schema::list()?, &header, rows.into_iter().map(Ok))?;
         let name = format!("{}-snap-{}.avro", self.commit, self.snapshot);
         written.list = self.store(&name, &bytes)?;
         Ok(written)
@@ -145,128 +133,118 @@ impl<'a> Manifests<'a> {
         let mut files: Vec<_> = change.added.iter().collect();
         files.sort_by(|one, other| (&one.partition, &one.key).cmp(&(&other.partition, &other.key)));
         for files in files.chunks(FILES) {
+            self.partitions.extend(files.iter().map(|file| file.partition.clone()));
+            let (table, metadata, snapshot) = (self.table, self.metadata, self.snapshot);
             let entries = files.iter().map(|file| {
-                self.partitions.insert(file.partition.clone());
-                manifest::added(file, &self.path(&file.key), self.snapshot, &forms)
+                let path = table.path(&file.key, metadata.location());
+                Ok(manifest::added(file, &path, snapshot, &forms))
             });
-            let entries: Vec<Value> = entries.collect();
-            self.put(&schema, &manifest::header(self.metadata), spec, &entries)?;
+            self.put(&schema, &manifest::header(metadata), spec, entries)?;
         }
         Ok(())
     }
 
-    /// A manifest without the files that go; nothing where it has none of them. Others stay as they are, in
-    /// the schema and with the header that their writer gave them.
-    fn copied(
+    /// Writes a manifest without the files that go, in the schema and with the header that its writer gave it. Not
+    /// where it has none of them: then it stays as it is.
+    fn copy(
         &mut self,
         row: Row<'_>,
         change: &Change<'_>,
         missing: &mut HashSet<String>,
         written: &mut Written,
-    ) -> Result<Option<Copied>> {
-        let manifest = self.table.manifest(row.path())?;
+    ) -> Result<bool> {
+        let bytes = self.table.manifest(row.path())?;
+        let read = || avro::read(&bytes, row.path());
         let goes = |entry: Entry<'_>| {
             entry.status() != DELETED
                 && (change.removes_all || change.removed.contains(entry.path()))
         };
-        if !manifest.records.iter().any(|entry| goes(Entry(entry))) {
-            return Ok(None);
+        let is_touched = |entry: Result<Value>| entry.map(|entry| goes(Entry(&entry)));
+        if !read()?.map(is_touched).find(|goes| !matches!(goes, Ok(false))).unwrap_or(Ok(false))? {
+            return Ok(false);
         }
-        let mut entries = Vec::with_capacity(manifest.records.len());
-        for record in &manifest.records {
-            let entry = Entry(record);
-            if entry.status() == DELETED {
-                continue;
-            }
-            let mut copy = record.clone();
-            inherit(&mut copy, row.0);
-            if goes(entry) {
-                missing.remove(entry.path());
+        let records = read()?;
+        let (header, schema) = (records.header.clone(), records.schema.clone());
+        let (snapshot, mut partitions) = (self.snapshot, HashSet::new());
+        let entries = manifest::kept(records, row).map(|entry| {
+            let mut entry = entry?;
+            let own = Entry(&entry);
+            if goes(own) {
+                missing.remove(own.path());
                 written.deleted_files += 1;
-                written.deleted_rows += entry.rows();
-                written.deleted_bytes += entry.size();
-                self.partitions.insert(entry.partition());
-                set(&mut copy, "status", Value::Int(2));
-                set(&mut copy, "snapshot_id", Value::Long(self.snapshot));
-            } else {
-                set(&mut copy, "status", Value::Int(0));
+                written.deleted_rows += own.rows();
+                written.deleted_bytes += own.size();
+                partitions.insert(own.partition());
+                set(&mut entry, "status", Value::Int(2));
+                set(&mut entry, "snapshot_id", Value::Long(snapshot));
             }
-            entries.push(copy);
-        }
-        let (header, schema) = (manifest.header.clone(), manifest.schema.clone());
-        Ok(Some(Copied { header, schema, spec: row.spec(), entries }))
+            Ok(entry)
+        });
+        self.put(&schema, &header, row.spec(), entries)?;
+        self.partitions.extend(partitions);
+        Ok(true)
     }
 
-    /// Puts manifests with few files together, where there are many. Those that are left.
+    /// Puts manifests with few files together, where there are many: the smallest, as many as make a whole one. Those
+    /// that are left.
     fn merged<'r>(&mut self, carried: Vec<Row<'r>>, written: &mut Written) -> Result<Vec<Row<'r>>> {
         let spec = self.metadata.default_spec_id();
-        let half = i64::try_from(FILES / 2).unwrap_or(i64::MAX);
+        let whole = i64::try_from(FILES).unwrap_or(i64::MAX);
         let is_small =
-            |row: &Row<'_>| !row.is_of_deletes() && row.spec() == spec && row.live() < half;
-        let (small, mut left): (Vec<_>, Vec<_>) = carried.into_iter().partition(is_small);
-        if small.len() < SMALL_MANIFESTS {
-            left.extend(small);
-            return Ok(left);
-        }
-        let Ok(forms) = manifest::forms(self.metadata, spec) else {
+            |row: &Row<'_>| !row.is_of_deletes() && row.spec() == spec && row.live() < whole / 2;
+        let (mut small, mut left): (Vec<_>, Vec<_>) = carried.into_iter().partition(is_small);
+        let forms = manifest::forms(self.metadata, spec);
+        let (false, Ok(forms)) = (small.len() < SMALL_MANIFESTS, forms) else {
             left.extend(small);
             return Ok(left);
         };
         let schema = avro_schema::manifest(&forms)?;
         let mut entries: Vec<Value> = Vec::new();
+        small.sort_by_key(|row| row.live());
+        let mut files = 0;
         for row in small {
-            let manifest = self.table.manifest(row.path())?;
-            if manifest.schema.canonical_form() != schema.canonical_form() {
+            files += row.live();
+            if files > whole {
+                left.push(row);
+                continue;
+            }
+            let bytes = self.table.manifest(row.path())?;
+            let records = avro::read(&bytes, row.path())?;
+            if records.schema.canonical_form() != schema.canonical_form() {
                 // It has something that ours has not.
                 left.push(row);
                 continue;
             }
             written.replaced += 1;
-            for record in &manifest.records {
-                if Entry(record).status() == DELETED {
-                    continue;
-                }
-                let mut copy = record.clone();
-                inherit(&mut copy, row.0);
-                set(&mut copy, "status", Value::Int(0));
-                entries.push(copy);
+            for entry in manifest::kept(records, row) {
+                entries.push(entry?);
             }
         }
         entries
             .sort_by_cached_key(|entry| (Entry(entry).partition(), Entry(entry).path().to_owned()));
-        while !entries.is_empty() {
-            let rest = entries.split_off(entries.len().min(FILES));
-            self.put(&schema, &manifest::header(self.metadata), spec, &entries)?;
-            entries = rest;
+        if !entries.is_empty() {
+            let header = manifest::header(self.metadata);
+            self.put(&schema, &header, spec, entries.into_iter().map(Ok))?;
         }
         Ok(left)
     }
 
-    /// Writes a manifest.
+    /// Writes a manifest, entry by entry.
     fn put(
         &mut self,
         schema: &Schema,
         header: &[(String, Vec<u8>)],
         spec_id: i64,
-        entries: &[Value],
+        entries: impl IntoIterator<Item = Result<Value>>,
     ) -> Result<()> {
+        let fields = spec::forms(self.metadata.spec(spec_id), self.metadata.schema());
+        let forms = fields.into_iter().map(|(_, _, form)| form);
+        let mut tally = Tally::new(forms, self.sequence);
+        let entries =
+            entries.into_iter().inspect(|entry| _ = entry.as_ref().map(|entry| tally.count(entry)));
         let bytes = avro::write(schema, header, entries)?;
         let path = self.store(&format!("{}-m{}.avro", self.commit, self.rows.len()), &bytes)?;
-        let forms: Vec<Option<Form>> =
-            spec::forms(self.metadata.spec(spec_id), self.metadata.schema())
-                .into_iter()
-                .map(|(_, _, form)| form)
-                .collect();
-        let (snapshot, sequence) = (self.snapshot, self.sequence);
-        self.rows.push(manifest::row(
-            &path,
-            bytes.len(),
-            spec_id,
-            entries,
-            &forms,
-            snapshot,
-            sequence,
-        ));
+        self.rows.push(tally.row(&path, bytes.len(), spec_id, self.snapshot));
         Ok(())
     }
 
@@ -277,10 +255,5 @@ impl<'a> Manifests<'a> {
         self.table.store.put(&key, bytes, Condition::Absent)?;
         self.made.push(key);
         Ok(path)
-    }
-
-    /// The path of a key of the table.
-    fn path(&self, key: &str) -> String {
-        self.table.path(key, self.metadata.location())
     }
 }

@@ -1,11 +1,11 @@
 //! A table as its snapshots have it: which files it holds, and where they are in the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use apache_avro::types::Value;
 
-use super::avro::{self, Avro};
+use super::avro;
 use super::manifest::{DELETED, Entry, Row};
 use super::metadata::{Metadata, Snapshot};
 use super::places::{Places, is_elsewhere, plain, plain_root};
@@ -17,6 +17,9 @@ use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::store::{Object, Store, address};
 use crate::table::definition::Definition;
+
+/// Bytes of manifests that are kept: those of some hundred thousand files.
+const KEPT_BYTES: usize = 16 << 20;
 
 /// An Iceberg table of a lake.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub(crate) struct Table {
     /// Calls of the store that are under way at once.
     at_once: usize,
     /// Manifests that were read: a file of this name never changes.
-    manifests: Mutex<HashMap<String, Arc<Avro>>>,
+    manifests: Mutex<HashMap<String, Arc<[u8]>>>,
     /// What names the table, once it was seen.
     uuid: Mutex<Option<String>>,
     /// What the keys of its new files begin with, once it was seen.
@@ -163,17 +166,21 @@ impl Table {
     /// The manifests of a snapshot, as its list has them.
     pub(super) fn list(&self, snapshot: Snapshot<'_>) -> Result<Vec<Value>> {
         let path = snapshot.manifest_list();
-        Ok(avro::read(&self.read(path)?, path)?.records)
+        avro::read(&self.read(path)?, path)?.collect()
     }
 
-    /// A manifest.
-    pub(super) fn manifest(&self, path: &str) -> Result<Arc<Avro>> {
+    /// A manifest as it lies in the store. Those that were read are kept until they are forgotten, as far as there is
+    /// room.
+    pub(super) fn manifest(&self, path: &str) -> Result<Arc<[u8]>> {
         let lock = || self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = lock().get(path) {
             return Ok(Arc::clone(known));
         }
-        let read = Arc::new(avro::read(&self.read(path)?, path)?);
-        lock().insert(path.to_owned(), Arc::clone(&read));
+        let read: Arc<[u8]> = self.read(path)?.into();
+        let mut known = lock();
+        if known.values().map(|manifest| manifest.len()).sum::<usize>() < KEPT_BYTES {
+            known.insert(path.to_owned(), Arc::clone(&read));
+        }
         Ok(read)
     }
 
@@ -225,30 +232,35 @@ impl Table {
                     .into(),
             ));
         }
-        let mut live = Vec::new();
-        let read = |row: Row<'_>| -> Result<_> {
-            Ok((row.spec(), row.snapshot(), self.manifest(row.path())?))
-        };
-        at_once(self.at_once, touched, read, |read| {
-            let (spec, brought, manifest) = read?;
-            for entry in manifest.records.iter().map(Entry) {
+        let wanted: Option<HashSet<&Vec<Single>>> =
+            partitions.map(|wanted| wanted.iter().collect());
+        let read = |row: Row<'_>| -> Result<Vec<Live>> {
+            let (bytes, mut live) = (self.manifest(row.path())?, Vec::new());
+            for record in avro::read(&bytes, row.path())? {
+                let record = record?;
+                let entry = Entry(&record);
                 if entry.status() == DELETED {
                     continue;
                 }
                 let partition = entry.partition();
-                let is_wanted = spec != default
-                    || partitions.is_none_or(|partitions| partitions.contains(&partition));
+                let is_wanted = row.spec() != default
+                    || wanted.as_ref().is_none_or(|wanted| wanted.contains(&partition));
                 if is_wanted {
                     live.push(Live {
                         path: entry.path().to_owned(),
                         key: self.key(entry.path())?,
                         size: u64::try_from(entry.size()).unwrap_or(0),
                         partition,
-                        spec,
-                        snapshot: entry.snapshot().unwrap_or(brought),
+                        spec: row.spec(),
+                        snapshot: entry.snapshot().unwrap_or(row.snapshot()),
                     });
                 }
             }
+            Ok(live)
+        };
+        let mut live = Vec::new();
+        at_once(self.at_once, touched, read, |read| {
+            live.append(&mut read?);
             Ok(())
         })?;
         live.sort_by(|one, other| one.path.cmp(&other.path));

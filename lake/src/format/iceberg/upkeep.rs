@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use chrono::NaiveDateTime;
 use serde_json::json;
 
-use super::expiry;
 use super::manifest::{Entry, Row};
 use super::metadata::{cut_log, push};
 use super::places::is_elsewhere;
 use super::pointer::Swap;
 use super::table::Table;
+use super::{avro, expiry};
 use crate::at_once::at_once;
 use crate::error::{Error, Result};
 use crate::lake::RUN_TIME;
@@ -77,8 +77,10 @@ impl Table {
             }
         }
         for path in &manifests {
-            let manifest = self.manifest(path)?;
-            paths.extend(manifest.records.iter().map(|entry| Entry(entry).path().to_owned()));
+            let bytes = self.manifest(path)?;
+            for entry in avro::read(&bytes, path)? {
+                paths.push(Entry(&entry?).path().to_owned());
+            }
         }
         let named = |list: &str, key: &str| {
             let items = metadata.json()[list].as_array().into_iter().flatten();

@@ -204,6 +204,8 @@ impl Merge {
             discard(core, [&object.key]);
             return Ok(());
         }
+        // Most groups have one, and there may be ten thousand groups.
+        self.files.reserve_exact(1);
         self.files.push(DataFile { key: object.key, size: object.size, partition, metrics });
         Ok(())
     }
