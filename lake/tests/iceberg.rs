@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArra
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use lake::schema::{Column, Kind, fields};
-use lake::store::{MemoryStore, Stopped, Store};
+use lake::store::{CallKind, MemoryStore, Stopped, Store};
 use lake::table::{Granularity, LoadMethod, PartitionBy, Spec};
 use lake::write::Table;
 use lake::write::covered::{CommitNote, newest_state};
@@ -488,4 +488,37 @@ fn a_plain_table_becomes_one_of_iceberg_with_its_files_and_back_until_it_is_writ
         let refused = maintain::run(&lake(&store), &encoding, &to(TableFormat::Parquet));
         assert!(refused.unwrap_err().to_string().contains("was written to since"));
     }
+}
+
+#[test]
+fn a_commit_reads_the_manifests_that_it_touches_and_no_other() {
+    let by_day = Some(PartitionBy { column: "at".into(), granularity: None, name: None });
+    let spec = Spec { partition_by: by_day, ..keyed() };
+    let store = MemoryStore::new();
+    let of_day = |day: i64, name: &str| {
+        let batch = rows([day], name);
+        let at = StringArray::from(vec![format!("day-{day:02}")]);
+        let columns = vec![
+            Arc::clone(batch.column(0)),
+            Arc::clone(batch.column(1)),
+            Arc::new(at) as ArrayRef,
+        ];
+        RecordBatch::try_new(batch.schema(), columns).unwrap()
+    };
+    for day in 0..40 {
+        load(&lake(&store), &spec, &of_day(day, "a")).unwrap();
+    }
+    for day in [0, 39] {
+        let view = Arc::new(store.reopen());
+        let lake = lake_in(&view, &format!("20260102T000000000000-{day:06x}")).unwrap();
+        load(&lake, &spec, &of_day(day, "b")).unwrap();
+        let is_manifest = |key: &str| key.contains("/metadata/") && key.contains("-m");
+        let calls = view.calls().into_iter();
+        let read: HashSet<String> = calls
+            .filter(|call| call.kind == CallKind::Get && is_manifest(&call.key))
+            .map(|call| call.key)
+            .collect();
+        assert_eq!(read.len(), 1, "{read:?}");
+    }
+    assert_eq!(found(&lake(&store)).len(), 40);
 }

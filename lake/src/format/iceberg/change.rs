@@ -1,18 +1,19 @@
 //! What a commit shall do.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use super::manifest::DataFile;
 use super::schema::Numbered;
 use super::spec::Plan;
+use super::value::Single;
 
 /// What a commit shall do.
 #[derive(Debug)]
 pub(crate) struct Change<'a> {
     /// New files, which are in the store already.
     pub(crate) added: &'a [DataFile],
-    /// Paths of files that go.
-    pub(crate) removed: HashSet<String>,
+    /// Paths of files that go, with the values of their partitions: other manifests need not be read.
+    pub(crate) removed: HashMap<String, Vec<Single>>,
     /// Every file that is there goes, whoever brought it.
     pub(crate) removes_all: bool,
     /// No row changes: files are put together.

@@ -1,6 +1,6 @@
 //! The manifests of a new snapshot: those of new files, copies of those that lose one, and all others as they are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use apache_avro::Schema;
 use apache_avro::types::Value;
@@ -76,6 +76,7 @@ impl<'a> Manifests<'a> {
         let list = parent.map(|parent| self.table.list(parent)).transpose()?.unwrap_or_default();
         let mut carried = Vec::new();
         let mut missing = change.removed.clone();
+        let default = self.metadata.default_spec_id();
         for row in &list {
             let own = Row(row);
             // What holds no file was of interest to its own snapshot alone.
@@ -87,7 +88,11 @@ impl<'a> Manifests<'a> {
                 written.replaced += 1;
                 continue;
             }
-            let is_touched = !own.is_of_deletes() && (change.removes_all || !missing.is_empty());
+            let may_hold = || {
+                own.spec() != default || missing.values().any(|partition| own.may_hold(partition))
+            };
+            let is_touched =
+                !own.is_of_deletes() && (change.removes_all || (!missing.is_empty() && may_hold()));
             if is_touched && self.copy(own, change, &mut missing, &mut written)? {
                 written.replaced += 1;
             } else {
@@ -96,7 +101,7 @@ impl<'a> Manifests<'a> {
         }
         if !missing.is_empty() {
             // Another commit has taken one of them meanwhile.
-            let object = missing.into_iter().next().unwrap_or_default();
+            let object = missing.into_keys().next().unwrap_or_default();
             return Err(Error::Conflict { object });
         }
         let carried = self.merged(carried, &mut written)?;
@@ -150,14 +155,14 @@ impl<'a> Manifests<'a> {
         &mut self,
         row: Row<'_>,
         change: &Change<'_>,
-        missing: &mut HashSet<String>,
+        missing: &mut HashMap<String, Vec<Single>>,
         written: &mut Written,
     ) -> Result<bool> {
         let bytes = self.table.manifest(row.path())?;
         let read = || avro::read(&bytes, row.path());
         let goes = |entry: Entry<'_>| {
             entry.status() != DELETED
-                && (change.removes_all || change.removed.contains(entry.path()))
+                && (change.removes_all || change.removed.contains_key(entry.path()))
         };
         let is_touched = |entry: Result<Value>| entry.map(|entry| goes(Entry(&entry)));
         if !read()?.map(is_touched).find(|goes| !matches!(goes, Ok(false))).unwrap_or(Ok(false))? {

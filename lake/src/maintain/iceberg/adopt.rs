@@ -90,7 +90,7 @@ pub(crate) fn adopt(
     ]);
     let change = Change {
         added: &added,
-        removed: HashSet::new(),
+        removed: HashMap::new(),
         removes_all: true,
         is_compaction: false,
         notes: &notes,

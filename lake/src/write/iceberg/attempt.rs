@@ -1,6 +1,6 @@
 //! One try of a commit: what it starts from, and the swap that ends it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::covered;
@@ -51,7 +51,7 @@ pub(super) fn swap(
     notes.insert(covered::note_key(&core.lake, "run"), core.lake.run.clone());
     let outcome = change(Change {
         added: files,
-        removed: HashSet::new(),
+        removed: HashMap::new(),
         removes_all: false,
         is_compaction: false,
         notes: &notes,

@@ -1,6 +1,6 @@
 //! Rows that take the place of others: groups are merged with their files, and merged again where these have changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
 
@@ -34,7 +34,8 @@ type Owner = (Option<Group>, Vec<Single>, Option<String>);
 struct Merge {
     /// Paths of the files that were there.
     basis: Vec<String>,
-    removed: Vec<String>,
+    /// Paths of those that go, with their partitions.
+    removed: Vec<(String, Vec<Single>)>,
     files: Vec<DataFile>,
     rows: Vec<(Rows, bool)>,
     bytes_read: u64,
@@ -148,8 +149,8 @@ impl Merges {
         Ok(())
     }
 
-    /// The new files, and the paths of those that go.
-    pub(super) fn files(&self) -> (Vec<DataFile>, HashSet<String>) {
+    /// The new files, and the paths of those that go, with their partitions.
+    pub(super) fn files(&self) -> (Vec<DataFile>, HashMap<String, Vec<Single>>) {
         let merges = || self.groups.values().chain([&self.elsewhere]);
         let files = merges().flat_map(|merge| merge.files.iter().cloned()).collect();
         (files, merges().flat_map(|merge| merge.removed.iter().cloned()).collect())
@@ -198,7 +199,7 @@ impl Merge {
         self.bytes_read += target.object.as_ref().map_or(0, |object| object.size);
         self.rows.push((rows, file.is_some()));
         let Some((object, metrics)) = file else { return Ok(()) };
-        self.removed.extend(old);
+        self.removed.extend(old.map(|path| (path, partition.clone())));
         let metrics = metrics.ok_or_else(no_metrics)?;
         if metrics.rows() == 0 {
             discard(core, [&object.key]);

@@ -98,7 +98,7 @@ fn rewritten(
     }
     let made = written(core)?;
     let files = data_files(core, &start.plan, &made)?;
-    let removed = live.iter().map(|file| file.path.clone()).collect();
+    let removed = live.iter().map(|file| (file.path.clone(), file.partition.clone())).collect();
     let swapped = swap(core, work, start, &files, |change| {
         work.commit(start.base.as_ref(), &Change { removed, is_compaction, ..change })
     });
