@@ -11,6 +11,7 @@ import pytest
 from harness import TARGET, environment, lines, run
 from iceberg_rest import RestCatalog
 from iceberg_tables import readers_in
+from vending import Front
 
 SCHEMA = {
     "type": "SCHEMA",
@@ -54,14 +55,12 @@ class Loads:
         return run(TARGET, "maintain", "--config", self.config, *words)
 
     def at_once(self, all_rows):
-        """Runs that commit beside each other. They try the store one after the other, because moto cannot take the
-        parts of several such trials at once, and have their rows at one moment."""
+        """Runs that commit beside each other."""
         command = [str(TARGET), "--config", str(self.config)]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         started = []
         for _ in all_rows:
             started.append(subprocess.Popen(command, env=environment(), **pipes))
-            time.sleep(0.7)
         for process, (ids, name) in zip(started, all_rows, strict=True):
             process.stdin.write(lines(*messages(ids, name)))
             process.stdin.close()
@@ -114,6 +113,35 @@ def test_a_column_that_comes_later_is_one_of_the_rest_catalog(rest):
     current = next(s for s in metadata["schemas"] if s["schema-id"] == metadata["current-schema-id"])
     assert "more" in [field["name"] for field in current["fields"]]
     assert len(rest.names()) == 10
+
+
+class Numbering(Front):
+    """A catalog that gives each new table a column of its own, before all others: theirs have other numbers."""
+
+    def asked(self, request, body):
+        if request.command != "POST" or not request.path.endswith("/tables"):
+            return body
+        table = json.loads(body)
+        table["schema"]["fields"].insert(0, {"id": 9999, "name": "_loaded", "type": "string", "required": False})
+        return json.dumps(table).encode()
+
+
+@pytest.mark.parametrize("load_method", ["upsert", "append", "overwrite"])
+def test_a_catalog_that_numbers_columns_otherwise_is_followed_from_the_first_run_on(rest, load_method):
+    front = Numbering(int(rest.catalog.uri.rsplit(":", 1)[1]))
+    settings = json.loads(rest.config.read_text())
+    settings["catalog"]["rest"]["uri"] = front.url
+    rest.config.write_text(json.dumps({**settings, "load_method": load_method}))
+    try:
+        rest.load(range(10), "first").succeeded()
+        metadata = rest.metadata()
+        numbers = {field["name"]: field["id"] for field in metadata["schemas"][-1]["fields"]}
+        assert (numbers["_loaded"], numbers["id"]) == (1, 2)
+        rest.load(range(10, 20), "second").succeeded()
+    finally:
+        front.stop()
+    expected = {str(number): "first" for number in range(10)} if load_method != "overwrite" else {}
+    assert rest.names() == expected | {str(number): "second" for number in range(10, 20)}
 
 
 @pytest.mark.parametrize("status", [409, 500, 503])

@@ -48,6 +48,7 @@ class Forwarding(BaseHTTPRequestHandler):
         else:
             upstream = http.client.HTTPConnection("127.0.0.1", server.upstream, timeout=DEADLINE)
             asked = {name: value for name, value in self.headers.items() if name.lower() not in OF_THIS_HOP}
+            body = server.asked(self, body)
             upstream.request(self.command, self.path, body, {**asked, "content-length": str(len(body))})
             got = upstream.getresponse()
             status, answer = got.status, server.told(self, got.status, got.read())
@@ -99,6 +100,10 @@ class Front(ThreadingHTTPServer):
     def refusal(self, request: Forwarding, body: bytes) -> Refusal | None:
         """What is answered instead; nothing where the other server is asked."""
         return None
+
+    def asked(self, request: Forwarding, body: bytes) -> bytes:
+        """What it is asked."""
+        return body
 
     def told(self, request: Forwarding, status: int, answer: bytes) -> bytes:
         """What is made of its answer."""

@@ -146,16 +146,14 @@ impl Table {
         if next.snapshots().next().is_none() {
             return Ok(Swap::Done(made));
         }
-        // Files that were written before the table was there have the numbers of the fields that they were given.
+        // Files that were written before the table was there have the numbers of the fields that they were given. They
+        // are written anew, as for a table that another was faster to make.
         let is_same = numbers(made.metadata.schema()) == numbers(next.schema())
             && numbers(made.metadata.default_spec()) == numbers(next.default_spec());
         if !is_same {
-            return Err(Error::Table {
-                table: self.name.clone(),
-                reason: "the catalog has given its fields other numbers than the files have that were written \
-                         for it; it is made now, so run again"
-                    .into(),
-            });
+            let table = &self.name;
+            tracing::info!(table, "{table}: its catalog numbers the fields otherwise; files are written anew");
+            return Ok(Swap::Lost);
         }
         let mut json = made.metadata.json().clone();
         for key in ["snapshots", "refs"] {
