@@ -8,6 +8,8 @@ import pytest
 from harness import JSON_LOG, TARGET, lines, run
 
 KEEP = 14
+TEXT = {"type": ["null", "string"]}
+WHO = {"type": ["null", "object"], "properties": {"name": TEXT}}
 
 
 class Nights:
@@ -21,21 +23,22 @@ class Nights:
     def settings(self, **settings):
         self.config.write_text(json.dumps({"destination": str(self.lake), **settings}))
 
-    def night(self, records, nulls=0, age=timedelta(hours=3, seconds=30), bookmark="at", flags=()):
-        """One run of so many records, the first of them without an e-mail address, the newest of that age."""
+    def night(self, records, nulls=0, nameless=0, age=timedelta(hours=3, seconds=30), bookmark="at", flags=()):
+        """One run of so many records, the first of them without an e-mail address or a name, the newest of that age."""
         at = {"type": "string", "format": "date-time"}
         schema = {
             "type": "SCHEMA",
             "stream": "s",
             "key_properties": ["id"],
             "bookmark_properties": [bookmark] if bookmark else None,
-            "schema": {"properties": {"id": {"type": "integer"}, "email": {"type": ["null", "string"]}, "at": at}},
+            "schema": {"properties": {"id": {"type": "integer"}, "email": TEXT, "at": at, "who": WHO}},
         }
         newest = datetime.now(UTC) - age
 
         def record(number):
             values = {"id": self.next + number, "at": str(newest - timedelta(seconds=number))}
             values["email"] = None if number < nulls else "a@b.c"
+            values["who"] = {"name": None if number < nameless else "Ann"}
             return {"type": "RECORD", "stream": "s", "record": values}
 
         messages = [schema, *map(record, range(records)), {"type": "STATE", "value": {"n": self.next}}]
@@ -78,6 +81,9 @@ def test_a_night_that_looks_wrong_is_warned_of_in_words(nights):
     assert "s: no record has come, where half of the last 8 runs had 100 to 100" in none.err
     nulls = nights.night(100, nulls=4)
     assert "s: `email` has no value in 4 of 100 records, and had one in all of the last 8 runs" in nulls.err
+    nameless = nights.night(100, nameless=3)
+    assert "s: `who.name` has no value in 3 of 100 records, and had one in all of the last 9 runs" in nameless.err
+    assert "`who`" not in nameless.err
     old = nights.night(100, age=timedelta(days=3, hours=1, minutes=9))
     assert "s: the newest `at` is 20" in old.err and "3 d 1 h ago; after the runs before it was at most" in old.err
     summary = json.loads(nights.night(5, flags=JSON_LOG).err.splitlines()[-1])["fields"]["summary"]["streams"]["s"]

@@ -28,6 +28,7 @@ mod lineage;
 mod maintain;
 mod memory;
 mod newest;
+mod nulls;
 mod run;
 mod settings;
 mod signal;

@@ -137,11 +137,16 @@ pub(crate) fn compare(history: &History, now: &Brought) -> Compared {
     let usual = middle(history.runs.iter().map(|run| run.records));
     compared.records = usual;
     compared.oddities.extend(usual.and_then(|usual| odd_records(history, now, usual)));
-    compared.oddities.extend(
-        now.nulls
+    let mut told: Vec<&str> = Vec::new();
+    for (path, nulls) in &now.nulls {
+        // Where a struct is missing its fields are, too.
+        let is_told = told
             .iter()
-            .filter_map(|(column, nulls)| odd_nulls(history, column, *nulls, now.records)),
-    );
+            .any(|outer| path.strip_prefix(outer).is_some_and(|inner| inner.starts_with('.')));
+        let odd = odd_nulls(history, path, *nulls, now.records).filter(|_| !is_told);
+        told.extend(odd.as_ref().map(|_| path.as_str()));
+        compared.oddities.extend(odd);
+    }
     compared.oddities.extend(odd_age(history, now, age));
     compared
 }
@@ -306,6 +311,19 @@ mod tests {
         let mut other = run(1000, 0);
         other.nulls = [("new".to_owned(), 1000)].into();
         assert_eq!(told(&nights(), &other), [""; 0], "a column that is new");
+        let of_fields = |outer: u64, inner: u64| {
+            let nulls = [("who", outer), ("who.age", inner), ("who.email", outer)];
+            let nulls = nulls.map(|(path, nulls)| (path.to_owned(), nulls)).into();
+            Brought { nulls, ..run(1000, 0) }
+        };
+        let whole = history((0..14).map(|_| of_fields(0, 0)));
+        let of = |path: &str, nulls: u64| {
+            format!(
+                "`{path}` has no value in {nulls} of 1,000 records, and had one in all of the last 14 runs"
+            )
+        };
+        assert_eq!(told(&whole, &of_fields(0, 7)), [of("who.age", 7)]);
+        assert_eq!(told(&whole, &of_fields(5, 9)), [of("who", 5)], "its fields went with it");
     }
 
     #[test]

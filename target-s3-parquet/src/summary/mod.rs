@@ -9,7 +9,6 @@ use program::told;
 use program::{report, words};
 use serde::Serialize;
 
-use arrow::array::Array as _;
 use lake::Newest;
 use lake::catalog::Event;
 use lake::table::Misplaced;
@@ -17,6 +16,7 @@ use lake::write::Committed;
 
 use crate::decode::rows::Rows;
 use crate::newest;
+use crate::nulls;
 use crate::usual::Compared;
 
 /// The summary of a run.
@@ -79,7 +79,7 @@ pub(crate) struct StreamSummary {
     /// Rows that were there already, because an earlier run died before anybody knew that.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) recognised: u64,
-    /// Values that were null, by column.
+    /// Rows without a value, by column and by field of a struct.
     #[serde(skip)]
     pub(crate) nulls: BTreeMap<String, u64>,
     /// The newest value of the column by which the source goes on, or of the partition column.
@@ -225,11 +225,7 @@ impl StreamSummary {
         let own = plan.extra_from.unwrap_or(plan.spec.columns.len());
         let columns = plan.spec.columns.iter().zip(rows.batch.columns());
         for (column, values) in columns.take(own) {
-            let nulls = values.null_count() as u64;
-            match self.nulls.get_mut(&column.name) {
-                Some(known) => *known += nulls,
-                None => _ = self.nulls.insert(column.name.clone(), nulls),
-            }
+            nulls::count(&mut self.nulls, &column.name, values);
         }
         let Some(at) = plan.newest else { return };
         let (Some(column), Some(values)) =

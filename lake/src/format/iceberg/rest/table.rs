@@ -152,7 +152,10 @@ impl Table {
             && numbers(made.metadata.default_spec()) == numbers(next.default_spec());
         if !is_same {
             let table = &self.name;
-            tracing::info!(table, "{table}: its catalog numbers the fields otherwise; files are written anew");
+            tracing::info!(
+                table,
+                "{table}: its catalog numbers the fields otherwise; files are written anew"
+            );
             return Ok(Swap::Lost);
         }
         let mut json = made.metadata.json().clone();
