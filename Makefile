@@ -40,9 +40,10 @@ contract: $(CONTRACT)
 report-vendor: report/node_modules/.ready
 	node report/bundle.mjs
 
-## The pictures of the page. What has no font on this machine is a box: fonts-noto-cjk, fonts-noto-color-emoji.
-report-pictures: $(BROWSER) $(REPORT) $(CHROMIUM)
-	.venv-browser/bin/python scripts/page_pictures.py
+## The pictures of the page, also those of README and docs: what is there now is what tests compare with from then on.
+report-pictures: $(BROWSER) $(DBT) $(CHROMIUM)
+	cargo build --workspace --locked
+	UPDATE=1 .venv-browser/bin/pytest tests/report/test_pictures.py -p no:cacheprovider
 
 ## The page, opened by a browser.
 test-report: $(BROWSER) $(DBT) $(CHROMIUM) report/node_modules/.ready
