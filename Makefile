@@ -28,9 +28,10 @@ ACCOUNT ?= wistia
 run: .venv-run/.ready
 	scripts/run.sh
 
-## The page of a lake, in a folder or on S3: make report LAKE=s3://your-bucket/wistia OUT=page
+## The page of a lake, in a folder or on S3: make report LAKE=s3://your-bucket/wistia CATALOG=glue:wistia OUT=page
 report: $(REPORT)
-	@.venv-report/bin/python report/build.py --lake "$(or $(LAKE),local/lake)" --out "$(or $(OUT),local/report)"
+	@.venv-report/bin/python report/build.py --lake "$(or $(LAKE),local/lake)" --out "$(or $(OUT),local/report)" \
+		$(if $(CATALOG),--catalog "$(CATALOG)")
 
 ## A lake, in a folder or on S3, against its data contract: make contract LAKE=s3://your-bucket/wistia
 contract: $(CONTRACT)
