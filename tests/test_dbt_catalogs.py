@@ -78,3 +78,19 @@ def test_a_catalog_that_cannot_be_read_is_one_clear_error(vended, tmp_path):
         done = run(*command, "--catalog", name, timeout=PATIENCE)
         assert done.code == 1 and said in done.err and "Traceback" not in done.err, done.err
     assert not (tmp_path / "page").exists()
+
+
+def test_a_table_that_cannot_be_read_by_its_files_is_refused_by_its_name(vended, tmp_path):
+    """Somebody renames a column in the catalog; tests/test_iceberg.py has what else others do to tables."""
+    folder, vendor, _ = vended
+    rename = (
+        "from pyiceberg.catalog import load_catalog\n"
+        "with load_catalog('polaris').load_table('wistia.dim_projects').update_schema() as update:\n"
+        "    update.rename_column('name', 'title')\n"
+    )
+    env = {"PYICEBERG_CATALOG__POLARIS__URI": vendor.url}
+    run(PYTHON, "-c", rename, env=env).succeeded()
+    done = build(folder / "lake", tmp_path / "page", vendor)
+    assert done.code == 1 and "dim_projects in the catalog is a table of Iceberg that cannot be read" in done.err
+    assert "somebody has renamed its column name to title" in done.err
+    assert not (tmp_path / "page").exists()
