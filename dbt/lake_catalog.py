@@ -48,17 +48,19 @@ def tables_of_wistia(text):
     """The tables of Wistia in the catalog, by their names, as PyIceberg has them."""
     name, namespaces = parts_of(text)
     wanted, found = names_of_wistia(), {}
+    where = f"the catalog {text!r}"
     try:
         catalog = opened(name)
         for namespace in namespaces:
             for table in catalog.list_tables(namespace):
                 if table[-1] in wanted:
+                    where = f"{'.'.join(table)} in the catalog {text!r}"
                     found.setdefault(table[-1], catalog.load_table(table))
     # PyIceberg's errors have no name in common, and those of boto3 and requests come as they are.
     except Exception as problem:
         said = " ".join(str(problem).split()) or "it says no more"
         raise CatalogError(
-            f"the catalog {text!r} cannot be read: {type(problem).__name__}: {said}. What it is PyIceberg looks up in "
+            f"{where} cannot be read: {type(problem).__name__}: {said}. What it is PyIceberg looks up in "
             f"PYICEBERG_CATALOG__{name.upper()}__URI and ~/.pyiceberg.yaml; glue is the Glue of the AWS credentials"
         ) from problem
     return found

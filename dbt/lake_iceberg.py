@@ -22,6 +22,10 @@ class Unreadable(Exception):
     """Why the files of a table cannot be read one by one."""
 
 
+class Elsewhere(Unreadable):
+    """The folder does not know them."""
+
+
 @dataclass
 class Table:
     """What is to be read of a table: these columns of these files."""
@@ -86,7 +90,7 @@ def current(place):
     """The table of a folder, here or on S3."""
     store, path = fsspec.core.url_to_fs(place)
     if not store.exists(f"{path}/metadata/version-hint.text"):
-        raise Unreadable("it is in a catalog, which alone knows its newest snapshot: name that by WISTIA_CATALOG")
+        raise Elsewhere("it is in a catalog, which alone knows its newest snapshot")
     return newest(StaticTable.from_metadata(place if "://" in place else os.path.abspath(place), FILE_IO))
 
 
@@ -132,5 +136,9 @@ def told(connection, lake, kept=None):
         )
         for name, table in tables.items():
             place = f"{name} in the catalog" if name in kept else f"{lake}/{name}"
-            row = [[], [], str(table)] if isinstance(table, Unreadable) else [table.columns, table.files, None]
+            if isinstance(table, Unreadable):
+                hint = ": name that by WISTIA_CATALOG" if isinstance(table, Elsewhere) else ""
+                row = [[], [], f"{table}{hint}"]
+            else:
+                row = [table.columns, table.files, None]
             cursor.execute(f"insert into {DATABASE}.main.tables values (?, ?, ?, ?, ?)", [name, place, *row])

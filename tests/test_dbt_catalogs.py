@@ -1,6 +1,7 @@
 """Iceberg tables that a catalog keeps, on DuckDB: the marts and the page are those of the plain lake."""
 
 import json
+import re
 
 import pytest
 
@@ -80,7 +81,18 @@ def test_a_catalog_that_cannot_be_read_is_one_clear_error(vended, tmp_path):
     assert not (tmp_path / "page").exists()
 
 
-def test_a_table_that_cannot_be_read_by_its_files_is_refused_by_its_name(vended, tmp_path):
+def test_credentials_that_s3_refuses_are_an_error_that_names_the_table_and_no_secret(vended):
+    folder, vendor, gate = vended
+    gate.refuse_after(0)
+    try:
+        done = build(folder / "lake", folder / "page", vendor)
+    finally:
+        gate.refuse_after(None)
+    assert done.code == 1 and " in the catalog is a table of Iceberg that cannot be read by its files" in done.err
+    assert "ExpiredToken" in gate.refused and not re.search("secret-|token-|AKIA", done.err)
+
+
+def test_a_table_that_cannot_be_read_by_its_files_is_refused_by_its_name(vended):
     """Somebody renames a column in the catalog; tests/test_iceberg.py has what else others do to tables."""
     folder, vendor, _ = vended
     rename = (
@@ -90,7 +102,6 @@ def test_a_table_that_cannot_be_read_by_its_files_is_refused_by_its_name(vended,
     )
     env = {"PYICEBERG_CATALOG__POLARIS__URI": vendor.url}
     run(PYTHON, "-c", rename, env=env).succeeded()
-    done = build(folder / "lake", tmp_path / "page", vendor)
+    done = build(folder / "lake", folder / "page", vendor)
     assert done.code == 1 and "dim_projects in the catalog is a table of Iceberg that cannot be read" in done.err
     assert "somebody has renamed its column name to title" in done.err
-    assert not (tmp_path / "page").exists()
