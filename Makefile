@@ -28,9 +28,10 @@ ACCOUNT ?= wistia
 run: .venv-run/.ready
 	scripts/run.sh
 
-## The page of a lake, in a folder or on S3: make report LAKE=s3://your-bucket/wistia OUT=page
+## The page of a lake, in a folder or on S3: make report LAKE=s3://your-bucket/wistia CATALOG=glue:wistia OUT=page
 report: $(REPORT)
-	@.venv-report/bin/python report/build.py --lake "$(or $(LAKE),local/lake)" --out "$(or $(OUT),local/report)"
+	@.venv-report/bin/python report/build.py --lake "$(or $(LAKE),local/lake)" --out "$(or $(OUT),local/report)" \
+		$(if $(CATALOG),--catalog "$(CATALOG)")
 
 ## A lake, in a folder or on S3, against its data contract: make contract LAKE=s3://your-bucket/wistia
 contract: $(CONTRACT)
@@ -40,9 +41,10 @@ contract: $(CONTRACT)
 report-vendor: report/node_modules/.ready
 	node report/bundle.mjs
 
-## The pictures of the page. What has no font on this machine is a box: fonts-noto-cjk, fonts-noto-color-emoji.
-report-pictures: $(BROWSER) $(REPORT) $(CHROMIUM)
-	.venv-browser/bin/python scripts/page_pictures.py
+## The pictures of the page, also those of README and docs: what is there now is what tests compare with from then on.
+report-pictures: $(BROWSER) $(DBT) $(CHROMIUM)
+	cargo build --workspace --locked
+	UPDATE=1 .venv-browser/bin/pytest tests/report/test_pictures.py -p no:cacheprovider
 
 ## The page, opened by a browser.
 test-report: $(BROWSER) $(DBT) $(CHROMIUM) report/node_modules/.ready

@@ -13,13 +13,17 @@ import fsspec
 from pyiceberg.manifest import DataFileContent, FileFormat
 from pyiceberg.table import StaticTable
 
-# fsspec takes credentials and endpoint from where the AWS tools do; PyIceberg's other way wants pyarrow.
 FILE_IO = {"py-io-impl": "pyiceberg.io.fsspec.FsspecFileIO"}
+"""fsspec takes credentials and endpoint from where the AWS tools do; PyIceberg's other way wants pyarrow."""
 DATABASE = "wistia_iceberg"
 
 
 class Unreadable(Exception):
     """Why the files of a table cannot be read one by one."""
+
+
+class Elsewhere(Unreadable):
+    """The folder does not know them."""
 
 
 @dataclass
@@ -63,12 +67,8 @@ def path_of(uri):
     return urlsplit(uri).path if uri.startswith("file:") else uri
 
 
-def current(place):
-    """The table of a folder, here or on S3, at its newest snapshot."""
-    store, path = fsspec.core.url_to_fs(place)
-    if not store.exists(f"{path}/metadata/version-hint.text"):
-        raise Unreadable("it is in a catalog, which alone knows its newest snapshot")
-    table = StaticTable.from_metadata(place if "://" in place else os.path.abspath(place), FILE_IO)
+def newest(table):
+    """A table of PyIceberg's at its newest snapshot."""
     if table.metadata.format_version > 2:
         raise Unreadable(
             f"it is of version {table.metadata.format_version} of Iceberg, and 2 is the newest that is read"
@@ -86,21 +86,35 @@ def current(place):
     return found
 
 
-def tables_of(lake):
-    """The Iceberg tables of a lake by their names: each a Table, or why it is not."""
+def current(place):
+    """The table of a folder, here or on S3."""
+    store, path = fsspec.core.url_to_fs(place)
+    if not store.exists(f"{path}/metadata/version-hint.text"):
+        raise Elsewhere("it is in a catalog, which alone knows its newest snapshot")
+    return newest(StaticTable.from_metadata(place if "://" in place else os.path.abspath(place), FILE_IO))
+
+
+def looked_at(look, *words):
+    """A table, or why it is not to be read."""
+    try:
+        return look(*words)
+    except Unreadable as problem:
+        return problem
+    except (OSError, ValueError) as problem:
+        return Unreadable(f"its metadata cannot be read: {' '.join(str(problem).split())}")
+
+
+def tables_of(lake, known=()):
+    """The Iceberg tables in the folder of a lake by their names, but those that are known: each a Table, or why it is
+    not."""
     store, path = fsspec.core.url_to_fs(lake)
     store.invalidate_cache()
     found = {}
     for folder in store.ls(path, detail=False) if store.isdir(path) else []:
         name = folder.rstrip("/").rpartition("/")[2]
         # Only this folder is listed: a table may have a thousand others.
-        if store.glob(f"{path}/{name}/metadata/*.metadata.json"):
-            try:
-                found[name] = current(f"{lake}/{name}")
-            except Unreadable as problem:
-                found[name] = problem
-            except (OSError, ValueError) as problem:
-                found[name] = Unreadable(f"its metadata cannot be read: {' '.join(str(problem).split())}")
+        if name not in known and store.glob(f"{path}/{name}/metadata/*.metadata.json"):
+            found[name] = looked_at(current, f"{lake}/{name}")
     return found
 
 
@@ -110,14 +124,21 @@ def scan_of(files):
     return f"read_parquet([{', '.join(texts)}], hive_partitioning = false, union_by_name = true)"
 
 
-def told(connection, lake):
-    """Makes the tables known to the queries of a DuckDB."""
+def told(connection, lake, kept=None):
+    """Makes the tables known to the queries of a DuckDB: those that a catalog keeps, and those that are their own."""
+    kept = kept or {}
+    tables = {**kept, **tables_of(lake, kept)}
     with closing(connection.cursor()) as cursor:
         cursor.execute(f"attach if not exists ':memory:' as {DATABASE}")
         cursor.execute(
             f"create or replace table {DATABASE}.main.tables "
-            "(name varchar, columns varchar[], files varchar[], problem varchar)"
+            "(name varchar, place varchar, columns varchar[], files varchar[], problem varchar)"
         )
-        for name, table in tables_of(lake).items():
-            row = [[], [], str(table)] if isinstance(table, Unreadable) else [table.columns, table.files, None]
-            cursor.execute(f"insert into {DATABASE}.main.tables values (?, ?, ?, ?)", [name, *row])
+        for name, table in tables.items():
+            place = f"{name} in the catalog" if name in kept else f"{lake}/{name}"
+            if isinstance(table, Unreadable):
+                hint = ": name that by WISTIA_CATALOG" if isinstance(table, Elsewhere) else ""
+                row = [[], [], f"{table}{hint}"]
+            else:
+                row = [table.columns, table.files, None]
+            cursor.execute(f"insert into {DATABASE}.main.tables values (?, ?, ?, ?, ?)", [name, place, *row])

@@ -20,10 +20,20 @@ from site_files import write_site
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent / "dbt"
 
+sys.path.insert(0, str(PROJECT))
+
+from lake_catalog import CatalogError, lend, tables_of_wistia  # noqa: E402
+
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lake", default="local/lake", help="folder or s3://bucket/prefix of the lake")
+    parser.add_argument(
+        "--catalog",
+        metavar="NAME:NAMESPACE",
+        default=os.environ.get("WISTIA_CATALOG", ""),
+        help="catalog of its Iceberg tables: glue:wistia,wistia__personal, or one that PyIceberg knows by its name",
+    )
     parser.add_argument("--out", type=Path, default=Path("local/report"), help="folder of the page")
     parser.add_argument("--pages", type=Path, default=HERE / "pages", help="folder of the Markdown files")
     parser.add_argument("--marts", type=Path, help="a DuckDB with the marts, instead of making them by dbt")
@@ -40,7 +50,15 @@ def lake_of(text):
     return str(folder)
 
 
-def make_marts(lake, work):
+def kept_by(catalog):
+    """The tables of a catalog, where there is one."""
+    try:
+        return tables_of_wistia(catalog) if catalog else {}
+    except CatalogError as problem:
+        sys.exit(f"error: {problem}")
+
+
+def make_marts(lake, catalog, work):
     """The DuckDB that dbt fills. What the lake lacks is no error: the page says it."""
     work.parent.mkdir(parents=True, exist_ok=True)
     # As a lake in a folder: for the one who builds it.
@@ -53,7 +71,7 @@ def make_marts(lake, work):
         command,
         # Where the profile finds the plugin of the project.
         cwd=PROJECT,
-        env={**os.environ, "WISTIA_LAKE": lake, "WISTIA_DUCKDB": str(database)},
+        env={**os.environ, "WISTIA_LAKE": lake, "WISTIA_CATALOG": catalog, "WISTIA_DUCKDB": str(database)},
         capture_output=True,
         text=True,
     )
@@ -66,8 +84,9 @@ def make_marts(lake, work):
 def main():
     chosen = arguments()
     lake = lake_of(chosen.lake)
+    kept = kept_by(chosen.catalog)
     out = chosen.out.resolve()
-    database = chosen.marts or make_marts(lake, out.with_name(f"{out.name}.work"))
+    database = chosen.marts or make_marts(lake, chosen.catalog, out.with_name(f"{out.name}.work"))
     files = sorted(chosen.pages.glob("*.md"))
     if not files:
         sys.exit(f"error: there is no page in {chosen.pages}")
@@ -76,6 +95,8 @@ def main():
         if lake.startswith("s3://"):
             # As dbt reads it: views of the marts read the lake itself, and DuckDB's own way is an extension to fetch.
             connection.register_filesystem(fsspec.filesystem("s3"))
+        for name, table in kept.items():
+            lend(connection, name, table)
         open_marts(connection)
         tables, days = tables_of(connection), days_of(connection)
         for path in files:

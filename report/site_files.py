@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def missing(page, tables):
     return [table for table in tables if table["table_name"] in page.needs and not table["row_count"]]
 
 
+def built():
+    """When the page is built, or is said to be: https://reproducible-builds.org/specs/source-date-epoch/"""
+    said = os.environ.get("SOURCE_DATE_EPOCH")
+    return (datetime.fromtimestamp(int(said), UTC) if said else datetime.now(UTC)).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def write_site(out, pages, tables, days, lake):
     """Writes all pages; the first of them."""
     out.mkdir(parents=True, exist_ok=True)
@@ -84,7 +91,7 @@ def write_site(out, pages, tables, days, lake):
             is_empty=not any(table["row_count"] for table in tables),
             lake=lake,
             newest=newest,
-            built=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            built=built(),
         )
         (out / f"{page.name}.html").write_text(text)
     (out / "LICENCES.txt").write_text((HERE / "vendor" / "LICENCES.txt").read_text())

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes a command `chromium` in a folder: the one that is installed, or Debian's package with what it needs, unpacked
-# there without root. Where neither can be had there is none, and tests/report says so.
+# there without root. Where neither can be had there is none, and tests/report says so. Beside it are fonts: pictures
+# of the page are made of these alone, whatever the machine has.
 set -eu
 
 folder=$1
@@ -16,20 +17,30 @@ for name in chromium chromium-browser google-chrome google-chrome-stable; do
     # Ubuntu's is a snap's, which reads no file outside the home.
     if installed=$(command -v "$name") && ! grep -qs snap "$installed"; then
         made "exec $installed"
-        exit
+        break
     fi
 done
 
-set -- "$folder" "Chromium"
+set -- "$folder" "Chromium with the fonts of its pictures"
 # shellcheck disable=SC1091 # it is looked at by itself
 . "$(dirname "$0")/apt.sh"
-# Of what it needs, this is what is not installed.
-if ! (apt update && apt --yes --download-only --no-install-recommends install chromium fonts-dejavu-core); then
-    echo "Chromium could not be fetched" >&2
-    exit
+apt update || { echo "Debian's packages cannot be asked for: neither Chromium nor fonts" >&2 && exit; }
+# Latin, Japanese, and signs. Also where they are installed: `install` would pass them over.
+if (cd "$folder/archives" && apt download fonts-dejavu-core fonts-droid-fallback fonts-symbola); then
+    for package in "$folder"/archives/fonts-*.deb; do dpkg --extract "$package" "$folder/fonts"; done
+    rm "$folder"/archives/fonts-*.deb
+else
+    echo "the fonts of the pictures could not be fetched" >&2
 fi
-for package in "$folder"/archives/*.deb; do dpkg --extract "$package" "$folder/root"; done
+# Of what it needs, this is what is not installed.
+if [ ! -e "$folder/chromium" ]; then
+    if ! apt --yes --download-only --no-install-recommends install chromium; then
+        echo "Chromium could not be fetched" >&2
+        exit
+    fi
+    for package in "$folder"/archives/*.deb; do dpkg --extract "$package" "$folder/root"; done
+    rm -rf "$folder/root/usr/share/doc"
+    libraries=$(find "$folder/root" -name '*.so*' -not -path '*/chromium/*' -exec dirname {} \; | sort -u | tr '\n' ':')
+    made "LD_LIBRARY_PATH=$libraries exec $folder/root/usr/lib/chromium/chromium"
+fi
 apt_ends
-rm -rf "$folder/root/usr/share/doc"
-libraries=$(find "$folder/root" -name '*.so*' -not -path '*/chromium/*' -exec dirname {} \; | sort -u | tr '\n' ':')
-made "LD_LIBRARY_PATH=$libraries exec $folder/root/usr/lib/chromium/chromium"

@@ -378,7 +378,7 @@ def test_a_table_of_iceberg_that_cannot_be_read_by_its_files_is_refused_with_wha
     (tmp_path / "lake" / "dim_media" / "metadata" / "00001-a.metadata.json").write_text("{}")
     done = Marts(tmp_path, tmp_path / "lake").dbt("run")
     assert done.code != 0 and "dim_media is a table of Iceberg" in done.out and "it is in a catalog" in done.out
-    assert "--target athena" in done.out
+    assert "name that by WISTIA_CATALOG" in done.out and "--target athena" in done.out
 
 
 def test_a_profile_without_the_plugin_is_told_of_it(tmp_path):

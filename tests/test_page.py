@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 import publish
 from aws import BUCKET, LAKE, Account, rights
 from aws_stacks import Loader
-from harness import ROOT, Pipe, Simulator, run
+from harness import ROOT, TARGET, Pipe, Simulator, lines, run
 from marts import PATIENCE
 from recipes import blocks, looks_like
 
@@ -170,12 +170,15 @@ def test_the_role_of_the_task_reaches_this_account_of_the_lake_and_no_other(publ
     run(sys.executable, "-c", attack, BUCKET, env=account.environment(role)).succeeded()
 
 
-def test_without_marts_nothing_of_athena_or_glue_is_allowed(published):
+def test_without_marts_nothing_of_athena_is_allowed_and_glue_is_read(published):
     resources = yaml.load(TEMPLATE.read_text(), Loader)["Resources"]
     named = {name for name, each in resources.items() if each.get("Condition") == "HasMarts"}
     assert named == {"MartsBucket", "MartsBucketPolicy", "MartsDatabase", "Workgroup", "MartsPolicy"}
     actions = json.dumps(resources["TaskRole"])
-    assert "athena:" not in actions and "glue:" not in actions
+    assert "athena:" not in actions and set(re.findall("glue:[A-Za-z]+", actions)) == {
+        "glue:GetTable",
+        "glue:GetTables",
+    }
     assert resources["TaskRole"]["Properties"]["ManagedPolicyArns"] == [
         {"Fn::If": ["HasMarts", {"Ref": "MartsPolicy"}, {"Ref": "AWS::NoValue"}]}
     ]
@@ -257,6 +260,23 @@ def test_a_build_that_fails_changes_nothing_and_says_why(published):
     assert "the page could not be built, and the bucket stays as it is" in done.err
     assert "is a table of Iceberg" in done.err
     assert published.versions() == before
+
+
+def test_tables_of_iceberg_that_glue_keeps_are_on_the_page(published):
+    """Another pipeline writes them, into the database that the task is told of."""
+    schema = json.loads((ROOT / "schemas" / "bridge_media_channel.json").read_text())
+    row = {"media_id": "m", "channel": "Kept by Glue", "source": "rule", "channel_id": "Kept by Glue"}
+    named = {"stream": "bridge_media_channel", "key_properties": ["media_id", "channel_id", "source"], "schema": schema}
+    catalog = {"type": "glue", "database": "wistia", "endpoint_url": published.account.url, "region": "us-east-1"}
+    lake = published.account.settings(f"s3://{BUCKET}/lake/wistia", catalog=catalog, table_format="iceberg")
+    (config := published.folder / "iceberg.json").write_text(json.dumps(lake))
+    record = {"type": "RECORD", "stream": "bridge_media_channel", "record": row}
+    run(TARGET, "--config", config, stdin=lines({"type": "SCHEMA", **named}, record)).succeeded()
+    published.run(marts="none").succeeded()
+    health = published.files()["health.html"].split('id="data">', 1)[1].split("</script>", 1)[0]
+    tables = json.loads(health)["answers"]["tables"]["columns"]
+    at = tables["table_name"]["words"].index("bridge_media_channel")
+    assert tables["row_count"]["values"][tables["table_name"]["at"].index(at)] == 1
 
 
 def test_a_site_that_could_not_be_read_is_refused(published):

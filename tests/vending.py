@@ -217,8 +217,11 @@ class Vendor(Front):
         asked = request.headers.get("x-iceberg-access-delegation", "")
         if status != 200 or "/tables" not in request.path or "vended-credentials" not in asked:
             return answer
-        self.loads += request.command == "GET"
         told: Json = json.loads(answer)
+        if "metadata" not in told:
+            # A list of tables.
+            return answer
+        self.loads += request.command == "GET"
         location = told["metadata"]["location"]
         loan = self.gate.lend(location.removeprefix("s3://"), self.seconds)
         where = {"s3.endpoint": self.gate.url, "s3.path-style-access": "true", "client.region": "eu-north-1"}

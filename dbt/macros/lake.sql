@@ -103,26 +103,24 @@
 
 {# The columns and files of an Iceberg table, as duckdb_plugin.py has found them; none of any other table. #}
 {% macro iceberg_table(name) %}
-{% set folder = dbt_wistia.lake_location() ~ '/' ~ name %}
-{% set metadata = dbt_wistia.text_of(folder ~ '/metadata/*.metadata.json') %}
-{% if not (run_query('select 1 from glob(' ~ metadata ~ ') limit 1') | length) %}{{ return(none) }}{% endif %}
-{% if not (run_query("select 1 from duckdb_tables() where database_name = 'wistia_iceberg'") | length) %}
-    {% do exceptions.raise_compiler_error(
-        'wistia: ' ~ folder ~ ' is a table of Iceberg. Give your profile the plugin duckdb_plugin, as profiles.yml of '
-        ~ 'dbt_wistia has it, or read the table through its catalog: dbt build --target athena, redshift or spark.'
-    ) %}
-{% endif %}
+{% set told = run_query("select 1 from duckdb_tables() where database_name = 'wistia_iceberg'") | length %}
 {% set found = run_query(
-    'select to_json(columns), to_json(files), problem from wistia_iceberg.main.tables where name = ' ~ dbt_wistia.text_of(name)
-).rows %}
+    'select to_json(columns), to_json(files), problem, place from wistia_iceberg.main.tables where name = '
+    ~ dbt_wistia.text_of(name)
+).rows if told else [] %}
 {% if not found %}
-    {% do exceptions.raise_compiler_error(
-        'wistia: ' ~ folder ~ ' is a table of Iceberg, and the plugin duckdb_plugin was given another lake.'
-    ) %}
+    {% set folder = dbt_wistia.lake_location() ~ '/' ~ name %}
+    {% set metadata = dbt_wistia.text_of(folder ~ '/metadata/*.metadata.json') %}
+    {% if not (run_query('select 1 from glob(' ~ metadata ~ ') limit 1') | length) %}{{ return(none) }}{% endif %}
+    {% do exceptions.raise_compiler_error('wistia: ' ~ folder ~ ' is a table of Iceberg' ~ (
+        ', and the plugin duckdb_plugin was given another lake.' if told else
+        '. Give your profile the plugin duckdb_plugin, as profiles.yml of dbt_wistia has it, or read the table through its '
+        ~ 'catalog: dbt build --target athena, redshift or spark.'
+    )) %}
 {% elif found[0][2] %}
     {% do exceptions.raise_compiler_error(
-        'wistia: ' ~ folder ~ ' is a table of Iceberg that cannot be read by its files: ' ~ found[0][2]
-        ~ '. Read it through its catalog: dbt build --target athena, redshift or spark.'
+        'wistia: ' ~ found[0][3] ~ ' is a table of Iceberg that cannot be read by its files: ' ~ found[0][2]
+        ~ '. Or read it by another engine: dbt build --target athena, redshift or spark.'
     ) %}
 {% endif %}
 {{ return({'columns': fromjson(found[0][0]), 'files': fromjson(found[0][1])}) }}

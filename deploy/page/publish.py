@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The page of a lake, built and copied to its bucket: what the task of cloudformation/page.yaml runs after a night.
 
-    publish.py --lake s3://BUCKET/lake/ACCOUNT --bucket PAGES --content-security-policy POLICY
+    publish.py --lake s3://BUCKET/lake/ACCOUNT --catalog glue:wistia --bucket PAGES --content-security-policy POLICY
     publish.py … --marts athena --database wistia --marts-database wistia_marts --results s3://MARTS --workgroup NAME
 
 All is built before anything is copied: a build that fails changes nothing in the bucket. Then new files come first,
@@ -39,9 +39,10 @@ class Failure(Exception):
     """Why nothing was published, in a sentence with what to do."""
 
 
-def build(lake: str, folder: Path) -> dict[str, bytes]:
+def build(lake: str, catalog: str, folder: Path) -> dict[str, bytes]:
     """The files of the page, by name."""
     command: list[str | Path] = [sys.executable, ROOT / "report" / "build.py", "--lake", lake, "--out", folder / "page"]
+    command += ["--catalog", catalog] if catalog else []
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise Failure(f"the page could not be built, and the bucket stays as it is:\n{done.stderr.strip()}")
@@ -142,6 +143,7 @@ def make_marts(chosen: argparse.Namespace, folder: Path) -> None:
 def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lake", required=True, help="s3://bucket/prefix of the lake")
+    parser.add_argument("--catalog", default="", help="catalog of its Iceberg tables, such as glue:wistia")
     parser.add_argument("--bucket", required=True, help="bucket of the page")
     parser.add_argument("--content-security-policy", required=True, help="the policy with which the page is served")
     parser.add_argument(
@@ -166,7 +168,7 @@ def main(argv: list[str]) -> int:
         for name in ("page", "athena"):
             try:
                 if name == "page":
-                    files = build(chosen.lake, Path(folder))
+                    files = build(chosen.lake, chosen.catalog, Path(folder))
                     check(files, chosen.content_security_policy)
                     publish(boto3.client("s3"), chosen.bucket, files, chosen.edge_seconds)
                 elif chosen.marts == "athena":

@@ -96,6 +96,8 @@ public class RestCatalog {
         return CatalogHandlers.createNamespace(catalog, read(exchange, CreateNamespaceRequest.class));
       case "GET namespaces 3":
         return CatalogHandlers.loadNamespace(catalog, namespace);
+      case "GET namespaces 4":
+        return CatalogHandlers.listTables(catalog, namespace);
       case "POST namespaces 4":
         return CatalogHandlers.createTable(catalog, namespace, read(exchange, CreateTableRequest.class));
       case "GET namespaces 5":

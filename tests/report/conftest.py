@@ -10,13 +10,14 @@ from harness import ROOT, environment, run
 from marts import PATIENCE
 
 CHROMIUM = ROOT / ".venv-chromium" / "chromium"
+FONTS = ROOT / "tests" / "report" / "fonts.conf"
 PYTHON = ROOT / ".venv-dbt" / "bin" / "python"
 
 
-def build(*flags):
+def build(*flags, **more):
     """The builder of the page."""
     assert PYTHON.exists(), "there is no builder: make .venv-dbt/.ready"
-    return run(PYTHON, ROOT / "report" / "build.py", *flags, timeout=PATIENCE)
+    return run(PYTHON, ROOT / "report" / "build.py", *flags, timeout=PATIENCE, **more)
 
 
 @dataclass
@@ -52,14 +53,18 @@ def empty_site(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium, as Debian has it."""
-    if not CHROMIUM.exists():
-        missing = "there is no Chromium: `make .venv-chromium/.ready` could not fetch it"
+    """Chromium, as Debian has it, that writes and draws alike on each machine."""
+    if not (CHROMIUM.exists() and (CHROMIUM.parent / "fonts").is_dir()):
+        missing = "there is no Chromium, or no font for it: `make .venv-chromium/.ready` could not fetch it"
         # Nobody looks at what a CI skips.
         pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
     with sync_playwright() as playwright:
-        # Without root it may use the sandbox of its own, which containers often forbid.
-        started = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"], env=environment())
+        started = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            # Without root it may use the sandbox of its own, which containers often forbid.
+            args=["--no-sandbox", "--lang=en-US", "--font-render-hinting=none", "--disable-lcd-text", "--disable-gpu"],
+            env=environment({"FONTCONFIG_FILE": str(FONTS), "LANG": "C.UTF-8"}),
+        )
         yield started
         started.close()
 
