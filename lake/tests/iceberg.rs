@@ -230,7 +230,7 @@ fn pipeline(store: &Arc<MemoryStore>, run: &str, spec: &Spec) -> Result<()> {
         table.push(&spec, &rows(ids, "b"))?;
         table.cover()?;
         table.prepare(true)?;
-        let note = CommitNote { number, tables: vec!["t".into()], receipt: None };
+        let note = CommitNote { number, tables: vec!["t".into()], new: vec![], receipt: None };
         table.set_notes(note.notes(&lake, "t", Some(&format!("{{\"n\":{number}}}")))?);
         table.commit(true)?;
     }
@@ -347,7 +347,7 @@ fn a_state_counts_once_all_tables_of_its_commit_have_it() {
             table.cover().unwrap();
             table.prepare(true).unwrap();
             let tables = names.iter().map(|name| (*name).to_owned()).collect();
-            let note = CommitNote { number, tables, receipt: None };
+            let note = CommitNote { number, tables, new: vec![], receipt: None };
             table.set_notes(note.notes(&lake, name, Some(&number.to_string())).unwrap());
             table.commit(true).unwrap();
         }
@@ -365,7 +365,7 @@ fn a_state_counts_once_all_tables_of_its_commit_have_it() {
     let mut table = Table::open(&lake, &spec).unwrap();
     table.push(&spec, &rows(0..1, "a")).unwrap();
     table.cover().unwrap();
-    let note = CommitNote { number: 4, tables: vec!["t".into()], receipt: None };
+    let note = CommitNote { number: 4, tables: vec!["t".into()], new: vec![], receipt: None };
     table.set_notes(note.notes(&lake, "t", Some(&long)).unwrap());
     table.prepare(true).unwrap();
     table.commit(true).unwrap();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::covered::Preceding;
 use super::defined::Defined;
 use super::doubt::Doubts;
 use crate::error::{Error, Result};
@@ -51,6 +52,8 @@ pub(super) struct Core {
     pub(super) iceberg: Option<Arc<iceberg::table::Table>>,
     /// What the run says in the summaries of the table's snapshots.
     pub(super) notes: BTreeMap<String, String>,
+    /// What an Iceberg table has of this pipeline, once it was looked for.
+    pub(super) preceding: Option<Preceding>,
     /// The table's columns as its files have them, where these have more than a name: ids.
     pub(super) file_schema: Option<SchemaRef>,
     /// How batches of each spec become the table's columns.
@@ -73,6 +76,7 @@ impl Core {
             key_range,
             iceberg: None,
             notes: BTreeMap::new(),
+            preceding: None,
             file_schema: None,
             projections: Vec::new(),
         }

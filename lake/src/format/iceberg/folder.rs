@@ -41,8 +41,13 @@ impl Folder {
     }
 
     fn hint(&self) -> Result<Option<u64>> {
-        let hint = self.store.get(&self.hint_key())?;
-        Ok(hint.and_then(|(_, text)| String::from_utf8(text).ok()?.trim().parse().ok()))
+        Ok(self.store.get(&self.hint_key())?.and_then(|(_, text)| version_of(text)))
+    }
+
+    /// Writes the hint to a version. PyIceberg and DuckDB take the text as it is, so that it has no newline.
+    fn put_hint(&self, version: &str, condition: Condition) -> Result<()> {
+        self.store.put(&self.hint_key(), version.as_bytes(), condition)?;
+        self.drop_checksum()
     }
 
     /// The newest version by its files, from the hint on: it may be behind, or gone.
@@ -110,15 +115,12 @@ impl Pointer for Folder {
             self.store.delete(&key)?;
             return Ok(Swap::Lost);
         }
-        // PyIceberg and DuckDB take the text as it is, so that it has no newline. A hint that is behind is
-        // no fault: whoever writes looks further, and readers are a commit late.
-        let hint =
-            self.store.put(&self.hint_key(), version.to_string().as_bytes(), Condition::Always);
-        if let Err(error) = hint.map(drop).and_then(|()| self.drop_checksum()) {
+        // A hint that is behind is no fault: whoever writes looks further, and readers are a commit late.
+        if let Err(error) = self.put_hint(&version.to_string(), Condition::Always) {
             tracing::warn!(
                 table = self.table,
                 %error,
-                "{}: the hint to the newest version could not be written; readers find the one before until the next commit",
+                "{}: the hint to the newest version could not be written; readers find the one before until the next run",
                 self.table
             );
         }
@@ -126,9 +128,28 @@ impl Pointer for Folder {
         Ok(Swap::Done(Current { file, metadata, version: version.to_string() }))
     }
 
+    /// The hint of a run that died behind its swap is the one before.
+    fn mend(&self, current: &Current) -> Result<()> {
+        let (hint, text) = self.store.get(&self.hint_key())?.unzip();
+        let hinted = text.and_then(version_of).map(|version| version.to_string());
+        if hinted.as_ref() == Some(&current.version) {
+            return Ok(());
+        }
+        match self.put_hint(&current.version, Condition::still(hint.as_ref())) {
+            // Another has written it since.
+            Err(Error::Conflict { .. }) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
     fn location(&self) -> Option<String> {
         Some(address(&*self.store, &self.table))
     }
+}
+
+/// What a hint says.
+fn version_of(hint: Vec<u8>) -> Option<u64> {
+    String::from_utf8(hint).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

@@ -53,8 +53,6 @@ pub(crate) struct Live {
     pub(crate) partition: Vec<Single>,
     /// The spec by which it was written.
     pub(crate) spec: i64,
-    /// The snapshot that brought it.
-    pub(crate) snapshot: i64,
 }
 
 impl Table {
@@ -102,6 +100,11 @@ impl Table {
             *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(root);
         }
         Ok(found)
+    }
+
+    /// Brings to its end what a run that died has left of its commit.
+    pub(crate) fn mend(&self, current: &Current) -> Result<()> {
+        self.pointer.mend(current)
     }
 
     /// What the keys of its new files begin with, without a slash behind it: where the catalog has the table. One whose
@@ -228,11 +231,9 @@ impl Table {
             ));
         }
         let mut live = Vec::new();
-        let read = |row: Row<'_>| -> Result<_> {
-            Ok((row.spec(), row.snapshot(), self.manifest(row.path())?))
-        };
+        let read = |row: Row<'_>| -> Result<_> { Ok((row.spec(), self.manifest(row.path())?)) };
         at_once(self.at_once, touched, read, |read| {
-            let (spec, brought, manifest) = read?;
+            let (spec, manifest) = read?;
             for entry in manifest.records.iter().map(Entry) {
                 if entry.status() == DELETED {
                     continue;
@@ -247,7 +248,6 @@ impl Table {
                         size: u64::try_from(entry.size()).unwrap_or(0),
                         partition,
                         spec,
-                        snapshot: entry.snapshot().unwrap_or(brought),
                     });
                 }
             }
@@ -255,6 +255,28 @@ impl Table {
         })?;
         live.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(live)
+    }
+
+    /// The keys of the files that a snapshot has brought, whether they are still the table's or were replaced since.
+    pub(crate) fn added(&self, snapshot: Snapshot<'_>) -> Result<Vec<String>> {
+        let mut added = Vec::new();
+        for row in self.list(snapshot)?.iter().map(Row) {
+            if row.snapshot() != snapshot.id() || row.is_of_deletes() {
+                continue;
+            }
+            for entry in self.manifest(row.path())?.records.iter().map(Entry) {
+                let brought = entry.snapshot().unwrap_or(row.snapshot());
+                if entry.status() != DELETED && brought == snapshot.id() {
+                    added.push(self.key(entry.path())?);
+                }
+            }
+        }
+        Ok(added)
+    }
+
+    /// Whether it was there when it was last looked for.
+    pub(crate) fn is_made(&self) -> bool {
+        self.uuid.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The files of the current snapshot as objects of the store.

@@ -1,15 +1,15 @@
 //! What a table needs besides commits of rows: snapshots that expire, and files that no snapshot names.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::json;
 
-use super::expiry;
-use super::manifest::{Entry, Row};
-use super::metadata::{cut_log, push};
+use super::expiry::{self, Expired};
+use super::manifest::{DELETED, Entry, Row};
+use super::metadata::{Metadata, cut_log, push};
 use super::pointer::Swap;
 use super::table::Table;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How old a file is at least that is taken for one that a run has left: Spark refuses less than a day.
 const ORPHAN_DAYS: i64 = 3;
@@ -29,6 +29,10 @@ impl Table {
     /// had. How many they were.
     pub(crate) fn expire(&self, keep: Option<usize>) -> Result<usize> {
         let mut snapshots = 0;
+        if let Some(base) = self.load()? {
+            // Who reads by what a dead run has left behind finds files that go.
+            self.mend(&base)?;
+        }
         for _ in 0..TRIES {
             let Some(base) = self.load()? else { return Ok(snapshots) };
             let mut next = base.metadata.clone();
@@ -55,6 +59,55 @@ impl Table {
         Ok(snapshots)
     }
 
+    /// Removes what earlier metadata names and nothing names any more: a run died before it had removed the files of
+    /// the snapshots that it left out.
+    pub(crate) fn remove_forgotten(&self) -> Result<()> {
+        let Some(found) = self.load()? else { return Ok(()) };
+        let (mut files, mut manifests) = (BTreeSet::new(), BTreeSet::new());
+        let mut seen = HashSet::new();
+        let log = found.metadata.json()["metadata-log"].as_array();
+        for file in log.into_iter().flatten().filter_map(|item| item["metadata-file"].as_str()) {
+            // What has gone already names nothing.
+            let Some((_, bytes)) = self.store.get(&self.key(file)?)? else { continue };
+            let earlier = Metadata::parse(&bytes, file)?;
+            let mut is_left = |path: &str| -> Result<bool> {
+                let is_left =
+                    seen.insert(path.to_owned()) && self.store.head(&self.key(path)?)?.is_some();
+                if is_left {
+                    manifests.insert(path.to_owned());
+                }
+                Ok(is_left)
+            };
+            for snapshot in earlier.snapshots() {
+                let is_gone = found.metadata.snapshot(snapshot.id()).is_none();
+                if !is_gone || !is_left(snapshot.manifest_list())? {
+                    continue;
+                }
+                for row in self.list(snapshot)?.iter().map(Row) {
+                    if is_left(row.path())? {
+                        let manifest = self.manifest(row.path())?;
+                        let entries = manifest.records.iter().map(Entry);
+                        files.extend(entries.map(|entry| entry.path().to_owned()));
+                    }
+                }
+            }
+        }
+        if manifests.is_empty() {
+            return Ok(());
+        }
+        let named = self.named()?;
+        let unnamed = |paths: BTreeSet<String>| -> Result<Vec<String>> {
+            let paths = paths.into_iter().map(|path| Ok((self.key(&path)?, path)));
+            let unnamed = paths.filter(|found: &Result<_>| {
+                found.as_ref().map_or(true, |(key, _)| !named.contains(key))
+            });
+            unnamed.map(|found| Ok(found?.1)).collect()
+        };
+        let (files, manifests) = (unnamed(files)?, unnamed(manifests)?);
+        Expired { snapshots: 0, files, manifests }.remove(self);
+        Ok(())
+    }
+
     /// Keys of all files below the table that some snapshot names, and of its metadata.
     fn named(&self) -> Result<HashSet<String>> {
         let Some(found) = self.load()? else { return Ok(HashSet::new()) };
@@ -68,7 +121,10 @@ impl Table {
         }
         for path in &manifests {
             let manifest = self.manifest(path)?;
-            paths.extend(manifest.records.iter().map(|entry| Entry(entry).path().to_owned()));
+            let entries = manifest.records.iter().map(Entry);
+            // Those that a snapshot has taken away are named by the ones before it, as long as there are some.
+            let entries = entries.filter(|entry| entry.status() != DELETED);
+            paths.extend(entries.map(|entry| entry.path().to_owned()));
         }
         let named = |list: &str, key: &str| {
             let items = metadata.json()[list].as_array().into_iter().flatten();
@@ -118,11 +174,14 @@ impl Table {
         let listed = self.store.list(&format!("{}/", self.name))?;
         let named = self.named()?;
         if named.is_empty() && !listed.is_empty() {
-            return Err(Error::Table {
-                table: self.name.clone(),
-                reason: "its metadata is gone, so that nobody knows which of its files count"
-                    .into(),
-            });
+            tracing::warn!(
+                table = self.name,
+                files = listed.len(),
+                "{}: it has files and no metadata: the run that made it died before its first commit, or the metadata is \
+                 gone; its files are left as they are",
+                self.name
+            );
+            return Ok(Vec::new());
         }
         let hints = ["version-hint.text", ".crc"];
         let is_metadata = |key: &str| {

@@ -100,6 +100,8 @@ pub(super) fn maintain(
         if !options.dry_run {
             // Older snapshots have them still.
             own.expire(Some(1))?;
+            // Files that an earlier try has died over have them, too.
+            own.remove_forgotten()?;
         }
         actions.push(Action::Erase { rows, files });
         return Ok(TableReport { survey, actions });
