@@ -44,15 +44,13 @@ impl Metadata {
     }
 
     /// The version that the hint names, which is where readers of a folder begin.
-    pub(crate) fn hinted(store: &dyn Store, table: &str) -> Result<Option<Self>> {
-        let Some((_, hint)) = store.get(&format!("{table}/metadata/version-hint.text"))? else {
-            return Ok(None);
-        };
-        let version = String::from_utf8(hint).unwrap().parse().unwrap();
-        Self::read(store, table, version).map(Some)
+    pub(crate) fn hint(store: &dyn Store, table: &str) -> Result<Option<u64>> {
+        let hint = store.get(&format!("{table}/metadata/version-hint.text"))?;
+        Ok(hint.map(|(_, hint)| String::from_utf8(hint).unwrap().parse().unwrap()))
     }
 
-    fn read(store: &dyn Store, table: &str, version: u64) -> Result<Self> {
+    /// A version of it, which must be there.
+    pub(crate) fn read(store: &dyn Store, table: &str, version: u64) -> Result<Self> {
         let text = content(store, &format!("{table}/metadata/v{version}.metadata.json"))?;
         let json = serde_json::from_slice(&text).unwrap();
         Ok(Self { table: table.to_owned(), version, json })
@@ -179,25 +177,20 @@ impl Metadata {
 /// What must hold of an Iceberg table at every moment, whatever it holds: that of each snapshot can be read all, by who
 /// looks for the newest metadata and by who takes the hint for it.
 pub(crate) fn check(store: &MemoryStore, table: &str, what: &str) {
-    let newest = Metadata::newest(store, table).unwrap();
-    let hinted = Metadata::hinted(store, table).unwrap();
-    let version = |metadata: &Option<Metadata>| metadata.as_ref().map_or(0, |found| found.version);
-    assert!(version(&hinted) <= version(&newest), "{what}: the hint of {table} is ahead");
-    if version(&hinted) < version(&newest)
-        && let Some(hinted) = &hinted
-    {
-        hinted.check(store, what);
-    }
-    if let Some(newest) = &newest {
-        newest.check(store, what);
+    let Some(newest) = Metadata::newest(store, table).unwrap() else { return };
+    newest.check(store, what);
+    let Some(hint) = Metadata::hint(store, table).unwrap() else { return };
+    assert!(hint <= newest.version, "{what}: the hint of {table} is ahead");
+    if hint < newest.version {
+        Metadata::read(store, table, hint).unwrap().check(store, what);
     }
 }
 
 /// What must hold once a run has come to its end: who takes the hint finds the newest.
 pub(crate) fn check_hint(store: &MemoryStore, table: &str, what: &str) {
-    let versions = [Metadata::newest(store, table), Metadata::hinted(store, table)];
-    let [newest, hinted] = versions.map(|found| found.unwrap().map(|found| found.version));
-    assert_eq!(hinted, newest, "{what}: the hint of {table} is behind");
+    let newest = Metadata::newest(store, table).unwrap().map(|newest| newest.version);
+    let hint = Metadata::hint(store, table).unwrap();
+    assert_eq!(hint, newest, "{what}: the hint of {table} is behind");
 }
 
 /// What an object that metadata names holds, which must be there.

@@ -52,6 +52,8 @@ pub(crate) enum Neglect {
     Order,
     /// To look for rows in doubt among those that come.
     Doubts,
+    /// To say in its snapshots where its state is kept, and what was there before.
+    Place,
 }
 
 /// A pipeline.
@@ -330,10 +332,21 @@ impl Run<'_> {
         let mut tables: Vec<&mut Table> = self.tables.values_mut().collect();
         tables.sort_by_key(|table| table.adds());
         let receipt = self.receipt;
+        let names_place = self.neglects != Some(Neglect::Place);
         let (kept, keeps_state, lake) = (self.kept, self.keeps_state, &self.lake);
         let number = &mut self.commits;
-        let mut commit =
-            Commit { lake, number, tables, receipt, place, state, complete, kept, keeps_state };
+        let mut commit = Commit {
+            lake,
+            number,
+            tables,
+            receipt,
+            place,
+            state,
+            complete,
+            kept,
+            keeps_state,
+            names_place,
+        };
         self.journal.commit(&self.lake, files, &mut commit)
     }
 }
@@ -349,6 +362,7 @@ struct Commit<'a> {
     complete: bool,
     kept: Kept,
     keeps_state: bool,
+    names_place: bool,
 }
 
 impl Commit<'_> {
@@ -363,7 +377,8 @@ impl Commit<'_> {
         let name = |table: &&mut Table| table.definition().table.clone();
         let names = tables.iter().map(name).collect();
         let new = tables.iter().filter(|table| !table.is_made()).map(name).collect();
-        let receipt = self.receipt.map(|receipt| (receipt.place(), receipt.known()));
+        let receipt = self.receipt.filter(|_| self.names_place);
+        let receipt = receipt.map(|receipt| (receipt.place(), receipt.known()));
         let note = CommitNote { number: *self.number, tables: names, new, receipt };
         let state = self.keeps_state.then_some(self.state.as_str());
         for table in &mut tables {

@@ -29,10 +29,6 @@ impl Table {
     /// had. How many they were.
     pub(crate) fn expire(&self, keep: Option<usize>) -> Result<usize> {
         let mut snapshots = 0;
-        if let Some(base) = self.load()? {
-            // Who reads by what a dead run has left behind finds files that go.
-            self.mend(&base)?;
-        }
         for _ in 0..TRIES {
             let Some(base) = self.load()? else { return Ok(snapshots) };
             let mut next = base.metadata.clone();

@@ -45,6 +45,12 @@ pub(super) fn maintain(
         let found = own.load()?;
         found.map_or_else(|| Ok(Vec::new()), |found| own.live(&found.metadata, None))
     };
+    if options.may_change()
+        && let Some(found) = own.load()?
+    {
+        // Who reads by what a dead run has left behind would find files gone.
+        own.mend(&found)?;
+    }
     let live = look()?;
     let small = small(&live);
     let survey = survey(lake, definition, &live, small.values().map(Vec::len).sum())?;
