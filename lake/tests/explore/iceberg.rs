@@ -168,7 +168,7 @@ impl Metadata {
         }
         let newest = &self.json["current-snapshot-id"];
         assert!(
-            *newest == Json::from(-1) || self.snapshot(newest).is_some(),
+            newest.as_i64() == Some(-1) || self.snapshot(newest).is_some(),
             "{what}: the newest snapshot is not there"
         );
     }
@@ -197,6 +197,11 @@ pub(crate) fn check_hint(store: &MemoryStore, table: &str, what: &str) {
 fn content(store: &dyn Store, key: &str) -> Result<Vec<u8>> {
     let found = store.get(key)?;
     Ok(found.unwrap_or_else(|| panic!("{key} is named by the table's metadata, and is gone")).1)
+}
+
+/// Whether an object is a manifest or a list of some.
+pub(crate) fn is_manifest(key: &str) -> bool {
+    key.strip_suffix("avro").is_some()
 }
 
 /// The records of an Avro file.

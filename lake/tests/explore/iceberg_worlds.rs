@@ -54,7 +54,7 @@ pub(crate) fn all(parts: i64) -> Vec<World> {
             on(
                 &append(),
                 "a pipeline appends while files of an Iceberg table are put together",
-                vec![load("a", there, append(), 0, parts), compact()],
+                vec![load("a", in_the_lake, append(), 0, parts), compact()],
             ),
         ),
         on(

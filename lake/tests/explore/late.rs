@@ -8,22 +8,25 @@ use std::collections::BTreeSet;
 
 use lake::store::MemoryStore;
 
+use crate::pipeline::run_name;
 use crate::reader;
 use crate::scenarios::{Scenario, all};
-use crate::{before, work};
+use crate::{before, work_as};
 
 /// The store as it is after each of the calls, from none to all.
 fn moments(scenario: &Scenario) -> Vec<MemoryStore> {
     let start = before(scenario);
     let whole = std::sync::Arc::new(start.snapshot().reopen());
-    work(scenario, &whole).unwrap();
+    // The same run each time, so that its files have the same names.
+    let run = run_name();
+    work_as(scenario, &whole, run.clone()).unwrap();
     let calls = whole.calls().len();
     let at = |call| {
         let store = start.snapshot();
         let view = std::sync::Arc::new(store.reopen());
         view.stop_before(call + 1);
         // All but the last moment are those of a run that has not come to its end.
-        _ = work(scenario, &view);
+        _ = work_as(scenario, &view, run.clone());
         store
     };
     (0..=calls).map(at).collect()

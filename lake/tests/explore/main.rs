@@ -71,15 +71,31 @@ fn before(scenario: &Scenario) -> MemoryStore {
 
 /// Does what is explored.
 fn work(scenario: &Scenario, store: &Arc<MemoryStore>) -> lake::Result<()> {
+    work_as(scenario, store, pipeline::run_name())
+}
+
+/// The same by a run of this name.
+fn work_as(scenario: &Scenario, store: &Arc<MemoryStore>, run: String) -> lake::Result<()> {
     match &scenario.maintenance {
-        Some(options) => maintain(store, options),
-        None => scenario.pipeline.run(store),
+        Some(options) => maintain_as(store, options, run),
+        None => {
+            let store = Arc::<MemoryStore>::clone(store);
+            scenario.pipeline.run_as(store, run, pipeline::temp_dir())
+        }
     }
 }
 
 fn maintain(store: &Arc<MemoryStore>, options: &maintain::Options) -> lake::Result<()> {
+    maintain_as(store, options, pipeline::run_name())
+}
+
+fn maintain_as(
+    store: &Arc<MemoryStore>,
+    options: &maintain::Options,
+    run: String,
+) -> lake::Result<()> {
     let store = Arc::<MemoryStore>::clone(store);
-    let lake = pipeline::lake(store, pipeline::run_name(), 8 << 20, pipeline::temp_dir())?;
+    let lake = pipeline::lake(store, run, 8 << 20, pipeline::temp_dir())?;
     maintain::run(&Arc::new(lake), &|_| Encoding::default(), options).map(drop)
 }
 

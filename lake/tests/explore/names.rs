@@ -68,7 +68,7 @@ impl Names {
 /// noticed by nobody before a pointer names it, and whoever reads it finds the same always. So does who reads a version of
 /// the metadata that is there. That a writer takes something away, or that somebody lists it, is another call.
 pub(crate) fn is_indifferent(what: &str, key: &str, is_there: bool) -> bool {
-    let is_unique = key.ends_with(".avro") || key.contains("/data/");
+    let is_unique = iceberg::is_manifest(key) || key.contains("/data/");
     let is_read = matches!(what, "head" | "get" | "fetch");
     is_unique && (is_read || what == "write")
         || is_read && is_there && key.ends_with(".metadata.json")
@@ -77,8 +77,10 @@ pub(crate) fn is_indifferent(what: &str, key: &str, is_there: bool) -> bool {
 /// What is written but for the time, and the place in which the run's file is: they are others each time.
 fn legible(key: &str, bytes: &[u8]) -> String {
     let mut text = String::new();
-    if key.ends_with(".avro") {
-        iceberg::records(bytes).iter().for_each(|record| tell(record, &mut text));
+    if iceberg::is_manifest(key) {
+        for record in iceberg::records(bytes) {
+            tell(&record, &mut text);
+        }
         return text;
     }
     let is_incidental = |line: &str| line.starts_with("\"at\":") || line.starts_with("\"owner\":");
