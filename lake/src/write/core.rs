@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
 
-use super::covered::Preceding;
 use super::defined::Defined;
 use super::doubt::Doubts;
 use crate::error::{Error, Result};
@@ -52,8 +51,8 @@ pub(super) struct Core {
     pub(super) iceberg: Option<Arc<iceberg::table::Table>>,
     /// What the run says in the summaries of the table's snapshots.
     pub(super) notes: BTreeMap<String, String>,
-    /// What an Iceberg table has of this pipeline, once it was looked for.
-    pub(super) preceding: Option<Preceding>,
+    /// The newest commit that an Iceberg table has of this pipeline, once it was looked for.
+    pub(super) preceding: Option<Option<String>>,
     /// The table's columns as its files have them, where these have more than a name: ids.
     pub(super) file_schema: Option<SchemaRef>,
     /// How batches of each spec become the table's columns.

@@ -27,7 +27,7 @@ impl Table {
         }
         let preceding = Preceding::of(&self.core.lake, &self.definition().table, receipt)?;
         self.core.doubt(&preceding.doubtful)?;
-        self.core.preceding = Some(preceding);
+        self.core.preceding = Some(preceding.commit);
         Ok(())
     }
 

@@ -54,6 +54,7 @@ pub mod covered {
 
     #[derive(Debug)]
     pub(crate) struct Preceding {
+        pub(crate) commit: Option<String>,
         pub(crate) doubtful: Vec<String>,
     }
 

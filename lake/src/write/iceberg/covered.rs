@@ -284,29 +284,27 @@ impl Preceding {
         }
         Ok(Self { commit, doubtful })
     }
+}
 
-    /// Whether no other run of the pipeline has added rows since: they are the same ones.
-    pub(super) fn check(
-        &self,
-        lake: &Lake,
-        metadata: &Metadata,
-        notes: &BTreeMap<String, String>,
-    ) -> Result<()> {
-        let keys = Keys::of(lake);
-        let Some(place) = notes.get(&keys.place) else {
-            // Those of other pipelines are not told from those of this one.
-            return Ok(());
-        };
-        let newest =
-            newest_of(&keys, metadata, Some(place)).and_then(|newest| newest.note(&keys.commit));
-        let is_own =
-            |commit: &str| commit.split_once('/').is_some_and(|(run, _)| run == lake.run());
-        match newest {
-            Some(commit) if self.commit.as_deref() != Some(commit) && !is_own(commit) => {
-                Err(Error::Superseded { run: lake.run().to_owned() })
-            }
-            Some(_) | None => Ok(()),
+/// Whether no other run of the pipeline has added rows since `preceding` was its newest commit: they are the same ones.
+pub(super) fn check_preceding(
+    lake: &Lake,
+    metadata: &Metadata,
+    notes: &BTreeMap<String, String>,
+    preceding: Option<&str>,
+) -> Result<()> {
+    let keys = Keys::of(lake);
+    let Some(place) = notes.get(&keys.place) else {
+        // Those of other pipelines are not told from those of this one.
+        return Ok(());
+    };
+    let newest = newest_of(&keys, metadata, Some(place));
+    let is_own = |commit: &str| commit.split_once('/').is_some_and(|(run, _)| run == lake.run());
+    match newest.and_then(|newest| newest.note(&keys.commit)) {
+        Some(commit) if preceding != Some(commit) && !is_own(commit) => {
+            Err(Error::Superseded { run: lake.run().to_owned() })
         }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -170,7 +170,12 @@ fn add(
             return Ok(());
         }
         if let (Some(preceding), Some(base)) = (&core.preceding, &start.base) {
-            preceding.check(&core.lake, &base.metadata, &core.notes)?;
+            covered::check_preceding(
+                &core.lake,
+                &base.metadata,
+                &core.notes,
+                preceding.as_deref(),
+            )?;
         }
         swap(core, &work, &start, &files, |change| {
             work.commit(start.base.as_ref(), &Change { removes_all, ..change })
