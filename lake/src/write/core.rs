@@ -51,6 +51,8 @@ pub(super) struct Core {
     pub(super) iceberg: Option<Arc<iceberg::table::Table>>,
     /// What the run says in the summaries of the table's snapshots.
     pub(super) notes: BTreeMap<String, String>,
+    /// The newest commit that an Iceberg table has of this pipeline, once it was looked for.
+    pub(super) preceding: Option<Option<String>>,
     /// The table's columns as its files have them, where these have more than a name: ids.
     pub(super) file_schema: Option<SchemaRef>,
     /// How batches of each spec become the table's columns.
@@ -73,6 +75,7 @@ impl Core {
             key_range,
             iceberg: None,
             notes: BTreeMap::new(),
+            preceding: None,
             file_schema: None,
             projections: Vec::new(),
         }

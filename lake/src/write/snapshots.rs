@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 
 use super::committed::Committed;
-use super::covered;
+use super::covered::Preceding;
 use super::iceberg;
 use super::journal::Receipt;
 use super::load::Load;
@@ -25,8 +25,15 @@ impl Table {
         if !self.definition().is_iceberg() {
             return Ok(());
         }
-        let files = covered::doubtful(&self.core.lake, &self.definition().table, receipt)?;
-        self.core.doubt(&files)
+        let preceding = Preceding::of(&self.core.lake, &self.definition().table, receipt)?;
+        self.core.doubt(&preceding.doubtful)?;
+        self.core.preceding = Some(preceding.commit);
+        Ok(())
+    }
+
+    /// Whether it is there already, where it is an Iceberg table.
+    pub fn is_made(&self) -> bool {
+        self.core.iceberg.as_ref().is_some_and(|table| table.is_made())
     }
 
     /// Whether the next commit makes a snapshot of it, where it is an Iceberg table.

@@ -1,10 +1,10 @@
 //! Each guard of the protocol, switched off: what explores must find that something is lost or doubled.
 
 use crate::exhaustive::{Bounds, explore};
-use crate::pipeline::Neglect;
+use crate::pipeline::{Neglect, Pipeline};
 use crate::weakness::Weakness::{
-    ForeignFilesStay, NotReadAgain, StateBeforeFiles, StateIsNotHeld, Unconditional, Unlisted,
-    Unwritten,
+    ForeignFilesStay, NotReadAgain, StateBeforeFiles, StateIsNotHeld, UnansweredIsDoneAgain,
+    UnansweredIsRefused, Unconditional, Unlisted, Unwritten,
 };
 use crate::world::{Work, World, named};
 
@@ -16,9 +16,19 @@ const TWICE: &str = "files are put together twice at once";
 const UPSERT: &str = "two pipelines upsert other keys of one table";
 const GROWN: &str = "two pipelines upsert other keys of one new table, and one knows a column more";
 
+const SNAPSHOTS: &str = "two pipelines append to one Iceberg table";
+const SNAPSHOTS_AGAIN: &str = "two runs of one pipeline append to an Iceberg table";
+const SNAPSHOTS_READ: &str = "a reader while a pipeline upserts an Iceberg table";
+
 /// What explores a world, and finds something.
 fn finds(guard: &str, world: &World) -> bool {
-    let found = (0..=1).find_map(|deaths| explore(world, Bounds { deaths, lost_answers: 0 }).err());
+    let loses = matches!(world.weakness, Some(UnansweredIsRefused | UnansweredIsDoneAgain));
+    let lost_answers = usize::from(loses);
+    // Without a death nothing is in doubt.
+    let is_of_doubts = |pipeline: &Pipeline| pipeline.neglects == Some(Neglect::Doubts);
+    let first = usize::from(world.pipelines().any(is_of_doubts));
+    let found =
+        (first..=1).find_map(|deaths| explore(world, Bounds { deaths, lost_answers }).err());
     let told = found
         .as_deref()
         .map_or("nothing is found", |fault| fault.lines().next().unwrap_or_default());
@@ -47,6 +57,10 @@ fn each_guard_of_the_protocol_is_missed_where_it_is_switched_off() {
         ("leaving files alone whose state is open", Unlisted("_lake/commits/"), TOGETHER),
         ("the note of files that are put together", Unwritten("replacing-"), TOGETHER),
         ("looking again for files that are put together", NotReadAgain("t/"), TWICE),
+        ("the condition that a version is not there yet", Unconditional("t/metadata/v"), SNAPSHOTS),
+        ("leaving alone what may be named", UnansweredIsRefused, SNAPSHOTS),
+        ("looking for the snapshot before it is made again", UnansweredIsDoneAgain, SNAPSHOTS),
+        ("the hint", Unwritten("version-hint"), SNAPSHOTS_READ),
     ];
     let weak = weak.map(|(guard, weakness, world)| {
         (guard, World { weakness: Some(weakness), ..named(world) })
@@ -55,6 +69,8 @@ fn each_guard_of_the_protocol_is_missed_where_it_is_switched_off() {
         ("a journal", Neglect::Journal, AGAIN),
         ("the note before the files", Neglect::Order, APPEND),
         ("knowing rows in doubt by what they hold", Neglect::Doubts, ELSEWHERE),
+        ("knowing rows of a snapshot by what they hold", Neglect::Doubts, SNAPSHOTS),
+        ("the place of the state in a snapshot", Neglect::Place, SNAPSHOTS_AGAIN),
     ];
     let careless = careless.map(|(guard, neglect, world)| {
         let mut world = named(world);

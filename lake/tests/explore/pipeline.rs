@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::Schema;
 use lake::schema::{Kind, fields};
 use lake::store::{Condition, MemoryStore, Object, Store};
-use lake::table::Spec;
+use lake::table::{LoadMethod, Spec};
 use lake::write::Table;
+use lake::write::covered::{CommitNote, newest_state};
 use lake::write::journal::{Acknowledged, Files, Journal, Receipt, Steps};
 use lake::{Error, Lake, Options, Result};
 
@@ -38,6 +39,8 @@ pub(crate) enum Kept {
     There,
     /// With whoever reads what the run says.
     Elsewhere,
+    /// In the snapshots that it covers, and nowhere else: of Iceberg tables.
+    InTheLake,
 }
 
 /// What a pipeline can fail to take care of.
@@ -49,6 +52,8 @@ pub(crate) enum Neglect {
     Order,
     /// To look for rows in doubt among those that come.
     Doubts,
+    /// To say in its snapshots where its state is kept, and what was there before.
+    Place,
 }
 
 /// A pipeline.
@@ -165,6 +170,21 @@ impl Pipeline {
         rows.flat_map(|(ids, version)| ids.map(move |id| (id, version))).collect()
     }
 
+    /// The positions behind which its tables may be found: those of its states, or its end alone where rows wait for
+    /// it.
+    pub(crate) fn commits(&self) -> Vec<usize> {
+        let waits = |step: &Step| match step {
+            Step::Schema(spec) => spec.load == LoadMethod::Overwrite || spec.refresh.is_some(),
+            Step::Version(..) | Step::Activate(..) => true,
+            Step::Rows(..) | Step::State => false,
+        };
+        if self.steps.iter().any(waits) {
+            return vec![self.steps.len()];
+        }
+        let ends = (1..=self.steps.len()).filter(|end| matches!(self.steps[end - 1], Step::State));
+        ends.collect()
+    }
+
     /// What it says of its streams.
     pub(crate) fn specs(&self) -> impl Iterator<Item = &Arc<Spec>> {
         self.steps.iter().filter_map(|step| match step {
@@ -198,13 +218,17 @@ impl Pipeline {
         let lake = Arc::new(lake(store, name, self.memory, temp_dir)?);
         let store = Arc::clone(lake.store());
         let key = self.state_key();
-        let (known, from) = match store.get(&key)? {
-            Some((object, text)) => {
-                let text = String::from_utf8(text).unwrap();
-                let from = text.trim().parse::<usize>().unwrap_or(0);
-                (Some((object, text)), from)
-            }
-            None => (None, 0),
+        let position = |text: &str| text.trim().parse::<usize>().unwrap_or(0);
+        let (known, from) = match self.kept {
+            Kept::InTheLake => (None, newest_state(&lake)?.as_deref().map_or(0, position)),
+            Kept::There | Kept::Elsewhere => match store.get(&key)? {
+                Some((object, text)) => {
+                    let text = String::from_utf8(text).unwrap();
+                    let from = position(&text);
+                    (Some((object, text)), from)
+                }
+                None => (None, 0),
+            },
         };
         let place = Place { store: &*store, key: &key, known: RefCell::new(known) };
         let receipt = (self.kept == Kept::There).then_some(&place as &dyn Receipt);
@@ -214,8 +238,10 @@ impl Pipeline {
             receipt,
             tables: BTreeMap::new(),
             specs: BTreeMap::new(),
+            kept: self.kept,
             keeps_state: self.keeps_state,
             neglects: self.neglects,
+            commits: 0,
         };
         for (at, step) in self.steps.iter().enumerate() {
             match step {
@@ -252,8 +278,11 @@ struct Run<'a> {
     receipt: Option<&'a dyn Receipt>,
     tables: BTreeMap<String, Table>,
     specs: BTreeMap<String, Arc<Spec>>,
+    kept: Kept,
     keeps_state: bool,
     neglects: Option<Neglect>,
+    /// Those whose snapshots say so.
+    commits: u32,
 }
 
 impl Run<'_> {
@@ -265,6 +294,7 @@ impl Run<'_> {
         let mut table = Table::open(&self.lake, spec)?;
         if table.adds() && self.neglects != Some(Neglect::Doubts) {
             table.doubt(&self.journal.doubtful(&self.lake, &spec.table)?)?;
+            table.doubt_snapshot(self.receipt)?;
         }
         table.begin_generation()?;
         self.tables.insert(spec.table.clone(), table);
@@ -302,19 +332,61 @@ impl Run<'_> {
         let mut tables: Vec<&mut Table> = self.tables.values_mut().collect();
         tables.sort_by_key(|table| table.adds());
         let receipt = self.receipt;
-        let mut commit =
-            Commit { tables, receipt, place, state, complete, keeps_state: self.keeps_state };
+        let names_place = self.neglects != Some(Neglect::Place);
+        let (kept, keeps_state, lake) = (self.kept, self.keeps_state, &self.lake);
+        let number = &mut self.commits;
+        let mut commit = Commit {
+            lake,
+            number,
+            tables,
+            receipt,
+            place,
+            state,
+            complete,
+            kept,
+            keeps_state,
+            names_place,
+        };
         self.journal.commit(&self.lake, files, &mut commit)
     }
 }
 
 struct Commit<'a> {
+    lake: &'a Lake,
+    /// That of the last commit of which snapshots were made.
+    number: &'a mut u32,
     tables: Vec<&'a mut Table>,
     receipt: Option<&'a dyn Receipt>,
     place: &'a Place<'a>,
     state: String,
     complete: bool,
+    kept: Kept,
     keeps_state: bool,
+    names_place: bool,
+}
+
+impl Commit<'_> {
+    /// Has the snapshots say which state covers them.
+    fn note(&mut self) -> Result<()> {
+        let tables = self.tables.iter_mut().filter(|table| table.makes_snapshot());
+        let mut tables: Vec<&mut Table> = tables.map(|table| &mut **table).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        *self.number += 1;
+        let name = |table: &&mut Table| table.definition().table.clone();
+        let names = tables.iter().map(name).collect();
+        let new = tables.iter().filter(|table| !table.is_made()).map(name).collect();
+        let receipt = self.receipt.filter(|_| self.names_place);
+        let receipt = receipt.map(|receipt| (receipt.place(), receipt.known()));
+        let note = CommitNote { number: *self.number, tables: names, new, receipt };
+        let state = self.keeps_state.then_some(self.state.as_str());
+        for table in &mut tables {
+            let stream = table.definition().table.clone();
+            table.set_notes(note.notes(self.lake, &stream, state)?);
+        }
+        Ok(())
+    }
 }
 
 impl Steps<Error> for Commit<'_> {
@@ -327,11 +399,15 @@ impl Steps<Error> for Commit<'_> {
     }
 
     fn publish(&mut self) -> Result<()> {
+        self.note()?;
         self.tables.iter_mut().try_for_each(|table| table.commit(self.complete).map(drop))
     }
 
     fn acknowledge(&mut self) -> Acknowledged<Error> {
-        if self.keeps_state { self.place.keep(&self.state) } else { Acknowledged::Yes }
+        match self.kept {
+            Kept::There | Kept::Elsewhere if self.keeps_state => self.place.keep(&self.state),
+            Kept::There | Kept::Elsewhere | Kept::InTheLake => Acknowledged::Yes,
+        }
     }
 }
 
@@ -350,6 +426,11 @@ fn rows(spec: &Spec, ids: Range<i64>, version: u32) -> RecordBatch {
                 Arc::new(ids.clone().map(|id| i32::try_from(id).unwrap()).collect::<Int32Array>())
             }
             (_, Kind::Bigint) => Arc::new(ids.clone().collect::<Int64Array>()),
+            (_, Kind::Double) => Arc::new(
+                ids.clone()
+                    .map(|id| f64::from(i32::try_from(id).unwrap()))
+                    .collect::<Float64Array>(),
+            ),
             (name, _) => Arc::new(StringArray::from_iter_values(
                 ids.clone().map(|id| text(name, id, version)),
             )),

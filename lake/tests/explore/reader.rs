@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array as _, AsArray};
 use arrow::datatypes::{DataType, Int64Type};
 use bytes::Bytes;
+use lake::TableFormat;
 use lake::store::{MemoryStore, Store};
 use lake::table::LoadMethod;
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::pipeline::{Pipeline, Step, text};
+use crate::iceberg::{self, Metadata};
+use crate::pipeline::{Kept, Pipeline, Step, text};
 use crate::scenarios::Scenario;
 
 /// A row: its id, and the version that it is of.
@@ -18,9 +21,11 @@ pub(crate) type Row = (i64, u32);
 /// The rows of a table, with how often each is there.
 pub(crate) type Rows = BTreeMap<Row, usize>;
 
-/// What a reader who lists a prefix finds.
-#[derive(Debug, Default)]
+/// What a reader of a table finds: of a plain one by listing it, of one of Iceberg by its newest snapshot.
+#[derive(Default)]
 struct Found {
+    /// What names its files, where it is one of Iceberg.
+    metadata: Option<Metadata>,
     rows: Rows,
     /// The ids of rows that have a title.
     titled: BTreeSet<i64>,
@@ -28,7 +33,23 @@ struct Found {
     types: BTreeMap<String, BTreeSet<String>>,
 }
 
-fn read(store: &MemoryStore, prefix: &str, what: &str) -> Found {
+fn read(store: &MemoryStore, table: &str, what: &str) -> Found {
+    if !iceberg::is_one(store, table).unwrap() {
+        return read_listed(store, &format!("{table}/"), what);
+    }
+    let mut found = Found::default();
+    let Some(metadata) = Metadata::newest(store, table).unwrap() else { return found };
+    found.metadata = Some(metadata);
+    let files = found.metadata.as_ref().map(|metadata| metadata.files(store).unwrap());
+    for file in files.into_iter().flatten() {
+        let (_, bytes) = store.get(&file.key).unwrap().unwrap();
+        found.add(&file.key, bytes, what);
+    }
+    found
+}
+
+/// What is in all objects below a prefix.
+fn read_listed(store: &MemoryStore, prefix: &str, what: &str) -> Found {
     let mut found = Found::default();
     for object in store.list(prefix).unwrap() {
         let (_, bytes) = store.get(&object.key).unwrap().unwrap();
@@ -46,8 +67,14 @@ impl Found {
             return;
         }
         for field in file.schema().fields() {
+            let kind = field.data_type().to_string();
+            if let Some(metadata) = &self.metadata {
+                let id = field.metadata()[PARQUET_FIELD_ID_META_KEY].parse().unwrap();
+                metadata.check_column(field.name(), id, &kind, what);
+                continue;
+            }
             let types = self.types.entry(field.name().clone()).or_default();
-            types.insert(field.data_type().to_string());
+            types.insert(kind);
         }
         for batch in file.build().unwrap() {
             let batch = batch.unwrap();
@@ -76,12 +103,12 @@ pub(crate) fn rows_of_files(
 
 /// The ids of the rows of a table that have a title.
 pub(crate) fn titled(store: &MemoryStore, table: &str, what: &str) -> BTreeSet<i64> {
-    read(store, &format!("{table}/"), what).titled
+    read(store, table, what).titled
 }
 
 /// The rows of a table, with how often each is there.
 pub(crate) fn rows(store: &MemoryStore, table: &str, what: &str) -> Rows {
-    read(store, &format!("{table}/"), what).rows
+    read(store, table, what).rows
 }
 
 /// The version of a row, which all of its texts must be of.
@@ -100,7 +127,7 @@ fn version_of(batch: &arrow::array::RecordBatch, row: usize, id: i64, what: &str
 
 /// The rows that are there, each as often as it is there.
 fn rows_of(store: &MemoryStore, table: &str, what: &str) -> Vec<Row> {
-    let found = read(store, &format!("{table}/"), what).rows;
+    let found = read(store, table, what).rows;
     found.into_iter().flat_map(|(row, count)| std::iter::repeat_n(row, count)).collect()
 }
 
@@ -111,10 +138,20 @@ pub(crate) type Ids = BTreeMap<String, BTreeSet<i64>>;
 pub(crate) fn ids(store: &MemoryStore, prefix: &str, what: &str) -> Ids {
     let objects = store.list(prefix).unwrap().into_iter();
     let ids = objects.map(|object| {
-        let found = read(store, &object.key, what);
+        let found = read_listed(store, &object.key, what);
         (object.key, found.rows.into_keys().map(|(id, _)| id).collect())
     });
     ids.collect()
+}
+
+/// The keys of the objects that a reader reads who begins now.
+pub(crate) fn objects(store: &MemoryStore, table: &str) -> Vec<String> {
+    if !iceberg::is_one(store, table).unwrap() {
+        let listed = store.list(&format!("{table}/")).unwrap();
+        return listed.into_iter().map(|object| object.key).collect();
+    }
+    let Some(metadata) = Metadata::newest(store, table).unwrap() else { return Vec::new() };
+    metadata.files(store).unwrap().into_iter().map(|file| file.key).collect()
 }
 
 /// The ids that are in each table at every moment, in one version or another.
@@ -131,7 +168,7 @@ pub(crate) fn load_method(scenario: &Scenario) -> LoadMethod {
 /// Whether a column of a table is there in two types.
 pub(crate) fn has_two_types(store: &MemoryStore, scenario: &Scenario, what: &str) -> bool {
     truth(scenario).keys().any(|table| {
-        let found = read(store, &format!("{table}/"), what);
+        let found = read(store, table, what);
         found.types.values().any(|types| types.len() > 1)
     })
 }
@@ -144,7 +181,11 @@ pub(crate) fn compare_rows(store: &MemoryStore, table: &str, rows: &[Row], what:
 /// What must hold at every moment.
 pub(crate) fn check(store: &MemoryStore, scenario: &Scenario, what: &str) {
     for (table, truth) in truth(scenario) {
-        let found = read(store, &format!("{table}/"), what);
+        let found = read(store, &table, what);
+        if truth.is_iceberg {
+            truth.check_snapshots(store, &table, &found, scenario, what);
+            continue;
+        }
         let mut keys = BTreeSet::new();
         for (row, count) in &found.rows {
             // While files are put together or cut anew, a row may be in two of them.
@@ -176,10 +217,14 @@ pub(crate) fn check(store: &MemoryStore, scenario: &Scenario, what: &str) {
 /// What must hold when the pipeline has come to its end.
 pub(crate) fn compare(store: &MemoryStore, scenario: &Scenario, what: &str) {
     for (table, truth) in truth(scenario) {
-        let found = read(store, &format!("{table}/"), what);
+        let found = read(store, &table, what);
         assert_eq!(found.rows, truth.end, "{what}: {table}");
         for (column, types) in &found.types {
             assert_eq!(types.len(), 1, "{what}: column {column} of {table} has two types");
+        }
+        if truth.is_iceberg {
+            iceberg::check_hint(store, &table, what);
+            truth.check_erased(store, &table, what);
         }
     }
     let notes = store.list("_lake/commits/").unwrap();
@@ -189,10 +234,15 @@ pub(crate) fn compare(store: &MemoryStore, scenario: &Scenario, what: &str) {
 /// What a table holds before the pipeline runs, and when it has come to its end.
 struct Truth {
     load: LoadMethod,
+    is_iceberg: bool,
     /// Whether a row leaves its partition before its new version is in another.
     moves: bool,
     before: Rows,
     end: Rows,
+    /// What it holds between two commits, with the state that covers it.
+    moments: Vec<(Option<usize>, Rows)>,
+    /// The ids of rows that are erased.
+    erased: BTreeSet<i64>,
 }
 
 impl Truth {
@@ -208,17 +258,72 @@ impl Truth {
         let stays = |row: &Row| !self.moves || self.end.contains_key(row);
         self.before.keys().copied().filter(move |row| ends(row.0) && stays(row))
     }
+
+    /// A commit is one step: a reader finds the table as it is between two of them, and with it the state that covers
+    /// just that.
+    fn check_snapshots(
+        &self,
+        store: &MemoryStore,
+        table: &str,
+        found: &Found,
+        scenario: &Scenario,
+        what: &str,
+    ) {
+        iceberg::check(store, table, what);
+        assert!(
+            self.moments.iter().any(|(_, rows)| *rows == found.rows),
+            "{what}: {table} is between two commits: {:?}",
+            found.rows
+        );
+        if scenario.pipeline.kept != Kept::InTheLake {
+            return;
+        }
+        let state = found.metadata.as_ref().and_then(Metadata::state);
+        let state = state.map(|state| state.parse::<usize>().unwrap());
+        assert!(
+            self.moments.iter().any(|(known, rows)| *known == state && *rows == found.rows),
+            "{what}: {table} has the state {state:?}, which does not cover {:?}",
+            found.rows
+        );
+    }
+
+    /// Rows that were erased are in no file, whether a snapshot names it or not.
+    fn check_erased(&self, store: &MemoryStore, table: &str, what: &str) {
+        for (key, ids) in ids(store, &format!("{table}/data/"), what) {
+            assert!(ids.is_disjoint(&self.erased), "{what}: rows that were erased are in {key}");
+        }
+    }
 }
 
 /// The truth by table.
 fn truth(scenario: &Scenario) -> BTreeMap<String, Truth> {
     let mut tables = BTreeMap::new();
     scenario.before.iter().for_each(|pipeline| load(&mut tables, pipeline));
+    let mut between = vec![(None, tables.clone())];
+    let erased = scenario.erased();
+    if !erased.is_empty() {
+        for state in tables.values_mut() {
+            state.rows.retain(|(id, _), _| !erased.contains(id));
+        }
+        between.push((None, tables.clone()));
+    }
     let before = tables.clone();
+    for position in scenario.pipeline.commits() {
+        let mut tables = before.clone();
+        let steps = scenario.pipeline.steps[..position].to_vec();
+        load(&mut tables, &Pipeline { steps, ..scenario.pipeline.clone() });
+        between.push((Some(position), tables));
+    }
     load(&mut tables, &scenario.pipeline);
     let truth = tables.into_iter().map(|(table, state)| {
-        let before = before.get(&table).map(|state| state.rows.clone()).unwrap_or_default();
-        (table, Truth { load: state.load, moves: state.moves, before, end: state.rows })
+        let rows = |tables: &BTreeMap<String, State>| {
+            tables.get(&table).map(|state| state.rows.clone()).unwrap_or_default()
+        };
+        let moments = between.iter().map(|(state, tables)| (*state, rows(tables))).collect();
+        let State { load, is_iceberg, moves, rows: end, .. } = state;
+        let erased = erased.clone();
+        let before = rows(&before);
+        (table, Truth { load, is_iceberg, moves, before, end, moments, erased })
     });
     truth.collect()
 }
@@ -227,6 +332,7 @@ fn truth(scenario: &Scenario) -> BTreeMap<String, Truth> {
 #[derive(Debug, Clone)]
 struct State {
     load: LoadMethod,
+    is_iceberg: bool,
     moves: bool,
     rows: Rows,
     /// Rows of another version than the table's.
@@ -241,7 +347,9 @@ fn load(tables: &mut BTreeMap<String, State>, pipeline: &Pipeline) {
         match step {
             Step::Schema(spec) => {
                 let (load, moves) = (spec.load, spec.moves_keys);
-                let new = State { load, moves, rows: Rows::new(), held: None, version: None };
+                let is_iceberg = spec.table_format == TableFormat::Iceberg;
+                let (rows, held, version) = (Rows::new(), None, None);
+                let new = State { load, is_iceberg, moves, rows, held, version };
                 let state = tables.entry(spec.table.clone()).or_insert(new);
                 state.load = spec.load;
                 if spec.refresh.is_some() {

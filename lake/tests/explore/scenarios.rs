@@ -1,11 +1,14 @@
 //! What is explored: each way to load, with what makes it harder.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use lake::TableFormat;
 use lake::maintain;
 use lake::schema::{Column, Kind};
 use lake::table::{Granularity, LoadMethod, PartitionBy, Refresh, Spec};
 
+use crate::iceberg_scenarios;
 use crate::pipeline::Step::{Activate, Rows, Schema, State, Version};
 use crate::pipeline::{Kept, Pipeline, Step};
 
@@ -22,6 +25,19 @@ pub(crate) struct Scenario {
     pub(crate) widens: bool,
     /// Whether the run after a death dies as well.
     pub(crate) is_small: bool,
+}
+
+impl Scenario {
+    /// Whether its tables are those of Iceberg.
+    pub(crate) fn is_iceberg(&self) -> bool {
+        self.pipeline.specs().any(|spec| spec.table_format == TableFormat::Iceberg)
+    }
+
+    /// The ids of rows that are erased.
+    pub(crate) fn erased(&self) -> BTreeSet<i64> {
+        let erased = self.maintenance.iter().flat_map(|options| &options.erase);
+        erased.flat_map(|erase| &erase.values).map(|id| id.parse().unwrap()).collect()
+    }
 }
 
 fn columns() -> Vec<Column> {
@@ -63,26 +79,32 @@ pub(crate) fn grown(mut spec: Spec) -> Spec {
 }
 
 /// With a column that is wider.
-fn widened(mut spec: Spec) -> Spec {
+pub(crate) fn widened(mut spec: Spec) -> Spec {
     spec.columns[3].kind = Kind::Bigint;
     spec
 }
 
-fn schema(spec: Spec) -> Step {
+/// With a column of a type for which files are written anew, of Iceberg as well.
+pub(crate) fn retyped(mut spec: Spec) -> Spec {
+    spec.columns[3].kind = Kind::Double;
+    spec
+}
+
+pub(crate) fn schema(spec: Spec) -> Step {
     Schema(Arc::new(spec))
 }
 
-fn there(steps: Vec<Step>) -> Pipeline {
+pub(crate) fn there(steps: Vec<Step>) -> Pipeline {
     Pipeline::new(steps, Kept::There)
 }
 
-fn elsewhere(steps: Vec<Step>) -> Pipeline {
+pub(crate) fn elsewhere(steps: Vec<Step>) -> Pipeline {
     Pipeline::new(steps, Kept::Elsewhere)
 }
 
 /// Makes tables before the run: with rows 0 to 6 of version 1, and without a state that it would go on
 /// from.
-fn loaded(specs: &[&Spec]) -> Vec<Pipeline> {
+pub(crate) fn loaded(specs: &[&Spec]) -> Vec<Pipeline> {
     let tables = specs.iter().map(|spec| match spec.table.as_str() {
         "t" => "t",
         _ => "u",
@@ -94,12 +116,24 @@ fn loaded(specs: &[&Spec]) -> Vec<Pipeline> {
     vec![Pipeline { keeps_state: false, ..elsewhere(steps.chain([State]).collect()) }]
 }
 
-fn scenario(name: &'static str, before: Vec<Pipeline>, pipeline: Pipeline) -> Scenario {
+pub(crate) fn scenario(name: &'static str, before: Vec<Pipeline>, pipeline: Pipeline) -> Scenario {
     Scenario { name, before, pipeline, maintenance: None, widens: false, is_small: false }
+}
+
+/// A table whose rows replace all older ones when the stream is complete.
+pub(crate) fn refreshed(spec: &Spec, generation: i64) -> Spec {
+    let refresh =
+        Refresh { generation: Some(generation), minimum: Some(generation), overwrite: false };
+    Spec { refresh: Some(refresh), ..spec.clone() }
 }
 
 /// Everything that is explored.
 pub(crate) fn all() -> Vec<Scenario> {
+    [plain(), iceberg_scenarios::all()].concat()
+}
+
+/// What is explored of plain tables.
+fn plain() -> Vec<Scenario> {
     use LoadMethod::{Append, Overwrite, Upsert};
 
     let (append, upsert, overwrite) = (spec("t", Append), spec("t", Upsert), spec("t", Overwrite));
@@ -401,16 +435,17 @@ pub(crate) fn all() -> Vec<Scenario> {
         ("refresh of an upserted table", upsert.clone(), Kept::There),
         ("refresh of an upserted table, elsewhere", sharded(upsert.clone()), Kept::Elsewhere),
     ] {
-        let generation = |id| {
-            let refresh = Refresh { generation: Some(id), minimum: Some(id), overwrite: false };
-            Spec { refresh: Some(refresh), ..spec.clone() }
-        };
-        let refreshed = generation(2);
         all.push(scenario(
             name,
-            loaded(&[&generation(1)]),
+            loaded(&[&refreshed(&spec, 1)]),
             Pipeline::new(
-                vec![schema(refreshed), Rows("t", 3..6, 2), State, Rows("t", 6..9, 2), State],
+                vec![
+                    schema(refreshed(&spec, 2)),
+                    Rows("t", 3..6, 2),
+                    State,
+                    Rows("t", 6..9, 2),
+                    State,
+                ],
                 kept,
             ),
         ));
@@ -445,10 +480,6 @@ pub(crate) fn all() -> Vec<Scenario> {
 /// Rows whose keys, or hashes of those in doubt, do not fit into memory either.
 fn beyond_the_budget(append: &Spec, upsert: &Spec, overwrite: &Spec) -> Vec<Scenario> {
     let small = |pipeline: Pipeline| Pipeline { memory: 1 << 12, ..pipeline };
-    let generation = |id| {
-        let refresh = Refresh { generation: Some(id), minimum: Some(id), overwrite: false };
-        Spec { refresh: Some(refresh), ..upsert.clone() }
-    };
     let versions = vec![Pipeline {
         keeps_state: false,
         ..elsewhere(vec![schema(upsert.clone()), Version("t", 1), Rows("t", 0..6, 1), State])
@@ -467,8 +498,8 @@ fn beyond_the_budget(append: &Spec, upsert: &Spec, overwrite: &Spec) -> Vec<Scen
         scenario("ACTIVATE_VERSION beyond the budget", versions, small(there(activated.concat()))),
         scenario(
             "refresh beyond the budget",
-            loaded(&[&generation(1)]),
-            small(there(of(&generation(2)))),
+            loaded(&[&refreshed(upsert, 1)]),
+            small(there(of(&refreshed(upsert, 2)))),
         ),
         scenario(
             "append beyond the budget, elsewhere",

@@ -12,6 +12,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use lake::store::{Condition, Guard, Object, Stopped, Store, Upload};
 use lake::{Error, Result};
 
+use crate::names::{self, Names};
+
 /// Where notes are.
 const NOTES: &str = "_lake/commits/";
 
@@ -36,9 +38,12 @@ pub(crate) enum Choice {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Next {
     pub(crate) what: &'static str,
+    /// With the names of [`Names`].
     key: String,
     /// What is written.
     content: u64,
+    /// Whether it is the same whenever it comes, for its run and for all others.
+    is_indifferent: bool,
 }
 
 impl Next {
@@ -83,6 +88,7 @@ struct State {
     writes: BTreeMap<String, usize>,
     /// What has happened.
     told: Vec<String>,
+    names: Names,
 }
 
 struct Run {
@@ -92,6 +98,8 @@ struct Run {
     /// The write that was under way when it died.
     late: Option<Late>,
     is_dead: bool,
+    /// It has swapped a pointer, and not yet written the hint to that.
+    has_swapped: bool,
 }
 
 #[derive(PartialEq)]
@@ -122,7 +130,7 @@ enum Turn<T> {
     Dead(Error),
 }
 
-fn hash(value: impl Hash) -> u64 {
+pub(crate) fn hash(value: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
@@ -133,8 +141,15 @@ fn stopped(next: &Next, stopped: Stopped) -> Error {
 }
 
 impl Schedule {
-    pub(crate) fn new(runs: usize, chooser: Box<dyn Chooser>) -> Arc<Self> {
-        let run = |_| Run { phase: Phase::Working, history: 0, late: None, is_dead: false };
+    /// Runs on a store as it is.
+    pub(crate) fn new(store: &dyn Store, runs: usize, chooser: Box<dyn Chooser>) -> Arc<Self> {
+        let run = |_| Run {
+            phase: Phase::Working,
+            history: 0,
+            late: None,
+            is_dead: false,
+            has_swapped: false,
+        };
         let state = State {
             chooser,
             runs: (0..runs).map(run).collect(),
@@ -142,6 +157,7 @@ impl Schedule {
             written: BTreeMap::new(),
             writes: BTreeMap::new(),
             told: Vec::new(),
+            names: Names::of(store),
         };
         Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() })
     }
@@ -223,6 +239,14 @@ impl State {
     /// Lets somebody be chosen who goes on, once nobody is at work.
     fn choose(&mut self) {
         while self.turn.is_none() && !self.runs.iter().any(|run| run.phase == Phase::Working) {
+            // What matters to nobody needs no choice.
+            let indifferent = self.runs.iter().position(
+                |run| matches!(&run.phase, Phase::Waiting(next) if next.is_indifferent && !run.is_dead),
+            );
+            if let Some(run) = indifferent {
+                self.turn = Some((run, Fate::Go));
+                return;
+            }
             let waiting =
                 self.runs.iter().enumerate().filter_map(|(number, run)| match &run.phase {
                     Phase::Waiting(next) => Some((number, next)),
@@ -358,6 +382,8 @@ pub(crate) struct Scheduled {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) schedule: Arc<Schedule>,
     pub(crate) run: usize,
+    /// Whether something may come between any two of its calls, whether that matters to it or not.
+    pub(crate) takes_its_time: bool,
 }
 
 impl std::fmt::Debug for Scheduled {
@@ -367,13 +393,31 @@ impl std::fmt::Debug for Scheduled {
 }
 
 impl Scheduled {
+    /// A call that is about to be made, with what it writes.
+    fn next(&self, what: &'static str, key: &str, bytes: Option<&[u8]>) -> Result<Next> {
+        let is_there = bytes.is_none() && self.store.head(key)?.is_some();
+        let mut state = self.schedule.state.lock().unwrap();
+        let own = &mut state.runs[self.run];
+        own.has_swapped = match what {
+            "write" if key.ends_with(".metadata.json") => true,
+            "write" if key.ends_with("version-hint.text") => false,
+            _ => own.has_swapped,
+        };
+        // By a hint that is behind the same is found. Only who has just written a version asks it for more.
+        let is_hint = what == "get" && key.ends_with("version-hint.text") && !own.has_swapped;
+        let is_indifferent = is_hint || names::is_indifferent(what, key, is_there);
+        let is_indifferent = is_indifferent && !self.takes_its_time;
+        let (key, content) = state.names.call(self.run, key, bytes);
+        Ok(Next { what, key, content, is_indifferent })
+    }
+
     fn turn<T>(
         &self,
         what: &'static str,
         key: &str,
         call: impl FnOnce(&dyn Store) -> Result<T>,
     ) -> Result<T> {
-        let next = Next { what, key: key.to_owned(), content: 0 };
+        let next = self.next(what, key, None)?;
         match self.schedule.take_turn(self.run, &next, || call(&*self.store)) {
             Turn::Done(outcome) => outcome,
             Turn::Dies(error) | Turn::Dead(error) => Err(error),
@@ -416,7 +460,7 @@ impl Store for Scheduled {
     }
 
     fn delete(&self, key: &str) -> Result<()> {
-        let next = Next { what: "delete", key: key.to_owned(), content: 0 };
+        let next = self.next("delete", key, None)?;
         match self.schedule.take_turn(self.run, &next, || self.store.delete(key)) {
             Turn::Done(outcome) => outcome,
             Turn::Dies(error) => {
@@ -444,15 +488,6 @@ struct ScheduledUpload {
     bytes: Vec<u8>,
 }
 
-/// What is written but for the time, and the place in which the run's file is: they are others each time.
-fn content(bytes: &[u8]) -> u64 {
-    let is_incidental =
-        |line: &[u8]| line.starts_with(b"\"at\":") || line.starts_with(b"\"owner\":");
-    let lines = bytes.split(|byte| *byte == b'\n');
-    let lines = lines.filter(|line| !is_incidental(line.trim_ascii_start()));
-    hash(lines.collect::<Vec<_>>())
-}
-
 impl Write for ScheduledUpload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.upload.write(bytes)?;
@@ -468,7 +503,7 @@ impl Write for ScheduledUpload {
 impl Upload for ScheduledUpload {
     fn finish(self: Box<Self>) -> Result<Object> {
         let Self { upload, store, key, bytes } = *self;
-        let next = Next { what: "write", key, content: content(&bytes) };
+        let next = store.next("write", &key, Some(&bytes))?;
         let mut upload = Some(upload);
         let finish = || upload.take().ok_or_else(|| Error::internal("once"))?.finish();
         match store.schedule.take_turn(store.run, &next, finish) {

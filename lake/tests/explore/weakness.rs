@@ -9,8 +9,10 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
-use lake::Result;
-use lake::store::{Condition, Guard, Object, Store, Upload};
+use lake::store::{Condition, Guard, Object, Stopped, Store, Upload};
+use lake::{Error, Result};
+
+use crate::iceberg;
 
 /// A guard that is switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,11 @@ pub(crate) enum Weakness {
     StateIsNotHeld,
     /// Files become visible after the state was kept.
     StateBeforeFiles,
+    /// A write of an Iceberg table's metadata of which nobody knows what became of it is taken for one that was refused:
+    /// what it names is taken away.
+    UnansweredIsRefused,
+    /// The same, and what it names stays: nobody looks whether the snapshot is there before it is made again.
+    UnansweredIsDoneAgain,
 }
 
 /// A store with a weakness.
@@ -116,6 +123,11 @@ impl Store for Weakened {
             Weakness::StateIsNotHeld if key.starts_with("state/") => Way::UnlessHeld,
             Weakness::StateBeforeFiles if is_file => Way::Late,
             Weakness::StateBeforeFiles if key.starts_with("state/") => Way::BeforeOthers,
+            Weakness::UnansweredIsRefused | Weakness::UnansweredIsDoneAgain
+                if key.ends_with(".metadata.json") =>
+            {
+                Way::Refused
+            }
             _ => return self.store.create(key, condition),
         };
         Ok(Box::new(WeakUpload {
@@ -144,7 +156,10 @@ impl Store for Weakened {
     }
 
     fn delete(&self, key: &str) -> Result<()> {
-        self.store.delete(key)
+        match self.weakness {
+            Weakness::UnansweredIsDoneAgain if iceberg::is_manifest(key) => Ok(()),
+            _ => self.store.delete(key),
+        }
     }
 
     fn lock(&self, table: &str) -> Result<Option<Box<dyn Guard>>> {
@@ -166,6 +181,8 @@ enum Way {
     Late,
     /// With what was to be written before behind it.
     BeforeOthers,
+    /// As refused, where there is no answer.
+    Refused,
 }
 
 struct WeakUpload {
@@ -202,6 +219,13 @@ impl Upload for WeakUpload {
             Way::Never => self.pretend(),
             Way::UnlessHeld if self.last == b' ' => self.pretend(),
             Way::UnlessHeld => self.upload.finish(),
+            Way::Refused => {
+                let Self { upload, key: object, .. } = *self;
+                upload.finish().map_err(|error| match Stopped::of(&error) {
+                    Some(Stopped::Unanswered) => Error::Conflict { object },
+                    Some(Stopped::Killed) | None => error,
+                })
+            }
             Way::Late => {
                 let object = self.pretend();
                 self.memory.waiting.0.lock().unwrap().push(self.upload);

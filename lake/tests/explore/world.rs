@@ -5,11 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use lake::TableFormat;
 use lake::file::Encoding;
 use lake::maintain;
 use lake::store::{MemoryStore, Store};
 use lake::table::{LoadMethod, Spec};
 
+use crate::iceberg::{self, Metadata};
+use crate::iceberg_worlds;
 use crate::pipeline::Step::{Schema, State};
 use crate::pipeline::{Kept, Pipeline, Step, lake};
 use crate::reader::{self, Row, Rows};
@@ -62,15 +65,18 @@ impl World {
 
     /// Lets the runs go on as somebody chooses, until all have ended.
     pub(crate) fn run(&self, store: MemoryStore, chooser: Box<dyn Chooser>) -> Past {
-        let schedule = Schedule::new(self.works.len(), chooser);
+        let schedule = Schedule::new(&store, self.works.len(), chooser);
         let faults = Mutex::new(Vec::new());
         let temp_dir = tempfile::tempdir().unwrap();
         std::thread::scope(|scope| {
             for (run, work) in self.works.iter().enumerate() {
                 let name = format!("20260102T000000000000-{:06x}", run + 1);
                 let view: Arc<dyn Store> = Arc::new(store.reopen());
+                let takes_its_time = matches!(work, Work::Read(_));
+                let schedule_of = Arc::clone(&schedule);
                 let scheduled =
-                    Arc::new(Scheduled { store: view, schedule: Arc::clone(&schedule), run });
+                    Scheduled { store: view, schedule: schedule_of, run, takes_its_time };
+                let scheduled = Arc::new(scheduled);
                 let weakened: Arc<dyn Store> = match self.weakness {
                     Some(weakness) => Arc::new(Weakened::new(scheduled, weakness, &name)),
                     None => scheduled,
@@ -79,6 +85,9 @@ impl World {
                 let folder = temp_dir.path().to_owned();
                 scope.spawn(move || {
                     let whole = AssertUnwindSafe(|| match work {
+                        Work::Read(table) if self.is_iceberg() => {
+                            self.read_snapshot(store, &*weakened, table);
+                        }
                         Work::Read(table) => self.read(store, &*weakened, table),
                         // That a run fails is no fault: it may have died, or another was faster.
                         Work::Load(_) | Work::Maintain(_) => _ = work.run(weakened, name, folder),
@@ -110,19 +119,50 @@ impl World {
         self.check_counts(table, &found, "a reader");
     }
 
+    /// Reads as an engine does that begins with the hint. What it finds named is there for as long as it takes.
+    fn read_snapshot(&self, whole: &MemoryStore, store: &dyn Store, table: &str) {
+        let Ok(hint) = Metadata::hint(store, table) else { return };
+        let acknowledged = self.acknowledged(whole, table);
+        let mut files = Vec::new();
+        if let Some(version) = hint {
+            let Ok(metadata) = Metadata::read(store, table, version) else { return };
+            let Ok(named) = metadata.files(store) else { return };
+            for file in named {
+                let Ok(found) = store.get(&file.key) else { return };
+                let (_, bytes) = found.unwrap_or_else(|| panic!("{} is gone", file.key));
+                files.push((file.key, bytes));
+            }
+        }
+        let found = reader::rows_of_files(files, "a reader");
+        for row in acknowledged {
+            assert!(found.contains_key(&row), "a reader misses row {row:?}");
+        }
+        self.check_counts(table, &found, "a reader");
+    }
+
     /// The rows of a table that must be there: those whose state was kept.
     fn acknowledged(&self, store: &MemoryStore, table: &str) -> Vec<Row> {
         let pipelines = self.pipelines().filter(|pipeline| pipeline.kept == Kept::There);
-        let rows = pipelines.flat_map(|pipeline| {
+        let pipelines = pipelines.map(|pipeline| {
             let kept = store.get(&pipeline.state_key()).unwrap().map(|(_, text)| text);
             let kept = kept.and_then(|text| String::from_utf8(text).unwrap().trim().parse().ok());
-            pipeline.rows_before(table, kept.unwrap_or(0))
+            (pipeline, kept.unwrap_or(0))
         });
+        let in_the_lake = self.pipelines().filter(|pipeline| pipeline.kept == Kept::InTheLake);
+        let held = in_the_lake.map(|pipeline| (pipeline, held_state(store, table).unwrap_or(0)));
+        let rows =
+            pipelines.chain(held).flat_map(|(pipeline, kept)| pipeline.rows_before(table, kept));
         let before = self.before.iter();
         rows.chain(before.flat_map(|pipeline| pipeline.rows_before(table, usize::MAX))).collect()
     }
 
-    fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
+    /// Whether its tables are those of Iceberg.
+    pub(crate) fn is_iceberg(&self) -> bool {
+        let specs = self.before.iter().chain(self.pipelines()).flat_map(Pipeline::specs);
+        specs.into_iter().any(|spec| spec.table_format == TableFormat::Iceberg)
+    }
+
+    pub(crate) fn pipelines(&self) -> impl Iterator<Item = &Pipeline> {
         self.works.iter().filter_map(|work| match work {
             Work::Load(pipeline) => Some(pipeline),
             Work::Maintain(_) | Work::Read(_) => None,
@@ -148,6 +188,10 @@ impl World {
     /// How often a row may be there. Two runs of one pipeline may both show a row, until one of them has to
     /// take it back; while files are put together or cut anew, a row is in an old file and in a new one.
     fn most(&self) -> usize {
+        if self.is_iceberg() {
+            // A commit is one step, whatever it does.
+            return 1;
+        }
         let mut names: Vec<_> = self.pipelines().map(|pipeline| pipeline.name).collect();
         let all = names.len();
         names.sort_unstable();
@@ -184,6 +228,10 @@ impl World {
                 );
             }
             self.check_counts(table, &found, "at a moment");
+            if self.is_iceberg() {
+                iceberg::check(store, table, "at a moment");
+                self.check_state(store, table, &found);
+            }
         }
         for pipeline in self.pipelines().filter(|pipeline| pipeline.kept == Kept::There) {
             if store
@@ -196,11 +244,35 @@ impl World {
         }
     }
 
+    /// The state that the lake holds covers all rows of its pipeline that are there. Of two runs at once of a pipeline the
+    /// slower one has the last word: its state may be older, and the rows behind it come again.
+    fn check_state(&self, store: &MemoryStore, table: &str, found: &Rows) {
+        let is_alone =
+            |name| self.pipelines().filter(|pipeline| pipeline.name == name).count() == 1;
+        let held = self.pipelines().filter(|pipeline| pipeline.kept == Kept::InTheLake);
+        for pipeline in held.filter(|pipeline| is_alone(pipeline.name)) {
+            let state = held_state(store, table);
+            let covered = pipeline.rows_before(table, state.unwrap_or(0));
+            for row in pipeline.rows_before(table, usize::MAX) {
+                assert!(
+                    !found.contains_key(&row) || covered.contains(&row),
+                    "row {row:?} of {table} is there, and the state {state:?} does not cover it"
+                );
+            }
+        }
+    }
+
     /// Each run is done again from its last state to its end, one after the other.
     fn recover(&self, past: &Past, round: usize) {
         for (run, work) in self.works.iter().enumerate() {
             let name = format!("2026010{}T000000000000-{:06x}", 3 + round, run + 1);
             work.run(Arc::new(past.store.reopen()), name, past.temp_dir.path().to_owned()).unwrap();
+        }
+        if self.is_iceberg() {
+            // What arrives late is seen by who looks for it, and hinted at by the next run.
+            self.truth()
+                .keys()
+                .for_each(|table| iceberg::check_hint(&past.store, table, "at the end"));
         }
     }
 
@@ -208,6 +280,9 @@ impl World {
     fn compare(&self, store: &MemoryStore) {
         for (table, rows) in &self.truth() {
             reader::compare_rows(store, table, rows, "at the end");
+            if self.is_iceberg() {
+                iceberg::check(store, table, "at the end");
+            }
         }
         for pipeline in self.pipelines() {
             let grown = pipeline
@@ -236,6 +311,11 @@ impl World {
         let notes = store.list("_lake/commits/").unwrap();
         assert!(notes.is_empty(), "{notes:?} is left");
     }
+}
+
+/// The state that the newest snapshot of a table has.
+fn held_state(store: &MemoryStore, table: &str) -> Option<usize> {
+    Metadata::newest(store, table).unwrap()?.state()?.parse().ok()
 }
 
 /// Whether a table is known to have the columns of rows that were acknowledged.
@@ -323,20 +403,28 @@ pub(crate) fn large(parts: i64) -> Vec<World> {
 
 /// Worlds in which each pipeline commits `parts` times.
 pub(crate) fn all(parts: i64) -> Vec<World> {
+    [plain(parts), iceberg_worlds::all(parts)].concat()
+}
+
+/// A world on nothing, of which all states with one death can be explored.
+pub(crate) fn new(name: &'static str, works: Vec<Work>) -> World {
+    World { name, before: Vec::new(), works, weakness: None, deaths: Some(1) }
+}
+
+/// One in which the table is there, with two files that can be put together.
+pub(crate) fn on(spec: &Spec, name: &'static str, works: Vec<Work>) -> World {
+    let before =
+        [-4, -2].map(|first| match load("before", Kept::Elsewhere, spec.clone(), first, 1) {
+            Work::Load(pipeline) => Pipeline { keeps_state: false, ..pipeline },
+            Work::Maintain(_) | Work::Read(_) => unreachable!("it loads"),
+        });
+    World { before: before.into(), ..new(name, works) }
+}
+
+fn plain(parts: i64) -> Vec<World> {
     let append = || spec("t", LoadMethod::Append);
     let upsert = || spec("t", LoadMethod::Upsert);
     let (there, elsewhere) = (Kept::There, Kept::Elsewhere);
-    let new =
-        |name, works| World { name, before: Vec::new(), works, weakness: None, deaths: Some(1) };
-    // The table is there, with two files that can be put together.
-    let on = |spec: &Spec, name, works| {
-        let before =
-            [-4, -2].map(|first| match load("before", elsewhere, spec.clone(), first, 1) {
-                Work::Load(pipeline) => Pipeline { keeps_state: false, ..pipeline },
-                Work::Maintain(_) | Work::Read(_) => unreachable!("it loads"),
-            });
-        World { before: before.into(), ..new(name, works) }
-    };
     let few = |deaths, world| World { deaths, ..world };
     vec![
         on(

@@ -1,5 +1,6 @@
 //! What the snapshots of a commit say: which state covers them, and which they are.
 
+use lake::write::Table;
 use lake::write::covered::CommitNote;
 
 use super::tables::Tables;
@@ -23,8 +24,11 @@ impl Tables {
             return Ok(());
         }
         self.snapshots += 1;
-        let names = tables.iter().map(|(_, table)| table.definition().table.clone()).collect();
-        let commit = CommitNote { number: self.snapshots, tables: names, receipt };
+        let name = |table: &Table| table.definition().table.clone();
+        let names = tables.iter().map(|(_, table)| name(table)).collect();
+        let new = tables.iter().filter(|(_, table)| !table.is_made());
+        let new = new.map(|(_, table)| name(table)).collect();
+        let commit = CommitNote { number: self.snapshots, tables: names, new, receipt };
         for (stream, table) in &mut tables {
             table.set_notes(commit.notes(&self.lake, stream, state.covering(stream))?);
         }

@@ -22,6 +22,10 @@ pub(crate) mod table {
             match *self {}
         }
 
+        pub(crate) fn is_made(&self) -> bool {
+            match *self {}
+        }
+
         pub(crate) fn objects(&self) -> Result<Vec<Object>> {
             match *self {}
         }

@@ -4,7 +4,7 @@
 //! This is done where history is one line, by what its snapshots say of the files they took away. Where others have
 //! made branches or tags, or gone back, it is left to whoever they trust with it: what they keep is not known here.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::avro;
 use super::manifest::{DELETED, Entry, Row};
@@ -29,18 +29,24 @@ pub(super) struct Expired {
     pub(super) snapshots: usize,
     /// Paths of files that nothing names any more once the commit is the table's.
     pub(super) files: Vec<String>,
+    /// Those of manifests and of their lists, by which the files are found: they go last, so that what a run has died
+    /// over is found again.
+    pub(super) manifests: Vec<String>,
 }
 
 impl Expired {
     /// Removes the files. That one stays is no fault: whoever removes orphans finds it.
     pub(super) fn remove(self, table: &Table) {
         let remove = |path: String| table.key(&path).and_then(|key| table.store.delete(&key));
-        let mut left = 0_u64;
-        let removed = at_once(table.at_once(), self.files, remove, |removed| {
-            left += u64::from(removed.is_err());
-            Ok(())
-        });
-        if left > 0 || removed.is_err() {
+        let (mut left, mut has_failed) = (0_u64, false);
+        for files in [self.files, self.manifests] {
+            let removed = at_once(table.at_once(), files, remove, |removed| {
+                left += u64::from(removed.is_err());
+                Ok(())
+            });
+            has_failed |= removed.is_err();
+        }
+        if left > 0 || has_failed {
             let name = &table.name;
             tracing::warn!(
                 table = name,
@@ -63,7 +69,7 @@ pub(super) fn expire(table: &Table, next: &mut Metadata, keep: Option<usize>) ->
     let mut files = Vec::new();
     let kept_rows = table.list(*oldest)?;
     let kept_manifests: HashSet<&str> = kept_rows.iter().map(|row| Row(row).path()).collect();
-    let mut manifests = HashSet::new();
+    let mut manifests = BTreeSet::new();
     for snapshot in gone.iter().chain([oldest]) {
         let is_gone = snapshot.id() != oldest.id();
         let rows = if is_gone { table.list(*snapshot)? } else { Vec::new() };
@@ -84,13 +90,12 @@ pub(super) fn expire(table: &Table, next: &mut Metadata, keep: Option<usize>) ->
             }
         }
         if is_gone {
-            files.push(snapshot.manifest_list().to_owned());
+            manifests.insert(snapshot.manifest_list().to_owned());
         }
     }
-    files.extend(manifests);
     let ids: HashSet<i64> = gone.iter().map(|snapshot| snapshot.id()).collect();
     files.extend(drop_snapshots(next, &ids));
-    Ok(Expired { snapshots: ids.len(), files })
+    Ok(Expired { snapshots: ids.len(), files, manifests: manifests.into_iter().collect() })
 }
 
 /// The place in history, from the newest on, of the first snapshot that has had its time; nothing where none has,

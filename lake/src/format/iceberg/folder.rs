@@ -7,10 +7,12 @@
 
 use std::sync::Arc;
 
+use super::lineage;
 use super::metadata::Metadata;
 use super::pointer::{Current, Pointer, Pointers, Swap};
 use crate::error::{Error, Result};
-use crate::store::{Condition, Store, address};
+use crate::store::{Condition, Object, Store, address};
+use crate::write::retry::persist;
 
 /// Tables in their own folders below a destination.
 #[derive(Debug)]
@@ -40,14 +42,32 @@ impl Folder {
         format!("{}/metadata/version-hint.text", self.table)
     }
 
-    fn hint(&self) -> Result<Option<u64>> {
-        let hint = self.store.get(&self.hint_key())?;
-        Ok(hint.and_then(|(_, text)| String::from_utf8(text).ok()?.trim().parse().ok()))
+    /// The hint as it is, and the version that it names.
+    fn hint(&self) -> Result<(Option<Object>, Option<u64>)> {
+        let (found, text) = self.store.get(&self.hint_key())?.unzip();
+        let version = |text: Vec<u8>| String::from_utf8(text).ok()?.trim().parse().ok();
+        Ok((found, text.and_then(version)))
+    }
+
+    /// Writes the hint to a version in the place of one that was read, unless that names it already, or a newer one. So it
+    /// does not go back: neither by who was slower, nor by a request that comes late.
+    fn raise_hint(&self, version: u64, hint: (Option<Object>, Option<u64>)) -> Result<()> {
+        let mut hint = Some(hint);
+        persist(|| {
+            let (found, known) = hint.take().map_or_else(|| self.hint(), Ok)?;
+            if known.is_some_and(|known| known >= version) {
+                return Ok(());
+            }
+            // PyIceberg and DuckDB take the text as it is, so that it has no newline.
+            let text = version.to_string();
+            self.store.put(&self.hint_key(), text.as_bytes(), Condition::still(found.as_ref()))?;
+            self.drop_checksum()
+        })
     }
 
     /// The newest version by its files, from the hint on: it may be behind, or gone.
     fn newest(&self) -> Result<u64> {
-        let mut newest = match self.hint()? {
+        let mut newest = match self.hint()?.1 {
             Some(hint) if self.store.head(&self.key(hint))?.is_some() => hint,
             Some(_) | None => self.listed()?,
         };
@@ -97,38 +117,51 @@ impl Pointer for Folder {
     }
 
     fn swap(&self, base: Option<&Current>, next: &Metadata) -> Result<Swap> {
-        let version = base.map_or(Ok(0), |base| base.version.parse::<u64>());
-        let version = version.map_err(|error| Error::broken("a version is a number", error))? + 1;
+        let version = base.map_or(Ok(0), number_of)? + 1;
         let key = self.key(version);
         match self.store.put(&key, &next.bytes()?, Condition::Absent) {
             Ok(_) => {}
             Err(Error::Conflict { .. }) => return Ok(Swap::Lost),
             Err(error) => return Err(error),
         }
-        // Versions that are old enough go, so that a writer who slept may find the name of one free.
-        if self.hint()?.is_some_and(|hint| hint > version) {
+        let file = address(&*self.store, &key);
+        // Versions that are old enough go, so that a writer who slept may find the name of one free. Or another has gone
+        // on from this one already.
+        let hint = self.hint()?;
+        if hint.1.is_some_and(|hint| hint > version)
+            && let Some(newest) = self.load()?
+            && !lineage::holds(&newest.metadata, &file, base, next)
+        {
             self.store.delete(&key)?;
             return Ok(Swap::Lost);
         }
-        // PyIceberg and DuckDB take the text as it is, so that it has no newline. A hint that is behind is
-        // no fault: whoever writes looks further, and readers are a commit late.
-        let hint =
-            self.store.put(&self.hint_key(), version.to_string().as_bytes(), Condition::Always);
-        if let Err(error) = hint.map(drop).and_then(|()| self.drop_checksum()) {
+        // A hint that is behind is no fault: whoever writes looks further, and readers are a commit late.
+        if let Err(error) = self.raise_hint(version, hint) {
             tracing::warn!(
                 table = self.table,
                 %error,
-                "{}: the hint to the newest version could not be written; readers find the one before until the next commit",
+                "{}: the hint to the newest version could not be written; readers find the one before until the next run",
                 self.table
             );
         }
-        let (file, metadata) = (address(&*self.store, &key), next.clone());
+        let metadata = next.clone();
         Ok(Swap::Done(Current { file, metadata, version: version.to_string() }))
+    }
+
+    /// The hint of a run that died behind its swap is the one before.
+    fn mend(&self, current: &Current) -> Result<()> {
+        self.raise_hint(number_of(current)?, self.hint()?)
     }
 
     fn location(&self) -> Option<String> {
         Some(address(&*self.store, &self.table))
     }
+}
+
+/// The number of a version.
+fn number_of(current: &Current) -> Result<u64> {
+    let number = current.version.parse();
+    number.map_err(|error| Error::broken("a version is a number", error))
 }
 
 #[cfg(test)]

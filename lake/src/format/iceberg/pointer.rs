@@ -41,6 +41,11 @@ pub(crate) trait Pointer: Send + Sync + std::fmt::Debug {
     /// else ([`load`](Self::load)).
     fn swap(&self, base: Option<&Current>, next: &Metadata) -> Result<Swap>;
 
+    /// Brings to its end what a run that died has left of its swap.
+    fn mend(&self, _current: &Current) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether this program writes the metadata files, and removes those that are too old. A server that writes them
     /// itself keeps them as it likes.
     fn owns_metadata(&self) -> bool {

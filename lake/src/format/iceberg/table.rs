@@ -56,8 +56,6 @@ pub(crate) struct Live {
     pub(crate) partition: Vec<Single>,
     /// The spec by which it was written.
     pub(crate) spec: i64,
-    /// The snapshot that brought it.
-    pub(crate) snapshot: i64,
 }
 
 impl Table {
@@ -105,6 +103,11 @@ impl Table {
             *self.root.lock().unwrap_or_else(PoisonError::into_inner) = Some(root);
         }
         Ok(found)
+    }
+
+    /// Brings to its end what a run that died has left of its commit.
+    pub(crate) fn mend(&self, current: &Current) -> Result<()> {
+        self.pointer.mend(current)
     }
 
     /// What the keys of its new files begin with, without a slash behind it: where the catalog has the table. One whose
@@ -252,7 +255,6 @@ impl Table {
                         size: u64::try_from(entry.size()).unwrap_or(0),
                         partition,
                         spec: row.spec(),
-                        snapshot: entry.snapshot().unwrap_or(row.snapshot()),
                     });
                 }
             }
@@ -265,6 +267,31 @@ impl Table {
         })?;
         live.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(live)
+    }
+
+    /// The keys of the files that a snapshot has brought, whether they are still the table's or were replaced since.
+    pub(crate) fn added(&self, snapshot: Snapshot<'_>) -> Result<Vec<String>> {
+        let mut added = Vec::new();
+        for row in self.list(snapshot)?.iter().map(Row) {
+            if row.snapshot() != snapshot.id() || row.is_of_deletes() {
+                continue;
+            }
+            let bytes = self.manifest(row.path())?;
+            for record in avro::read(&bytes, row.path())? {
+                let record = record?;
+                let entry = Entry(&record);
+                let brought = entry.snapshot().unwrap_or(row.snapshot());
+                if entry.status() != DELETED && brought == snapshot.id() {
+                    added.push(self.key(entry.path())?);
+                }
+            }
+        }
+        Ok(added)
+    }
+
+    /// Whether it was there when it was last looked for.
+    pub(crate) fn is_made(&self) -> bool {
+        self.uuid.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// The files of the current snapshot as objects of the store.

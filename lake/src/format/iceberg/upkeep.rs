@@ -1,19 +1,20 @@
 //! What a table needs besides commits of rows: snapshots that expire, and files that no snapshot names.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
 
 use chrono::NaiveDateTime;
 use serde_json::json;
 
-use super::manifest::{Entry, Row};
-use super::metadata::{cut_log, push};
+use super::avro;
+use super::expiry::{self, Expired};
+use super::manifest::{DELETED, Entry, Row};
+use super::metadata::{Metadata, cut_log, push};
 use super::places::is_elsewhere;
 use super::pointer::Swap;
 use super::table::Table;
-use super::{avro, expiry};
 use crate::at_once::at_once;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lake::RUN_TIME;
 use crate::store::Object;
 
@@ -65,6 +66,65 @@ impl Table {
         Ok(snapshots)
     }
 
+    /// Removes what earlier metadata names and nothing names any more: a run died before it had removed the files of
+    /// the snapshots that it left out.
+    pub(crate) fn remove_forgotten(&self) -> Result<()> {
+        let Some(found) = self.load()? else { return Ok(()) };
+        let (mut files, mut manifests) = (BTreeSet::new(), BTreeSet::new());
+        let mut seen = HashSet::new();
+        let log = found.metadata.json()["metadata-log"].as_array();
+        for file in log.into_iter().flatten().filter_map(|item| item["metadata-file"].as_str()) {
+            let Ok(key) = self.key(file) else {
+                tracing::warn!(
+                    table = self.name,
+                    file,
+                    "{}: what its earlier metadata names is not looked for, because that is out of reach",
+                    self.name
+                );
+                continue;
+            };
+            // What has gone already names nothing.
+            let Some((_, bytes)) = self.store.get(&key)? else { continue };
+            let earlier = Metadata::parse(&bytes, file)?;
+            let mut is_left = |path: &str| -> Result<bool> {
+                let is_left =
+                    seen.insert(path.to_owned()) && self.store.head(&self.key(path)?)?.is_some();
+                if is_left {
+                    manifests.insert(path.to_owned());
+                }
+                Ok(is_left)
+            };
+            for snapshot in earlier.snapshots() {
+                let is_gone = found.metadata.snapshot(snapshot.id()).is_none();
+                if !is_gone || !is_left(snapshot.manifest_list())? {
+                    continue;
+                }
+                for row in self.list(snapshot)?.iter().map(Row) {
+                    if is_left(row.path())? {
+                        let bytes = self.manifest(row.path())?;
+                        for entry in avro::read(&bytes, row.path())? {
+                            files.insert(Entry(&entry?).path().to_owned());
+                        }
+                    }
+                }
+            }
+        }
+        if manifests.is_empty() {
+            return Ok(());
+        }
+        let named = self.named()?;
+        let unnamed = |paths: BTreeSet<String>| -> Result<Vec<String>> {
+            let paths = paths.into_iter().map(|path| Ok((self.key(&path)?, path)));
+            let unnamed = paths.filter(|found: &Result<_>| {
+                found.as_ref().map_or(true, |(key, _)| !named.contains(key))
+            });
+            unnamed.map(|found| Ok(found?.1)).collect()
+        };
+        let (files, manifests) = (unnamed(files)?, unnamed(manifests)?);
+        Expired { snapshots: 0, files, manifests }.remove(self);
+        Ok(())
+    }
+
     /// Keys of all files below the table that some snapshot names, and of its metadata.
     fn named(&self) -> Result<HashSet<String>> {
         let Some(found) = self.load()? else { return Ok(HashSet::new()) };
@@ -79,7 +139,11 @@ impl Table {
         for path in &manifests {
             let bytes = self.manifest(path)?;
             for entry in avro::read(&bytes, path)? {
-                paths.push(Entry(&entry?).path().to_owned());
+                let entry = entry?;
+                // Those that a snapshot has taken away are named by the ones before it, as long as there are some.
+                if Entry(&entry).status() != DELETED {
+                    paths.push(Entry(&entry).path().to_owned());
+                }
             }
         }
         let named = |list: &str, key: &str| {
@@ -157,11 +221,14 @@ impl Table {
         let listed = self.listed()?;
         let named = self.named()?;
         if named.is_empty() && !listed.is_empty() {
-            return Err(Error::Table {
-                table: self.name.clone(),
-                reason: "its metadata is gone, so that nobody knows which of its files count"
-                    .into(),
-            });
+            tracing::warn!(
+                table = self.name,
+                files = listed.len(),
+                "{}: it has files and no metadata: the run that made it died before its first commit, or the metadata is \
+                 gone; its files are left as they are",
+                self.name
+            );
+            return Ok(Vec::new());
         }
         let hints = ["version-hint.text", ".crc"];
         let is_metadata = |key: &str| {

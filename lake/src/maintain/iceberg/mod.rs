@@ -46,6 +46,12 @@ pub(super) fn maintain(
         let found = own.load()?;
         found.map_or_else(|| Ok(Vec::new()), |found| own.live(&found.metadata, None))
     };
+    if options.may_change()
+        && let Some(found) = own.load()?
+    {
+        // Who reads by what a dead run has left behind would find files gone.
+        own.mend(&found)?;
+    }
     let live = look()?;
     let small = small(&live);
     let unnamed = own.unnamed()?;
@@ -102,6 +108,8 @@ pub(super) fn maintain(
         if !options.dry_run {
             // Older snapshots have them still.
             own.expire(Some(1))?;
+            // Files that an earlier try has died over have them, too.
+            own.remove_forgotten()?;
         }
         actions.push(Action::Erase { rows, files });
         return Ok(TableReport { survey, actions });

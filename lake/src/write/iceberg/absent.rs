@@ -30,6 +30,8 @@ pub mod covered {
         /// See the field of this name with the feature.
         pub tables: Vec<String>,
         /// See the field of this name with the feature.
+        pub new: Vec<String>,
+        /// See the field of this name with the feature.
         pub receipt: Option<(String, Option<String>)>,
     }
 
@@ -50,8 +52,16 @@ pub mod covered {
         absent()
     }
 
-    pub(crate) fn doubtful(_: &Lake, _: &str, _: Option<&dyn Receipt>) -> Result<Vec<String>> {
-        absent()
+    #[derive(Debug)]
+    pub(crate) struct Preceding {
+        pub(crate) commit: Option<String>,
+        pub(crate) doubtful: Vec<String>,
+    }
+
+    impl Preceding {
+        pub(crate) fn of(_: &Lake, _: &str, _: Option<&dyn Receipt>) -> Result<Self> {
+            absent()
+        }
     }
 }
 

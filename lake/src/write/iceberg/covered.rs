@@ -30,6 +30,8 @@ struct Keys {
     commit: String,
     /// The tables of the commit.
     tables: String,
+    /// Those of them that it makes.
+    new: String,
     /// The stream of the rows.
     stream: String,
     /// Where the state is kept when it is acknowledged.
@@ -42,18 +44,19 @@ struct Keys {
 
 impl Keys {
     fn of(lake: &Lake) -> Self {
-        let [state, file, commit, tables, stream, place, before, program] = [
+        let [state, file, commit, tables, new, stream, place, before, program] = [
             "state",
             "state-file",
             "commit",
             "commit-tables",
+            "commit-makes",
             "stream",
             "state-out",
             "state-before",
             "target-version",
         ]
         .map(|name| note_key(lake, name));
-        Self { state, file, commit, tables, stream, place, before, program }
+        Self { state, file, commit, tables, new, stream, place, before, program }
     }
 }
 
@@ -72,6 +75,9 @@ pub struct CommitNote {
     pub number: u32,
     /// The names of its tables.
     pub tables: Vec<String>,
+    /// The names of those that it makes, as [`Table::is_made`](crate::write::Table::is_made) knows them: they are not
+    /// there yet, and are not taken for such as have gone.
+    pub new: Vec<String>,
     /// The place where the state is kept, and what it says before.
     pub receipt: Option<(String, Option<String>)>,
 }
@@ -84,15 +90,19 @@ impl CommitNote {
         stream: &str,
         state: Option<&str>,
     ) -> Result<BTreeMap<String, String>> {
-        let tables = serde_json::to_string(&self.tables)
-            .map_err(|error| Error::broken("names are JSON", error))?;
+        let json = |names: &Vec<String>| {
+            serde_json::to_string(names).map_err(|error| Error::broken("names are JSON", error))
+        };
         let keys = Keys::of(lake);
         let mut notes = BTreeMap::from([
             (keys.commit, format!("{}/{}", lake.run(), self.number)),
-            (keys.tables, tables),
+            (keys.tables, json(&self.tables)?),
             (keys.stream, stream.to_owned()),
             (keys.program, env!("CARGO_PKG_VERSION").to_owned()),
         ]);
+        if !self.new.is_empty() {
+            notes.insert(keys.new, json(&self.new)?);
+        }
         if let Some((place, before)) = &self.receipt {
             notes.insert(keys.place, place.clone());
             notes.insert(keys.before, before.as_deref().map_or_else(String::new, mark));
@@ -122,7 +132,16 @@ pub(super) fn carried(lake: &Lake, metadata: &Metadata) -> BTreeMap<String, Stri
     else {
         return BTreeMap::new();
     };
-    let kept = [keys.commit, keys.tables, keys.stream, keys.state, keys.file];
+    let kept = [
+        keys.commit,
+        keys.tables,
+        keys.new,
+        keys.stream,
+        keys.state,
+        keys.file,
+        keys.place,
+        keys.before,
+    ];
     let note = |key: String| newest.note(&key).map(str::to_owned).map(|text| (key, text));
     kept.into_iter().filter_map(note).collect()
 }
@@ -164,27 +183,29 @@ impl Known {
     }
 }
 
-/// The tables of a snapshot's commit. A note that cannot be read is none without tables: whether they all have the commit
-/// decides which state counts.
-fn tables_of(keys: &Keys, snapshot: Snapshot<'_>) -> Result<Vec<String>> {
-    let text = snapshot.note(&keys.tables).unwrap_or_default();
+/// The names that a snapshot has under a key. A note that cannot be read is none without names: whether all tables of a
+/// commit have it decides which state counts.
+fn names(key: &str, snapshot: Snapshot<'_>) -> Result<Vec<String>> {
+    let text = snapshot.note(key).unwrap_or_default();
     serde_json::from_str(text).map_err(|error| {
         let reason = format!(
-            "its summary has `{}`, which is no list of names ({error}); somebody has changed it, and which state its rows \
-             are covered by is not known. Roll the table back to the snapshot before it, or delete the key",
-            keys.tables
+            "its summary has `{key}`, which is no list of names ({error}); somebody has changed it, and which state its rows \
+             are covered by is not known. Roll the table back to the snapshot before it, or delete the key"
         );
         Error::store("read", format!("snapshot {}", snapshot.id()), reason)
     })
 }
 
-/// Whether all tables of a commit have it. One that is no more there is not waited for.
+/// Whether all tables of a commit have it. One that has gone is not waited for, one that the commit was to make is.
 fn is_whole(keys: &Keys, all: &[Known], snapshot: Snapshot<'_>) -> Result<bool> {
     let commit = snapshot.note(&keys.commit).unwrap_or_default();
-    Ok(tables_of(keys, snapshot)?.iter().all(|name| {
-        all.iter()
-            .find(|known| known.table == *name)
-            .is_none_or(|known| known.has(keys, commit, snapshot.made()))
+    let new = match snapshot.note(&keys.new) {
+        Some(_) => names(&keys.new, snapshot)?,
+        None => Vec::new(),
+    };
+    Ok(names(&keys.tables, snapshot)?.iter().all(|name| {
+        let known = all.iter().find(|known| known.table == *name);
+        known.map_or(!new.contains(name), |known| known.has(keys, commit, snapshot.made()))
     }))
 }
 
@@ -222,50 +243,110 @@ pub fn newest_state(lake: &Lake) -> Result<Option<String>> {
     }
 }
 
-/// The files of a table whose rows may come again: a run has died before it gave back the state that covers them, or
-/// before other tables had theirs.
-pub(crate) fn doubtful(
+/// What a table has of a pipeline: of the one that keeps its state in a place, or of those that keep it nowhere.
+#[derive(Debug, Default)]
+pub(crate) struct Preceding {
+    /// The newest commit.
+    pub(crate) commit: Option<String>,
+    /// The files whose rows may come again: a run has died before it gave back the state that covers them, or before
+    /// other tables had theirs.
+    pub(crate) doubtful: Vec<String>,
+}
+
+impl Preceding {
+    /// Looks for it.
+    pub(crate) fn of(lake: &Lake, table: &str, receipt: Option<&dyn Receipt>) -> Result<Self> {
+        let own = lake.iceberg(table)?;
+        let Some(found) = own.load()? else { return Ok(Self::default()) };
+        let (keys, metadata) = (&Keys::of(lake), found.metadata);
+        let place = receipt.map(Receipt::place);
+        let Some(newest) = newest_of(keys, &metadata, place.as_deref()) else {
+            return Ok(Self::default());
+        };
+        let commit = newest.note(&keys.commit).map(str::to_owned);
+        if let Some(receipt) = receipt {
+            check_known(lake, keys, newest, receipt)?;
+        }
+        if !is_unknown(keys, newest, receipt) && !is_torn(lake, keys, newest)? {
+            return Ok(Self { commit, ..Self::default() });
+        }
+        // What has put its files together since says the same of itself. What the commit has brought is what it names.
+        let mut said =
+            metadata.history().filter(|snapshot| snapshot.note(&keys.commit) == commit.as_deref());
+        let doubtful =
+            said.by_ref().last().map_or_else(|| Ok(Vec::new()), |first| own.added(first))?;
+        if !doubtful.is_empty() {
+            tracing::warn!(
+                table,
+                files = doubtful.len(),
+                "{table}: a run died before it gave back the state of the rows that it added last; those that come again are left out"
+            );
+        }
+        Ok(Self { commit, doubtful })
+    }
+}
+
+/// Whether no other run of the pipeline has added rows since `preceding` was its newest commit: they are the same ones.
+pub(super) fn check_preceding(
     lake: &Lake,
-    table: &str,
-    receipt: Option<&dyn Receipt>,
-) -> Result<Vec<String>> {
-    let own = lake.iceberg(table)?;
-    let Some(found) = own.load()? else { return Ok(Vec::new()) };
-    let (keys, metadata) = (&Keys::of(lake), found.metadata);
-    let Some(newest) = metadata.history().find(|snapshot| snapshot.note(&keys.commit).is_some())
-    else {
-        return Ok(Vec::new());
+    metadata: &Metadata,
+    notes: &BTreeMap<String, String>,
+    preceding: Option<&str>,
+) -> Result<()> {
+    let keys = Keys::of(lake);
+    let Some(place) = notes.get(&keys.place) else {
+        // Those of other pipelines are not told from those of this one.
+        return Ok(());
     };
-    if !is_unknown(keys, newest, receipt) && !is_torn(lake, keys, newest)? {
-        return Ok(Vec::new());
+    let newest = newest_of(&keys, metadata, Some(place));
+    let is_own = |commit: &str| commit.split_once('/').is_some_and(|(run, _)| run == lake.run());
+    match newest.and_then(|newest| newest.note(&keys.commit)) {
+        Some(commit) if preceding != Some(commit) && !is_own(commit) => {
+            Err(Error::Superseded { run: lake.run().to_owned() })
+        }
+        Some(_) | None => Ok(()),
     }
-    let mut live = own.live(&metadata, None)?;
-    live.retain(|file| file.snapshot == newest.id());
-    if !live.is_empty() {
-        tracing::warn!(
-            table,
-            files = live.len(),
-            "{table}: a run died before it gave back the state of the rows that it added last; those that come again are left out"
-        );
+}
+
+/// The newest commit of a pipeline in the history of a table.
+fn newest_of<'m>(keys: &Keys, metadata: &'m Metadata, place: Option<&str>) -> Option<Snapshot<'m>> {
+    metadata
+        .history()
+        .filter(|snapshot| snapshot.note(&keys.commit).is_some())
+        .find(|snapshot| snapshot.note(&keys.place) == place)
+}
+
+/// Another run of the pipeline that has come further since this one read the state has moved it.
+fn check_known(
+    lake: &Lake,
+    keys: &Keys,
+    newest: Snapshot<'_>,
+    receipt: &dyn Receipt,
+) -> Result<()> {
+    let known = receipt.known();
+    let is_known =
+        known.as_deref() == newest.note(&keys.state) || is_before(keys, newest, known.as_deref());
+    if !is_known && receipt.newest()?.map(|text| trimmed(&text)) != known {
+        return Err(Error::Superseded { run: lake.run().to_owned() });
     }
-    Ok(live.into_iter().map(|file| file.key).collect())
+    Ok(())
+}
+
+/// Whether a commit began from a state.
+fn is_before(keys: &Keys, snapshot: Snapshot<'_>, known: Option<&str>) -> bool {
+    snapshot.note(&keys.before) == Some(known.map_or_else(String::new, mark).as_str())
 }
 
 /// Whether the state of a snapshot was not acknowledged: the place says what it said before.
 fn is_unknown(keys: &Keys, snapshot: Snapshot<'_>, receipt: Option<&dyn Receipt>) -> bool {
     let Some(receipt) = receipt else { return false };
-    if snapshot.note(&keys.place) != Some(receipt.place().as_str()) {
-        return false;
-    }
     let known = receipt.known();
-    let is_before = snapshot.note(&keys.before)
-        == Some(known.as_deref().map_or_else(String::new, mark).as_str());
-    is_before && known.as_deref() != snapshot.note(&keys.state)
+    is_before(keys, snapshot, known.as_deref()) && known.as_deref() != snapshot.note(&keys.state)
 }
 
 /// Whether a commit is missing in one of its tables, and none came after it.
 fn is_torn(lake: &Lake, keys: &Keys, snapshot: Snapshot<'_>) -> Result<bool> {
-    if tables_of(keys, snapshot)?.len() < 2 {
+    if names(&keys.tables, snapshot)?.len() < 2 {
         return Ok(false);
     }
     let all = Known::all(lake)?;

@@ -43,6 +43,7 @@ pub(super) fn open(
     let table = lake.iceberg(name)?;
     let strange = match table.load()? {
         Some(found) => {
+            table.mend(&found)?;
             schema::strange(&found.metadata, columns).map_err(|reason| Error::Table {
                 table: name.to_owned(),
                 reason: format!("{reason}; write to another table"),
@@ -168,12 +169,20 @@ fn add(
         if files.is_empty() && !removes_all {
             return Ok(());
         }
+        if let (Some(preceding), Some(base)) = (&core.preceding, &start.base) {
+            covered::check_preceding(
+                &core.lake,
+                &base.metadata,
+                &core.notes,
+                preceding.as_deref(),
+            )?;
+        }
         swap(core, &work, &start, &files, |change| {
             work.commit(start.base.as_ref(), &Change { removes_all, ..change })
         })
     });
     if let Err(error) = outcome {
-        if let Error::Conflict { .. } = error {
+        if let Error::Conflict { .. } | Error::Superseded { .. } = error {
             discard(core, made.iter().map(|made| &made.object.key));
         }
         return Err(error);

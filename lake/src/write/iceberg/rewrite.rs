@@ -64,8 +64,10 @@ pub(super) fn rewrite(
     let cut = Cut::Into(core.definition().shards);
     let anew = core.keyed_stage(cut)?;
     let own = std::mem::replace(&mut core.stage, anew);
+    // Which state covers the rows that are to come is said with them.
+    let notes = std::mem::take(&mut core.notes);
     let outcome = rewritten(core, work, start, &live, filter, committed);
-    core.stage = own;
+    (core.stage, core.notes) = (own, notes);
     outcome
 }
 
