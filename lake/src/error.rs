@@ -252,6 +252,7 @@ impl Error {
     }
 
     /// The error with its causes, in one line of the log.
+    #[cfg(any(feature = "glue", feature = "iceberg"))]
     pub(crate) fn with_causes(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
