@@ -4,6 +4,7 @@ import copy
 import json
 import random
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
@@ -418,6 +419,10 @@ def test_four_runs_append_at_once_and_nothing_is_lost(table):
 def test_a_run_that_is_killed_at_any_moment_leaves_the_table_as_it_was_or_done(table):
     made = table(MONTHS)
     made.upsert(samples(range(60)))
+    began = time.monotonic()
+    made.send(samples(range(40))).succeeded()
+    # How long a run takes that nobody kills, and a little more.
+    took = 1.2 * (time.monotonic() - began)
     draw = random.Random(22)
     killed = 0
     for version in range(1, 25):
@@ -425,7 +430,7 @@ def test_a_run_that_is_killed_at_any_moment_leaves_the_table_as_it_was_or_done(t
         process = Popen([TARGET, "--config", str(made.config())], stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL, text=True)
         process.stdin.write(made.messages(records))
         process.stdin.close()
-        was = kill_after(process, draw.uniform(0.02, 0.25))
+        was = kill_after(process, draw.uniform(0, took))
         killed += was
         # All of the run, or nothing.
         before, made_rows = in_order(made.expected), made.rows("pyiceberg")
@@ -446,7 +451,7 @@ def test_a_run_that_is_killed_at_any_moment_leaves_the_table_as_it_was_or_done(t
     expire = [TARGET, "maintain", "--expire", "--report", "json", "--config", made.config()]
     for flags in (["--dry-run"], []):
         report = json.loads(run(*expire, *flags).succeeded().out)
-        assert report["tables"][0]["actions"][0]["orphans"] == len(orphans)
+        assert report["tables"][0]["actions"][0]["orphans"] == len(orphans), orphans
     assert made.orphans() == set()
     made.check()
 

@@ -230,18 +230,26 @@ impl Table {
             );
             return Ok(Vec::new());
         }
-        let hints = ["version-hint.text", ".crc"];
-        let is_metadata = |key: &str| {
-            hints.iter().any(|hint| key.ends_with(hint)) || key.ends_with(".metadata.json")
+        // A server that writes the metadata removes it as it likes. Of ours a run may have died over one that had had its
+        // time.
+        let owns_metadata = self.pointer.owns_metadata();
+        let is_of_pointer = |key: &str| {
+            ["version-hint.text", ".crc"].iter().any(|hint| key.ends_with(hint))
+                || (is_metadata(key) && !owns_metadata)
         };
         let keys = listed.into_iter().map(|object| object.key);
-        Ok(keys.filter(|key| !named.contains(key) && !is_metadata(key)).collect())
+        Ok(keys.filter(|key| !named.contains(key) && !is_of_pointer(key)).collect())
     }
 }
 
 /// Whether a file is none of this program.
 pub(crate) fn is_strange(key: &str) -> bool {
-    run_time(key).is_none()
+    run_time(key).is_none() && !is_metadata(key)
+}
+
+/// Whether it is a version of the metadata, which only whoever moves the pointer writes.
+fn is_metadata(key: &str) -> bool {
+    key.ends_with(".metadata.json")
 }
 
 /// When the run began that has written a file of this program, as the file's name says.
