@@ -158,19 +158,20 @@ impl Table {
         paths.iter().map(|path| self.key(path)).collect()
     }
 
-    /// Those of the files that no snapshot names that were written long enough ago, whoever has written them. Those of
-    /// this program say in their names when; of others the store knows, and only what is where Iceberg's writers
-    /// put data and metadata is taken for theirs.
+    /// Those of the files that no snapshot names that were written long enough ago, whoever has written them: by the
+    /// store, or where that keeps no times, by when the run began that says so in their names. Of other writers only
+    /// what is where Iceberg puts data and metadata is taken for theirs.
     pub(crate) fn orphans(&self, unnamed: &[String]) -> Result<Vec<String>> {
         let before = SystemTime::now() - ORPHAN_AGE;
         let is_old = |key: &String| {
-            let inner = key.strip_prefix(&self.place()).unwrap_or_default();
-            let is_old = match run_time(key) {
-                Some(begun) if begun < before => true,
-                None if FOLDERS.iter().all(|folder| !inner.starts_with(folder)) => false,
-                Some(_) | None => self.store.modified(key)?.is_some_and(|time| time < before),
-            };
-            Ok(is_old.then(|| key.clone()))
+            let (begun, inner) = (run_time(key), key.strip_prefix(&self.place()));
+            let is_in_place =
+                inner.is_some_and(|inner| FOLDERS.iter().any(|folder| inner.starts_with(folder)));
+            if begun.is_none() && !is_in_place {
+                return Ok(None);
+            }
+            let written = self.store.modified(key)?.or(begun);
+            Ok(written.is_some_and(|time| time < before).then(|| key.clone()))
         };
         let mut orphans = Vec::new();
         at_once(self.at_once(), unnamed, is_old, |old: Result<Option<String>>| {
